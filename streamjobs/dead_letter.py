@@ -1,0 +1,65 @@
+"""The dead letter: a payload or row that could not be processed, with its origin."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+FORMAT_VERSION = 1
+
+
+class Stage(str, Enum):
+    """Where processing stopped."""
+
+    DECODE = "decode"
+    CONVERT = "convert"
+    LATE = "late"
+    SINK = "sink"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """Why and where a row or message was set aside.
+
+    Shape: `id` is `topic/partition/offset/row` and is the same on every replay, so readers count distinct ids.
+    `row` is the row's number in its message, or -1 when the whole message is meant. `raw` is the whole
+    message's bytes (the payload as the broker had it), or None where the stage no longer has them (`late`).
+    `at_ms` is when it was set aside, `event_time_ms` the row's own time or None.
+    """
+
+    id: str
+    stage: Stage
+    reason: str
+    detail: str
+    job: str
+    table: str
+    topic: str
+    partition: int
+    offset: int
+    row: int
+    at_ms: int
+    event_time_ms: int | None = None
+    raw: bytes | None = None
+
+    def to_json(self) -> bytes:
+        """Give the one-line JSON form that the dead-letter topic carries."""
+        fields = asdict(self) | {"v": FORMAT_VERSION, "stage": self.stage.value}
+        fields["raw"] = None if self.raw is None else base64.b64encode(self.raw).decode("ascii")
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> DeadLetter:
+        """Read it back. Raises ValueError when `data` is not a dead letter of this version."""
+        try:
+            fields = json.loads(data)
+            if fields.pop("v") != FORMAT_VERSION:
+                message = f"not a dead letter of version {FORMAT_VERSION}: {data[:80]!r}"
+                raise ValueError(message)
+            raw = fields.pop("raw")
+            fields["stage"] = Stage(fields["stage"])
+            return cls(**fields, raw=None if raw is None else base64.b64decode(raw, validate=True))
+        except (KeyError, TypeError, AttributeError) as exc:
+            message = f"not a dead letter: {data[:80]!r}"
+            raise ValueError(message) from exc

@@ -1,0 +1,74 @@
+"""Everything streamjobs raises on purpose.
+
+    StreamjobsError
+    ├── ConfigError            an option, a profile or a declaration is wrong; fix it and start again
+    │   └── SqlError           the same, in a SQL file: knows line and column, prints a caret
+    ├── DecodeError            these bytes are poison; becomes a dead letter, never stops a job
+    ├── RetriableError         trouble outside; nothing is known, the same call may be sent again
+    ├── SystemicError          trouble outside that no retry cures: the job stops, nothing is dead-lettered
+    │   └── ServiceError       a local service did not start, stop or answer
+    └── JobError               a Flink job failed; carries the root cause
+
+A class says what may be done about it; the message says what failed, where, the value, what to do next.
+A broken invariant of our own is an AssertionError and is caught nowhere.
+"""
+
+from __future__ import annotations
+
+
+class StreamjobsError(Exception):
+    """Root of all errors that streamjobs raises on purpose."""
+
+
+class ConfigError(StreamjobsError):
+    """A configuration that can never work: unknown option, illegal value, missing declaration."""
+
+
+class SqlError(ConfigError):
+    """A SQL text that is refused, with the place.
+
+    Shape: `line` and `column` count from 1. `str(error)` is the message, the line and a caret.
+    """
+
+    def __init__(self, message: str, text: str, offset: int, path: str = "<sql>") -> None:
+        self.message = message
+        self.path = path
+        self.line = text.count("\n", 0, offset) + 1
+        start = text.rfind("\n", 0, offset) + 1
+        self.column = offset - start + 1
+        end = text.find("\n", start)
+        self.source_line = text[start : len(text) if end < 0 else end]
+        caret = " " * (self.column - 1) + "^"
+        super().__init__(f"{path}:{self.line}:{self.column}: {message}\n  {self.source_line}\n  {caret}")
+
+
+class DecodeError(StreamjobsError):
+    """Bytes that are not what they claim to be.
+
+    `reason` is a short stable word for metrics and dead letters (`truncated`, `crc`, `version` …).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class RetriableError(StreamjobsError):
+    """Trouble outside that may pass: nothing is known about the call, send it again."""
+
+
+class SystemicError(StreamjobsError):
+    """Trouble outside that no retry cures (credentials, missing table, full disk): stop the job."""
+
+
+class ServiceError(SystemicError):
+    """A local service did not start, stop or answer; the message names its log."""
+
+
+class JobError(StreamjobsError):
+    """A Flink job failed; `cause` is the shortest text that explains it (the Python traceback)."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        self.cause = cause
+        super().__init__(f"{message}\n{cause}" if cause else message)
