@@ -1,0 +1,13 @@
+"""The stores and brokers that SQL may name, in one lazy table: a worker loads only the client it uses."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CONNECTORS: Mapping[str, str] = MappingProxyType(
+    {
+        "kafka": "connectors.kafka:KafkaProducer",
+        "memory": "connectors.memory:MemorySink",
+        "rocksdb": "connectors.rocksdb:RocksDbSink",
+    }
+)
+"""Type name in `WITH (type='…')` -> `module:class`. Importing this table imports no client."""

@@ -1,0 +1,145 @@
+"""The producer: sends envelopes to explicit partitions, in order, acknowledged by all replicas."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import kafka
+
+from connectors.kafka.connection import KafkaConnection, connection_of, error_of, kafka_errors
+from connectors.kafka.topics import describe_topic
+from streamjobs.broker import Envelope
+from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
+
+_RECORD_OVERHEAD_BYTES = 200
+"""What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
+
+
+class KafkaProducer:
+    """Sends envelopes; fulfils `streamjobs.broker.Producer`.
+
+    Promise: idempotent and acks=all, so within one producer no record is lost, doubled or reordered in its
+    partition, also when a broker dies and comes back within `delivery_timeout_s`. After the first failure the
+    producer is spent: every further call raises that failure again; make a new one and send again from the
+    last `flush` that returned.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str | KafkaConnection,
+        *,
+        client_id: str = "streamjobs-producer",
+        max_in_flight_bytes: int = 32 * 1024 * 1024,
+        max_record_bytes: int = 8 * 1024 * 1024,
+        batch_bytes: int = 512 * 1024,
+        linger_ms: int = 10,
+        compression: str | None = None,
+        delivery_timeout_s: float = 120.0,
+        connect_timeout_s: float = 30.0,
+    ) -> None:
+        self._connection = connection_of(bootstrap)
+        self._client_id = client_id
+        self._max_in_flight_bytes = max_in_flight_bytes
+        self._timeout_s = delivery_timeout_s
+        self._partitions: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._in_flight_bytes = 0
+        self._failure: StreamjobsError | None = None
+        with kafka_errors(f"connecting to Kafka at {self._connection.bootstrap}"):
+            self._client = kafka.KafkaProducer(
+                **self._connection.client_options(client_id),
+                acks="all",
+                enable_idempotence=True,
+                allow_auto_create_topics=False,
+                batch_size=batch_bytes,
+                linger_ms=linger_ms,
+                compression_type=compression,
+                max_request_size=max_record_bytes,
+                delivery_timeout_ms=int(delivery_timeout_s * 1000),
+                request_timeout_ms=min(30_000, max(1, int(delivery_timeout_s * 1000) - linger_ms)),
+                max_block_ms=int(delivery_timeout_s * 1000),
+                bootstrap_timeout_ms=int(connect_timeout_s * 1000),
+                metrics_enabled=False,
+            )
+
+    def send(self, envelope: Envelope) -> None:
+        """Queue one envelope for its explicit partition; blocks while too much is unacknowledged."""
+        if not 0 <= envelope.partition < self.partitions(envelope.topic):
+            message = f"topic {envelope.topic} has no partition {envelope.partition}"
+            raise SystemicError(message)
+        size = len(envelope.payload) + _RECORD_OVERHEAD_BYTES
+        place = f"{envelope.topic}/{envelope.partition}"
+        self._reserve(size)
+        try:
+            with kafka_errors(f"sending to {place}"):
+                future = self._client.send(
+                    envelope.topic,
+                    envelope.payload,
+                    partition=envelope.partition,
+                    timestamp_ms=envelope.timestamp_ms,
+                    headers=list(envelope.headers.items()),
+                )
+        except StreamjobsError as exc:
+            self._settle(size, exc)
+            raise
+        future.add_callback(lambda _: self._settle(size, None))
+        future.add_errback(lambda exc: self._settle(size, error_of(exc, f"sending to {place}")))
+
+    def flush(self) -> None:
+        """Wait until all is acknowledged.
+
+        Raises: the first failure of anything that was sent; RetriableError when the time is over.
+        """
+        with kafka_errors(f"flushing to Kafka at {self._connection.bootstrap}"):
+            self._client.flush(self._timeout_s)
+        self._wait_until(0)
+
+    def partitions(self, topic: str) -> int:
+        """Give the topic's number of partitions. Raises SystemicError when there is no such topic."""
+        known = self._partitions.get(topic)
+        if known is None:
+            info = describe_topic(self._connection, topic, client_id=self._client_id)
+            if info is None:
+                message = f"topic {topic} does not exist at {self._connection.bootstrap}; create it first"
+                raise SystemicError(message)
+            known = self._partitions[topic] = info.partitions
+        return known
+
+    def close(self) -> None:
+        """Flush and let go of the connection; lets go also when the flush fails."""
+        timeout_s = 0.0
+        try:
+            self.flush()
+            timeout_s = self._timeout_s
+        finally:
+            self._client.close(timeout=timeout_s)
+
+    def _reserve(self, size: int) -> None:
+        with self._changed:
+            busy = self._in_flight_bytes + size > self._max_in_flight_bytes and self._in_flight_bytes > 0
+        if busy:
+            self._wait_until(max(0, self._max_in_flight_bytes - size))
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            self._in_flight_bytes += size
+
+    def _wait_until(self, in_flight_bytes: int) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        with self._changed:
+            while self._failure is None and self._in_flight_bytes > in_flight_bytes:
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    message = (
+                        f"Kafka at {self._connection.bootstrap} did not acknowledge "
+                        f"{self._in_flight_bytes} bytes within {self._timeout_s:g} s"
+                    )
+                    raise RetriableError(message)
+            if self._failure is not None:
+                raise self._failure
+
+    def _settle(self, size: int, failure: StreamjobsError | None) -> None:
+        with self._changed:
+            self._in_flight_bytes -= size
+            self._failure = self._failure or failure
+            self._changed.notify_all()

@@ -1,0 +1,158 @@
+"""Topics: describe, create, and refuse those that would break event time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+
+from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
+from streamjobs.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+REPLAYABLE_CONFIGS: Mapping[str, str] = MappingProxyType(
+    {
+        "message.timestamp.type": "CreateTime",
+        "message.timestamp.after.max.ms": str(2**63 - 1),
+        "retention.ms": "-1",
+    }
+)
+"""What a topic needs whose messages carry event times: old ones are kept, new ones are not refused.
+
+Source: https://kafka.apache.org/41/configuration/topic-configs/ (Kafka 4 refuses times more than one hour
+ahead by default; retention works on message time).
+"""
+
+DEAD_LETTER_CONFIGS: Mapping[str, str] = MappingProxyType(
+    dict(REPLAYABLE_CONFIGS) | {"max.message.bytes": str(16 * 1024 * 1024)}
+)
+"""As REPLAYABLE_CONFIGS, with room for a whole message in base64."""
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """A topic as the broker has it; `configs` holds all of its settings, also the defaults."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+def list_topics(bootstrap: str | KafkaConnection, *, client_id: str = "streamjobs-admin") -> list[str]:
+    """Give the names of all topics, sorted."""
+    with _admin(bootstrap, client_id, "listing topics") as admin:
+        return sorted(admin.list_topics())
+
+
+def describe_topic(
+    bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
+) -> TopicInfo | None:
+    """Give partitions and settings of a topic, or None when it does not exist."""
+    with _admin(bootstrap, client_id, f"describing topic {topic}") as admin:
+        return _describe(admin, topic)
+
+
+def create_topic(
+    bootstrap: str | KafkaConnection,
+    topic: str,
+    partitions: int,
+    configs: Mapping[str, str] = REPLAYABLE_CONFIGS,
+    *,
+    replication: int = -1,
+    client_id: str = "streamjobs-admin",
+) -> TopicInfo:
+    """Create a topic and wait until every partition has a leader.
+
+    `replication` -1 takes the broker's default. Raises: ConfigError when the topic exists already.
+    """
+    with _admin(bootstrap, client_id, f"creating topic {topic}") as admin:
+        try:
+            _create(admin, topic, partitions, configs, replication)
+        except TopicAlreadyExistsError as exc:
+            message = f"topic {topic} exists already"
+            raise ConfigError(message) from exc
+        return _existing(admin, topic)
+
+
+def ensure_topic(
+    bootstrap: str | KafkaConnection,
+    topic: str,
+    partitions: int,
+    configs: Mapping[str, str] = REPLAYABLE_CONFIGS,
+    *,
+    replication: int = -1,
+    client_id: str = "streamjobs-admin",
+) -> TopicInfo:
+    """Create the topic unless it exists; refuse one that cannot carry event times.
+
+    An existing topic keeps its partitions and settings: callers read `partitions` from what is returned.
+    Raises: ConfigError when it stamps messages with the broker's clock (LogAppendTime): every row would then
+    have arrived "now", and windows, joins and lateness would be wrong.
+    """
+    with _admin(bootstrap, client_id, f"preparing topic {topic}") as admin:
+        info = _describe(admin, topic)
+        if info is None:
+            try:
+                _create(admin, topic, partitions, configs, replication)
+            except TopicAlreadyExistsError:
+                logger.info("topic %s was created by someone else at the same time", topic)
+            info = _existing(admin, topic)
+    if info.configs["message.timestamp.type"] == "LogAppendTime":
+        message = (
+            f"topic {topic} has message.timestamp.type=LogAppendTime, which replaces event times by the "
+            f"broker's clock; set it to CreateTime (kafka-configs.sh --alter --topic {topic} "
+            "--add-config message.timestamp.type=CreateTime) or use another topic"
+        )
+        raise ConfigError(message)
+    return info
+
+
+def delete_topic(
+    bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
+) -> None:
+    """Delete a topic; nothing happens when it does not exist."""
+    with _admin(bootstrap, client_id, f"deleting topic {topic}") as admin:
+        try:
+            admin.delete_topics([topic])
+        except UnknownTopicOrPartitionError:
+            return
+
+
+@contextmanager
+def _admin(bootstrap: str | KafkaConnection, client_id: str, what: str) -> Iterator[Any]:
+    connection = connection_of(bootstrap)
+    with kafka_errors(f"{what} at {connection.bootstrap}"):
+        admin = KafkaAdminClient(**connection.client_options(client_id))
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
+def _create(admin: Any, topic: str, partitions: int, configs: Mapping[str, str], replication: int) -> None:
+    wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(configs)}
+    admin.create_topics({topic: wanted}, wait_for_metadata=True)
+
+
+def _existing(admin: Any, topic: str) -> TopicInfo:
+    info = _describe(admin, topic)
+    if info is None:
+        message = f"topic {topic} vanished while it was being created"
+        raise ConfigError(message)
+    return info
+
+
+def _describe(admin: Any, topic: str) -> TopicInfo | None:
+    found = [entry for entry in admin.describe_topics([topic]) if entry["name"] == topic]
+    if not found or not found[0]["partitions"]:
+        return None
+    described = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")
+    configs = {name: str(entry["value"]) for name, entry in described["topic"][topic].items()}
+    return TopicInfo(topic, len(found[0]["partitions"]), configs)
