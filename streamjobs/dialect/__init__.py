@@ -1,0 +1,1 @@
+"""The SQL that jobs are written in: Flink SQL with Blink's habits."""

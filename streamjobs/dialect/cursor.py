@@ -1,0 +1,129 @@
+"""A reader of the meaningful tokens of one statement, with errors that say what was expected."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from streamjobs.dialect.lexer import Span, Token, TokenKind
+from streamjobs.dialect.nodes import Name
+from streamjobs.errors import SqlError
+
+_OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
+
+
+class Cursor:
+    """Walks over tokens that all mean something (no space, comment or hint)."""
+
+    def __init__(self, text: str, path: str, tokens: list[Token]) -> None:
+        self.text = text
+        self.path = path
+        self._tokens = tokens
+        self._place = 0
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every token has been taken."""
+        return self._place >= len(self._tokens)
+
+    @property
+    def end(self) -> int:
+        """Where the last token taken ends in the text; 0 when none was taken."""
+        return self._tokens[self._place - 1].end if self._place else 0
+
+    @property
+    def rest(self) -> list[Token]:
+        """The tokens not yet taken."""
+        return self._tokens[self._place :]
+
+    def peek(self, ahead: int = 0) -> Token:
+        """The token that comes, without taking it; an empty operator behind the end."""
+        if self._place + ahead < len(self._tokens):
+            return self._tokens[self._place + ahead]
+        return Token(TokenKind.OPERATOR, "", self._tokens[-1].end if self._tokens else 0)
+
+    def take(self) -> Token:
+        """Take the next token. Raises SqlError at the end."""
+        if self.at_end:
+            self.fail("the statement ends too early")
+        self._place += 1
+        return self._tokens[self._place - 1]
+
+    def fail(self, message: str, token: Token | None = None) -> NoReturn:
+        """Raise SqlError at the token, by default the next one."""
+        raise SqlError(message, self.text, (token or self.peek()).start, self.path)
+
+    def expected(self, what: str) -> NoReturn:
+        """Raise SqlError: this was expected, that is there."""
+        there = f"not {self.peek().text}" if not self.at_end else "but the statement ends"
+        self.fail(f"expected {what}, {there}")
+
+    def comes(self, *words: str) -> bool:
+        """Whether these keywords come next, in this order."""
+        return all(self.peek(ahead).is_word(word) for ahead, word in enumerate(words))
+
+    def accept(self, *words: str) -> bool:
+        """Take these keywords if all of them come next."""
+        if not self.comes(*words):
+            return False
+        self._place += len(words)
+        return True
+
+    def expect(self, *words: str) -> None:
+        """Take these keywords. Raises SqlError."""
+        for word in words:
+            if not self.accept(word):
+                self.expected(word)
+
+    def accept_operator(self, operator: str) -> bool:
+        """Take the operator if it comes next."""
+        if not self.peek().is_operator(operator):
+            return False
+        self._place += 1
+        return True
+
+    def expect_operator(self, operator: str) -> None:
+        """Take the operator. Raises SqlError."""
+        if not self.accept_operator(operator):
+            self.expected(operator)
+
+    def name(self, what: str) -> Name:
+        """Take a simple name. Raises SqlError, also for a name with dots."""
+        if not self.peek().is_name:
+            self.expected(what)
+        token = self.take()
+        if self.peek().is_operator("."):
+            self.fail(f"{what} is one simple name, without dots: a job declares all its tables itself")
+        return Name(token.name, token.span)
+
+    def names(self, what: str) -> tuple[Name, ...]:
+        """Take `(name, name, …)`."""
+        self.expect_operator("(")
+        names = [self.name(what)]
+        while self.accept_operator(","):
+            names.append(self.name(what))
+        self.expect_operator(")")
+        return tuple(names)
+
+    def string(self, what: str) -> Token:
+        """Take a string literal. Raises SqlError."""
+        if self.peek().kind is not TokenKind.STRING:
+            self.expected(what)
+        return self.take()
+
+    def expression(self, *until: str) -> Span:
+        """Take an expression: up to a comma or bracket that is not its own, or one of these keywords."""
+        depth, start = 0, self.peek()
+        while not self.at_end:
+            token = self.peek()
+            if depth == 0 and (token.is_operator(",", *_CLOSE) or token.is_word(*until)):
+                break
+            depth += token.is_operator(*_OPEN) - token.is_operator(*_CLOSE)
+            self._place += 1
+        if self.peek() is start or self.end <= start.start:
+            self.expected("an expression")
+        return Span(start.start, self.end)
+
+    def finish(self) -> None:
+        """Raise SqlError unless every token has been taken."""
+        if not self.at_end:
+            self.fail(f"unexpected {self.peek().text}")
