@@ -44,7 +44,11 @@ class Rejection:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What became of a batch: all of it is accepted but for `rejected`."""
+    """What became of a batch: all of it is accepted but for `rejected`.
+
+    A store that refuses a batch without telling which record is at fault rejects the whole of it (and has
+    then accepted nothing); `delivery` halves it until the fault stands alone.
+    """
 
     rejected: tuple[Rejection, ...] = ()
 

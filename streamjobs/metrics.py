@@ -1,0 +1,108 @@
+"""The names of all metrics, and the small contract that Flink's metric group and tests both fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+RECORDS_IN = "records_in"
+RECORDS_WRITTEN = "records_written"
+DELETES_WRITTEN = "deletes_written"
+RECORDS_REJECTED = "records_rejected"
+BATCHES_WRITTEN = "batches_written"
+BATCH_ROWS = "batch_rows"
+WRITE_MS = "write_ms"
+RETRIES = "retries"
+BLOCKED_MS = "blocked_ms"
+DEAD_LETTERS = "dead_letters"
+
+METRICS: Mapping[str, str] = MappingProxyType(
+    {
+        RECORDS_IN: "changes handed to the delivery, before they are reduced per key",
+        RECORDS_WRITTEN: "records that the store accepted, upserts and deletes",
+        DELETES_WRITTEN: "deletes among the records that the store accepted",
+        RECORDS_REJECTED: "records that the store will never take",
+        BATCHES_WRITTEN: "batches that the store answered",
+        BATCH_ROWS: "distribution: records a batch",
+        WRITE_MS: "distribution: milliseconds a batch took, with its retries",
+        RETRIES: "tries again after trouble outside",
+        BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 when all is well",
+        DEAD_LETTERS: "records that became dead letters",
+    }
+)
+"""Metric name -> what it counts. No metric exists beside these."""
+
+
+class Counter(Protocol):
+    """Grows."""
+
+    def inc(self, n: int = 1, /) -> None:
+        """Add `n`."""
+
+
+class Distribution(Protocol):
+    """Remembers count, sum, least and greatest of the values it is shown."""
+
+    def update(self, value: int, /) -> None:
+        """Show one value."""
+
+
+class MetricGroup(Protocol):
+    """What PyFlink's `MetricGroup` offers and we use."""
+
+    def counter(self, name: str, /) -> Counter:
+        """Make or find a counter."""
+
+    def distribution(self, name: str, /) -> Distribution:
+        """Make or find a distribution."""
+
+    def gauge(self, name: str, obj: Callable[[], int], /) -> None:
+        """Let `obj` be asked whenever somebody looks."""
+
+
+class MemoryCounter:
+    """A counter that can be read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def inc(self, n: int = 1, /) -> None:
+        """Add `n`."""
+        self.count += n
+
+
+class MemoryDistribution:
+    """A distribution that keeps every value."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+    def update(self, value: int, /) -> None:
+        """Keep one value."""
+        self.values.append(value)
+
+
+class MemoryMetrics:
+    """A metric group in memory; for scripts and tests."""
+
+    def __init__(self) -> None:
+        self.counters: dict[str, MemoryCounter] = {}
+        self.distributions: dict[str, MemoryDistribution] = {}
+        self.gauges: dict[str, Callable[[], int]] = {}
+
+    def counter(self, name: str, /) -> MemoryCounter:
+        """Make or find a counter."""
+        return self.counters.setdefault(name, MemoryCounter())
+
+    def distribution(self, name: str, /) -> MemoryDistribution:
+        """Make or find a distribution."""
+        return self.distributions.setdefault(name, MemoryDistribution())
+
+    def gauge(self, name: str, obj: Callable[[], int], /) -> None:
+        """Keep the gauge."""
+        self.gauges[name] = obj
+
+    def counts(self) -> dict[str, int]:
+        """Give the counters that are not zero, by name."""
+        return {name: counter.count for name, counter in self.counters.items() if counter.count}
