@@ -1,0 +1,96 @@
+"""The conservation line: impressions sent = samples + repeated + late + dead + pending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from streamjobs.broker import Envelope
+from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.demo.tables import ATTRIBUTION_MS, EVENT_TIME, TABLES
+from streamjobs.demo.truth import Samples
+from streamjobs.errors import DecodeError
+from thrift_idl.codec import decode
+
+WINDOW_MS: Final = 1_000
+"""Samples leave in event-time windows of this length."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Six numbers, each counted on its own; none is a remainder.
+
+    `sent` by the sender; `samples` and `repeated` (their copies beyond the first) in the sink; `late` and
+    `dead` as distinct dead-letter ids of the impression topic; `pending` in the topic, by the watermark.
+    """
+
+    sent: int
+    samples: int
+    repeated: int
+    late: int
+    dead: int
+    pending: int
+
+    @property
+    def difference(self) -> int:
+        """What is missing on the right side; negative: what is too much. 0 when it balances."""
+        return self.sent - (self.samples + self.repeated + self.late + self.dead + self.pending)
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.sent} impressions sent = {self.samples} samples + {self.repeated} repeated"
+            f" + {self.late} late + {self.dead} dead + {self.pending} pending"
+        )
+        return line if self.difference == 0 else f"{line}   DOES NOT BALANCE: {self.difference:+d}"
+
+
+def balance(
+    sent: int,
+    samples: Samples,
+    dead_letters: Mapping[str, DeadLetter],
+    pending: int,
+    impression_topic: str,
+) -> Balance:
+    """Count the terms. `samples` have their copies in the last column; `dead_letters` are keyed by id."""
+    late = dead = 0
+    for letter in dead_letters.values():
+        if letter.topic == impression_topic:
+            late += letter.stage is Stage.LATE
+            dead += letter.stage is not Stage.LATE
+    return Balance(
+        sent, len(samples), sum(_copies(row[-1]) - 1 for row in samples.values()), late, dead, pending
+    )
+
+
+def pending_impressions(messages: Iterable[Envelope], watermark_ms: int | None) -> int:
+    """Count the impressions on time in `messages` whose window is still open at the job's watermark.
+
+    None: without a watermark every window is open.
+    """
+    count = 0
+    for envelope in messages:
+        try:
+            message = decode(envelope.payload)
+        except DecodeError:
+            continue
+        table = TABLES[envelope.topic]
+        for change in message.changes:
+            value = change.image[table.names.index(EVENT_TIME)]
+            if change.schema != table or not isinstance(value, bytes) or int(value) < message.time_ms:
+                continue
+            if watermark_ms is None or watermark_ms < closes_at_ms(int(value)):
+                count += 1
+    return count
+
+
+def closes_at_ms(event_time_ms: int) -> int:
+    """Give the watermark at which an impression's sample is final: second and attribution are over."""
+    return event_time_ms - event_time_ms % WINDOW_MS + WINDOW_MS - 1 + ATTRIBUTION_MS
+
+
+def _copies(value: object) -> int:
+    if not isinstance(value, int):
+        message = f"a sample says that it has {value!r} copies"
+        raise AssertionError(message)
+    return value

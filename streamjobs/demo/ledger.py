@@ -1,0 +1,97 @@
+"""The sender's books: for each message what must become of its rows, by the log's own time rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from streamjobs.dead_letter import Stage
+from streamjobs.demo.packing import Packed
+from streamjobs.demo.tables import EVENT_TIME_COLUMNS, TABLES
+from streamjobs.rowchange import RowChange
+
+NEVER: Final = -(2**63)
+
+Arrival = Callable[[RowChange, int], None]
+"""Takes a row that is good and on time, and its event time in epoch milliseconds."""
+
+
+@dataclass(frozen=True)
+class ExpectedDeadLetter:
+    """A dead letter that must be written: where from, at which stage, and how many rows it stands for."""
+
+    id: str
+    stage: Stage
+    topic: str
+
+
+class Ledger:
+    """Keeps count of what was sent to topics that were empty before.
+
+    Promise: knows nothing of how messages are encoded; it uses only the rows given to the builder and the
+    message times that came out. `record` in the order of writing, for every message that is written.
+    Raises: AssertionError when a message breaks the time rule
+    `time_ms == max(smallest event time of its rows, largest earlier time - disorder)`.
+    """
+
+    def __init__(self, disorder_ms: int, arrivals: dict[str, Arrival]) -> None:
+        self._disorder_ms = disorder_ms
+        self._arrivals = arrivals
+        self._offsets: Counter[tuple[str, int]] = Counter()
+        self._newest: dict[tuple[str, int], int] = {}
+        self.rows_sent: Counter[str] = Counter()
+        """Rows by topic, those in damaged messages included."""
+        self.messages_sent: Counter[str] = Counter()
+        self.dead_letters: dict[str, ExpectedDeadLetter] = {}
+        """By id."""
+
+    def record(self, message: Packed) -> None:
+        """Book one message."""
+        place = (message.topic, message.partition)
+        offset = self._offsets[place]
+        self._offsets[place] += 1
+        self.messages_sent[message.topic] += 1
+        self.rows_sent[message.topic] += len(message.rows)
+        times = _event_times(message)
+        self._check_time(message, [time for time in times if time is not None])
+        origin = f"{message.topic}/{message.partition}/{offset}"
+        if message.damage is not None:
+            self._bury(f"{origin}/-1", Stage.DECODE, message.topic)
+            return
+        arrival, honest = self._arrivals[message.topic], TABLES[message.topic]
+        for number, (change, time) in enumerate(zip(message.rows, times, strict=True)):
+            if time is None or change.schema is not honest:
+                self._bury(f"{origin}/{number}", Stage.CONVERT, message.topic)
+            elif time < message.time_ms:
+                self._bury(f"{origin}/{number}", Stage.LATE, message.topic)
+            else:
+                arrival(change, time)
+
+    def dead(self, topic: str, *stages: Stage) -> int:
+        """How many dead letters of `topic` are expected at these stages."""
+        return sum(letter.topic == topic and letter.stage in stages for letter in self.dead_letters.values())
+
+    def _bury(self, letter_id: str, stage: Stage, topic: str) -> None:
+        self.dead_letters[letter_id] = ExpectedDeadLetter(letter_id, stage, topic)
+
+    def _check_time(self, message: Packed, times: list[int]) -> None:
+        place = (message.topic, message.partition)
+        newest = self._newest.get(place, NEVER)
+        low = NEVER if newest == NEVER else newest - self._disorder_ms
+        wanted = max(min(times), low) if times else max(message.time_ms, low)
+        if message.time_ms != wanted:
+            detail = f"message time {message.time_ms} of {message.topic}/{message.partition} is not {wanted}"
+            raise AssertionError(detail)
+        self._newest[place] = max(newest, message.time_ms)
+
+
+def _event_times(message: Packed) -> list[int | None]:
+    """Give each row's event time: the topic's event-time column, or the commit time; None when NULL."""
+    column = EVENT_TIME_COLUMNS[message.topic]
+    if column is None:
+        return [change.committed_at_ms for change in message.rows]
+    place = TABLES[message.topic].names.index(column)
+    values = [change.image[place] for change in message.rows]
+    return [int(value) if isinstance(value, bytes) else None for value in values]
