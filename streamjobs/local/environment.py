@@ -1,0 +1,175 @@
+"""A set of real services in one directory: started together, stopped together, never left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from streamjobs.errors import ServiceError
+from streamjobs.local import state
+from streamjobs.local.flink import FlinkCluster
+from streamjobs.local.flink_config import JobManagerSize, TaskManagerSize
+from streamjobs.local.kafka import KafkaServer, KafkaSize
+from streamjobs.local.ports import PortLease
+from streamjobs.local.processes import ProcessGroup
+
+
+class Environment:
+    """Kafka and Flink for one test, one demo run or one developer.
+
+        with Environment(tmp_path, slots=2) as env:
+            env.kafka.bootstrap   # "127.0.0.1:24242"
+            env.flink.rest_url    # "http://127.0.0.1:24243"
+
+    Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
+    the process dies of anything, no process and no port is left. Data and logs stay in `root`.
+    Without `with`: `start()`, `stop()`. Raises ServiceError when a service does not come up.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        kafka: bool = True,
+        flink: bool = True,
+        taskmanagers: int = 1,
+        slots: int = 2,
+        kafka_port: int | None = None,
+        rest_port: int | None = None,
+        kafka_size: KafkaSize | None = None,
+        jobmanager_size: JobManagerSize | None = None,
+        taskmanager_size: TaskManagerSize | None = None,
+        kafka_settings: Mapping[str, str] | None = None,
+        flink_settings: Mapping[str, str] | None = None,
+        deadline_s: float = 90.0,
+    ) -> None:
+        self.root = root.resolve()
+        self._want_kafka = kafka
+        self._want_flink = flink
+        self._taskmanagers = taskmanagers
+        self._slots = slots
+        self._kafka_port = kafka_port
+        self._rest_port = rest_port
+        self._kafka_size = kafka_size
+        self._jobmanager_size = jobmanager_size
+        self._taskmanager_size = taskmanager_size
+        self._kafka_settings = kafka_settings
+        self._flink_settings = flink_settings
+        self._deadline_s = deadline_s
+        self._group: ProcessGroup | None = None
+        self._lease = PortLease()
+        self._kafka: KafkaServer | None = None
+        self._flink: FlinkCluster | None = None
+
+    @property
+    def kafka(self) -> KafkaServer:
+        """The broker; raises ServiceError when this environment runs without."""
+        if self._kafka is None:
+            msg = f"no Kafka runs in {self.root}"
+            raise ServiceError(msg)
+        return self._kafka
+
+    @property
+    def flink(self) -> FlinkCluster:
+        """The Flink cluster; raises ServiceError when this environment runs without."""
+        if self._flink is None:
+            msg = f"no Flink runs in {self.root}"
+            raise ServiceError(msg)
+        return self._flink
+
+    @property
+    def environment_id(self) -> str:
+        """What every process of this environment carries as STREAMJOBS_ENVIRONMENT."""
+        return self._running().environment_id
+
+    def start(self) -> Environment:
+        """Start everything and wait until it is ready; leaves nothing behind when that fails."""
+        if self._group is not None:
+            msg = f"the environment in {self.root} was started before"
+            raise ServiceError(msg)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                msg = f"another process is starting an environment in {self.root}"
+                raise ServiceError(msg) from exc
+            state.clear_leftovers(self.root)
+            try:
+                self._start()
+            except BaseException:  # also Ctrl-C: nothing may be left behind
+                self.stop()
+                raise
+        return self
+
+    def stop(self) -> None:
+        """End all processes and give the ports back; may be called again."""
+        if self._group is not None:
+            self._group.stop()
+            state.forget(self.root)
+            self._group = None
+        self._lease.close()
+        self._kafka = self._flink = None
+        shutil.rmtree(self.root / "tmp", ignore_errors=True)
+
+    def detach(self) -> None:
+        """Let the services run on without this process, until `state.stop(root)`."""
+        self._running().detach()
+        self._lease.close()
+        self._group = None
+
+    def __enter__(self) -> Environment:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> ProcessGroup:
+        if self._group is None:
+            msg = f"the environment in {self.root} is not running"
+            raise ServiceError(msg)
+        return self._group
+
+    def _start(self) -> None:
+        shutil.rmtree(self.root / "tmp", ignore_errors=True)
+        (self.root / "tmp").mkdir()
+        self._group = group = ProcessGroup(self.root)
+        state.remember(self.root, group.environment_id, group.warden_pid)
+        if self._want_flink:
+            self._flink = FlinkCluster(
+                group,
+                self._lease,
+                rest_port=self._rest_port,
+                taskmanagers=self._taskmanagers,
+                slots=self._slots,
+                jobmanager_size=self._jobmanager_size,
+                taskmanager_size=self._taskmanager_size,
+                settings=self._flink_settings,
+                deadline_s=self._deadline_s,
+            )
+            self._flink.launch()
+        if self._want_kafka:
+            self._kafka = KafkaServer(
+                group,
+                self._lease,
+                port=self._kafka_port,
+                size=self._kafka_size,
+                settings=self._kafka_settings,
+                deadline_s=self._deadline_s,
+            )
+            self._kafka.launch()
+            self._kafka.await_ready()
+        if self._flink is not None:
+            self._flink.await_ready()
+        state.remember(
+            self.root,
+            group.environment_id,
+            group.warden_pid,
+            bootstrap=self._kafka.bootstrap if self._kafka else None,
+            rest_url=self._flink.rest_url if self._flink else None,
+        )

@@ -1,0 +1,176 @@
+"""The owner's side of the warden: start, watch and end the processes of one environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from streamjobs.errors import ServiceError
+from streamjobs.local import warden
+
+_TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+_POLL_S = 0.05
+
+
+def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log, indented for a message; says so when there are none."""
+    try:
+        text = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
+    except FileNotFoundError:
+        return "  (no log was written)"
+    tail = text.splitlines()[-lines:]
+    return "\n".join(f"  {line}" for line in tail) or "  (the log is empty)"
+
+
+class ProcessGroup:
+    """All processes of one environment; they end with their owner unless `detach()` was called.
+
+    Promise: after `stop()`, and also when the owner dies of anything, no process of the group is left.
+    Calls block until done and may come from several threads.
+    """
+
+    def __init__(self, root: Path, grace_s: float = 8.0) -> None:
+        self.root = root
+        self.environment_id = uuid.uuid4().hex
+        self._grace_s = grace_s
+        self._lock = threading.Lock()
+        self._started: set[str] = set()
+        log_dir = root / "logs"
+        log_dir.mkdir(parents=True, exist_ok=True)
+        with (log_dir / "warden.log").open("wb") as log:
+            self._warden = subprocess.Popen(  # noqa: S603 (our own script)
+                [sys.executable, "-I", warden.__file__, self.environment_id, str(grace_s)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def warden_pid(self) -> int:
+        """Pid of the warden; SIGTERM makes it stop the whole group."""
+        return self._warden.pid
+
+    def log(self, name: str) -> Path:
+        """Where the output of a process goes."""
+        return self.root / "logs" / f"{name}.log"
+
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Start a process under a name that none living has; its pid."""
+        reply = self._ask(
+            op="start",
+            name=name,
+            argv=list(argv),
+            env=dict(env),
+            cwd=str(self.root),
+            log=str(self.log(name)),
+            fresh_log=name not in self._started,
+        )
+        self._started.add(name)
+        if "error" in reply:
+            msg = f"{name} cannot be started: {reply['error']}"
+            raise ServiceError(msg)
+        return int(str(reply["pid"]))
+
+    def exit_status(self, name: str) -> int | None:
+        """None while the process lives; its exit status after, negative for a signal."""
+        status = self._ask(op="poll", name=name)["exit"]
+        return None if status is None else int(str(status))
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal that ends this one process, and wait until it is gone."""
+        if self._ask(op="kill", name=name, signal=int(number))["exit"] is None:
+            msg = f"{name} lives on {self._grace_s:g} s after signal {number}"
+            raise ServiceError(msg)
+
+    def wait_until(self, name: str, missing: Callable[[], str | None], deadline_s: float) -> None:
+        """Wait until `missing` gives None; it says what is missing otherwise.
+
+        Raises ServiceError with the log's last lines when the process ends or the deadline passes first.
+        """
+        end = time.monotonic() + deadline_s
+        while (lack := missing()) is not None:
+            if (status := self.exit_status(name)) is not None:
+                raise self.failure(name, f"ended with status {status} before it was ready")
+            if time.monotonic() > end:
+                raise self.failure(name, f"was not ready after {deadline_s:g} s: {lack}")
+            time.sleep(_POLL_S)
+
+    def wait_for_success(self, name: str, deadline_s: float) -> None:
+        """Wait until a short-lived process has ended with status 0; raises ServiceError otherwise."""
+        end = time.monotonic() + deadline_s
+        while (status := self.exit_status(name)) is None:
+            if time.monotonic() > end:
+                raise self.failure(name, f"did not end within {deadline_s:g} s")
+            time.sleep(_POLL_S)
+        if status != 0:
+            raise self.failure(name, f"ended with status {status}")
+
+    def failure(self, name: str, what: str) -> ServiceError:
+        """An error that names the log of a process and quotes its last lines."""
+        log = self.log(name)
+        return ServiceError(f"{name} {what}. The last lines of {log}:\n{log_tail(log)}")
+
+    def detach(self) -> None:
+        """Let the group live on after its owner, until SIGTERM reaches the warden."""
+        self._ask(op="detach")
+        self._close_pipes()
+        self._warden.returncode = 0  # it lives on, and is no longer ours to wait for
+
+    def stop(self) -> None:
+        """End every process of the group, politely first; may be called again."""
+        if self._warden.poll() is None:
+            self._close_pipes()
+            try:
+                self._warden.wait(self._grace_s + 25)
+            except subprocess.TimeoutExpired:
+                self._warden.kill()
+                self._warden.wait()
+        self._close_pipes()
+        if left := warden.sweep(self.environment_id):
+            msg = f"processes {left} of the environment in {self.root} cannot be killed"
+            raise ServiceError(msg)
+
+    def _ask(self, **command: object) -> dict[str, object]:
+        stdin, stdout = self._warden.stdin, self._warden.stdout
+        if stdin is None or stdout is None:
+            raise AssertionError  # both pipes were asked for
+        with self._lock:
+            try:
+                stdin.write(json.dumps(command).encode() + b"\n")
+                stdin.flush()
+                line = stdout.readline()
+            except (OSError, ValueError) as exc:
+                raise self._warden_gone() from exc
+        if not line:
+            raise self._warden_gone()
+        reply: dict[str, object] = json.loads(line)
+        return reply
+
+    def _warden_gone(self) -> ServiceError:
+        return self.failure("warden", "is gone, and its services with it")
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._warden.stdin, self._warden.stdout):
+            if pipe is not None and not pipe.closed:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+
+
+def child_environment(root: Path, **variables: str) -> dict[str, str]:
+    """Variables for a service: ours, its temporary files under `root`, this Python first on PATH."""
+    own = dict(os.environ)
+    own.update(TMPDIR=str(root / "tmp"), PATH=f"{Path(sys.executable).parent}:{own.get('PATH', os.defpath)}")
+    own.update(variables)
+    return own

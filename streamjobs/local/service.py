@@ -1,0 +1,62 @@
+"""One running service of an environment: a process, its log, and how to know that it is ready."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+
+from streamjobs.local.processes import ProcessGroup
+
+
+class Service:
+    """A process that can be killed and restarted on its own.
+
+    `command(n)` gives the argument vector of the n-th launch, counted from 1; `missing(n)` says what
+    that launch still lacks, None when it is ready.
+    """
+
+    def __init__(
+        self,
+        group: ProcessGroup,
+        name: str,
+        *,
+        command: Callable[[int], Sequence[str]],
+        env: Mapping[str, str],
+        missing: Callable[[int], str | None],
+        deadline_s: float,
+    ) -> None:
+        self.name = name
+        self.log = group.log(name)
+        self.pid = 0
+        self._group = group
+        self._command = command
+        self._env = env
+        self._missing = missing
+        self._deadline_s = deadline_s
+        self._launches = 0
+
+    def launch(self) -> None:
+        """Start the process without waiting until it is ready."""
+        self._launches += 1
+        self.pid = self._group.start(self.name, self._command(self._launches), self._env)
+
+    def await_ready(self) -> None:
+        """Wait until it is ready; raises ServiceError with the end of its log if it does not get there."""
+        launch = self._launches
+        self._group.wait_until(self.name, lambda: self._missing(launch), self._deadline_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs; a stopped (SIGSTOP) process does."""
+        return self._group.exit_status(self.name) is None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End this one process with a signal, by default without warning; its children live on."""
+        self._group.kill(self.name, number)
+
+    def restart(self) -> None:
+        """Start it again on the same ports and wait until it is ready; kills it first if it lives."""
+        if self.alive:
+            self.kill()
+        self.launch()
+        self.await_ready()

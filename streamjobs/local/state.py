@@ -1,0 +1,104 @@
+"""What runs in a root directory, for a process that did not start it: find it, stop it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streamjobs.errors import ServiceError
+from streamjobs.local import warden
+
+_FILE = "environment.json"
+_STOP_DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunningEnvironment:
+    """An environment that is up, as its state file tells.
+
+    `bootstrap` and `rest_url` are None where it runs without Kafka or Flink, and while it starts.
+    """
+
+    root: Path
+    environment_id: str
+    warden_pid: int
+    bootstrap: str | None
+    rest_url: str | None
+
+    def logs(self) -> Path:
+        """Directory with one log a service."""
+        return self.root / "logs"
+
+
+def remember(
+    root: Path,
+    environment_id: str,
+    warden_pid: int,
+    bootstrap: str | None = None,
+    rest_url: str | None = None,
+) -> None:
+    """Write the state file; it is replaced in one step."""
+    known = RunningEnvironment(root, environment_id, warden_pid, bootstrap, rest_url)
+    draft = root / f"{_FILE}.new"
+    draft.write_text(json.dumps({**asdict(known), "root": str(root)}, indent=1), encoding="utf-8")
+    draft.replace(root / _FILE)
+
+
+def forget(root: Path) -> None:
+    """Remove the state file, if there is one."""
+    (root / _FILE).unlink(missing_ok=True)
+
+
+def running(root: Path) -> RunningEnvironment | None:
+    """The environment that runs in this root now, or None; a state file alone does not count."""
+    known = _recorded(root.resolve())
+    return known if known is not None and _is_warden(known) else None
+
+
+def stop(root: Path) -> bool:
+    """Stop whatever runs in this root; False when nothing did. Raises ServiceError if something stays."""
+    known = _recorded(root.resolve())
+    if known is None:
+        return False
+    was_running = _is_warden(known)
+    if was_running:
+        os.kill(known.warden_pid, signal.SIGTERM)
+        end = time.monotonic() + _STOP_DEADLINE_S
+        while _is_warden(known) and time.monotonic() < end:
+            time.sleep(0.05)
+    if left := warden.sweep(known.environment_id):
+        msg = f"processes {left} of the environment in {root} cannot be killed"
+        raise ServiceError(msg)
+    forget(known.root)
+    return was_running
+
+
+def clear_leftovers(root: Path) -> None:
+    """Make sure that nothing runs in this root; raises ServiceError when an environment lives there."""
+    if known := running(root):
+        msg = f"an environment runs in {root} already (warden pid {known.warden_pid}): stop it first"
+        raise ServiceError(msg)
+    stop(root)
+
+
+def _recorded(root: Path) -> RunningEnvironment | None:
+    try:
+        fields = json.loads((root / _FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as exc:
+        msg = f"{root / _FILE} is not readable as JSON ({exc}): remove it"
+        raise ServiceError(msg) from exc
+    return RunningEnvironment(**{**fields, "root": root})
+
+
+def _is_warden(known: RunningEnvironment) -> bool:
+    try:
+        command = Path("/proc", str(known.warden_pid), "cmdline").read_bytes()
+    except OSError:
+        return False
+    return known.environment_id.encode() in command
