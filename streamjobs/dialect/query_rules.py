@@ -1,0 +1,179 @@
+"""Checks of what queries read, how they join, and what INSERTs write."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, RocksdbTable, Role
+from streamjobs.dialect.findings import Finding, error, warning
+from streamjobs.dialect.lexer import Span
+from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
+from streamjobs.dialect.rank_rules import rank_findings
+from streamjobs.dialect.references import JoinKind, References, TableReference, hints, references
+
+_FILTERS = ("WHERE", "HAVING", "GROUP", "JOIN", "DISTINCT", "UNION", "INTERSECT", "EXCEPT", "LIMIT",
+            "QUALIFY", "ROW_NUMBER")  # fmt: skip
+
+
+def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
+    """Everything that is wrong with the views and INSERTs. Raises SqlError at brackets that do not match."""
+    rules = _QueryRules(script, connectors)
+    for statement in script.statements:
+        match statement:
+            case CreateTable():
+                rules.declared.setdefault(statement.name, statement)
+            case CreateView():
+                yield from rules.query(statement.query_span)
+                rules.declared.setdefault(statement.name, statement)
+            case InsertInto():
+                yield from rules.query(statement.query_span)
+                yield from rules.insert(statement)
+    yield from rules.unused()
+    yield from rank_findings(script)
+
+
+class _QueryRules:
+    """The statements seen so far, and the rules that need to know them."""
+
+    def __init__(self, script: Script, connectors: Mapping[str, Connector]) -> None:
+        self._script = script
+        self._connectors = connectors
+        self._used: set[str] = set()
+        self._references: dict[Span, References] = {}
+        self.declared: dict[str, CreateTable | CreateView] = {}
+
+    def query(self, span: Span) -> Iterator[Finding]:
+        """Check one query against what is declared before it."""
+        found = self._references[span] = references(self._script, span)
+        for hint in hints(self._script, span):
+            if "OPTIONS" in hint.text.upper().replace("(", " ").split():
+                message = (
+                    "OPTIONS hints are refused: a table's options stand in its WITH clause, where they "
+                    "are checked"
+                )
+                yield error("options-hint", message, hint.span)
+        for reference in found.tables:
+            if reference.cte:
+                continue
+            self._used.add(reference.name)
+            yield from self._read(reference)
+            if reference.as_of is not None:
+                yield from self._as_of(reference, reference.as_of.expr)
+
+    def insert(self, insert: InsertInto) -> Iterator[Finding]:
+        """Check the target of an INSERT."""
+        target = self.declared.get(insert.target)
+        if not isinstance(target, CreateTable):
+            what = "is a view" if isinstance(target, CreateView) else "is not declared before this INSERT"
+            message = f"cannot write to {insert.target}: it {what}{self._nearest(insert.target)}"
+            yield error("undeclared", message, insert.target_span)
+            return
+        connector = self._connectors.get(target.name)
+        if connector is not None and connector.role is Role.SOURCE:
+            message = f"cannot write to {target.name}: a table of this type can only be read"
+            yield error("source-only", message, insert.target_span)
+        if isinstance(connector, RocksdbTable) and target.name in self._used:
+            message = (
+                f"{target.name} is written twice, and a rocksdb table has one writer: UNION ALL the queries"
+            )
+            yield error("two-writers", message, insert.target_span)
+        if insert.on_conflict is not None and not target.primary_key:
+            message = f"ON CONFLICT needs a primary key, and {target.name} has none"
+            yield error("conflict-key", message, insert.target_span)
+        self._used.add(target.name)
+
+    def unused(self) -> Iterator[Finding]:
+        """Warn of tables and views that nothing reads or writes."""
+        for name, statement in self.declared.items():
+            if name not in self._used:
+                yield warning("unused", f"{name} is never used", statement.name_span)
+
+    def _read(self, reference: TableReference) -> Iterator[Finding]:
+        name = reference.name
+        if name not in self.declared:
+            if "." not in reference.span.of(self._script.text):
+                message = f"{name} is not declared before this query{self._nearest(name)}"
+                yield error("undeclared", message, reference.span)
+            return
+        connector = self._connectors.get(name)
+        if connector is None:
+            return
+        if connector.role is Role.SINK:
+            message = f"cannot read {name}: a table of this type can only be written"
+            yield error("sink-only", message, reference.span)
+        if (
+            isinstance(connector, MetaqTable)
+            and connector.ingest is Ingest.VERSIONED
+            and reference.as_of is None
+            and reference.join not in (JoinKind.FROM, JoinKind.ARGUMENT)
+        ):
+            message = (
+                f"{name} is versioned: a plain join meets every version of a row, also the deleted ones. "
+                "Join it FOR SYSTEM_TIME AS OF the other side's event time, or declare it with "
+                "'ingest'='upsert'"
+            )
+            yield warning("versioned-join", message, reference.span)
+
+    def _as_of(self, reference: TableReference, expr: str) -> Iterator[Finding]:
+        base = self._base(reference.name)
+        if base is None:
+            return
+        table, path = base
+        connector = self._connectors.get(table.name)
+        if not isinstance(connector, MetaqTable):
+            return
+        if connector.ingest is not Ingest.VERSIONED:
+            message = (
+                f"{reference.name} cannot be joined as of a time: it does not keep its versions. Declare "
+                f"table {table.name} with 'ingest'='versioned' and join that table"
+            )
+            yield error("as-of-versions", message, reference.span)
+            return
+        if path is not None:
+            message = (
+                f"{reference.name} cannot be joined as of a time: its query has {path}, and then "
+                f"historical versions are silently lost. Join table {table.name} itself and filter after "
+                "the join"
+            )
+            yield error("as-of-view", message, reference.span)
+        if expr.upper().startswith("PROCTIME"):
+            message = (
+                f"joined as of PROCTIME(), the result depends on when the job runs: join {reference.name} "
+                "as of the other side's event time"
+            )
+            yield error("as-of-proctime", message, reference.span)
+        if reference.join is not JoinKind.LEFT:
+            message = (
+                f"join {reference.name} with LEFT JOIN: a deleted version is a row of NULLs here, so any "
+                "other join as of a time would treat deleted rows and missing rows differently"
+            )
+            yield error("as-of-inner", message, reference.span)
+
+    def _base(self, name: str) -> tuple[CreateTable, str | None] | None:
+        """The table behind a table or view, and the first keyword on the way that loses versions."""
+        statement = self.declared.get(name)
+        if isinstance(statement, CreateTable):
+            return statement, None
+        if statement is None:
+            return None
+        words = self._script.tokens_of(statement.query_span)
+        lossy = next((token.text.upper() for token in words if token.is_word(*_FILTERS)), None)
+        bases = [
+            base
+            for reference in self._references[statement.query_span].tables
+            if not reference.cte and reference.name != name and (base := self._base(reference.name))
+        ]
+        versioned = [base for base in bases if self._is_versioned(base[0])]
+        for table, path in versioned or bases:
+            return table, lossy or path
+        return None
+
+    def _is_versioned(self, table: CreateTable) -> bool:
+        connector = self._connectors.get(table.name)
+        return isinstance(connector, MetaqTable) and connector.ingest is Ingest.VERSIONED
+
+    def _nearest(self, name: str) -> str:
+        by_lower = {known.lower(): known for known in self.declared}
+        near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+        return f", did you mean {by_lower[near[0]]}?" if near else ""

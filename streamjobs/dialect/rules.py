@@ -1,0 +1,87 @@
+"""All checks of a parsed job, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from streamjobs.dialect.connectors import Connector
+from streamjobs.dialect.findings import Finding, Severity, error
+from streamjobs.dialect.lexer import Span
+from streamjobs.dialect.nodes import CreateTable, CreateView, Script
+from streamjobs.dialect.query_rules import query_findings
+from streamjobs.dialect.setting_rules import setting_findings
+from streamjobs.dialect.table_rules import RESERVED_PREFIX, reserved, table_findings
+from streamjobs.dialect.with_clause import read_connector
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A job's file with what the checks found, in the order of the file.
+
+    `connectors` has the typed WITH clause of each table by the table's name; tables with a wrong one are
+    left out, and then there is an error among the findings.
+    """
+
+    script: Script
+    connectors: Mapping[str, Connector]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What must be changed before the job can run."""
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What may run and should be known."""
+        return tuple(each for each in self.findings if each.severity is Severity.WARNING)
+
+    def raise_first_error(self) -> None:
+        """Raise SqlError at the first error of the file, if there is one."""
+        for finding in self.errors:
+            raise self.script.error(finding.message, finding.span)
+
+
+def check(script: Script, env: Mapping[str, str] | None = None) -> Checked:
+    """Run every check. `env` is where secrets take `${NAME}` from, by default the environment.
+
+    Raises SqlError only for a query whose brackets do not match.
+    """
+    time_zone = script.setting("table.local-time-zone", "UTC")
+    findings = [*setting_findings(script), *_name_findings(script)]
+    connectors: dict[str, Connector] = {}
+    for table in script.tables:
+        connector, problems = read_connector(table, env, time_zone)
+        findings += problems
+        findings += table_findings(table, connector)
+        if connector is not None:
+            connectors[table.name] = connector
+    findings += query_findings(script, connectors)
+    findings.sort(key=lambda finding: (finding.span.start, finding.code))
+    return Checked(script, connectors, tuple(findings))
+
+
+def _name_findings(script: Script) -> Iterator[Finding]:
+    seen: set[str] = set()
+    relations: list[CreateTable | CreateView] = [*script.tables, *script.views]
+    for relation in relations:
+        if relation.name.startswith(RESERVED_PREFIX):
+            yield reserved(relation.name, relation.name_span)
+        if relation.name in seen:
+            message = f"{relation.name} is declared twice: tables and views share their names"
+            yield error("duplicate-name", message, relation.name_span)
+        seen.add(relation.name)
+    for view in script.views:
+        for column in view.columns:
+            if column.text.startswith(RESERVED_PREFIX):
+                yield reserved(f"column {column.text}", column.span)
+    functions: set[str] = set()
+    for function in script.functions:
+        if function.name.lower() in functions:
+            message = f"function {function.name} is declared twice"
+            yield error("duplicate-name", message, function.name_span)
+        functions.add(function.name.lower())
+    if not script.inserts:
+        message = "the job writes nothing: it needs at least one INSERT INTO"
+        yield error("no-insert", message, Span(len(script.text.rstrip()), len(script.text.rstrip())))
