@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from streamjobs.local.flink_config import JobManagerSize, TaskManagerSize
 from streamjobs.local.kafka import KafkaServer, KafkaSize
 from streamjobs.local.ports import PortLease
 from streamjobs.local.processes import ProcessGroup
+from streamjobs.local.service import Service
 
 
 class Environment:
@@ -139,7 +141,8 @@ class Environment:
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
         (self.root / "tmp").mkdir()
         self._group = group = ProcessGroup(self.root)
-        state.remember(self.root, group.environment_id, group.warden_pid)
+        known = state.RunningEnvironment(self.root, group.environment_id, group.warden_pid, None, None)
+        state.remember(known)
         if self._want_flink:
             self._flink = FlinkCluster(
                 group,
@@ -167,9 +170,22 @@ class Environment:
         if self._flink is not None:
             self._flink.await_ready()
         state.remember(
-            self.root,
-            group.environment_id,
-            group.warden_pid,
-            bootstrap=self._kafka.bootstrap if self._kafka else None,
-            rest_url=self._flink.rest_url if self._flink else None,
+            replace(
+                known,
+                bootstrap=self._kafka.bootstrap if self._kafka else None,
+                rest_url=self._flink.rest_url if self._flink else None,
+                services=tuple(self._records()),
+            )
         )
+
+    def _records(self) -> Iterator[state.ServiceRecord]:
+        if self._kafka is not None:
+            yield _record(self._kafka, self._kafka.bootstrap)
+        if self._flink is not None:
+            yield _record(self._flink.jobmanager, self._flink.rest_url)
+            for taskmanager in self._flink.taskmanagers:
+                yield _record(taskmanager, None)
+
+
+def _record(service: Service, address: str | None) -> state.ServiceRecord:
+    return state.ServiceRecord(service.name, service.pid, address, str(service.log))

@@ -17,10 +17,21 @@ _STOP_DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)
+class ServiceRecord:
+    """One service as it was when the environment came up; `address` is None where nobody connects to it."""
+
+    name: str
+    pid: int
+    address: str | None
+    log: str
+
+
+@dataclass(frozen=True)
 class RunningEnvironment:
     """An environment that is up, as its state file tells.
 
-    `bootstrap` and `rest_url` are None where it runs without Kafka or Flink, and while it starts.
+    `bootstrap` and `rest_url` are None where it runs without Kafka or Flink; `services` is empty while
+    it starts.
     """
 
     root: Path
@@ -28,24 +39,18 @@ class RunningEnvironment:
     warden_pid: int
     bootstrap: str | None
     rest_url: str | None
+    services: tuple[ServiceRecord, ...] = ()
 
     def logs(self) -> Path:
         """Directory with one log a service."""
         return self.root / "logs"
 
 
-def remember(
-    root: Path,
-    environment_id: str,
-    warden_pid: int,
-    bootstrap: str | None = None,
-    rest_url: str | None = None,
-) -> None:
-    """Write the state file; it is replaced in one step."""
-    known = RunningEnvironment(root, environment_id, warden_pid, bootstrap, rest_url)
-    draft = root / f"{_FILE}.new"
-    draft.write_text(json.dumps({**asdict(known), "root": str(root)}, indent=1), encoding="utf-8")
-    draft.replace(root / _FILE)
+def remember(known: RunningEnvironment) -> None:
+    """Write the state file of `known.root`; it is replaced in one step."""
+    draft = known.root / f"{_FILE}.new"
+    draft.write_text(json.dumps({**asdict(known), "root": str(known.root)}, indent=1), encoding="utf-8")
+    draft.replace(known.root / _FILE)
 
 
 def forget(root: Path) -> None:
@@ -93,7 +98,8 @@ def _recorded(root: Path) -> RunningEnvironment | None:
     except ValueError as exc:
         msg = f"{root / _FILE} is not readable as JSON ({exc}): remove it"
         raise ServiceError(msg) from exc
-    return RunningEnvironment(**{**fields, "root": root})
+    services = tuple(ServiceRecord(**one) for one in fields["services"])
+    return RunningEnvironment(**{**fields, "root": root, "services": services})
 
 
 def _is_warden(known: RunningEnvironment) -> bool:

@@ -1,0 +1,116 @@
+"""The `streamjobs` command: finds the command that was asked for, and words its errors."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from streamjobs.errors import ConfigError, StreamjobsError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
+
+_SECRET = re.compile(
+    r"""(?ix)
+    (?P<key> [\w.-]* (?: password | passwd | secret | token ) [\w.-]* ['"]? \s* [=:] \s* )
+    (?P<value> '[^']*' | "[^"]*" | [^\s,;'")}]+ )
+    """
+)
+_URL_PASSWORD = re.compile(r"(?P<head>://[^/\s:@]*:)[^/\s@]+(?=@)")
+
+
+@dataclass(frozen=True)
+class _Command:
+    """Where a command lives: a module with a Typer `app`, or with a function of the command's name."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "run": _Command("streamjobs.cli.run", "Run a SQL job file on Flink and show its progress."),
+    "query": _Command("streamjobs.cli.query", "Read a table of the embedded store."),
+    "dlq": _Command("streamjobs.cli.dlq", "List, show and replay dead letters."),
+    "demo": _Command("streamjobs.cli.demo", "Run the sample job on generated traffic and prove it right."),
+    "dev": _Command("streamjobs.cli.dev", "Keep a local Kafka and Flink running."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Imports a command's module only when that command is used; lists the others from the table.
+
+    The types of Typer's own copy of click are private: they are `Any` here.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, command in COMMANDS.items() if importlib.util.find_spec(command.module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name].summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and found is not None else found, rest
+
+
+def load(name: str) -> Any:
+    """The command of this name with all its options; imports its module."""
+    module = importlib.import_module(COMMANDS[name].module)
+    app: typer.Typer | None = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(getattr(module, name))
+    command = get_command(app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    name="streamjobs",
+    help="Streaming ETL from MySQL row changes to fresh features and CTR samples, written as SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Hold the commands together; Typer wants a callback for a group without own commands."""
+
+
+def mask_secrets(text: str) -> str:
+    """The text with every password, token and secret in it replaced by `****`.
+
+    >>> mask_secrets("mysql://app:hunter2@db refused, 'password' = 'hunter2'")
+    "mysql://app:****@db refused, 'password' = ****"
+    """
+    return _SECRET.sub(r"\g<key>****", _URL_PASSWORD.sub(r"\g<head>****", text))
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 a mistake in command or configuration."""
+    try:
+        app()
+    except StreamjobsError as exc:
+        sys.stderr.write(f"streamjobs: {mask_secrets(str(exc))}\n")
+        sys.exit(EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write("streamjobs: interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
