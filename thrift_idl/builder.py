@@ -1,0 +1,231 @@
+"""Builders: cut row changes into messages, within limits and with times that keep the rule."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from crc32c import crc32c
+
+from streamjobs.errors import ConfigError
+from streamjobs.rowchange import ABSENT, RowChange
+from thrift_idl import bounds
+from thrift_idl.decoding import Header
+from thrift_idl.encoding import PendingRow, TableForm, encode_message, frame_bytes, row_event_time
+
+_LENGTH = struct.Struct(">I")
+_NULL, _ABSENT = b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"
+_REMEMBERED_TABLES = 256
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a message is full. A single row over `max_bytes` travels alone.
+
+    `max_rows` is 1 to 16,384, `max_bytes` (of the payload) 1 to 65,536: bigger messages do not decode faster,
+    and readers count the items of a bigger one first. `max_span_ms` is how far the event times in one
+    message may lie apart; it bounds how far a message's time lags behind its newest row.
+    """
+
+    max_rows: int = 200
+    max_bytes: int = bounds.WALK_FREE_BYTES
+    max_span_ms: int = 1000
+
+    def __post_init__(self) -> None:
+        legal = (
+            0 < self.max_rows <= bounds.MAX_LIST_ITEMS
+            and 0 < self.max_bytes <= bounds.WALK_FREE_BYTES
+            and self.max_span_ms >= 0
+        )
+        if not legal:
+            message = (
+                f"{self}: max_rows is 1 to {bounds.MAX_LIST_ITEMS}, max_bytes 1 to {bounds.WALK_FREE_BYTES}, "
+                "max_span_ms at least 0"
+            )
+            raise ConfigError(message)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class BuiltMessage:
+    """A payload, the broker timestamp that belongs to it, and its number of rows (0: a heartbeat)."""
+
+    payload: bytes
+    time_ms: int
+    rows: int
+
+
+class MessageBuilder:
+    """Collects changes for messages without a partition, and so without a history of times.
+
+    Promise: messages hold the changes in the order of `add`; time_ms is the smallest event time of the
+    rows (0 when none has one). Nothing is lost: a change is in exactly one message of the next `flush`.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._forms = _TableForms()
+        self._pending: list[PendingRow] = []
+
+    @property
+    def rows(self) -> int:
+        """Number of changes that wait for `flush`."""
+        return len(self._pending)
+
+    def add(self, change: RowChange) -> None:
+        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it."""
+        self._pending.append(self._forms.of(change).pending(change))
+
+    def flush(self, header: Header) -> Iterator[BuiltMessage]:
+        """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
+        built = [
+            _built(header, rows, max(smallest or 0, 0))
+            for rows, smallest in _cut(self._pending, header, self._limits, self._limits.max_span_ms)
+        ]
+        self._pending = []
+        return iter(built)
+
+
+class PartitionMessageBuilder:
+    """Collects changes for messages of several partitions, and keeps the IDL's time rule on each.
+
+    Promise: changes of one key go to one partition (`partition_of`), each partition keeps the order of
+    `add`, nothing is lost. For every message, time_ms >= the largest earlier time_ms of its partition -
+    `disorder_ms`, and a row is below its message's time_ms only if it breaks that bound.
+    Rows up to `max_span_ms` + `disorder_ms` apart may share a message: disorder within the bound cuts none.
+    """
+
+    def __init__(self, partitions: int, *, disorder_ms: int, limits: Limits = DEFAULT_LIMITS) -> None:
+        if partitions < 1 or disorder_ms < 0:
+            message = f"partitions is {partitions}, at least 1; disorder_ms is {disorder_ms}, at least 0"
+            raise ConfigError(message)
+        self._limits = limits
+        self._disorder_ms = disorder_ms
+        self._forms = _TableForms()
+        self._pending: list[list[PendingRow]] = [[] for _ in range(partitions)]
+        self._max_ms = [0] * partitions
+
+    @property
+    def rows(self) -> int:
+        """Number of changes that wait for `flush`."""
+        return sum(map(len, self._pending))
+
+    def add(self, change: RowChange) -> None:
+        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it."""
+        row = self._forms.of(change).pending(change)
+        self._pending[partition_of(change, len(self._pending))].append(row)
+
+    def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
+        """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
+        span = self._limits.max_span_ms + self._disorder_ms
+        cut = [list(_cut(rows, header, self._limits, span)) for rows in self._pending]
+        self._pending = [[] for _ in self._pending]
+        return iter(
+            [
+                (partition, _built(header, rows, self._stamp(partition, smallest)))
+                for partition, messages in enumerate(cut)
+                for rows, smallest in messages
+            ]
+        )
+
+    def heartbeat(
+        self, header: Header, time_ms: int, partitions: Iterable[int] | None = None
+    ) -> Iterator[tuple[int, BuiltMessage]]:
+        """Make a message without rows for each partition, by default all: time has come to `time_ms` there.
+
+        A partition with rows that wait for `flush` gets none: their message says more.
+        """
+        chosen = range(len(self._pending)) if partitions is None else partitions
+        return iter(
+            [
+                (partition, _built(header, (), self._stamp(partition, time_ms)))
+                for partition in chosen
+                if not self._pending[partition]
+            ]
+        )
+
+    def resume(self, partition: int, max_time_ms: int) -> None:
+        """Say what a partition already holds: the largest broker timestamp of its messages."""
+        self._max_ms[partition] = max(self._max_ms[partition], max_time_ms)
+
+    def _stamp(self, partition: int, smallest: int | None) -> int:
+        low = max(self._max_ms[partition] - self._disorder_ms, 0)
+        time_ms = low if smallest is None else max(smallest, low)
+        self.resume(partition, time_ms)
+        return time_ms
+
+
+def partition_of(change: RowChange, partitions: int) -> int:
+    """Give a change's partition by the IDL's hash of its key, or of the whole row when there is none."""
+    row = change.image
+    data = b""
+    for index in change.schema.key_indexes or range(len(row)):
+        value = row[index]
+        if value is None:
+            data += _NULL
+        elif value is ABSENT:
+            data += _ABSENT
+        else:
+            data += _LENGTH.pack(len(value)) + value
+    return crc32c(data) % partitions
+
+
+class _TableForms:
+    """The wire form of each schema, found by identity first: producers share schema objects."""
+
+    def __init__(self) -> None:
+        self._last: TableForm | None = None
+        self._known: dict[int, TableForm] = {}
+
+    def of(self, change: RowChange) -> TableForm:
+        schema = change.schema
+        if self._last is not None and self._last.schema is schema:
+            return self._last
+        form = self._known.get(id(schema))
+        if form is None:
+            if len(self._known) >= _REMEMBERED_TABLES:
+                self._known.clear()
+            form = self._known[id(schema)] = TableForm(schema)
+        self._last = form
+        return form
+
+
+def _cut(
+    pending: Sequence[PendingRow], header: Header, limits: Limits, span_ms: int
+) -> Iterator[tuple[list[PendingRow], int | None]]:
+    """Cut rows into messages; give each with its smallest event time, None when no row has one."""
+    frame = frame_bytes(header)
+    rows: list[PendingRow] = []
+    size = frame
+    low: int | None = None
+    high = 0
+    table: TableForm | None = None
+    index: int | None = None
+    for row in pending:
+        if row.table is not table:
+            table = row.table
+            index = table.event_time_index(header)
+            added = row.size + table.size
+        else:
+            added = row.size
+        time = row_event_time(row.change, index)
+        full = len(rows) >= limits.max_rows or size + added > limits.max_bytes
+        if time is not None and low is not None and not full:
+            full = max(high, time) - min(low, time) > span_ms
+        if rows and full:
+            yield rows, low
+            rows, size, low = [], frame, None
+            added = row.size + table.size
+        rows.append(row)
+        size += added
+        if time is not None:
+            low, high = (time, time) if low is None else (min(low, time), max(high, time))
+    if rows:
+        yield rows, low
+
+
+def _built(header: Header, rows: Sequence[PendingRow], time_ms: int) -> BuiltMessage:
+    return BuiltMessage(encode_message(header, time_ms, rows), time_ms, len(rows))

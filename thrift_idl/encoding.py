@@ -1,0 +1,195 @@
+"""From row changes to payloads: wire rows with their exact sizes, tables once, the checked message."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crc32c import crc32c
+from thrift.protocol import fastbinary
+
+from streamjobs import rowchange
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.rowchange import ABSENT, ChangeKind, Row, SqlType, TableSchema
+from streamjobs.values import event_time_ms
+from thrift_idl import bounds
+from thrift_idl.decoding import FORMAT_VERSION, Header
+from thrift_idl.structs import BODY_TYPE, Body, BodyHeader, DBMSRowChange, RowImage, WireColumn, WireRowChange
+from thrift_idl.validation import EVENT_TIME_TYPES
+
+_MESSAGE_HEAD = struct.Struct(">BhiBhiBhi")
+_STOP = b"\0"
+_FIELD, _STRING, _LIST = 3, 3 + 4, 3 + 5
+_CHANGES_BYTES = _LIST + 1
+_ROW_BYTES = (_FIELD + 4) + (_STRING + 19) + (_FIELD + 8) + 1
+_IMAGE_BYTES = _FIELD + _LIST + 1
+HEADER_BYTES = 2048
+"""Room that is kept for a header in a message."""
+
+
+class RowTooLargeError(SystemicError):
+    """A row change that no message can hold; it was not added."""
+
+
+@dataclass(frozen=True)
+class PendingRow:
+    """A row change on its way into a message, and the bytes that it adds to one."""
+
+    table: TableForm
+    change: rowchange.RowChange
+    wire: WireRowChange
+    size: int
+
+
+class TableForm:
+    """A table's schema as it travels, made once; `size` in bytes, without rows.
+
+    Raises: ConfigError when a message cannot hold the schema.
+    """
+
+    def __init__(self, schema: TableSchema) -> None:
+        self.schema = schema
+        self.width = len(schema.columns)
+        self.columns = [_wire_column(column) for column in schema.columns]
+        names = [schema.table.database, schema.table.table]
+        names += [name for column in schema.columns for name in (column.name, column.native_type)]
+        text = sum(len(name.encode()) for name in names)
+        if not 0 < self.width <= bounds.MAX_COLUMNS or text > bounds.MAX_SCHEMA_BYTES:
+            message = (
+                f"{schema.table} has {self.width} columns and {text} bytes of names and types; "
+                f"a message holds 1 to {bounds.MAX_COLUMNS} columns and {bounds.MAX_SCHEMA_BYTES} bytes"
+            )
+            raise ConfigError(message)
+        marks = sum(4 * column.key + 4 * (not column.nullable) for column in schema.columns)
+        self.size = text + 2 * _STRING + 2 * _LIST + 1 + marks + self.width * (2 * _STRING + _FIELD + 4 + 1)
+
+    def pending(self, change: rowchange.RowChange) -> PendingRow:
+        """Make the wire form of a change. Raises RowTooLargeError; AssertionError for a malformed change."""
+        wire = WireRowChange()
+        wire.kind = change.kind
+        wire.seq = change.seq
+        wire.committed_at_ms = change.committed_at_ms
+        size = _ROW_BYTES
+        if change.kind is not ChangeKind.DELETE:
+            wire.after, extra = self._image(change, change.image)
+            size += extra
+        if change.before is not None and change.kind in (ChangeKind.UPDATE, ChangeKind.DELETE):
+            wire.before, extra = self._image(change, change.before)
+            size += extra
+        if change.transaction_id:
+            wire.transaction_id = change.transaction_id
+            size += _STRING + len(change.transaction_id.encode())
+        if size + self.size + HEADER_BYTES > bounds.MAX_MESSAGE_BYTES:
+            message = (
+                f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes; "
+                f"a message has at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+            )
+            raise RowTooLargeError(message)
+        return PendingRow(self, change, wire, size)
+
+    def _image(self, change: rowchange.RowChange, row: Row) -> tuple[RowImage, int]:
+        if len(row) != self.width:
+            message = f"{self.schema.table} at {change.position}: {len(row)} values for {self.width} columns"
+            raise AssertionError(message)
+        image = RowImage()
+        size = _IMAGE_BYTES + 4 * self.width
+        try:
+            size += len(b"".join(row))  # type: ignore[arg-type]  # the common row has bytes only
+            image.values = row  # type: ignore[assignment]
+        except TypeError:
+            nulls = [i for i, value in enumerate(row) if value is None]
+            absents = [i for i, value in enumerate(row) if value is ABSENT]
+            image.values = [b"" if value is None or value is ABSENT else value for value in row]
+            size += len(b"".join(image.values))
+            if nulls:
+                image.nulls = nulls
+                size += _LIST + 4 * len(nulls)
+            if absents:
+                image.absents = absents
+                size += _LIST + 4 * len(absents)
+        return image, size
+
+    def event_time_index(self, header: Header) -> int | None:
+        """Find the event-time column; None when commit time is meant.
+
+        Raises: ConfigError when the table has no such column, or one that cannot hold a time.
+        """
+        if header.event_time_column is None:
+            return None
+        for index, column in enumerate(self.schema.columns):
+            if column.name == header.event_time_column and column.type in EVENT_TIME_TYPES:
+                return index
+        legal = [column.name for column in self.schema.columns if column.type in EVENT_TIME_TYPES]
+        message = (
+            f"{self.schema.table} has no column {header.event_time_column!r} of type BIGINT, TIMESTAMP "
+            f"or DATETIME for the event time; it could be one of {legal}"
+        )
+        raise ConfigError(message)
+
+
+def row_event_time(change: rowchange.RowChange, index: int | None) -> int | None:
+    """Give a row's event time in epoch ms; None when it has none that can be read."""
+    if index is None:
+        return change.committed_at_ms
+    value = change.image[index]
+    if value is None or value is ABSENT:
+        return None
+    try:
+        return event_time_ms(change.schema.columns[index].type, value)
+    except ValueError:
+        return None
+
+
+def frame_bytes(header: Header) -> int:
+    """Count the bytes of a message with this header and no changes. Raises ConfigError when too long."""
+    size = _MESSAGE_HEAD.size + 1 + _FIELD + _STRING + len(header.source.encode()) + _FIELD + 8 + 1
+    if header.event_time_column is not None:
+        size += _STRING + len(header.event_time_column.encode())
+    if size + _CHANGES_BYTES > HEADER_BYTES:
+        message = (
+            f"the message header takes {size} bytes, at most {HEADER_BYTES}: source {header.source[:40]!r}…"
+        )
+        raise ConfigError(message)
+    return size + _CHANGES_BYTES
+
+
+def encode_message(header: Header, time_ms: int, rows: Sequence[PendingRow]) -> bytes:
+    """Give the payload of one message; without rows it is a heartbeat."""
+    body = Body()
+    body.header = BodyHeader()
+    body.header.source = header.source
+    body.header.time_ms = time_ms
+    body.header.event_time_column = header.event_time_column
+    changes: list[DBMSRowChange] = []
+    table: TableForm | None = None
+    wires: list[WireRowChange] = []
+    for row in rows:
+        if row.table is not table:
+            table, wires = row.table, []
+            changes.append(_table_changes(table, wires))
+        wires.append(row.wire)
+    body.changes = changes
+    data: bytes = fastbinary.encode_binary(body, BODY_TYPE)
+    check = crc32c(data)
+    signed = check - (1 << 32) if check >> 31 else check
+    return _MESSAGE_HEAD.pack(8, 1, FORMAT_VERSION, 8, 2, signed, 11, 3, len(data)) + data + _STOP
+
+
+def _table_changes(table: TableForm, rows: list[WireRowChange]) -> DBMSRowChange:
+    change = DBMSRowChange()
+    change.database, change.table = table.schema.table.database, table.schema.table.table
+    change.columns = table.columns  # type: ignore[assignment]  # the wire form of the columns
+    change.rows = rows
+    return change
+
+
+def _wire_column(column: rowchange.Column) -> WireColumn:
+    wire = WireColumn()
+    wire.name, wire.native_type = column.name, column.native_type
+    wire.type = SqlType(column.type)
+    if column.key:
+        wire.key = True
+    if not column.nullable:
+        wire.nullable = False
+    return wire

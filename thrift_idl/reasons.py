@@ -1,0 +1,53 @@
+"""The stable words of `DecodeError.reason`, for metrics and dead letters."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TOO_LARGE: Final = "too_large"
+"""The payload, a list, or the number of its items is over its bound."""
+TRUNCATED: Final = "truncated"
+"""The bytes end inside a value; also an empty payload."""
+TRAILING: Final = "trailing"
+"""There are bytes after the end."""
+PROTOCOL: Final = "protocol"
+"""Not Thrift's binary protocol: unknown wire type, negative length, nested too deep."""
+VERSION: Final = "version"
+"""A format version that this reader does not know."""
+CRC: Final = "crc"
+"""The body is not the one that was checked when it was written."""
+MISSING_FIELD: Final = "missing_field"
+"""A required field is not there, or has another wire type."""
+ENUM: Final = "enum"
+"""A number that its enum does not have."""
+UTF8: Final = "utf8"
+"""A string that is not UTF-8."""
+COLUMNS: Final = "columns"
+"""No columns, too many, or two of one name."""
+VALUES_LENGTH: Final = "values_length"
+"""An image without exactly one value a column, or with a wrong index of a NULL or absent column."""
+IMAGE: Final = "image"
+"""A row without the image that its kind needs."""
+SEQ: Final = "seq"
+"""A seq that has not the IDL's layout."""
+TIME: Final = "time"
+"""A negative message time."""
+EVENT_TIME: Final = "event_time"
+"""The event-time column is not in a table, or cannot hold a time."""
+
+ALL: Final = frozenset(
+    {
+        TOO_LARGE,
+        TRUNCATED,
+        TRAILING,
+        PROTOCOL,
+        VERSION,
+        CRC,
+        MISSING_FIELD,
+        ENUM,
+        UTF8,
+        COLUMNS,
+        VALUES_LENGTH,
+    }
+    | {IMAGE, SEQ, TIME, EVENT_TIME}
+)

@@ -1,0 +1,112 @@
+"""The wire's structs as plain classes, and the specs that make Thrift's C extension fill them.
+
+They are the generated structs without the generated constructors, which are half of the cost of decoding.
+Strings are taken as bytes here, because the extension replaces invalid UTF-8 silently; validation decodes
+them strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamjobs.rowchange import Column, TableSchema
+from thrift_idl.gen.dbms_row_change import ttypes
+
+
+class RowImage:
+    """One row image; see the IDL.
+
+    Shape: one value a column, in column order; `nulls` and `absents` are None or indexes of columns, at
+    which `values` has a placeholder that means nothing.
+    """
+
+    values: Sequence[bytes]
+    nulls: Sequence[int] | None = None
+    absents: Sequence[int] | None = None
+
+
+class WireRowChange:
+    """One row that changed; `kind` is a number of ChangeKind, which images it has follows from it."""
+
+    kind: int
+    before: RowImage | None = None
+    after: RowImage | None = None
+    seq: bytes
+    committed_at_ms: int
+    transaction_id: bytes | str | None = None
+    """Bytes of valid UTF-8 in a decoded body."""
+
+
+class WireColumn:
+    """A column as it travels."""
+
+    name: bytes | str
+    type: int
+    native_type: bytes | str
+    key: bool | None = None
+    nullable: bool | None = None
+
+
+class DBMSRowChange:
+    """Changes of one table. In a decoded body the names are text and `columns` are `schema.columns`.
+
+    `schema` is one shared object for all messages with the same table and columns (the last 256 are
+    remembered): what depends on the columns may be kept by identity.
+    """
+
+    database: str
+    table: str
+    columns: Sequence[Column]
+    rows: Sequence[WireRowChange]
+    schema: TableSchema
+
+
+class BodyHeader:
+    """Where the changes come from and their time."""
+
+    source: str
+    time_ms: int
+    event_time_column: str | None = None
+
+
+class Body:
+    """A header and the changes in source order; no changes make a heartbeat."""
+
+    header: BodyHeader
+    changes: Sequence[DBMSRowChange]
+
+
+_CLASSES: dict[type, type] = {
+    ttypes.Body: Body,
+    ttypes.Header: BodyHeader,
+    ttypes.DBMSRowChange: DBMSRowChange,
+    ttypes.Column: WireColumn,
+    ttypes.RowChange: WireRowChange,
+    ttypes.RowImage: RowImage,
+}
+
+
+def _arguments(value: Any) -> Any:
+    """Translate the type arguments of one field of a generated spec."""
+    match value:
+        case "UTF8":
+            return "BINARY"
+        case [generated, _]:
+            return _type_arguments(generated)
+        case (element, arguments, immutable):
+            return (element, _arguments(arguments), immutable)
+        case _:
+            return value
+
+
+def _type_arguments(generated: Any) -> list[Any]:
+    spec = tuple(
+        None if field is None else (*field[:3], _arguments(field[3]), *field[4:])
+        for field in generated.thrift_spec
+    )
+    return [_CLASSES[generated], spec]
+
+
+BODY_TYPE: list[Any] = _type_arguments(ttypes.Body)
+"""What the C extension needs to read and write a `Body` of these classes."""
