@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from streamjobs.dead_letter import Stage
 from streamjobs.demo.packing import Packed
 from streamjobs.demo.tables import EVENT_TIME_COLUMNS, TABLES
 from streamjobs.rowchange import RowChange
-
-NEVER: Final = -(2**63)
 
 Arrival = Callable[[RowChange, int], None]
 """Takes a row that is good and on time, and its event time in epoch milliseconds."""
@@ -32,11 +29,11 @@ class Ledger:
 
     Promise: knows nothing of how messages are encoded; it uses only the rows given to the builder and the
     message times that came out. `record` in the order of writing, for every message that is written.
-    Raises: AssertionError when a message breaks the time rule
-    `time_ms == max(smallest event time of its rows, largest earlier time - disorder)`.
+    Raises: AssertionError when a message breaks the wire's time rule
+    `time_ms == max(smallest event time of its rows, largest earlier time - disorder, 0)`.
     """
 
-    def __init__(self, disorder_ms: int, arrivals: dict[str, Arrival]) -> None:
+    def __init__(self, disorder_ms: int, arrivals: Mapping[str, Arrival]) -> None:
         self._disorder_ms = disorder_ms
         self._arrivals = arrivals
         self._offsets: Counter[tuple[str, int]] = Counter()
@@ -78,9 +75,10 @@ class Ledger:
 
     def _check_time(self, message: Packed, times: list[int]) -> None:
         place = (message.topic, message.partition)
-        newest = self._newest.get(place, NEVER)
-        low = NEVER if newest == NEVER else newest - self._disorder_ms
-        wanted = max(min(times), low) if times else max(message.time_ms, low)
+        newest = self._newest.get(place, 0)
+        low = max(newest - self._disorder_ms, 0)
+        smallest = min(times) if times else low if message.rows else message.time_ms
+        wanted = max(smallest, low)
         if message.time_ms != wanted:
             detail = f"message time {message.time_ms} of {message.topic}/{message.partition} is not {wanted}"
             raise AssertionError(detail)

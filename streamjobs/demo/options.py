@@ -21,7 +21,7 @@ class TrafficOptions:
     `impressions` counts distinct ids; repeats, late copies and damaged ones come on top or are among them.
     `span_ms` is the event time that the impressions cover, without the `quiet_hours` (UTC hours of each
     day, `(first, end)`) in which nothing happens at all. `disorder_ms` is the bound within which rows that
-    are not meant to be late arrive.
+    are not meant to be late arrive; the late ones come up to `late_by_ms` beyond it.
     """
 
     seed: int = 1
@@ -38,6 +38,7 @@ class TrafficOptions:
     stray_click_rate: float = 0.02
     repeat_rate: float = 0.03
     late_rate: float = 0.004
+    late_by_ms: int = 10 * 60 * 1000
     late_click_rate: float = 0.02
     broken_rate: float = 0.0006
     poison_rate: float = 0.0006
@@ -55,6 +56,7 @@ class TrafficOptions:
             second_click_rate=0.5,
             repeat_rate=0.05,
             late_rate=0.01,
+            late_by_ms=8 * HOUR_MS,
             late_click_rate=0.05,
             broken_rate=0.002,
             poison_rate=0.002,

@@ -157,7 +157,9 @@ class Traffic:
         """How long a row is under way: mostly moments, sometimes all of the bound, rarely beyond it."""
         chance, bound = self._rng.random(), self._options.disorder_ms
         if chance < late_rate:
-            return bound + (1 if chance < late_rate / 8 else 1 + int(600_000 * self._rng.random()))
+            return bound + (
+                1 if chance < late_rate / 8 else 1 + int(self._options.late_by_ms * self._rng.random())
+            )
         chance = self._rng.random()
         if chance < 0.5:
             return 0

@@ -34,9 +34,17 @@ Samples = Mapping[int, SampleRow]
 class Truth(Protocol):
     """The samples and dead letters that a job must give for what was recorded in `ledger`."""
 
-    columns: tuple[str, ...]
-    impression_topic: str
-    ledger: Ledger
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The samples' columns; the key is first, the copies are last."""
+
+    @property
+    def impression_topic(self) -> str:
+        """The topic whose rows the conservation line counts."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books of what was sent."""
 
     def samples(self) -> Samples:
         """Compute all samples; call it when all is recorded."""

@@ -1,0 +1,75 @@
+"""What a demo run feeds, which job it starts, and what must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from streamjobs.demo.events import EventFeed
+from streamjobs.demo.options import TrafficOptions
+from streamjobs.demo.packing import Packed, PackingOptions, pack
+from streamjobs.demo.sending import Sending
+from streamjobs.demo.tables import BEHAVIOR_TOPICS, CTR_TOPICS
+from streamjobs.demo.traffic import Traffic
+from streamjobs.demo.truth import BehaviorTruth, CtrTruth, Truth
+from thrift_idl.codec import Limits
+
+JOBS: Final = Path(__file__).parents[2] / "sql" / "jobs"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A job file, its input topics and their traffic, and the truth of its output.
+
+    `output` names both the sink table and the topic of samples. `truth` gives new, empty books.
+    """
+
+    sql_path: Path
+    output: str
+    topics: tuple[str, ...]
+    sendings: Iterable[Sending]
+    packing: PackingOptions
+    truth: Callable[[], Truth]
+
+    def messages(self) -> Iterator[Packed]:
+        """Yield the messages to write; each call yields the same."""
+        return pack(self.sendings, self.topics, self.packing)
+
+
+def ad_traffic(options: TrafficOptions, partitions: int = 2, limits: Limits | None = None) -> Scenario:
+    """Generated ad traffic for `ctr_samples`."""
+    packing = PackingOptions(partitions, options.disorder_ms, limits=limits or Limits(), seed=options.seed)
+    return Scenario(
+        JOBS / "ctr_samples.sql",
+        "ctr_samples",
+        CTR_TOPICS,
+        Repeatable(lambda: Traffic(options)),
+        packing,
+        lambda: CtrTruth(options.disorder_ms),
+    )
+
+
+def shop_events(feed: EventFeed, partitions: int = 2, limits: Limits | None = None) -> Scenario:
+    """A file of shop events for `behavior_samples`. Raises ConfigError when it cannot be read."""
+    disorder_ms = feed.disorder_ms()
+    packing = PackingOptions(partitions, disorder_ms, limits=limits or Limits(), seed=feed.seed)
+    return Scenario(
+        JOBS / "behavior_samples.sql",
+        "behavior_samples",
+        BEHAVIOR_TOPICS,
+        feed,
+        packing,
+        lambda: BehaviorTruth(disorder_ms),
+    )
+
+
+@dataclass(frozen=True)
+class Repeatable:
+    """Sendings that can be iterated again from the start."""
+
+    make: Callable[[], Iterable[Sending]]
+
+    def __iter__(self) -> Iterator[Sending]:
+        return iter(self.make())
