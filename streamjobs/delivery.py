@@ -198,8 +198,8 @@ class _CapWatch:
             last = rejected[-1]
             message = (
                 f"table {table} refused {self._rejected} of {self._seen} records within "
-                f"{self._cap.window_s:g} s: stopped before the rest become dead letters. Last: key {last.record.key!r}: "
-                f"{last.reason}: {last.detail}"
+                f"{self._cap.window_s:g} s: stopped before the rest become dead letters. "
+                f"Last: key {last.record.key!r}: {last.reason}: {last.detail}"
             )
             raise SystemicError(message)
 

@@ -105,11 +105,11 @@ class Attempt:
 class Sink(Protocol):
     """Writes batches of records to one table of one store.
 
-    Promise: `write` returns only when the store has made the accepted records durable; a batch has at most one
-    record a key, sorted by key; writing the same batch again changes nothing. A sink never retries, sleeps,
-    buffers or logs a row: `delivery` does. One thread uses it.
-    Raises, from `open` and `write`: RetriableError (nothing is known: send again, possibly after `open` anew),
-    SystemicError (stop the job). Poison is not raised, it is returned as a Rejection.
+    Promise: `write` returns only when the store has made the accepted records durable; a batch has at most
+    one record a key, sorted by key; writing the same batch again changes nothing. A sink never retries,
+    sleeps, buffers or logs a row: `delivery` does. One thread uses it.
+    Raises, from `open` and `write`: RetriableError (nothing is known: send again, possibly after `open`
+    anew), SystemicError (stop the job). Poison is not raised, it is returned as a Rejection.
     """
 
     traits: SinkTraits

@@ -1,0 +1,131 @@
+"""Reads a RocksDB table, also while a job writes it: all shards merged, the newest version of a key wins."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from connectors.rocksdb.layout import TableDirectory
+from connectors.rocksdb.rows import TOMBSTONE_SCHEMA, RowCodec, schema_of, version_of
+from connectors.rocksdb.shard import open_reader, rocksdb_errors
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.sink import SinkColumn
+
+_OPEN_TRIES = 5
+
+
+def list_tables(path: Path) -> list[str]:
+    """Give the names of the tables under a store's directory, sorted; empty when there is none."""
+    if not path.is_dir():
+        return []
+    return sorted(entry.name for entry in path.iterdir() if next(entry.glob("schemas/[0-9]*.json"), None))
+
+
+class RocksDbTable:
+    """One table, read-only.
+
+    Promise: writes nothing into the table and takes no lock, so it never disturbs a job. It sees what was
+    written up to the last `refresh` (opening is one); a row is whole, several rows may be of different
+    batches. Use from one thread; close it (or use `with`) to remove its scratch directory.
+    Raises: ConfigError when there is no such table.
+    """
+
+    def __init__(self, path: Path | str, table: str, *, without: Path | None = None) -> None:
+        self._directory = TableDirectory(Path(path), table)
+        if not self._directory.exists:
+            known = ", ".join(list_tables(Path(path))) or "none"
+            message = f"there is no table {table} in {path}; tables: {known}"
+            raise ConfigError(message)
+        self._without = without
+        self._scratch = tempfile.TemporaryDirectory(prefix="streamjobs-reader-")
+        self._shards: dict[Path, Any] = {}
+        self.refresh()
+
+    @property
+    def columns(self) -> tuple[SinkColumn, ...]:
+        """The columns as they are declared now."""
+        return self._codec.schema.columns
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The key columns."""
+        return self._codec.schema.key
+
+    def refresh(self) -> None:
+        """Take in what has been written since."""
+        schemas = self._directory.schemas()
+        self._codecs = {number: RowCodec(schema) for number, schema in schemas.items()}
+        self._codec = self._codecs[max(self._codecs)]
+        for shard in self._directory.shards():
+            if shard == self._without:
+                continue
+            if shard not in self._shards:
+                self._shards[shard] = self._open(shard)
+            with rocksdb_errors(f"catching up with {shard}"):
+                self._shards[shard].try_catch_up_with_primary()
+
+    def get(self, key: Sequence[Any]) -> dict[str, Any] | None:
+        """Give the row of a key, or None. Raises UnfitValueError for a key of wrong types."""
+        value = self.newest(self._codec.key(key))
+        return None if value is None else self._row(value)
+
+    def newest(self, key: bytes) -> bytes | None:
+        """Give the newest stored value of these key bytes, which may be a tombstone; None without one."""
+        with rocksdb_errors(f"reading {self._directory.root}"):
+            found = [shard.get(key) for shard in self._shards.values()]
+        return max((value for value in found if value is not None), key=version_of, default=None)
+
+    def scan(self, prefix: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        """Yield the rows in key order, all or those whose first key columns equal `prefix`."""
+        start = self._codec.key(prefix)
+        merged = heapq.merge(*(self._items(shard, start) for shard in self._shards.values()))
+        for _, same in itertools.groupby(merged, key=lambda item: item[0]):
+            row = self._row(max((value for _, value in same), key=version_of))
+            if row is not None:
+                yield row
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for shard in self._shards.values():
+            shard.close()
+        self._shards.clear()
+        self._scratch.cleanup()
+
+    def __enter__(self) -> RocksDbTable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, shard: Path) -> Any:
+        """Open a secondary; the writer may delete a file between our listing and opening it, so try again."""
+        for left in reversed(range(_OPEN_TRIES)):
+            scratch = Path(tempfile.mkdtemp(dir=self._scratch.name))
+            try:
+                return open_reader(shard, scratch)
+            except SystemicError:
+                if not left:
+                    raise
+        raise AssertionError(shard)
+
+    def _items(self, shard: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in shard.items(from_key=start) if start else shard.items():
+            if not key.startswith(start):
+                return
+            yield key, value
+
+    def _row(self, value: bytes) -> dict[str, Any] | None:
+        number = schema_of(value)
+        if number == TOMBSTONE_SCHEMA:
+            return None
+        row = self._codecs[number].load(value)
+        if number == self._codec.schema.number:
+            return row
+        return {name: row.get(name) for name in self._codec.names}

@@ -1,0 +1,170 @@
+"""One table's rows as RocksDB has them: sortable key bytes, and version + schema number + JSON array."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from connectors.rocksdb.types import Reason, UnfitValueError, column_type
+from streamjobs.errors import ConfigError
+from streamjobs.sink import SinkColumn, SinkTable
+
+MAX_KEY_BYTES = 1024 * 1024
+MAX_ROW_BYTES = 64 * 1024 * 1024
+
+_HEAD = struct.Struct(">QH")
+TOMBSTONE_SCHEMA = 0
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns and key of a table, as one writer declared them; `number` counts from 1.
+
+    Rows name the schema that they were written with, so columns may be added and dropped between runs.
+    """
+
+    number: int
+    columns: tuple[SinkColumn, ...]
+    key: tuple[str, ...]
+
+    @classmethod
+    def of_table(cls, table: SinkTable, number: int) -> Schema:
+        """Take the declared table. Raises ConfigError for an unknown type or a key that is no column."""
+        columns = tuple(SinkColumn(c.name, column_type(c.type).name, c.nullable) for c in table.columns)
+        names = [column.name for column in columns]
+        missing = [name for name in table.key if name not in names]
+        if missing or not table.key or len(set(names)) != len(names):
+            message = f"table {table.name}: key {table.key} and columns {names} do not fit together"
+            raise ConfigError(message)
+        return cls(number, columns, table.key)
+
+    def refuse_change_from(self, older: Schema, table: str) -> None:
+        """Raise ConfigError unless rows of `older` can be read beside ours."""
+        ours = {column.name: column.type for column in self.columns}
+        theirs = {column.name: column.type for column in older.columns}
+        changed = [f"{n}: {theirs[n]} -> {ours[n]}" for n in ours if n in theirs and ours[n] != theirs[n]]
+        if self.key != older.key:
+            changed.append(f"key: {older.key} -> {self.key}")
+        if changed:
+            message = (
+                f"table {table} holds rows of another declaration ({'; '.join(changed)}); "
+                "write to a new table name or delete the old directory"
+            )
+            raise ConfigError(message)
+
+
+class RowCodec:
+    """Turns records into bytes and back for one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        types = [column_type(column.type) for column in schema.columns]
+        by_name = dict(zip((c.name for c in schema.columns), types, strict=True))
+        self.schema = schema
+        self.names = tuple(column.name for column in schema.columns)
+        self._columns = [(c.name, t, c.nullable) for c, t in zip(schema.columns, types, strict=True)]
+        self._loads = [(n, t.load) for n, t in by_name.items() if t.load is not None]
+        self._key = [(name, by_name[name]) for name in schema.key]
+
+    def key(self, values: Sequence[Any]) -> bytes:
+        """Give the key bytes of key values in key order, or of its first few as a prefix.
+
+        Raises: UnfitValueError for NULL, a wrong type, or a key beyond 1 MiB.
+        """
+        parts = []
+        for value, (name, kind) in zip(values, self._key, strict=False):
+            if value is None:
+                raise UnfitValueError(Reason.NULL, f"key column {name} is NULL")
+            parts.append(kind.key(kind.store(value)))
+        key = b"".join(parts)
+        if len(key) > MAX_KEY_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the key has {len(key)} bytes, the limit is {MAX_KEY_BYTES}")
+        return key
+
+    def store_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]] | None:
+        """Give what `store` gives for many whole rows, or None when one of them needs a closer look."""
+        columns = []
+        for name, kind, nullable in self._columns:
+            try:
+                values = [row[name] for row in rows]
+            except KeyError:
+                return None
+            classes = set(map(type, values))
+            has_null = type(None) in classes
+            if (has_null and not nullable) or not classes <= {kind.plain, type(None)}:
+                return None
+            known = [value for value in values if value is not None] if has_null else values
+            if kind.is_stored is None:
+                try:
+                    values = [None if value is None else kind.store(value) for value in values]
+                except UnfitValueError:
+                    return None
+            elif known and not kind.is_stored(known):
+                return None
+            columns.append(values)
+        return list(zip(*columns, strict=True))
+
+    def store(self, values: Mapping[str, Any], previous: Mapping[str, Any] | None) -> tuple[Any, ...]:
+        """Give what JSON takes, in column order; what `values` leaves out comes from `previous`, else NULL.
+
+        `previous` holds JSON forms by column name. Raises: UnfitValueError that names the column.
+        """
+        stored: list[Any] = []
+        for name, kind, nullable in self._columns:
+            if name not in values:
+                stored.append(None if previous is None else previous.get(name))
+                continue
+            value = values[name]
+            if value is not None:
+                try:
+                    value = kind.store(value)
+                except UnfitValueError as exc:
+                    raise UnfitValueError(exc.reason, f"column {name}: {exc}") from exc
+            elif not nullable:
+                raise UnfitValueError(Reason.NULL, f"column {name} is NOT NULL")
+            stored.append(value)
+        return tuple(stored)
+
+    def value(self, stored: tuple[Any, ...], version: int) -> bytes:
+        """Give the value bytes. Raises UnfitValueError for invalid Unicode or a row beyond 64 MiB."""
+        try:
+            body = orjson.dumps(stored)
+        except orjson.JSONEncodeError as exc:
+            detail = f"the row holds text that is no valid Unicode: {exc}"
+            raise UnfitValueError(Reason.ENCODING, detail) from exc
+        if len(body) > MAX_ROW_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the row has {len(body)} bytes, the limit is {MAX_ROW_BYTES}")
+        return _HEAD.pack(version, self.schema.number) + body
+
+    def load(self, value: bytes) -> dict[str, Any]:
+        """Give a row's Python values by column name from a value that is no tombstone."""
+        row = self.stored(value)
+        for name, load in self._loads:
+            stored = row[name]
+            if stored is not None:
+                row[name] = load(stored)
+        return row
+
+    def stored(self, value: bytes) -> dict[str, Any]:
+        """Give a row's JSON forms by column name from a value that is no tombstone."""
+        return dict(zip(self.names, orjson.loads(value[_HEAD.size :]), strict=True))
+
+
+def tombstone(version: int) -> bytes:
+    """Give the value of a row that is deleted but may still stand in another shard."""
+    return _HEAD.pack(version, TOMBSTONE_SCHEMA)
+
+
+def version_of(value: bytes) -> int:
+    """Give the version of a value."""
+    version: int = _HEAD.unpack_from(value)[0]
+    return version
+
+
+def schema_of(value: bytes) -> int:
+    """Give the number of the schema that a value was written with; TOMBSTONE_SCHEMA for a tombstone."""
+    number: int = _HEAD.unpack_from(value)[1]
+    return number

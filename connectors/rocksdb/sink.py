@@ -1,0 +1,218 @@
+"""The RocksDB sink: an embedded table on this host, one shard a subtask, readable while it is written."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from rocksdict import WriteBatch, WriteOptions
+
+from connectors.rocksdb.claims import Claim, Claims, Standing, standing
+from connectors.rocksdb.layout import TableDirectory
+from connectors.rocksdb.reader import RocksDbTable
+from connectors.rocksdb.rows import (
+    TOMBSTONE_SCHEMA,
+    RowCodec,
+    Schema,
+    schema_of,
+    tombstone,
+    version_of,
+)
+from connectors.rocksdb.shard import open_writer, rocksdb_errors
+from connectors.rocksdb.types import UnfitValueError
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PATH = ".streamjobs/rocksdb"
+OPTIONS = {
+    "path": f"directory of the tables, default {DEFAULT_PATH}",
+    "sync": "true (default): each batch survives a power failure; false: only the death of the process",
+}
+_COUNTER_MASK = (1 << 33) - 1
+_POLL_S = 0.05
+
+_open_here: dict[Path, RocksDbSink] = {}
+"""The shards that this process holds. Module state on purpose: a RocksDB LOCK belongs to the process, so a
+restarted attempt inside it can only take over from the handle it knows."""
+_open_here_guard = threading.Lock()
+
+
+class RocksDbSink:
+    """Writes one table's rows to this subtask's shard; fulfils `streamjobs.sink.Sink`.
+
+    Promise: `open` takes over from every older attempt, by SIGKILL if need be: a zombie never writes again.
+    Beside a live run of another job it waits `takeover_wait_s` for that to end, then refuses. Versions in
+    the store carry an epoch that every `open` makes greater, with the record's counter below it.
+    """
+
+    traits = SinkTraits(
+        guarantee="Each key holds the last change made to it; a batch is written whole or not at all.",
+        idempotence="Writing the same changes again gives the same rows.",
+        deletes="A delete removes the row; after a change of parallelism it leaves a hidden marker.",
+        ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
+        rejects="Values that their declared type cannot hold, NULL in a key, keys > 1 MiB, rows > 64 MiB.",
+        max_batch_rows=5000,
+        max_batch_bytes=8 * 1024 * 1024,
+    )
+
+    def __init__(self, table: SinkTable, *, takeover_wait_s: float = 30.0) -> None:
+        unknown = sorted(set(table.options) - set(OPTIONS))
+        if unknown:
+            message = (
+                f"table {table.name}: unknown option {', '.join(unknown)}; legal are {', '.join(OPTIONS)}"
+            )
+            raise ConfigError(message)
+        if table.options.get("sync", "true") not in ("true", "false"):
+            message = f"table {table.name}: 'sync' is true or false, not {table.options['sync']!r}"
+            raise ConfigError(message)
+        Schema.of_table(table, 0)
+        self._path = Path(table.options.get("path", DEFAULT_PATH)).resolve()
+        self._table = table
+        self._directory = TableDirectory(self._path, table.name)
+        self._claims = Claims(self._directory.attempts)
+        self._takeover_wait_s = takeover_wait_s
+        self._claim: Claim | None = None
+        self._lock = threading.Lock()
+        self._db: Any = None
+        self._write_options = WriteOptions()
+        self._write_options.sync = table.options.get("sync", "true") == "true"
+
+    def open(self, attempt: Attempt) -> None:
+        """Claim the shard, remove older writers, open it.
+
+        Raises: ConfigError (the table is declared otherwise), SystemicError (another run writes it, or a
+        newer attempt of this subtask does), LockedError.
+        """
+        self._schemas = self._directory.declare(self._table)
+        self._codec = RowCodec(self._schemas[max(self._schemas)])
+        self._names = frozenset(self._codec.names)
+        self._spread = self._directory.spread(attempt)
+        self._claim = self._claims.take(attempt)
+        self._epoch_bits = self._claim.epoch << 33
+        self._foreign: RocksDbTable | None = None
+        self._evict(self._claim)
+        self._shard = self._directory.shard(attempt.subtask)
+        with _open_here_guard:
+            older = _open_here.get(self._shard)
+            if older is not None:
+                older.let_go()
+            self._db = open_writer(self._shard, self._takeover_wait_s)
+            _open_here[self._shard] = self
+        self._refuse_if_newer(self._claim)
+        logger.info("table %s: %s opened", self._table.name, self._claim)
+
+    def write(self, batch: Sequence[Record]) -> WriteResult:
+        """Write the batch in one atomic step; see the contract."""
+        rejected: list[Rejection] = []
+        changes = WriteBatch(raw_mode=True)
+        upserts = [record for record in batch if record.kind is RecordKind.UPSERT]
+        stored = iter(self._codec.store_many([record.values for record in upserts]) or repeat(None))
+        for record in batch:
+            row = next(stored) if record.kind is RecordKind.UPSERT else None
+            version = self._epoch_bits | (record.version & _COUNTER_MASK)
+            try:
+                key = self._codec.key(record.key)
+                if record.kind is RecordKind.UPSERT:
+                    row = row or self._codec.store(record.values, self._previous(record, key))
+                    changes.put(key, self._codec.value(row, version))
+                elif self._spread:
+                    changes.put(key, tombstone(version))
+                else:
+                    changes.delete(key)
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        with self._lock, rocksdb_errors(f"writing {len(batch)} rows to {self._shard}"):
+            if self._db is None:
+                message = f"table {self._table.name}: a newer attempt has taken over from {self._claim}"
+                raise SystemicError(message)
+            self._db.write(changes, self._write_options)
+        return WriteResult(tuple(rejected))
+
+    def close(self) -> None:
+        """Let go of the shard and of the claim."""
+        self.let_go()
+        if self._claim is not None:
+            self._claims.close(self._claim)
+            self._claim = None
+
+    def let_go(self) -> None:
+        """Close the shard; later writes raise SystemicError. Waits for a write that another thread makes."""
+        with self._lock:
+            if self._db is None:
+                return
+            with rocksdb_errors(f"closing {self._shard}"):
+                self._db.close()
+            self._db = None
+            if self._foreign is not None:
+                self._foreign.close()
+            if _open_here.get(self._shard) is self:
+                del _open_here[self._shard]
+
+    def _previous(self, record: Record, key: bytes) -> Mapping[str, Any] | None:
+        """Give the stored row that an UPSERT with ABSENT columns is laid over; None for a whole one."""
+        if record.values.keys() >= self._names:
+            return None
+        with rocksdb_errors(f"reading {self._shard}"):
+            found = [self._db.get(key)]
+        if self._spread:
+            if self._foreign is None:
+                self._foreign = RocksDbTable(self._path, self._table.name, without=self._shard)
+            found.append(self._foreign.newest(key))
+        value = max((v for v in found if v is not None), key=version_of, default=None)
+        if value is None or schema_of(value) == TOMBSTONE_SCHEMA:
+            return None
+        return RowCodec(self._schemas[schema_of(value)]).stored(value)
+
+    def _evict(self, own: Claim) -> None:
+        """Remove every writer that must not write again; wait for those that are about to leave."""
+        deadline = time.monotonic() + self._takeover_wait_s
+        waiting = self._claims.others(own)
+        while waiting:
+            blocking = [other for other in waiting if self._blocks(other, own)]
+            if blocking and time.monotonic() > deadline:
+                self._refuse(own, blocking[0])
+            if blocking:
+                time.sleep(_POLL_S)
+            waiting = [self._claims.reread(other) for other in blocking]
+
+    def _blocks(self, other: Claim, own: Claim) -> bool:
+        match standing(other, own):
+            case Standing.GONE:
+                self._claims.forget(other)
+            case Standing.SIBLING:
+                pass
+            case Standing.REPLACED:
+                self._replace(own, other)
+                self._claims.forget(other)
+            case Standing.NEWER:
+                self._refuse(own, other)
+            case Standing.FOREIGN:
+                return True
+        return False
+
+    def _replace(self, own: Claim, other: Claim) -> None:
+        if other.process == own.process:
+            older = _open_here.get(self._directory.shard(other.attempt.subtask))
+            if older is not None:
+                older.let_go()
+        elif other.process.kill():
+            logger.warning("table %s: killed the zombie of %s", self._table.name, other)
+
+    def _refuse(self, own: Claim, other: Claim) -> None:
+        self._claims.close(own)
+        kind = "another run" if other.attempt.run_id != own.attempt.run_id else "a newer attempt"
+        message = f"table {self._table.name}: {kind} writes it ({other}); stop that first"
+        raise SystemicError(message)
+
+    def _refuse_if_newer(self, own: Claim) -> None:
+        for other in self._claims.others(own):
+            if other.epoch > own.epoch and standing(other, own) is Standing.NEWER:
+                self.let_go()
+                self._refuse(own, other)

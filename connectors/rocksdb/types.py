@@ -1,0 +1,301 @@
+"""SQL types of a RocksDB table: how a value is checked, stored as JSON, read back, and made a key.
+
+Stored forms (exact, and plain to read for any program):
+    BOOLEAN, integers       JSON true/false and integers
+    FLOAT, DOUBLE           JSON numbers in shortest round-trip form; "NaN", "Infinity", "-Infinity"
+    DECIMAL(p, s)           text with exactly s fraction digits: "12.50"
+    CHAR, VARCHAR, STRING   text
+    BINARY, VARBINARY       base64 text
+    DATE, TIME(p)           "2026-11-23", "07:20:25.123000"
+    TIMESTAMP(p)            "2026-11-23T07:20:25.123000", no zone; nine fraction digits where p > 6
+    TIMESTAMP_LTZ(p)        the same, in UTC
+    NULL                    null
+"""
+
+from __future__ import annotations
+
+import base64
+import decimal
+import math
+import re
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from streamjobs.errors import ConfigError
+
+LEGAL = (
+    "BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), CHAR(n), VARCHAR(n), STRING, "
+    "BINARY(n), VARBINARY(n), BYTES, DATE, TIME(p), TIMESTAMP(p), TIMESTAMP_LTZ(p)"
+)
+_TYPE = re.compile(r"([A-Z_]+(?: PRECISION)?)(?:\((\d+)(?:,(\d+))?\))?( WITH LOCAL TIME ZONE)?")
+_INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "INTEGER": 32, "BIGINT": 64}
+_UINT64 = struct.Struct(">Q")
+_DOUBLE = struct.Struct(">d")
+
+
+class Reason(str, Enum):
+    """Why a table cannot take a row; the words that dead letters and metrics carry."""
+
+    TYPE = "type"
+    RANGE = "range"
+    NULL = "null"
+    ENCODING = "encoding"
+    SIZE = "size"
+
+
+class UnfitValueError(ValueError):
+    """A value that its column's type cannot hold."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        super().__init__(detail)
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """One SQL type. None never comes to any of its functions.
+
+    `store` checks a value and gives what JSON takes; it raises UnfitValueError. `is_stored` says of many
+    values at once, all of the class `plain`, whether they may be stored as they are: it makes a batch cheap
+    (None: they never may). `load` gives int, float, bool, Decimal, str, bytes, date, time or datetime (naive;
+    aware in UTC for TIMESTAMP_LTZ; text where p > 6). `key` turns what `store` gave into bytes that sort as
+    the values do and that no other value of this type shares.
+    """
+
+    name: str
+    plain: type
+    store: Callable[[Any], Any]
+    is_stored: Callable[[Sequence[Any]], bool] | None
+    load: Callable[[Any], Any] | None
+    key: Callable[[Any], bytes]
+
+
+def column_type(text: str) -> ColumnType:
+    """Read a Flink SQL type. Raises ConfigError, which lists the legal ones."""
+    plain = re.sub(r"\s*([(),])\s*", r"\1", " ".join(text.upper().split())).removesuffix(" NOT NULL")
+    match = _TYPE.fullmatch(plain.removesuffix(" NULL"))
+    if match is None:
+        raise _unknown(text)
+    name, first, second, zone = match.groups()
+    if zone:
+        name = "TIMESTAMP_LTZ" if name == "TIMESTAMP" else f"{name}{zone}"
+    build = _builders().get(name)
+    if build is None:
+        raise _unknown(text)
+    return build(None if first is None else int(first), int(second or 0))
+
+
+def _builders() -> dict[str, Callable[[int | None, int], ColumnType]]:
+    string = ColumnType("STRING", str, _store_text, _always_stored, None, _text_key)
+    binary = ColumnType("BYTES", bytes, _store_bytes, None, base64.b64decode, _bytes_key)
+    boolean = ColumnType("BOOLEAN", bool, _store_boolean, _always_stored, None, lambda v: b"\0\1"[v : v + 1])
+    day = ColumnType("DATE", date, _store_date, _always_stored, date.fromisoformat, _iso_key)
+    double = ColumnType("DOUBLE", float, _store_float, _all_finite, float, _float_key)
+    plain = {
+        "BOOLEAN": boolean, "DATE": day, "DOUBLE": double, "DOUBLE PRECISION": double,
+        "FLOAT": replace(double, name="FLOAT"),
+        "CHAR": string, "VARCHAR": string, "STRING": string,
+        "BINARY": binary, "VARBINARY": binary, "BYTES": binary,
+    }  # fmt: skip
+    plain |= {name: _integer(name, bits) for name, bits in _INTEGER_BITS.items()}
+    builders: dict[str, Callable[[int | None, int], ColumnType]]
+    builders = {name: _constant(found) for name, found in plain.items()}
+    builders |= dict.fromkeys(("DECIMAL", "DEC", "NUMERIC"), _decimal)
+    builders["TIME"] = lambda digits, _: _time(digits or 0)
+    builders["TIMESTAMP"] = lambda digits, _: _timestamp(6 if digits is None else digits, zoned=False)
+    builders["TIMESTAMP_LTZ"] = lambda digits, _: _timestamp(6 if digits is None else digits, zoned=True)
+    return builders
+
+
+def _constant(found: ColumnType) -> Callable[[int | None, int], ColumnType]:
+    return lambda _first, _second: found
+
+
+def _unknown(text: str) -> ConfigError:
+    return ConfigError(f"a RocksDB table cannot have a column of type {text}; legal are {LEGAL}")
+
+
+def _unfit(value: object, name: str) -> UnfitValueError:
+    return UnfitValueError(Reason.TYPE, f"{value!r} ({type(value).__name__}) is no {name}")
+
+
+def _scalar(value: Any) -> Any:
+    """Unwrap a numpy scalar; anything else comes back as it is."""
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+
+
+def _always_stored(values: Sequence[Any]) -> bool:
+    del values
+    return True
+
+
+def _integer(name: str, bits: int) -> ColumnType:
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+    def store(value: Any) -> int:
+        value = _scalar(value)
+        if type(value) is not int:
+            raise _unfit(value, name)
+        if not low <= value <= high:
+            raise UnfitValueError(Reason.RANGE, f"{value} is out of range for {name} ({low} to {high})")
+        return value
+
+    def is_stored(values: Sequence[int]) -> bool:
+        return low <= min(values) and max(values) <= high
+
+    plain_name = "INT" if name == "INTEGER" else name
+    return ColumnType(plain_name, int, store, is_stored, None, lambda v: _UINT64.pack(v + (1 << 63)))
+
+
+def _decimal(digits: int | None, scale: int) -> ColumnType:
+    precision = 10 if digits is None else digits
+    if not 1 <= precision <= 38 or not 0 <= scale <= precision:
+        message = f"DECIMAL({precision}, {scale}): precision is 1 to 38, scale 0 to precision"
+        raise ConfigError(message)
+    name = f"DECIMAL({precision}, {scale})"
+    quantum = Decimal(1).scaleb(-scale)
+    quantize = decimal.Context(prec=precision, traps=[decimal.Inexact, decimal.InvalidOperation]).quantize
+
+    def store(value: Any) -> str:
+        if type(value) is int:
+            value = Decimal(value)
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise _unfit(value, name)
+        try:
+            return format(quantize(value, quantum), "f")
+        except (decimal.Inexact, decimal.InvalidOperation) as exc:
+            raise UnfitValueError(Reason.RANGE, f"{value} does not fit {name} exactly") from exc
+
+    def key(value: str) -> bytes:
+        return (int(value.replace(".", "")) + (1 << 127)).to_bytes(16, "big")
+
+    return ColumnType(name, Decimal, store, None, Decimal, key)
+
+
+def _store_text(value: Any) -> str:
+    if type(value) is not str:
+        raise _unfit(value, "STRING")
+    return value
+
+
+def _store_bytes(value: Any) -> str:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise _unfit(value, "BYTES")
+    return base64.b64encode(value).decode("ascii")
+
+
+def _store_boolean(value: Any) -> bool:
+    value = _scalar(value)
+    if type(value) is not bool:
+        raise _unfit(value, "BOOLEAN")
+    return value
+
+
+def _store_float(value: Any) -> float | str:
+    value = _scalar(value)
+    if not isinstance(value, float):
+        raise _unfit(value, "DOUBLE")
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _all_finite(values: Sequence[float]) -> bool:
+    return all(map(math.isfinite, values))
+
+
+def _store_date(value: Any) -> date:
+    if type(value) is not date:
+        raise _unfit(value, "DATE")
+    return value
+
+
+def _time(digits: int) -> ColumnType:
+    name = f"TIME({digits})"
+
+    def store(value: Any) -> time:
+        if type(value) is not time or value.tzinfo is not None:
+            raise _unfit(value, name)
+        return value
+
+    return ColumnType(name, time, store, _all_naive, _load_time, lambda v: _iso_key(v, "microseconds"))
+
+
+def _timestamp(digits: int, *, zoned: bool) -> ColumnType:
+    name = f"TIMESTAMP_LTZ({digits})" if zoned else f"TIMESTAMP({digits})"
+    if digits > 9:
+        message = f"{name}: precision is 0 to 9"
+        raise ConfigError(message)
+
+    def store(value: Any) -> datetime | str:
+        # NaT is a datetime that differs from itself
+        if not isinstance(value, datetime) or value != value:  # noqa: PLR0124
+            raise _unfit(value, name)
+        if value.tzinfo is not None:
+            if not zoned:
+                raise _unfit(value, name)
+            value = value.astimezone(timezone.utc).replace(tzinfo=None)
+        nanos = int(getattr(value, "nanosecond", 0))
+        if digits > 6:
+            return f"{value.isoformat(timespec='microseconds')[:26]}{nanos:03d}"
+        if nanos:
+            raise UnfitValueError(Reason.RANGE, f"{value} has more fraction digits than {name}")
+        return datetime.combine(value.date(), value.time())
+
+    def key(value: datetime | str) -> bytes:
+        text = value if isinstance(value, str) else value.isoformat(timespec="microseconds")
+        return text.encode()
+
+    is_stored = None if digits > 6 else _all_naive
+    load = None if digits > 6 else _load_instant if zoned else _load_timestamp
+    return ColumnType(name, datetime, store, is_stored, load, key)
+
+
+def _all_naive(values: Sequence[datetime | time]) -> bool:
+    return {value.tzinfo for value in values} == {None}
+
+
+def _load_timestamp(value: str) -> datetime:
+    return datetime.fromisoformat(value)
+
+
+def _load_instant(value: str) -> datetime:
+    return datetime.fromisoformat(value).replace(tzinfo=timezone.utc)
+
+
+def _load_time(value: str) -> time:
+    return time.fromisoformat(value)
+
+
+def _iso_key(value: Any, *timespec: str) -> bytes:
+    text: str = value.isoformat(*timespec)
+    return text.encode()
+
+
+def _escaped(value: bytes) -> bytes:
+    """End with 00 01 and write each 00 as 00 FF: no key is a prefix of another, and the order stays."""
+    return value.replace(b"\x00", b"\x00\xff") + b"\x00\x01"
+
+
+def _bytes_key(value: str) -> bytes:
+    return _escaped(base64.b64decode(value))
+
+
+def _text_key(value: str) -> bytes:
+    try:
+        return _escaped(value.encode())
+    except UnicodeEncodeError as exc:
+        raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
+
+
+def _float_key(value: float | str) -> bytes:
+    number = float(value)
+    if math.isnan(number):
+        raise UnfitValueError(Reason.RANGE, "NaN cannot be a key")
+    (bits,) = _UINT64.unpack(_DOUBLE.pack(number + 0.0))
+    return _UINT64.pack(bits ^ ((1 << 64) - 1 if bits >> 63 else 1 << 63))
