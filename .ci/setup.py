@@ -1,0 +1,182 @@
+"""Set a checkout up: Debian packages, virtual environment, the project itself, jars.
+
+Uses the standard library only and runs before anything is installed. Each step is skipped while its inputs
+are what they were; what was done is remembered in `.streamjobs/stamps`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE = ROOT / ".streamjobs"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+OLDEST_JAVA = 17
+
+
+class SetupError(Exception):
+    """Something that the user has to put right; the message says how."""
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    sys.stderr.write(f"setup: {text}\n")
+    sys.stderr.flush()
+
+
+def run(argv: Sequence[str], what: str, env: dict[str, str] | None = None) -> None:
+    """Run a command quietly; show its output only when it fails."""
+    with tempfile.TemporaryFile() as output:
+        status = subprocess.run(argv, stdout=output, stderr=output, cwd=ROOT, env=env, check=False).returncode  # noqa: S603
+        if status != 0:
+            output.seek(0)
+            tail = output.read().decode("utf-8", "replace").splitlines()[-40:]
+            lines = "\n".join(f"  {line}" for line in tail)
+            msg = f"{what} failed with status {status}: {' '.join(argv)}\n{lines}"
+            raise SetupError(msg)
+
+
+def fingerprint(*parts: str | Path) -> str:
+    """Changes when one of the texts or the content of one of the files does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+@contextmanager
+def step(name: str, inputs: str, *, done: bool = True) -> Iterator[bool]:
+    """Yield whether the step has to be done; remember it when the body ends without an error."""
+    stamp = STATE / "stamps" / name
+    needed = not done or not stamp.is_file() or stamp.read_text(encoding="utf-8") != inputs
+    if needed:
+        stamp.unlink(missing_ok=True)
+    yield needed
+    if needed:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(inputs, encoding="utf-8")
+
+
+def missing_packages() -> list[str]:
+    """Debian packages of the list whose command is not on PATH."""
+    missing = []
+    for line in (ROOT / ".ci" / "debian-packages").read_text(encoding="utf-8").splitlines():
+        fields = line.split("#")[0].split()
+        if fields and shutil.which(fields[1]) is None:
+            missing.append(fields[0])
+    try:
+        import ensurepip  # noqa: F401, PLC0415 (Debian puts it into a package of its own)
+        import venv  # noqa: F401, PLC0415
+    except ImportError:
+        missing.append(f"python{sys.version_info[0]}.{sys.version_info[1]}-venv")
+    return missing
+
+
+def _succeeds(argv: Sequence[str]) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0  # noqa: S603
+
+
+def install_packages(packages: Sequence[str]) -> None:
+    """Install Debian packages as root or by sudo; raises SetupError that names them otherwise."""
+    names = " ".join(packages)
+    root = os.geteuid() == 0
+    sudo = [] if root else ["sudo", "-n"]
+    may = root or (shutil.which("sudo") is not None and _succeeds([*sudo, "true"]))
+    if not shutil.which("apt-get") or not may:
+        msg = f"missing Debian packages: {names}\n  install them: sudo apt-get install {names}"
+        raise SetupError(msg)
+    say(f"installing Debian packages: {names}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = [*sudo, "apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
+    try:
+        run(install, "apt-get install", env)
+    except SetupError:
+        run([*sudo, "apt-get", "update", "-q"], "apt-get update", env)
+        run(install, "apt-get install", env)
+
+
+def check_java() -> None:
+    """Raise SetupError unless the `java` in use is new enough."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else "java"
+    try:
+        text = subprocess.run([java, "-version"], capture_output=True, text=True, check=True).stderr  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as exc:
+        msg = f"{java} does not run ({exc}): install a JDK {OLDEST_JAVA} or correct JAVA_HOME"
+        raise SetupError(msg) from exc
+    found = re.search(r'version "(\d+)', text)
+    if found is None or int(found[1]) < OLDEST_JAVA:
+        msg = f"{java} is too old, {OLDEST_JAVA} or newer is needed; it says:\n  {text.strip()}"
+        raise SetupError(msg)
+
+
+def python_packages() -> None:
+    """Create the virtual environment and install the locked packages and the project into it."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    lock = ROOT / "requirements.lock"
+    with step("venv", fingerprint(version, str(VENV)), done=PYTHON.exists()) as needed:
+        if needed:
+            say(f"creating .venv with Python {version}")
+            (STATE / "stamps" / "packages").unlink(missing_ok=True)
+            (STATE / "stamps" / "project").unlink(missing_ok=True)
+            run([sys.executable, "-m", "venv", "--clear", str(VENV)], "creating .venv")
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
+    with step("packages", fingerprint(version, lock)) as needed:
+        if needed:
+            say("installing Python packages from requirements.lock (minutes when none is cached)")
+            run([*pip, "--require-hashes", "-r", str(lock)], "pip install")
+    with step("project", fingerprint(ROOT / "pyproject.toml", str(ROOT))) as needed:
+        if needed:
+            say("installing the project itself")
+            run([*pip, "--no-build-isolation", "-e", str(ROOT)], "pip install -e .")
+
+
+def jars() -> None:
+    """Copy the jars of every pom to `.streamjobs/jars/<name>`."""
+    for pom in sorted((ROOT / "streamjobs" / "local" / "jars").glob("*/pom.xml")):
+        name = pom.parent.name
+        target = STATE / "jars" / name
+        with step(f"jars-{name}", fingerprint(pom), done=target.is_dir()) as needed:
+            if needed:
+                say(f"fetching the jars of {name}")
+                shutil.rmtree(target, ignore_errors=True)
+                argv = ["mvn", "-q", "-B", "-f", str(pom), MAVEN_COPY]
+                run([*argv, f"-DoutputDirectory={target}", "-DincludeScope=runtime"], f"mvn for {name}")
+
+
+def main() -> int:
+    """Do what is not done yet; 0, or 1 with a message that says what to put right."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if packages := missing_packages():
+                install_packages(packages)
+            with step(
+                "java", fingerprint(os.environ.get("JAVA_HOME", ""), shutil.which("java") or "")
+            ) as needed:
+                if needed:
+                    check_java()
+            python_packages()
+            jars()
+        except SetupError as exc:
+            say(str(exc))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+# Every target sets the checkout up by itself; `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+export PYTHON
+
+.PHONY: help setup demo test check format integration acceptance faults bench lock docs clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## virtual environment, locked packages, jars, missing Debian packages; skips what is done
+	@.ci/setup
+
+demo: setup ## the sample job on generated traffic, with the numbers that prove nothing was lost
+	@$(BIN)/streamjobs demo
+
+test: lint ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
+	@$(PYTEST) -q -m "not long" tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
+
+check: lint ## format, lint, types, import rules, unit and house tests; about a minute
+	@$(PYTEST) -q tests/unit tests/house
+
+lint: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: setup ## rewrite the sources in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+integration: setup ## tests against real services
+	@$(PYTEST) -q -m "not long" tests/contract tests/integration
+
+acceptance: setup ## the sample job against its oracles
+	@$(PYTEST) -q -m "not long" tests/acceptance
+
+faults: setup ## kill, stop and starve things while a job runs, the long ones too
+	@$(PYTEST) -q tests/faults
+
+bench: setup ## speed against Flink's own connectors; minutes
+	@$(BIN)/python -m tests.benchmarks
+
+lock: setup ## resolve requirements.lock again from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --extra dev pyproject.toml .ci/lock.in --output-file requirements.lock
+
+docs: setup ## write the generated pages of docs/ again
+	@$(BIN)/python -m tests.house.cli_page
+
+clean: ## stop the services of `dev up` and remove everything that was built, but not .venv and jars
+	@if [ -x $(BIN)/streamjobs ]; then $(BIN)/streamjobs dev down; fi
+	@rm -rf .streamjobs/dev .streamjobs/rocksdb build dist .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## also remove .venv and jars: as after a clone
+	@rm -rf .venv .streamjobs *.egg-info
