@@ -126,4 +126,4 @@ class Cursor:
     def finish(self) -> None:
         """Raise SqlError unless every token has been taken."""
         if not self.at_end:
-            self.fail(f"unexpected {self.peek().text}")
+            self.fail(f"unexpected {self.peek().text}: the statement ends here, is a ; missing?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from streamjobs.dialect.findings import Finding, error
 from streamjobs.dialect.lexer import Span, Token, significant
@@ -74,8 +75,12 @@ def _order_problem(window: list[Token]) -> str | None:
 
 def _names_kept_at_first(query: list[Token]) -> Iterator[str]:
     """Names that the query compares so that only 1 passes: `rn = 1`, `1 = rn`, `rn <= 1`, `rn < 2`."""
-    for left, operator, right in zip(query, query[1:], query[2:], strict=False):
-        if left.is_name and (operator.text, right.text) in _FIRST:
+    for place, (left, operator) in enumerate(pairwise(query)):
+        right = query[place + 2 : place + 3]
+        if left.is_name and right and (operator.text, right[0].text) in _FIRST:
             yield left.name
-        if right.is_name and (_MIRRORED.get(operator.text), left.text) in _FIRST:
-            yield right.name
+        if (_MIRRORED.get(operator.text), left.text) in _FIRST:
+            end = place + 2
+            while end + 2 < len(query) and query[end + 1].is_operator("."):
+                end += 2
+            yield from (token.name for token in query[end : end + 1] if token.is_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from streamjobs.dialect import job_parameters
@@ -10,6 +11,7 @@ from streamjobs.dialect.cursor import Cursor
 from streamjobs.dialect.ddl import create_function, create_table, create_view
 from streamjobs.dialect.lexer import Span, Token, TokenKind, significant, tokenize
 from streamjobs.dialect.nodes import (
+    CreateView,
     IgnoredSetting,
     InsertInto,
     Name,
@@ -50,7 +52,9 @@ def parse_script(text: str, path: str = "<sql>") -> Script:
     at the first statement that a job file cannot have.
     """
     tokens = tokenize(text, path)
-    statements = _Splitter(text, path, significant(tokens)).statements()
+    found = _Splitter(text, path, significant(tokens)).statements()
+    statements = [_with_trailing_hints(statement, text, tokens) for statement in found]
+    _check_hints(text, path, tokens, statements)
     return Script(text, path, tuple(tokens), _description(tokens), tuple(statements))
 
 
@@ -220,6 +224,29 @@ def _insert(cursor: Cursor, start: Token) -> InsertInto:
     )  # fmt: skip
 
 
+def _with_trailing_hints(statement: Statement, text: str, tokens: list[Token]) -> Statement:
+    """Hints mean nothing to the parser, so a query that ends with some was cut before them."""
+    if not isinstance(statement, CreateView | InsertInto):
+        return statement
+    end = statement.query_span.end
+    for token in tokens:
+        if token.start >= statement.query_span.end:
+            if token.kind not in (TokenKind.SPACE, TokenKind.COMMENT, TokenKind.HINT):
+                break
+            end = token.end if token.kind is TokenKind.HINT else end
+    query = Span(statement.query_span.start, end)
+    span = Span(statement.span.start, max(statement.span.end, end))
+    return replace(statement, query_span=query, query=query.of(text), span=span)
+
+
+def _check_hints(text: str, path: str, tokens: list[Token], statements: list[Statement]) -> None:
+    queries = [each.query_span for each in statements if isinstance(each, CreateView | InsertInto)]
+    for token in tokens:
+        if token.kind is TokenKind.HINT and not any(each.start < token.start < each.end for each in queries):
+            message = "a hint belongs into a query, behind SELECT or a table's name"
+            raise SqlError(message, text, token.start, path)
+
+
 def _conflict_clause(cursor: Cursor, clause: list[Token]) -> OnConflict:
     words = [token.text.upper() for token in clause]
     if words[:3] == ["ON", "CONFLICT", "DO"] and len(words) == 4 and words[3] in _ON_CONFLICT:
@@ -233,7 +260,7 @@ def _description(tokens: list[Token]) -> str:
     lines: list[str] = []
     for token in tokens:
         if token.kind is TokenKind.COMMENT:
-            lines += _comment_lines(token.text)
+            lines += (line for line in _comment_lines(token.text) if line.strip("*-=#/ ") or not line)
         elif token.kind is not TokenKind.SPACE or (lines and token.text.count("\n") > 1):
             break
     return "\n".join(lines).strip()

@@ -1,0 +1,1 @@
+blink.miniBatch.size=many

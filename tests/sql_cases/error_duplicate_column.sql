@@ -1,0 +1,1 @@
+CREATE TABLE t (a INT, a BIGINT) WITH (type='print');

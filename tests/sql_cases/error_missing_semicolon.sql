@@ -1,0 +1,2 @@
+SET 'parallelism.default' = '2'
+CREATE TABLE t (a INT) WITH (type='print');

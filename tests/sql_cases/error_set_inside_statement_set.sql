@@ -1,0 +1,3 @@
+BEGIN STATEMENT SET;
+SET 'a' = 'b';
+END;

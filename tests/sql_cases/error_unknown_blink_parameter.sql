@@ -1,0 +1,2 @@
+blink.miniBatch.siz=5000
+
