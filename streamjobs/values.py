@@ -91,11 +91,13 @@ def event_time_ms(sql_type: SqlType, data: bytes) -> int:
     Raises: ValueError for any other type, a value not in canonical form, a zero or partial date, and a time
     outside the years 0001 to 9999.
     """
-    value = decode(sql_type, data)
-    if sql_type is SqlType.BIGINT and MIN_EVENT_TIME_MS <= value <= MAX_EVENT_TIME_MS:
-        return int(value)
-    if sql_type in (SqlType.TIMESTAMP, SqlType.DATETIME) and isinstance(value, datetime):
-        return (value - _EPOCH) // _MS
+    if sql_type is SqlType.BIGINT:
+        if _INT.fullmatch(data) and MIN_EVENT_TIME_MS <= (time := int(data)) <= MAX_EVENT_TIME_MS:
+            return time
+    elif sql_type in (SqlType.TIMESTAMP, SqlType.DATETIME):
+        value = decode(sql_type, data)
+        if isinstance(value, datetime):
+            return (value - _EPOCH) // _MS
     message = f"{sql_type.name} {data!r:.100} is not an event time in the years 0001 to 9999"
     raise ValueError(message)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crc32c import crc32c
 
 from streamjobs.errors import ConfigError
-from streamjobs.rowchange import ABSENT, RowChange
+from streamjobs.rowchange import ABSENT, Row, RowChange
 from thrift_idl import bounds
 from thrift_idl.decoding import Header
 from thrift_idl.encoding import PendingRow, TableForm, encode_message, frame_bytes, row_event_time
@@ -116,7 +116,7 @@ class PartitionMessageBuilder:
     def add(self, change: RowChange) -> None:
         """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it."""
         row = self._forms.of(change).pending(change)
-        self._pending[partition_of(change, len(self._pending))].append(row)
+        self._pending[_partition(row.image, row.table.key, len(self._pending))].append(row)
 
     def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
         """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
@@ -161,8 +161,12 @@ class PartitionMessageBuilder:
 def partition_of(change: RowChange, partitions: int) -> int:
     """Give a change's partition by the IDL's hash of its key, or of the whole row when there is none."""
     row = change.image
+    return _partition(row, change.schema.key_indexes or tuple(range(len(row))), partitions)
+
+
+def _partition(row: Row, indexes: tuple[int, ...], partitions: int) -> int:
     data = b""
-    for index in change.schema.key_indexes or range(len(row)):
+    for index in indexes:
         value = row[index]
         if value is None:
             data += _NULL
@@ -211,7 +215,7 @@ def _cut(
             added = row.size + table.size
         else:
             added = row.size
-        time = row_event_time(row.change, index)
+        time = row_event_time(row, index)
         full = len(rows) >= limits.max_rows or size + added > limits.max_bytes
         if time is not None and low is not None and not full:
             full = max(high, time) - min(low, time) > span_ms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 from crc32c import crc32c
 from thrift.protocol import fastbinary
@@ -20,6 +20,7 @@ from thrift_idl.validation import EVENT_TIME_TYPES
 
 _MESSAGE_HEAD = struct.Struct(">BhiBhiBhi")
 _STOP = b"\0"
+_WITH_BEFORE = frozenset({ChangeKind.UPDATE, ChangeKind.DELETE})
 _FIELD, _STRING, _LIST = 3, 3 + 4, 3 + 5
 _CHANGES_BYTES = _LIST + 1
 _ROW_BYTES = (_FIELD + 4) + (_STRING + 19) + (_FIELD + 8) + 1
@@ -32,12 +33,11 @@ class RowTooLargeError(SystemicError):
     """A row change that no message can hold; it was not added."""
 
 
-@dataclass(frozen=True)
-class PendingRow:
-    """A row change on its way into a message, and the bytes that it adds to one."""
+class PendingRow(NamedTuple):
+    """A row change on its way into a message: the image that counts, and the bytes that it adds."""
 
     table: TableForm
-    change: rowchange.RowChange
+    image: Row
     wire: WireRowChange
     size: int
 
@@ -51,6 +51,7 @@ class TableForm:
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
         self.width = len(schema.columns)
+        self.key = schema.key_indexes or tuple(range(self.width))
         self.columns = [_wire_column(column) for column in schema.columns]
         names = [schema.table.database, schema.table.table]
         names += [name for column in schema.columns for name in (column.name, column.native_type)]
@@ -66,48 +67,46 @@ class TableForm:
 
     def pending(self, change: rowchange.RowChange) -> PendingRow:
         """Make the wire form of a change. Raises RowTooLargeError; AssertionError for a malformed change."""
+        kind, before, image = change.kind, change.before, change.image
         wire = WireRowChange()
-        wire.kind = change.kind
+        wire.kind = kind
         wire.seq = change.seq
         wire.committed_at_ms = change.committed_at_ms
         size = _ROW_BYTES
-        if change.kind is not ChangeKind.DELETE:
-            wire.after, extra = self._image(change, change.image)
+        if image is not before:
+            wire.after, extra = self._image(change, image)
             size += extra
-        if change.before is not None and change.kind in (ChangeKind.UPDATE, ChangeKind.DELETE):
-            wire.before, extra = self._image(change, change.before)
+        if before is not None and kind in _WITH_BEFORE:
+            wire.before, extra = self._image(change, before)
             size += extra
         if change.transaction_id:
             wire.transaction_id = change.transaction_id
             size += _STRING + len(change.transaction_id.encode())
         if size + self.size + HEADER_BYTES > bounds.MAX_MESSAGE_BYTES:
             message = (
-                f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes; "
-                f"a message has at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+                f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes, a message "
+                f"at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
             )
             raise RowTooLargeError(message)
-        return PendingRow(self, change, wire, size)
+        return PendingRow(self, image, wire, size)
 
     def _image(self, change: rowchange.RowChange, row: Row) -> tuple[RowImage, int]:
         if len(row) != self.width:
             message = f"{self.schema.table} at {change.position}: {len(row)} values for {self.width} columns"
             raise AssertionError(message)
         image = RowImage()
+        image.values = values = cast("list[bytes]", row)
         size = _IMAGE_BYTES + 4 * self.width
+        if None in row:
+            image.nulls = nulls = [index for index, value in enumerate(row) if value is None]
+            image.values = values = _blanked(values, nulls)
+            size += _LIST + 4 * len(nulls)
         try:
-            size += len(b"".join(row))  # type: ignore[arg-type]  # the common row has bytes only
-            image.values = row  # type: ignore[assignment]
+            size += len(b"".join(values))
         except TypeError:
-            nulls = [i for i, value in enumerate(row) if value is None]
-            absents = [i for i, value in enumerate(row) if value is ABSENT]
-            image.values = [b"" if value is None or value is ABSENT else value for value in row]
-            size += len(b"".join(image.values))
-            if nulls:
-                image.nulls = nulls
-                size += _LIST + 4 * len(nulls)
-            if absents:
-                image.absents = absents
-                size += _LIST + 4 * len(absents)
+            image.absents = absents = [index for index, value in enumerate(row) if value is ABSENT]
+            image.values = values = _blanked(values, absents)
+            size += _LIST + 4 * len(absents) + len(b"".join(values))  # what is not bytes is our TypeError
         return image, size
 
     def event_time_index(self, header: Header) -> int | None:
@@ -128,15 +127,22 @@ class TableForm:
         raise ConfigError(message)
 
 
-def row_event_time(change: rowchange.RowChange, index: int | None) -> int | None:
+def _blanked(values: list[bytes], indexes: list[int]) -> list[bytes]:
+    blanked = list(values)
+    for index in indexes:
+        blanked[index] = b""
+    return blanked
+
+
+def row_event_time(row: PendingRow, index: int | None) -> int | None:
     """Give a row's event time in epoch ms; None when it has none that can be read."""
     if index is None:
-        return change.committed_at_ms
-    value = change.image[index]
+        return row.wire.committed_at_ms
+    value = row.image[index]
     if value is None or value is ABSENT:
         return None
     try:
-        return event_time_ms(change.schema.columns[index].type, value)
+        return event_time_ms(row.table.schema.columns[index].type, value)
     except ValueError:
         return None
 

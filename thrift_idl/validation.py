@@ -59,8 +59,7 @@ def _validate_rows(change: DBMSRowChange) -> None:
         b"".join(seqs)[SEQ_BYTES - 1 :: SEQ_BYTES]
     ):
         raise DecodeError(reasons.SEQ, f"{change.schema.table}: a seq that is not of the IDL's layout")
-    for row in rows:
-        row.committed_at_ms  # noqa: B018 - raises when the field is missing
+    [row.committed_at_ms for row in rows]  # AttributeError when one is missing
     transactions = [row.transaction_id for row in rows if row.transaction_id is not None]
     if transactions:
         text(b"\n".join(cast("list[bytes]", transactions)))
