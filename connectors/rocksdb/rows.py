@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from connectors.rocksdb.types import Reason, UnfitValueError, column_type
+from connectors.rocksdb.types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
 
@@ -84,6 +84,20 @@ class RowCodec:
             raise UnfitValueError(Reason.SIZE, f"the key has {len(key)} bytes, the limit is {MAX_KEY_BYTES}")
         return key
 
+    def key_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
+        """Give what `key` gives for many whole keys, or None when one of them needs a closer look."""
+        columns = []
+        for i, (_, kind) in enumerate(self._key):
+            stored = _store_column([key[i] for key in keys], kind, nullable=False)
+            if stored is None:
+                return None
+            try:
+                columns.append(list(map(kind.key, stored)))
+            except UnfitValueError:
+                return None
+        whole = columns[0] if len(columns) == 1 else list(map(b"".join, zip(*columns, strict=True)))
+        return None if max(map(len, whole), default=0) > MAX_KEY_BYTES else whole
+
     def store_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]] | None:
         """Give what `store` gives for many whole rows, or None when one of them needs a closer look."""
         columns = []
@@ -92,19 +106,10 @@ class RowCodec:
                 values = [row[name] for row in rows]
             except KeyError:
                 return None
-            classes = set(map(type, values))
-            has_null = type(None) in classes
-            if (has_null and not nullable) or not classes <= {kind.plain, type(None)}:
+            stored = _store_column(values, kind, nullable=nullable)
+            if stored is None:
                 return None
-            known = [value for value in values if value is not None] if has_null else values
-            if kind.is_stored is None:
-                try:
-                    values = [None if value is None else kind.store(value) for value in values]
-                except UnfitValueError:
-                    return None
-            elif known and not kind.is_stored(known):
-                return None
-            columns.append(values)
+            columns.append(stored)
         return list(zip(*columns, strict=True))
 
     def store(self, values: Mapping[str, Any], previous: Mapping[str, Any] | None) -> tuple[Any, ...]:
@@ -151,6 +156,21 @@ class RowCodec:
     def stored(self, value: bytes) -> dict[str, Any]:
         """Give a row's JSON forms by column name from a value that is no tombstone."""
         return dict(zip(self.names, orjson.loads(value[_HEAD.size :]), strict=True))
+
+
+def _store_column(values: list[Any], kind: ColumnType, *, nullable: bool) -> list[Any] | None:
+    """Store many values of one column, mostly by looking at all of them at once; None when one is unfit."""
+    classes = set(map(type, values))
+    has_null = type(None) in classes
+    if (has_null and not nullable) or not classes <= {kind.plain, type(None)}:
+        return None
+    if kind.is_stored is None:
+        try:
+            return [None if value is None else kind.store(value) for value in values]
+        except UnfitValueError:
+            return None
+    known = [value for value in values if value is not None] if has_null else values
+    return None if known and not kind.is_stored(known) else values
 
 
 def tombstone(version: int) -> bytes:

@@ -114,11 +114,12 @@ class RocksDbSink:
         changes = WriteBatch(raw_mode=True)
         upserts = [record for record in batch if record.kind is RecordKind.UPSERT]
         stored = iter(self._codec.store_many([record.values for record in upserts]) or repeat(None))
-        for record in batch:
+        keys = self._codec.key_many([record.key for record in batch]) or repeat(None)
+        for record, known in zip(batch, keys, strict=False):
             row = next(stored) if record.kind is RecordKind.UPSERT else None
             version = self._epoch_bits | (record.version & _COUNTER_MASK)
             try:
-                key = self._codec.key(record.key)
+                key = known or self._codec.key(record.key)
                 if record.kind is RecordKind.UPSERT:
                     row = row or self._codec.store(record.values, self._previous(record, key))
                     changes.put(key, self._codec.value(row, version))
