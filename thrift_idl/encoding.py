@@ -84,8 +84,8 @@ class TableForm:
             size += _STRING + len(change.transaction_id.encode())
         if size + self.size + HEADER_BYTES > bounds.MAX_MESSAGE_BYTES:
             message = (
-                f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes, a message "
-                f"at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+                f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes, "
+                f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
             )
             raise RowTooLargeError(message)
         return PendingRow(self, image, wire, size)

@@ -90,25 +90,20 @@ def _validate_images(change: DBMSRowChange, images: list[RowImage]) -> None:
     width = len(change.columns)
     if set(map(len, [image.values for image in images])) != {width}:
         raise DecodeError(reasons.VALUES_LENGTH, f"{change.schema.table}: an image without {width} values")
-    seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-    for image in images:
-        if image.nulls or image.absents:
-            marks = (tuple(image.nulls or ()), tuple(image.absents or ()))
-            if marks not in seen:
-                _check_marks(marks, change)
-                seen.add(marks)
-
-
-def _check_marks(marks: tuple[tuple[int, ...], tuple[int, ...]], change: DBMSRowChange) -> None:
-    width = len(change.columns)
-    for indexes in marks:
+    nulls = [image.nulls for image in images if image.nulls]
+    absents = [image.absents for image in images if image.absents]
+    for indexes in {*map(tuple, nulls), *map(tuple, absents)}:
         ascending = all(a < b for a, b in pairwise(indexes))
-        if indexes and (not ascending or indexes[0] < 0 or indexes[-1] >= width):
+        if not ascending or indexes[0] < 0 or indexes[-1] >= width:
             raise DecodeError(
                 reasons.VALUES_LENGTH, f"{change.schema.table}: indexes {indexes[:9]} of {width} columns"
             )
-    if not set(marks[0]).isdisjoint(marks[1]):
-        raise DecodeError(reasons.VALUES_LENGTH, f"{change.schema.table}: a column both NULL and absent")
+    if nulls and absents:
+        for image in images:
+            if not set(image.nulls or ()).isdisjoint(image.absents or ()):
+                raise DecodeError(
+                    reasons.VALUES_LENGTH, f"{change.schema.table}: a value both NULL and absent"
+                )
 
 
 @lru_cache(maxsize=256)
