@@ -95,7 +95,7 @@ def _sink_parallelism(value: str) -> tuple[Setting, ...] | NoEffect:
     raise ValueError(message)
 
 
-_PARAMETERS: Mapping[str, Translation] = {
+BLINK_PARAMETERS: Mapping[str, Translation] = {
     "blink.miniBatch.allowLatencyMs": _latency,
     "blink.microBatch.allowLatencyMs": _latency,
     "blink.miniBatch.size": _number("table.exec.mini-batch.size"),
@@ -126,8 +126,10 @@ _PARAMETERS: Mapping[str, Translation] = {
     "state.backend.rocksdb.ttl.ms": _milliseconds(STATE_TTL_KEY),
     "state.backend.gemini.ttl.ms": _milliseconds(STATE_TTL_KEY),
 }
+"""Every Blink job parameter that is understood."""
+
 # Source: Alibaba Blink, "Job parameters", and the `blink` branch of apache/flink (TableConfigOptions.java).
-_BY_LOWER_KEY = {key.lower(): translation for key, translation in _PARAMETERS.items()}
+_BY_LOWER_KEY = {key.lower(): translation for key, translation in BLINK_PARAMETERS.items()}
 _BLINK_PREFIXES = ("blink.", "sql.exec.")
 
 
@@ -143,6 +145,8 @@ def translate(key: str, value: str) -> tuple[Setting, ...] | NoEffect:
     if not key.lower().startswith(_BLINK_PREFIXES):
         return (Setting(key, value),)
     near = difflib.get_close_matches(key.lower(), _BY_LOWER_KEY, n=1)
-    hint = "".join(f", did you mean {known}?" for known in _PARAMETERS if known.lower() in near)
-    message = f"unknown Blink job parameter {key}{hint or '; the known ones are ' + ', '.join(_PARAMETERS)}"
+    hint = "".join(f", did you mean {known}?" for known in BLINK_PARAMETERS if known.lower() in near)
+    message = (
+        f"unknown Blink job parameter {key}{hint or '; the known ones are ' + ', '.join(BLINK_PARAMETERS)}"
+    )
     raise KeyError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 
 from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, RocksdbTable, Role
@@ -14,6 +15,8 @@ from streamjobs.dialect.references import JoinKind, References, TableReference, 
 
 _FILTERS = ("WHERE", "HAVING", "GROUP", "JOIN", "DISTINCT", "UNION", "INTERSECT", "EXCEPT", "LIMIT",
             "QUALIFY", "ROW_NUMBER")  # fmt: skip
+
+_OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
 
 
 def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
@@ -47,7 +50,7 @@ class _QueryRules:
         """Check one query against what is declared before it."""
         found = self._references[span] = references(self._script, span)
         for hint in hints(self._script, span):
-            if "OPTIONS" in hint.text.upper().replace("(", " ").split():
+            if _OPTIONS_HINT.search(hint.text):
                 message = (
                     "OPTIONS hints are refused: a table's options stand in its WITH clause, where they "
                     "are checked"
@@ -55,6 +58,7 @@ class _QueryRules:
                 yield error("options-hint", message, hint.span)
         for reference in found.tables:
             if reference.cte:
+                yield from _as_of_own(reference)
                 continue
             self._used.add(reference.name)
             yield from self._read(reference)
@@ -177,3 +181,12 @@ class _QueryRules:
         by_lower = {known.lower(): known for known in self.declared}
         near = difflib.get_close_matches(name.lower(), by_lower, n=1)
         return f", did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def _as_of_own(reference: TableReference) -> Iterator[Finding]:
+    if reference.as_of is not None:
+        message = (
+            f"{reference.name} is a part of this query: only a declared table keeps its versions and can be "
+            "joined as of a time"
+        )
+        yield error("as-of-view", message, reference.span)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from streamjobs.dialect.findings import Finding, error, warning
+from streamjobs.dialect.flink_settings import FLINK_NAMESPACES, FLINK_SETTINGS
 from streamjobs.dialect.job_parameters import STATE_TTL_KEY
 from streamjobs.dialect.nodes import Script, SetStatement
 
@@ -58,3 +60,8 @@ def _findings(setting: SetStatement) -> Iterator[Finding]:
     elif setting.key.startswith(_OF_THE_CLUSTER):
         message = f"{setting.written} belongs to the cluster, a job cannot change it: remove it"
         yield error("setting-owned", message, setting.key_span)
+    elif setting.key.startswith(FLINK_NAMESPACES) and setting.key not in FLINK_SETTINGS:
+        near = difflib.get_close_matches(setting.key, FLINK_SETTINGS, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        message = f"Flink has no setting {setting.key}{hint}"
+        yield error("setting-unknown", message, setting.key_span)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamjobs.amounts import duration_ms, size_bytes
 from streamjobs.errors import ConfigError
 from streamjobs.options import (
     Option,
@@ -13,8 +14,6 @@ from streamjobs.options import (
     OptionProblem,
     OptionSet,
     Secret,
-    duration_ms,
-    size_bytes,
 )
 
 OPTIONS = OptionSet(

@@ -7,6 +7,7 @@ import pytest
 
 from streamjobs.dialect.connectors import FlinkTable, Ingest, MetaqTable
 from streamjobs.dialect.findings import Severity
+from streamjobs.dialect.job_parameters import BLINK_PARAMETERS
 from streamjobs.dialect.rules import Checked, check
 from streamjobs.dialect.scan_start import ScanStart, StartKind
 from streamjobs.dialect.statements import parse_script
@@ -84,6 +85,7 @@ def test_the_first_error_of_the_file_is_raised_with_its_place() -> None:
         ("SET 'python.files' = 'a.zip';", "setting-owned", Severity.ERROR),
         ("SET 'taskmanager.memory.process.size' = '9g';", "setting-owned", Severity.ERROR),
         ("blink.miniBatch.join.enabled=true\n", "setting-ignored", Severity.WARNING),
+        ("SET 'table.exec.mini-batch.enable' = 'true';", "setting-unknown", Severity.ERROR),
     ],
 )
 def test_settings_that_break_promises(setting: str, code: str, severity: Severity) -> None:
@@ -94,7 +96,8 @@ def test_settings_that_break_promises(setting: str, code: str, severity: Severit
 @pytest.mark.parametrize(
     "setting",
     ["SET 'parallelism.default' = '2';", "sql.exec.source.idle.timeout.ms=-1\n",
-     "blink.miniBatch.size=1000\n", "SET 'python.fn-execution.bundle.size' = '100000';"],
+     "SET 'my.own.parameter' = 'x';", "blink.miniBatch.size=1000\n",
+     "SET 'python.fn-execution.bundle.size' = '100000';"],
 )  # fmt: skip
 def test_settings_that_are_fine(setting: str) -> None:
     assert _found(f"{setting}\n{IMP}{HOLE}{WRITE}") == []
@@ -121,8 +124,8 @@ def test_settings_that_are_fine(setting: str) -> None:
         (_metaq(", 'table'='a.i'", "id BIGINT, t TIMESTAMP_LTZ(3), WATERMARK FOR t AS t"),
          ("rowtime", "WATERMARK FOR t AS t")),
         (_metaq(", 'table'='a.i'",
-                "id BIGINT, t TIMESTAMP_LTZ(3) METADATA FROM 'event_time', WATERMARK FOR t AS SOURCE_WATERMARK()"),
-         ("watermark", "WATERMARK FOR t AS SOURCE_WATERMARK()")),
+                "id BIGINT, t TIMESTAMP_LTZ(3) METADATA FROM 'event_time', WATERMARK FOR t AS t + a"),
+         ("watermark", "WATERMARK FOR t AS t + a")),
     ],
 )  # fmt: skip
 def test_wrong_metaq_tables_are_refused_at_the_place(table: str, found: tuple[str, str]) -> None:
@@ -211,7 +214,8 @@ def test_kafka_properties_are_a_list(option: str, kind: str) -> None:
 
 
 def test_a_secret_property_is_never_shown() -> None:
-    jaas = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="u" password="${PASSWORD}";'
+    module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    jaas = f'{module} required username="u" password="${{PASSWORD}}";'
     table = f"WITH (type='kafka', topic='x', format='json', 'properties.sasl.jaas.config'='{jaas}')"
     checked = _check(f"{IMP}CREATE TABLE hole (id BIGINT) {table};\n{WRITE}")
     assert checked.findings == ()
@@ -245,6 +249,11 @@ def test_joins_as_of_a_time(join: str, code: str | None) -> None:
 def test_a_join_as_of_processing_time_is_refused() -> None:
     query = "SELECT i.id FROM imp i LEFT JOIN item FOR SYSTEM_TIME AS OF PROCTIME() x ON i.k = x.k;"
     assert _found(IMP + ITEM + HOLE + f"INSERT INTO hole {query}") == [("as-of-proctime", "item")]
+
+
+def test_a_join_as_of_a_common_table_expression_is_refused() -> None:
+    query = f"WITH c AS (SELECT * FROM item WHERE p < 10) SELECT i.id FROM imp i LEFT JOIN c {AS_OF}"
+    assert _found(IMP + ITEM + HOLE + f"INSERT INTO hole {query}") == [("as-of-view", "c")]
 
 
 def test_a_plain_join_of_a_versioned_table_is_warned_of() -> None:
@@ -301,6 +310,8 @@ def test_a_top_n_may_have_any_order() -> None:
         (IMP + OUT + 2 * "INSERT INTO o SELECT id FROM imp;", ("two-writers", "o")),
         (IMP + HOLE + "INSERT INTO hole SELECT id FROM imp /*+ OPTIONS('a'='b') */;",
          ("options-hint", "/*+ OPTIONS('a'='b') */")),
+        (IMP + HOLE + "INSERT INTO hole SELECT id FROM imp /*+options ('a'='b')*/ AS i;",
+         ("options-hint", "/*+options ('a'='b')*/")),
         (IMP + HOLE + WRITE + USERS, ("unused", "users")),
         (2 * "CREATE FUNCTION f AS 'a.b';" + IMP + HOLE + WRITE, ("duplicate-name", "f")),
         (IMP + HOLE + WRITE + "CREATE VIEW v (__a) AS SELECT id FROM imp;INSERT INTO hole SELECT * FROM v;",
@@ -324,3 +335,15 @@ def test_flink_tables_pass_through() -> None:
     connector = checked.connectors["gen"]
     assert isinstance(connector, FlinkTable)
     assert connector.connector == "datagen"
+
+
+@pytest.mark.parametrize(
+    "parameter", [key for key in BLINK_PARAMETERS if not key.endswith("sink.parallelism")]
+)
+def test_blink_parameters_become_settings_that_flink_has(parameter: str) -> None:
+    value = {"blink.checkpoint.mode": "EXACTLY_ONCE", "blink.job.timeZone": "Asia/Shanghai"}.get(
+        parameter, "1"
+    )
+    value = "true" if parameter.endswith(("enabled", "reuse", "error")) else value
+    codes = [each.code for each in _check(f"{parameter}={value}\n{IMP}{HOLE}{WRITE}").findings]
+    assert "setting-unknown" not in codes
