@@ -43,6 +43,7 @@ class _QueryRules:
         self._script = script
         self._connectors = connectors
         self._used: set[str] = set()
+        self._stored: set[tuple[str | None, str]] = set()
         self._references: dict[Span, References] = {}
         self.declared: dict[str, CreateTable | CreateView] = {}
 
