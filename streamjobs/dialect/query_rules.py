@@ -78,11 +78,12 @@ class _QueryRules:
         if connector is not None and connector.role is Role.SOURCE:
             message = f"cannot write to {target.name}: a table of this type can only be read"
             yield error("source-only", message, insert.target_span)
-        if isinstance(connector, RocksdbTable) and target.name in self._used:
-            message = (
-                f"{target.name} is written twice, and a rocksdb table has one writer: UNION ALL the queries"
-            )
-            yield error("two-writers", message, insert.target_span)
+        if isinstance(connector, RocksdbTable):
+            stored = (connector.path, connector.table or target.name)
+            if stored in self._stored:
+                message = f"the store's table {stored[1]} has one writer: UNION ALL the queries"
+                yield error("two-writers", message, insert.target_span)
+            self._stored.add(stored)
         if insert.on_conflict is not None and not target.primary_key:
             message = f"ON CONFLICT needs a primary key, and {target.name} has none"
             yield error("conflict-key", message, insert.target_span)
