@@ -84,10 +84,9 @@ class KafkaTable:
 
 @dataclass(frozen=True)
 class RocksdbTable:
-    """An embedded store. `path` None is the environment's own; `table` None is called as in the file."""
+    """An embedded store: one directory a table under `path`."""
 
-    path: str | None
-    table: str | None
+    path: str
     role: Role = Role.SINK
 
 
@@ -143,13 +142,7 @@ METAQ_OPTIONS = OptionSet(
         Option("cast.*", "convert the column although the types differ", OptionKind.FLAG),
     )
 )
-ROCKSDB_OPTIONS = OptionSet(
-    (
-        _TYPE,
-        Option("path", "the store's directory, by default the environment's"),
-        Option("table", "the table's name in the store, by default the one in the file"),
-    )
-)
+ROCKSDB_OPTIONS = OptionSet((_TYPE, Option("path", "the store's directory", default=".streamjobs/rocksdb")))
 BLACKHOLE_OPTIONS = OptionSet((_TYPE,))
 PRINT_OPTIONS = OptionSet(
     (

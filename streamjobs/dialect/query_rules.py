@@ -43,7 +43,7 @@ class _QueryRules:
         self._script = script
         self._connectors = connectors
         self._used: set[str] = set()
-        self._stored: set[tuple[str | None, str]] = set()
+        self._written: set[str] = set()
         self._references: dict[Span, References] = {}
         self.declared: dict[str, CreateTable | CreateView] = {}
 
@@ -79,11 +79,10 @@ class _QueryRules:
             message = f"cannot write to {target.name}: a table of this type can only be read"
             yield error("source-only", message, insert.target_span)
         if isinstance(connector, RocksdbTable):
-            stored = (connector.path, connector.table or target.name)
-            if stored in self._stored:
-                message = f"the store's table {stored[1]} has one writer: UNION ALL the queries"
+            if target.name in self._written:
+                message = f"{target.name} has one writer, as every rocksdb table: UNION ALL the queries"
                 yield error("two-writers", message, insert.target_span)
-            self._stored.add(stored)
+            self._written.add(target.name)
         if insert.on_conflict is not None and not target.primary_key:
             message = f"ON CONFLICT needs a primary key, and {target.name} has none"
             yield error("conflict-key", message, insert.target_span)

@@ -71,7 +71,7 @@ def _build(type_: str, table: CreateTable, options: Options, time_zone: str) -> 
     if type_ == "kafka":
         return _kafka(options, scan_start(options, time_zone))
     if type_ == "rocksdb":
-        return RocksdbTable(options.text_or_none("path"), options.text_or_none("table"))
+        return RocksdbTable(options.text("path"))
     if type_ == "print":
         return PrintTable(options.text_or_none("print-identifier") or "", options.flag("standard-error"))
     return BlackholeTable()

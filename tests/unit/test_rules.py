@@ -308,8 +308,6 @@ def test_a_top_n_may_have_any_order() -> None:
         (IMP + IMP + HOLE + WRITE, ("duplicate-name", "imp")),
         (IMP + HOLE + "INSERT INTO hole SELECT id FROM imp ON CONFLICT DO ERROR;", ("conflict-key", "hole")),
         (IMP + OUT + 2 * "INSERT INTO o SELECT id FROM imp;", ("two-writers", "o")),
-        (IMP + OUT + OUT.replace(" o ", " p ").replace("'rocksdb'", "'rocksdb', 'table'='o'")
-         + "INSERT INTO o SELECT id FROM imp; INSERT INTO p SELECT id FROM imp;", ("two-writers", "p")),
         (IMP + HOLE + "INSERT INTO hole SELECT id FROM imp /*+ OPTIONS('a'='b') */;",
          ("options-hint", "/*+ OPTIONS('a'='b') */")),
         (IMP + HOLE + "INSERT INTO hole SELECT id FROM imp /*+options ('a'='b')*/ AS i;",
