@@ -29,10 +29,11 @@ def list_tables(path: Path) -> list[str]:
 class RocksDbTable:
     """One table, read-only.
 
-    Promise: writes nothing into the table and takes no lock, so it never disturbs a job. It sees what was
-    written up to the last `refresh` (opening is one); a row is whole, several rows may be of different
-    batches. Use from one thread; close it (or use `with`) to remove its scratch directory.
-    Raises: ConfigError when there is no such table.
+    Promise: takes no lock and changes no data, so it never disturbs a job. It sees what was written up to
+    the last `refresh` (opening is one): of each shard whole batches, in the order written. Use from one
+    thread; close it (or use `with`) to remove its scratch directory.
+    Raises: ConfigError when there is no such table; SystemicError when the shards may not be opened
+    (rocksdict writes its `rocksdict-config.json` again on every open, so that file must be writable).
     """
 
     def __init__(self, path: Path | str, table: str, *, without: Path | None = None) -> None:

@@ -25,7 +25,7 @@ def rocksdb_errors(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        if type(exc) is not Exception:
+        if type(exc) is not Exception and not isinstance(exc, OSError):
             raise
         message = f"{what}: {exc}"
         if "No space left" in message:
