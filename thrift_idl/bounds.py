@@ -72,29 +72,42 @@ class Walk:
 
     def _skip_struct(self, at: int, depth: int) -> int:
         data = self._data
-        while True:
-            self._within(at + 1)
+        while at < len(data):
             kind = data[at]
             if kind == STOP:
                 return at + 1
             self.spend(1)
-            at = self.skip(kind, at + 3, depth)
+            size = _FIXED_BYTES.get(kind)
+            at = at + 3 + size if size else self.skip(kind, at + 3, depth)
+        return self._within(at + 1)
 
     def _skip_elements(self, kinds: tuple[int, ...], count: int, at: int, depth: int) -> int:
         if _natural(count) > MAX_LIST_ITEMS:
             raise DecodeError(reasons.TOO_LARGE, f"a list of {count} elements; at most {MAX_LIST_ITEMS}")
         self.spend(count * len(kinds))
-        sizes = [_FIXED_BYTES.get(kind) for kind in kinds]
-        if None not in sizes:
-            return self._within(at + count * sum(size for size in sizes if size is not None))
+        sizes = [_FIXED_BYTES.get(kind, 0) for kind in kinds]
+        if all(sizes):
+            return self._within(at + count * sum(sizes))
+        if kinds == (STRUCT,) and depth < MAX_DEPTH:
+            for _ in range(count):
+                at = self._skip_struct(at, depth + 1)
+            return at
+        if kinds == (STRING,):
+            for _ in range(count):
+                (length,) = self._unpack(_LENGTH, at)
+                at += 4 + _natural(length)
+            return self._within(at)
         for _ in range(count):
             for kind in kinds:
                 at = self.skip(kind, at, depth)
         return at
 
     def _unpack(self, shape: struct.Struct, at: int) -> tuple[int, ...]:
-        self._within(at + shape.size)
-        return shape.unpack_from(self._data, at)
+        try:
+            return shape.unpack_from(self._data, at)
+        except struct.error:
+            self._within(at + shape.size)
+            raise
 
     def _within(self, end: int) -> int:
         if end > len(self._data):
