@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -120,6 +121,8 @@ class Environment:
     def detach(self) -> None:
         """Let the services run on without this process, until `state.stop(root)`."""
         self._running().detach()
+        if known := state.running(self.root):
+            state.remember(replace(known, owner_pid=None))
         self._lease.close()
         self._group = None
 
@@ -141,7 +144,7 @@ class Environment:
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
         (self.root / "tmp").mkdir()
         self._group = group = ProcessGroup(self.root)
-        known = state.RunningEnvironment(self.root, group.environment_id, group.warden_pid, None, None)
+        known = state.RunningEnvironment(self.root, group.environment_id, group.warden_pid, os.getpid())
         state.remember(known)
         if self._want_flink:
             self._flink = FlinkCluster(

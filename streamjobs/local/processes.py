@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,17 +18,18 @@ from streamjobs.errors import ServiceError
 from streamjobs.local import warden
 
 _TAIL_LINES = 20
-_TAIL_BYTES = 16_384
+_TAIL_BYTES = 65_536
+_STACK_FRAME = re.compile(r"\s+(at \S+\(|\.\.\. \d+ more)")
 _POLL_S = 0.05
 
 
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log, indented for a message; says so when there are none."""
+    """The last lines of a log but for Java's stack frames, indented; says so when there are none."""
     try:
         text = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
     except FileNotFoundError:
         return "  (no log was written)"
-    tail = text.splitlines()[-lines:]
+    tail = [line for line in text.splitlines() if not _STACK_FRAME.match(line)][-lines:]
     return "\n".join(f"  {line}" for line in tail) or "  (the log is empty)"
 
 

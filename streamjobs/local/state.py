@@ -31,14 +31,15 @@ class RunningEnvironment:
     """An environment that is up, as its state file tells.
 
     `bootstrap` and `rest_url` are None where it runs without Kafka or Flink; `services` is empty while
-    it starts.
+    it starts. `owner_pid` is None once it was detached from the process that started it.
     """
 
     root: Path
     environment_id: str
     warden_pid: int
-    bootstrap: str | None
-    rest_url: str | None
+    owner_pid: int | None
+    bootstrap: str | None = None
+    rest_url: str | None = None
     services: tuple[ServiceRecord, ...] = ()
 
     def logs(self) -> Path:
@@ -59,9 +60,15 @@ def forget(root: Path) -> None:
 
 
 def running(root: Path) -> RunningEnvironment | None:
-    """The environment that runs in this root now, or None; a state file alone does not count."""
+    """The environment that runs in this root now, or None.
+
+    A state file alone does not count, nor does an environment that is ending because its owner died.
+    """
     known = _recorded(root.resolve())
-    return known if known is not None and _is_warden(known) else None
+    if known is None or not _is_warden(known):
+        return None
+    owned = known.owner_pid is None or Path("/proc", str(known.owner_pid)).exists()
+    return known if owned else None
 
 
 def stop(root: Path) -> bool:

@@ -1,0 +1,16 @@
+"""What all tests share: markers, and the warnings of others that we cannot cure."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "long: takes minutes; `make faults` and `make bench` run it, `make test` does not"
+    )
+    # kafka-python 3.0 reads its protocol schemas by a function that importlib.resources deprecates.
+    config.addinivalue_line(
+        "filterwarnings",
+        r"ignore:(read|open)_text is deprecated:DeprecationWarning",
+    )

@@ -1,0 +1,152 @@
+"""The warden: what it owns ends with its owner, whatever happens to either."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from streamjobs.errors import ServiceError
+from streamjobs.local import warden
+from streamjobs.local.processes import ProcessGroup, child_environment
+from tests.integration.waiting import wait_for
+
+# A service that leaves a child behind in a session of its own, as a TaskManager leaves its Python workers.
+SERVICE = ["sh", "-c", "setsid sleep 600 & echo started; wait"]
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[ProcessGroup]:
+    group = ProcessGroup(tmp_path, grace_s=3.0)
+    yield group
+    group.stop()
+
+
+def _start(group: ProcessGroup, name: str = "service") -> int:
+    pid = group.start(name, SERVICE, child_environment(group.root))
+    wait_for(lambda: len(psutil.Process(pid).children()) == 1, "the service has a child")
+    return pid
+
+
+def test_stop_ends_a_service_and_the_children_it_left(group: ProcessGroup) -> None:
+    pid = _start(group)
+    child = psutil.Process(pid).children()[0]
+    group.kill("service")
+    assert child.is_running()
+    group.stop()
+    assert not psutil.pid_exists(pid)
+    assert not child.is_running()
+    assert warden.carriers(group.environment_id) == []
+
+
+def test_stop_ends_a_service_that_was_stopped_by_a_signal(group: ProcessGroup) -> None:
+    pid = _start(group)
+    os.kill(pid, signal.SIGSTOP)
+    group.stop()
+    assert not psutil.pid_exists(pid)
+
+
+def test_stop_twice_is_harmless(group: ProcessGroup) -> None:
+    _start(group)
+    group.stop()
+    group.stop()
+
+
+def test_killed_service_reports_its_signal(group: ProcessGroup) -> None:
+    _start(group)
+    assert group.exit_status("service") is None
+    group.kill("service")
+    assert group.exit_status("service") == -signal.SIGKILL
+
+
+def test_two_groups_do_not_disturb_each_other(group: ProcessGroup, tmp_path: Path) -> None:
+    other = ProcessGroup(tmp_path / "other", grace_s=3.0)
+    _start(other)
+    pid = _start(group)
+    other.stop()
+    assert group.exit_status("service") is None
+    assert psutil.pid_exists(pid)
+
+
+def test_killed_warden_takes_its_services_along(group: ProcessGroup) -> None:
+    pid = _start(group)
+    os.kill(group.warden_pid, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), "the service is gone")
+    with pytest.raises(ServiceError, match="warden is gone"):
+        group.exit_status("service")
+    group.stop()
+    assert warden.carriers(group.environment_id) == []
+
+
+def test_detached_group_lives_until_its_warden_is_told(group: ProcessGroup) -> None:
+    pid = _start(group)
+    group.detach()
+    os.kill(group.warden_pid, 0)
+    assert psutil.pid_exists(pid)
+    os.kill(group.warden_pid, signal.SIGTERM)
+    wait_for(lambda: warden.carriers(group.environment_id) == [], "the group is gone")
+
+
+def test_a_program_that_does_not_exist_is_named(group: ProcessGroup) -> None:
+    with pytest.raises(ServiceError, match=r"nobody cannot be started: .*No such file.*no-such-program"):
+        group.start("nobody", ["no-such-program"], child_environment(group.root))
+
+
+def test_early_end_quotes_the_log(group: ProcessGroup) -> None:
+    group.start("service", ["sh", "-c", "echo the disk is full; exit 7"], child_environment(group.root))
+    with pytest.raises(ServiceError) as caught:
+        group.wait_until("service", lambda: "nothing yet", deadline_s=20)
+    log = group.log("service")
+    assert str(caught.value) == (
+        f"service ended with status 7 before it was ready. The last lines of {log}:\n  the disk is full"
+    )
+
+
+def test_missed_deadline_says_what_is_missing(group: ProcessGroup) -> None:
+    _start(group)
+    with pytest.raises(
+        ServiceError, match=r"was not ready after 0.2 s: no answer\. The last lines of .*\n  started"
+    ):
+        group.wait_until("service", lambda: "no answer", deadline_s=0.2)
+
+
+OWNER = """
+    import signal, sys
+    from pathlib import Path
+    from streamjobs.local.processes import ProcessGroup, child_environment
+    group = ProcessGroup(Path(sys.argv[1]), grace_s=3.0)
+    group.start("service", ["sh", "-c", "setsid sleep 600 & wait"], child_environment(group.root))
+    print(group.environment_id, group.warden_pid, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_dead_owner_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    argv = [sys.executable, "-c", textwrap.dedent(OWNER), str(tmp_path)]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    ) as owner:
+        assert owner.stdout is not None
+        environment_id, warden_pid = owner.stdout.readline().split()
+        wait_for(lambda: len(warden.carriers(environment_id)) == 2, "service and child run")
+        os.killpg(owner.pid, number)
+        owner.wait(20)
+    wait_for(lambda: warden.carriers(environment_id) == [], "no process of the group is left")
+    wait_for(
+        lambda: not psutil.pid_exists(int(warden_pid)) or _is_zombie(int(warden_pid)), "no warden is left"
+    )
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,18 @@
+"""Wait for a condition with a deadline: what tests of real services do instead of sleeping."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+
+def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
+    """Return as soon as the condition holds; fail the test after the deadline."""
+    end = time.monotonic() + deadline_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > end:
+            message = f"not within {deadline_s:g} s: {what}"
+            raise AssertionError(message)
+        pause.wait(0.05)
