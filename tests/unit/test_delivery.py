@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.memory import MemorySink, MemoryStore
@@ -271,6 +271,7 @@ def model_of(records: Sequence[Record]) -> dict[tuple[Any, ...], Any]:
     return rows
 
 
+@settings(deadline=None)
 @given(changes, st.lists(st.integers(0, 60), max_size=6))
 def test_any_cut_of_the_stream_gives_the_rows_of_the_whole(
     raw: list[tuple[int, str, str]], cuts: list[int]
