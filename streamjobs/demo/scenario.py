@@ -16,6 +16,9 @@ from streamjobs.demo.traffic import Traffic
 from streamjobs.demo.truth import BehaviorTruth, CtrTruth, Truth
 from thrift_idl.codec import Limits
 
+LIMITS: Final = Limits(max_span_ms=20_000)
+"""Hours of events are fed in seconds: messages may span more event time than those of a live source."""
+
 JOBS: Final = Path(__file__).parents[2] / "sql" / "jobs"
 
 
@@ -40,7 +43,7 @@ class Scenario:
 
 def ad_traffic(options: TrafficOptions, partitions: int = 2, limits: Limits | None = None) -> Scenario:
     """Generated ad traffic for `ctr_samples`."""
-    packing = PackingOptions(partitions, options.disorder_ms, limits=limits or Limits(), seed=options.seed)
+    packing = PackingOptions(partitions, options.disorder_ms, limits=limits or LIMITS, seed=options.seed)
     return Scenario(
         JOBS / "ctr_samples.sql",
         "ctr_samples",
@@ -54,7 +57,7 @@ def ad_traffic(options: TrafficOptions, partitions: int = 2, limits: Limits | No
 def shop_events(feed: EventFeed, partitions: int = 2, limits: Limits | None = None) -> Scenario:
     """A file of shop events for `behavior_samples`. Raises ConfigError when it cannot be read."""
     disorder_ms = feed.disorder_ms()
-    packing = PackingOptions(partitions, disorder_ms, limits=limits or Limits(), seed=feed.seed)
+    packing = PackingOptions(partitions, disorder_ms, limits=limits or LIMITS, seed=feed.seed)
     return Scenario(
         JOBS / "behavior_samples.sql",
         "behavior_samples",

@@ -82,7 +82,7 @@ class _Versions:
 
     def arrive(self, change: RowChange, time_ms: int) -> None:
         key, row = change.image[0], change.image
-        assert isinstance(key, bytes)  # noqa: S101 (profile keys are never NULL)
+        assert isinstance(key, bytes)
         self._arrived += 1
         self._by_key[key].append((time_ms, self._arrived, None if change.kind is ChangeKind.DELETE else row))
 

@@ -76,7 +76,8 @@ FROM impression i LEFT JOIN attributed a ON a.impression_id = i.impression_id
 EVENTS = """
 SELECT i.line, i.user, i.item, i.category, i.t * 1000, count(c.line), min(c.t - i.t) * 1000, count(c.line) > 0
 FROM event i
-LEFT JOIN event c ON c.user = i.user AND c.item = i.item AND c.behavior <> 'pv' AND c.t - i.t BETWEEN 0 AND 1800
+LEFT JOIN event c
+  ON c.user = i.user AND c.item = i.item AND c.behavior <> 'pv' AND c.t - i.t BETWEEN 0 AND 1800
 WHERE i.behavior = 'pv'
 GROUP BY i.line
 """
@@ -132,11 +133,7 @@ class Oracle:
         """Give what `ctr_samples` must hold, by impression id."""
         rows = self._db.execute(CTR).fetchall()
         price = 8
-        exact = [
-            (*row[:price], None if row[price] is None else Decimal(row[price]), *row[price + 1 :])
-            for row in rows
-        ]
-        return _keyed(exact)
+        return _keyed([(*row[:price], row[price] and Decimal(row[price]), *row[price + 1 :]) for row in rows])
 
     def behavior_samples(self) -> dict[int, Row]:
         """Give what `behavior_samples` must hold, by impression id."""
@@ -152,7 +149,7 @@ def behavior_samples_of_file(path: Path) -> dict[int, Row]:
     """Compute the samples of an event file by impression id, without their copies."""
     db = sqlite3.connect(":memory:")
     db.execute(
-        "CREATE TABLE event (line INTEGER PRIMARY KEY, user INT, item INT, category INT, behavior TEXT, t INT)"
+        "CREATE TABLE event (line INTEGER PRIMARY KEY, user INT, item INT, category INT, behavior, t INT)"
     )
     with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
         db.executemany(
