@@ -39,6 +39,7 @@ _TIME = re.compile(
 )
 _YEAR = re.compile(rb"0000|19(?!00)[0-9]{2}|20[0-9]{2}|21[0-4][0-9]|215[0-5]")
 _MAX_TIME = timedelta(hours=839) - timedelta(microseconds=1)
+_MIN_NORMAL_FLOAT = 2.0**-126
 _NAMED_FLOATS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -161,7 +162,8 @@ def _encode_double(value: float) -> bytes:
 
 def _encode_float(value: float) -> bytes:
     rounded = _round_float(_typed(value, float))
-    for digits in range(6, 9):
+    # a normal binary32 holds any six digits, so fewer than six need no try of their own
+    for digits in range(6 if abs(rounded) >= _MIN_NORMAL_FLOAT else 1, 9):
         text = f"{rounded:.{digits}g}"
         try:
             if _round_float(float(text)) == rounded:

@@ -283,58 +283,50 @@ def items(kind: bytes, count: int, each: bytes) -> bytes:
     return kind + struct.pack(">i", count) + each * count
 
 
-def bombs(size: int) -> dict[str, bytes]:
-    """Bodies of about `size` bytes that cost the most to build or to skip."""
-    head = fields(STRUCT, 1, fields(STRING, 1, b"\0\0\0\1s") + fields(b"\x0a", 2, bytes(8)) + b"\0")
-    most = bounds.MAX_LIST_ITEMS
-    empties = fields(LIST, 4, items(STRUCT, most, b"\0"))
+HEAD = fields(STRUCT, 1, fields(STRING, 1, b"\0\0\0\1s") + fields(b"\x0a", 2, bytes(8)) + b"\0")
+MOST = bounds.MAX_LIST_ITEMS
+EMPTIES = fields(LIST, 4, items(STRUCT, MOST, b"\0"))
+INDEXES = fields(STRUCT, 3, fields(LIST, 2, items(I32, MOST, b"\0\1\1\1")) + b"\0")
+ROW = fields(STRUCT, 3, fields(LIST, 1, items(STRING, MOST, b"\0\0\0\0")) + b"\0") + b"\0"
 
-    def tables(table: bytes) -> bytes:
-        count = max(1, min(size // (len(table) + 1), most))
-        return head + fields(LIST, 2, items(STRUCT, count, table + b"\0")) + b"\0"
 
-    def repeated(part: bytes) -> bytes:
-        return head + part * (size // len(part)) + b"\0"
+def tables(size: int, table: bytes) -> bytes:
+    count = max(1, min(size // (len(table) + 1), MOST))
+    return HEAD + fields(LIST, 2, items(STRUCT, count, table + b"\0")) + b"\0"
 
-    few_empties = fields(LIST, 4, items(STRUCT, 3, b"\0"))
-    image = fields(LIST, 1, items(STRING, most, b"\0\0\0\0"))
-    row = fields(STRUCT, 3, image + b"\0") + b"\0"
-    columns = fields(LIST, 3, items(STRUCT, most, b"\0"))
-    return {
-        "one list of empty structs": head + fields(LIST, 2, items(STRUCT, size, b"\0")) + b"\0",
-        "lists of empty structs": tables(empties),
-        "short lists of empty structs": tables(few_empties),
-        "the same list again and again": tables(empties * max(1, size // len(empties))),
-        "changes again and again": repeated(fields(LIST, 2, items(STRUCT, most, b"\0"))),
-        "columns": tables(columns),
-        "values": tables(fields(LIST, 4, items(STRUCT, max(1, min(size // len(row), most)), row))),
-        "indexes": tables(
-            fields(
-                LIST,
-                4,
-                items(
-                    STRUCT,
-                    2,
-                    fields(STRUCT, 3, fields(LIST, 2, items(I32, most, b"\0\1\1\1")) + b"\0") + b"\0",
-                ),
-            )
-        ),
-        "unknown list": repeated(fields(LIST, 99, items(STRUCT, most, b"\0"))),
-        "unknown fields": repeated(fields(BOOL, 99, b"\1")),
-        "unknown map": repeated(fields(MAP, 99, b"\x02" + items(BOOL, most, b"\1\1"))),
-        "deep structs": head + fields(STRUCT, 99, b"") * (size // 3) + b"\0" * (size // 3 + 2),
-        "deep lists": head + fields(LIST, 99, b"") + (LIST + b"\0\0\0\1") * (size // 5),
-        "zeros": bytes(size),
-    }
+
+def repeated(size: int, part: bytes) -> bytes:
+    return HEAD + part * (size // len(part)) + b"\0"
+
+
+BOMBS: dict[str, Callable[[int], bytes]] = {
+    "one list of empty structs": lambda size: HEAD + fields(LIST, 2, items(STRUCT, size, b"\0")) + b"\0",
+    "lists of empty structs": lambda size: tables(size, EMPTIES),
+    "short lists of empty structs": lambda size: tables(size, fields(LIST, 4, items(STRUCT, 3, b"\0"))),
+    "the same list again and again": lambda size: tables(size, EMPTIES * max(1, size // len(EMPTIES))),
+    "changes again and again": lambda size: repeated(size, fields(LIST, 2, items(STRUCT, MOST, b"\0"))),
+    "columns": lambda size: tables(size, fields(LIST, 3, items(STRUCT, MOST, b"\0"))),
+    "values": lambda size: tables(
+        size, fields(LIST, 4, items(STRUCT, max(1, min(size // len(ROW), MOST)), ROW))
+    ),
+    "indexes": lambda size: tables(size, fields(LIST, 4, items(STRUCT, 2, INDEXES + b"\0"))),
+    "unknown list": lambda size: repeated(size, fields(LIST, 99, items(STRUCT, MOST, b"\0"))),
+    "unknown fields": lambda size: repeated(size, fields(BOOL, 99, b"\1")),
+    "unknown map": lambda size: repeated(size, fields(MAP, 99, b"\x02" + items(BOOL, MOST, b"\1\1"))),
+    "deep structs": lambda size: HEAD + fields(STRUCT, 99, b"") * (size // 4) + bytes(size // 4 + 2),
+    "deep lists": lambda size: HEAD + fields(LIST, 99, b"") + (LIST + b"\0\0\0\1") * (size // 5),
+    "zeros": bytes,
+}
+"""Bodies of at most about so many bytes, made to cost as much as possible to build or to skip."""
 
 
 @pytest.mark.parametrize("size", [bounds.WALK_FREE_BYTES - 64, bounds.MAX_MESSAGE_BYTES - 128 * 1024])
-@pytest.mark.parametrize("name", list(bombs(100)))
+@pytest.mark.parametrize("name", list(BOMBS))
 def test_a_bomb_costs_little_time_and_memory(name: str, size: int) -> None:
-    """The bound holds for the fastest of three tries, so that a busy machine does not fail it."""
-    payload = checked(bombs(size)[name][: codec.MAX_MESSAGE_BYTES - 64])
-    times = []
-    for _ in range(3):
+    """The fastest of a few tries counts, so that a busy machine does not fail it."""
+    payload = checked(BOMBS[name](size)[: codec.MAX_MESSAGE_BYTES - 64])
+    times: list[float] = []
+    while len(times) < 5 and min(times, default=1) > LIMIT_S:
         start = time.process_time()
         reason(payload)
         times.append(time.process_time() - start)
