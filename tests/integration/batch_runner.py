@@ -1,6 +1,6 @@
 """A job runner without a cluster: it computes all in one batch, at the drain, with the SQLite oracle.
 
-It fulfils the JobRunner contract over real Kafka and a real store, so the demo can be tested without Flink; and
+It fulfils the JobRunner contract over real Kafka and a real store, so the demo is tested without Flink; and
 it can be told to make one mistake, so that the demo's judgement can be tested too.
 """
 

@@ -20,7 +20,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.local.environment import Environment
 from tests.integration.batch_runner import BatchRunner, Mistake
 
-SCENARIO = ad_traffic(TrafficOptions.hard(4, 1_500), partitions=3)
+SCENARIO = ad_traffic(TrafficOptions.hard(4, 500), partitions=3)
 
 pytestmark = pytest.mark.services
 
