@@ -16,6 +16,7 @@ WRITE_MS = "write_ms"
 RETRIES = "retries"
 BLOCKED_MS = "blocked_ms"
 DEAD_LETTERS = "dead_letters"
+PARSE_SKIPPED = "parse_skipped"
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
@@ -29,6 +30,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         RETRIES: "tries again after trouble outside",
         BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 when all is well",
         DEAD_LETTERS: "records that became dead letters",
+        PARSE_SKIPPED: "rows and messages that a parser with skipAllException has dropped",
     }
 )
 """Metric name -> what it counts. No metric exists beside these."""

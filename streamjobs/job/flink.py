@@ -1,0 +1,128 @@
+"""Carries out a JobPlan on Flink: registers its steps and gives one statement set, to explain or to run."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pyflink.common import Configuration
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import ExplainDetail, Schema, StatementSet, StreamTableEnvironment, Table
+from pyflink.table.udf import udtf
+
+from streamjobs.errors import ConfigError
+from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction
+from streamjobs.job.python_insert import add_python_insert
+from streamjobs.job.sources import SourcePlan
+from udfs.row_change import RowChangeParser
+
+# The mini-cluster would run all functions in one process under one GIL (DESIGN §7).
+os.environ.setdefault("_python_worker_execution_mode", "process")
+
+_MINI_BATCH = "table.exec.mini-batch.enabled"
+
+
+class FlinkJob:
+    """A planned job inside a table environment.
+
+    `configuration` holds what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the
+    plan's settings come on top. Raises ConfigError where Flink refuses the plan.
+    """
+
+    def __init__(self, plan: JobPlan, configuration: Mapping[str, str], run_id: str) -> None:
+        self.plan = plan
+        self._run_id = run_id
+        config = Configuration()
+        for key, value in {**configuration, **plan.settings}.items():
+            config.set_string(key, value)
+        config.set_string("pipeline.global-job-parameters", f"streamjobs.run_id:{run_id}")
+        self._env = StreamExecutionEnvironment.get_execution_environment(config)
+        self.tables = StreamTableEnvironment.create(self._env)
+        for key, value in plan.settings.items():
+            self.tables.get_config().set(key, value)
+        self._inserts: list[str] = []
+        self._statements: StatementSet | None = None
+
+    def build(self) -> StatementSet:
+        """Register everything and give the statement set of all INSERTs; once."""
+        if self._statements is None:
+            config = self.tables.get_config()
+            mini_batch = config.get(_MINI_BATCH, "false")
+            # Each source is planned by itself; a mini-batch there would put its own watermarks before the rows.
+            config.set(_MINI_BATCH, "false")
+            for step in self.plan.steps:
+                match step:
+                    case Execute():
+                        self.tables.execute_sql(step.sql)
+                    case RegisterFunction():
+                        self.tables.create_temporary_function(step.name, _load(step.path))
+                    case SourcePlan():
+                        self._source(step)
+            config.set(_MINI_BATCH, mini_batch)
+            self._statements = self.tables.create_statement_set()
+            for insert in self.plan.inserts:
+                match insert:
+                    case NativeInsert():
+                        self._statements.add_insert_sql(insert.sql)
+                    case PythonInsert():
+                        add_python_insert(self.tables, self._statements, self.plan, insert)
+        return self._statements
+
+    def explain(self) -> str:
+        """Give Flink's plans of the job, each operator with its changelog mode."""
+        return str(self.build().explain(ExplainDetail.CHANGELOG_MODE))
+
+    def submit(self) -> str:
+        """Start the job and give its id; does not wait for it."""
+        result = self.build().execute()
+        client = result.get_job_client()
+        if client is None:
+            message = f"Flink took {self.plan.name} and gave no job id"
+            raise ConfigError(message)
+        return str(client.get_job_id())
+
+    def _source(self, source: SourcePlan) -> None:
+        self.tables.execute_sql(source.raw_ddl)
+        parser = udtf(RowChangeParser(source.parser), result_types=source.parser.result_types)
+        self.tables.create_temporary_function(source.function, parser)
+        parsed = self.tables.sql_query(source.parsed)
+        if source.rowtime is None:
+            self.tables.create_temporary_view(source.stream, parsed)
+        else:
+            self.tables.create_temporary_view(source.stream, self._round_trip(parsed, source))
+        self.tables.execute_sql(source.view)
+
+    def _round_trip(self, parsed: Table, source: SourcePlan) -> Table:
+        """Make the rows' own time the rowtime, and let the message-time watermarks pass (DESIGN §5).
+
+        The rows cross as Flink's internal RowData: PyFlink's own conversion goes through `Row` objects and
+        costs as much as the parsing.
+        """
+        schema = Schema.new_builder()
+        for column in source.columns:
+            schema.column(column.name, column.type)
+        schema.watermark(source.rowtime or "", "SOURCE_WATERMARK()")
+        if source.key:
+            schema.primary_key(*source.key)
+        row_data = get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData")
+        j_type = parsed._j_table.getResolvedSchema().toPhysicalRowDataType().bridgedTo(row_data)  # noqa: SLF001
+        j_tables = self.tables._j_tenv  # noqa: SLF001
+        j_stream = j_tables.toDataStream(parsed._j_table, j_type)  # noqa: SLF001
+        return Table(j_tables.fromDataStream(j_stream, schema.build()._j_schema), self.tables)  # noqa: SLF001
+
+
+def _load(path: str) -> Any:
+    module, _, attribute = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        message = f"there is no Python function {path}: {exc}"
+        raise ConfigError(message) from exc
+
+
+def explain_plan(text: str) -> str:
+    """Take the optimized physical plan out of what EXPLAIN prints."""
+    return text.partition("== Optimized Physical Plan ==")[2].partition("== Optimized Execution Plan ==")[0]

@@ -1,0 +1,138 @@
+"""Declared tables that Flink's own connectors read or write, as Flink DDL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamjobs.dialect.connectors import (
+    BlackholeTable,
+    Connector,
+    Delivery,
+    FlinkTable,
+    KafkaTable,
+    PrintTable,
+)
+from streamjobs.dialect.nodes import Column, CreateTable
+from streamjobs.dialect.scan_start import ScanStart, StartKind
+from streamjobs.options import Secret
+
+DEAD_LETTER_TABLE = "__dead_letters"
+TRANSACTION_TIMEOUT_MS = 900_000
+"""Kafka's default `transaction.max.timeout.ms`: a longer one is refused by the broker."""
+
+
+def quoted(name: str) -> str:
+    """Give a name in backticks."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """Give a SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def with_clause(options: Mapping[str, str]) -> str:
+    """Give `WITH (…)`."""
+    return "WITH (\n" + ",\n".join(f"  {literal(k)} = {literal(v)}" for k, v in options.items()) + "\n)"
+
+
+def kafka_source_options(topic: str, bootstrap: str, group: str, start: ScanStart) -> dict[str, str]:
+    """Give the options with which Flink's connector reads a topic of raw messages."""
+    options = {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": bootstrap,
+        "properties.group.id": group,
+        "scan.topic-partition-discovery.interval": "60 s",
+    } | start_options(start)
+    return options
+
+
+def start_options(start: ScanStart) -> dict[str, str]:
+    """Give where reading starts. Offsets that are gone stop the job: never a silent jump to the latest."""
+    match start.kind:
+        case StartKind.EARLIEST:
+            mode = {"scan.startup.mode": "earliest-offset"}
+        case StartKind.LATEST:
+            mode = {"scan.startup.mode": "latest-offset"}
+        case StartKind.GROUP:
+            mode = {"scan.startup.mode": "group-offsets"}
+        case StartKind.TIME:
+            mode = {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(start.value)}
+        case StartKind.OFFSET:
+            mode = {
+                "scan.startup.mode": "specific-offsets",
+                "scan.startup.specific-offsets": str(start.value),
+            }
+    return mode | {"properties.auto.offset.reset": "none"}
+
+
+def kafka_dead_letters(bootstrap: str, topic: str) -> str:
+    """Give the DDL of the table that dead letters are written to."""
+    options = {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": bootstrap,
+        "properties.max.request.size": str(16 << 20),
+        "format": "raw",
+        "sink.delivery-guarantee": "at-least-once",
+    }
+    return f"CREATE TEMPORARY TABLE {quoted(DEAD_LETTER_TABLE)} (`letter` STRING) {with_clause(options)}"
+
+
+def native_table(table: CreateTable, connector: Connector, bootstrap: str, job: str) -> str:
+    """Give Flink's DDL of a declared table."""
+    match connector:
+        case KafkaTable():
+            options = _kafka(table, connector, bootstrap, job)
+        case BlackholeTable():
+            options = {"connector": "blackhole"}
+        case PrintTable():
+            options = {"connector": "print", "standard-error": str(connector.standard_error).lower()}
+            if connector.identifier:
+                options["print-identifier"] = connector.identifier
+        case FlinkTable():
+            options = {entry.key: entry.value for entry in table.options.entries}
+        case _:
+            message = f"{connector} is not Flink's"
+            raise AssertionError(message)
+    return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{_body(table)}\n) {with_clause(options)}"
+
+
+def _kafka(table: CreateTable, connector: KafkaTable, bootstrap: str, job: str) -> dict[str, str]:
+    options = {
+        "connector": "kafka",
+        "topic": connector.topic,
+        "properties.bootstrap.servers": bootstrap,
+        "properties.group.id": connector.consumer_group or job,
+        "format": connector.format,
+        "sink.delivery-guarantee": connector.delivery.value,
+    } | start_options(connector.start)
+    if connector.delivery is Delivery.EXACTLY_ONCE:
+        options["sink.transactional-id-prefix"] = connector.transaction_prefix or f"{job}.{table.name}"
+        options["properties.transaction.timeout.ms"] = str(TRANSACTION_TIMEOUT_MS)
+    if connector.sink_parallelism is not None:
+        options["sink.parallelism"] = str(connector.sink_parallelism)
+    options |= connector.format_options
+    for key, value in connector.properties.items():
+        options[f"properties.{key}"] = value.reveal() if isinstance(value, Secret) else value
+    return options
+
+
+def _body(table: CreateTable) -> str:
+    lines = [f"  {_column(column)}" for column in table.columns]
+    if table.primary_key:
+        lines.append(f"  PRIMARY KEY ({', '.join(map(quoted, table.primary_key))}) NOT ENFORCED")
+    if table.watermark is not None:
+        lines.append(f"  WATERMARK FOR {quoted(table.watermark.column)} AS {table.watermark.expr}")
+    return ",\n".join(lines)
+
+
+def _column(column: Column) -> str:
+    name = quoted(column.name)
+    if column.computed is not None:
+        return f"{name} AS {column.computed}"
+    text = f"{name} {column.type}{'' if column.nullable else ' NOT NULL'}"
+    if column.metadata_from is not None:
+        text += f" METADATA FROM {literal(column.metadata_from)}{' VIRTUAL' if column.virtual else ''}"
+    return text

@@ -1,0 +1,258 @@
+"""The plan of a job: everything that will be handed to Flink, as text and data. What is explained is what runs.
+
+Pure: no Flink, no network. `flink.py` only carries it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamjobs.dialect.connectors import Connector, MetaqTable, RocksdbTable
+from streamjobs.dialect.nodes import (
+    CreateFunction,
+    CreateTable,
+    CreateView,
+    IgnoredSetting,
+    InsertInto,
+    Script,
+    SetStatement,
+)
+from streamjobs.dialect.rules import check
+from streamjobs.dialect.statements import parse_script
+from streamjobs.job.native import kafka_dead_letters, native_table, quoted
+from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
+from streamjobs.sink import SinkColumn, SinkTable
+
+DEFAULT_STORE_PATH = ".streamjobs/rocksdb"
+DEAD_LETTER_TOPIC = "streamjobs.dead_letters"
+DEFAULT_SETTINGS: Mapping[str, str] = {
+    "table.local-time-zone": "UTC",
+    "state.backend.type": "rocksdb",
+    "execution.checkpointing.interval": "10 s",
+    "execution.checkpointing.timeout": "30 min",
+    "execution.checkpointing.tolerable-failed-checkpoints": "100",
+    "restart-strategy.type": "exponential-delay",
+    "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+    "restart-strategy.exponential-delay.max-backoff": "30 s",
+    "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+    "pipeline.object-reuse": "true",
+    "table.optimizer.agg-phase-strategy": "ONE_PHASE",
+    "python.fn-execution.bundle.size": "100000",
+    "python.fn-execution.arrow.batch.size": "5000",
+    "python.fn-execution.bundle.time": "1000",
+}
+"""What a job runs with unless its file says otherwise. The bundle size is DESIGN §6's measured knob."""
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """Where the profiles' brokers are: name -> bootstrap servers."""
+
+    bootstraps: Mapping[str, str]
+
+    def bootstrap(self, name: str) -> str:
+        """Give the bootstrap servers of a profile's broker. Raises KeyError."""
+        return self.bootstraps[name]
+
+
+@dataclass(frozen=True)
+class RegisterFunction:
+    """A Python function under a SQL name; `path` is `module.attribute`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Execute:
+    """A statement for Flink as it stands."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class NativeInsert:
+    """`INSERT INTO` a table that Flink itself writes."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class PythonInsert:
+    """A query whose rows a Python sink writes.
+
+    `on_conflict` is the job's own word on its key, None when the file has none. `offset` is the place of
+    the INSERT in the file, for errors.
+    """
+
+    kind: str
+    table: SinkTable
+    query: str
+    on_conflict: str | None
+    offset: int
+
+
+Step = Execute | RegisterFunction | SourcePlan
+Insert = NativeInsert | PythonInsert
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A whole job.
+
+    `steps` are carried out in order, then all of `inserts` run as one job. `settings` are Flink's.
+    """
+
+    name: str
+    path: str
+    text: str
+    settings: Mapping[str, str]
+    steps: tuple[Step, ...]
+    inserts: tuple[Insert, ...]
+    warnings: tuple[str, ...] = ()
+    dead_letter_bootstrap: str = ""
+    topics: tuple[tuple[str, str], ...] = field(default=())
+    """Topics that are read, each with its bootstrap servers: for the preflight."""
+
+
+def plan_job(
+    text: str,
+    path: str,
+    name: str,
+    brokers: Brokers,
+    *,
+    store_path: str,
+    overrides: Mapping[str, str] | None = None,
+    disorder_ms: int | None = None,
+    env: Mapping[str, str] | None = None,
+) -> JobPlan:
+    """Plan a job's SQL file.
+
+    `overrides` are Flink settings that win over the file's. `store_path` is the absolute directory of embedded
+    stores that name no other; a relative one is taken from the current directory. `disorder_ms` overrides the
+    disorder bound of every source.
+    Raises SqlError, with the place, at the first thing that is refused.
+    """
+    script = parse_script(text, path)
+    checked = check(script, env)
+    checked.raise_first_error()
+    planner = _Planner(script, checked.connectors, name, brokers, store_path, disorder_ms)
+    steps, inserts = planner.plan()
+    settings = dict(DEFAULT_SETTINGS)
+    settings.update({each.key: each.value for each in script.settings})
+    settings.update(overrides or {})
+    settings["pipeline.name"] = name
+    warnings = [script.error(each.message, each.span) for each in checked.warnings]
+    return JobPlan(
+        name, path, text, settings, tuple(steps), tuple(inserts),
+        tuple(map(str, warnings)), brokers.bootstrap("default"), tuple(planner.topics),
+    )  # fmt: skip
+
+
+class _Planner:
+    def __init__(
+        self,
+        script: Script,
+        connectors: Mapping[str, Connector],
+        name: str,
+        brokers: Brokers,
+        store_path: str,
+        disorder_ms: int | None,
+    ) -> None:
+        self._script = script
+        self._disorder_ms = disorder_ms
+        self._connectors = connectors
+        self._name = name
+        self._brokers = brokers
+        self._store_path = store_path
+        self._tables = {table.name: table for table in script.tables}
+        self.topics: list[tuple[str, str]] = []
+
+    def plan(self) -> tuple[list[Step], list[Insert]]:
+        steps: list[Step] = []
+        inserts: list[Insert] = []
+        for statement in self._script.statements:
+            match statement:
+                case CreateTable():
+                    steps += self._table(statement)
+                case CreateView():
+                    columns = ", ".join(quoted(each.text) for each in statement.columns)
+                    head = f"CREATE TEMPORARY VIEW {quoted(statement.name)}"
+                    steps.append(Execute(f"{head}{f' ({columns})' if columns else ''} AS\n{statement.query}"))
+                case CreateFunction():
+                    steps.append(RegisterFunction(statement.name, statement.path))
+                case InsertInto():
+                    inserts.append(self._insert(statement))
+                case SetStatement() | IgnoredSetting():
+                    pass
+        sources = [step for step in steps if isinstance(step, SourcePlan)]
+        if any(source.dead_letters for source in sources):
+            steps.append(Execute(kafka_dead_letters(self._brokers.bootstrap("default"), DEAD_LETTER_TOPIC)))
+            inserts += [NativeInsert(source.dead_letters) for source in sources if source.dead_letters]
+        return steps, inserts
+
+    def _bootstrap(self, table: CreateTable, broker: str) -> str:
+        try:
+            return self._brokers.bootstrap(broker)
+        except KeyError:
+            known = ", ".join(self._brokers.bootstraps)
+            message = f"the profile has no broker {broker!r}; it has {known}"
+            raise self._script.error(message, table.name_span) from None
+
+    def _table(self, table: CreateTable) -> list[Step]:
+        connector = self._connectors[table.name]
+        if isinstance(connector, RocksdbTable):
+            return []
+        if isinstance(connector, MetaqTable):
+            bootstrap = self._bootstrap(table, connector.broker)
+            self.topics.append((connector.topic, bootstrap))
+            if connector.table is None:
+                return [Execute(plan_raw_table(table, connector, bootstrap, self._name))]
+            return [plan_source(table, connector, bootstrap, self._name, self._script, self._disorder_ms)]
+        broker = getattr(connector, "broker", None)
+        bootstrap = self._bootstrap(table, broker) if isinstance(broker, str) else ""
+        return [Execute(native_table(table, connector, bootstrap, self._name))]
+
+    def _insert(self, insert: InsertInto) -> Insert:
+        table = self._tables.get(insert.target)
+        if table is None:
+            message = f"there is no table {insert.target}; the file declares {', '.join(self._tables)}"
+            raise self._script.error(message, insert.target_span)
+        connector = self._connectors[table.name]
+        if not isinstance(connector, RocksdbTable):
+            columns = ", ".join(quoted(each.text) for each in insert.columns)
+            target = quoted(table.name) + (f" ({columns})" if columns else "")
+            conflict = f"\nON CONFLICT DO {insert.on_conflict}" if insert.on_conflict else ""
+            return NativeInsert(f"INSERT INTO {target}\n{insert.query}{conflict}")
+        return PythonInsert(
+            "rocksdb", sink_table(table, connector, self._store_path), self._ordered(insert, table),
+            insert.on_conflict, insert.target_span.start,
+        )  # fmt: skip
+
+    def _ordered(self, insert: InsertInto, table: CreateTable) -> str:
+        """Give the query; with a column list, wrapped so that its columns stand in the table's order."""
+        if not insert.columns:
+            return insert.query
+        given = {each.text: place for place, each in enumerate(insert.columns)}
+        for name in given:
+            if table.column(name) is None:
+                raise self._script.error(f"{table.name} has no column {name}", insert.target_span)
+        names = ", ".join(quoted(name) for name in given)
+        selected = ", ".join(
+            quoted(column.name)
+            if column.name in given
+            else f"CAST(NULL AS {column.type}) AS {quoted(column.name)}"
+            for column in table.physical_columns
+        )
+        return f"SELECT {selected} FROM (\n{insert.query}\n) AS `__given` ({names})"
+
+
+def sink_table(table: CreateTable, connector: RocksdbTable, store_path: str) -> SinkTable:
+    """Give what a Python sink needs to know of its declared table."""
+    columns = tuple(
+        SinkColumn(column.name, column.type, column.nullable) for column in table.physical_columns
+    )
+    path = store_path if connector.path == DEFAULT_STORE_PATH else str(Path(connector.path).absolute())
+    return SinkTable(table.name, columns, table.primary_key, {"path": path})

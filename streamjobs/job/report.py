@@ -1,0 +1,57 @@
+"""From 300 lines of Java to the lines that say what went wrong."""
+
+from __future__ import annotations
+
+import re
+
+_CAUSED_BY = re.compile(
+    r"^(?:Caused by: |: )?(?P<class>[\w.$]+(?:Exception|Error|Throwable))(?:: (?P<text>.*))?$", re.MULTILINE
+)
+_DULL = (
+    "JobException",
+    "CompletionException",
+    "ExecutionException",
+    "SerializedThrowable",
+    "UncheckedExecution",
+)
+_MAX_CHARS = 4000
+
+
+def root_cause(text: str) -> str:
+    """Give the shortest text that explains a failure.
+
+    The Python traceback, without Beam's and PyFlink's own frames, if there is one in it; else the last
+    `Caused by` with its text; else the end of what was printed.
+    """
+    python = _python_traceback(text)
+    if python:
+        return python
+    causes = [
+        match
+        for match in _CAUSED_BY.finditer(text)
+        if not match["class"].endswith(_DULL) and (match["text"] or "").strip()
+    ]
+    if causes:
+        last = causes[-1]
+        after = text[last.end() :].partition("\n\tat ")[0].partition("\nCaused by")[0]
+        return f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
+    return text.strip()[-_MAX_CHARS:]
+
+
+def _python_traceback(text: str) -> str:
+    start = text.rfind("Traceback (most recent call last):\n")
+    if start < 0:
+        return ""
+    block = re.split(r"\n\s*at [\w.$]+\(|\n\t\.\.\. \d+ more|\nCaused by", text[start:], maxsplit=1)[0]
+    lines = block.rstrip().splitlines()
+    kept = [lines[0]]
+    skip = False
+    for line in lines[1:]:
+        if line.startswith('  File "'):
+            path = line.split('"')[1]
+            skip = path == "<string>" or "apache_beam/" in path or "pyflink/" in path
+        elif not line.startswith(" "):
+            skip = False
+        if not skip:
+            kept.append(line)
+    return "\n".join(kept)[:_MAX_CHARS]

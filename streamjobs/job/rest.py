@@ -1,0 +1,141 @@
+"""Flink's REST interface, as far as a running job needs watching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from streamjobs.errors import RetriableError, SystemicError
+
+TERMINAL_STATES = frozenset({"FINISHED", "FAILED", "CANCELED"})
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A job's state as Flink names it (`RUNNING`, `RESTARTING` …) and its vertices' ids by name."""
+
+    state: str
+    vertices: Mapping[str, str]
+    parallelism: Mapping[str, int]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in TERMINAL_STATES
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failure of a job: when (epoch ms) and Flink's whole text."""
+
+    at_ms: int
+    text: str
+
+
+class FlinkRest:
+    """A cluster's REST interface.
+
+    Raises, from every method: RetriableError when the cluster does not answer, SystemicError when it
+    answers with an error.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+        self._client = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        self._url = url
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def job(self, job_id: str) -> JobState:
+        """Give the job's state."""
+        answer = self._get(f"/jobs/{job_id}")
+        return JobState(
+            str(answer["state"]),
+            {vertex["id"]: vertex["name"] for vertex in answer["vertices"]},
+            {vertex["id"]: int(vertex["parallelism"]) for vertex in answer["vertices"]},
+        )
+
+    def running_tasks(self, job_id: str) -> tuple[int, int]:
+        """Give how many tasks run or have finished, and how many there are."""
+        answer = self._get(f"/jobs/{job_id}")
+        counts = [vertex["tasks"] for vertex in answer["vertices"]]
+        up = sum(count["RUNNING"] + count["FINISHED"] for count in counts)
+        return up, sum(int(vertex["parallelism"]) for vertex in answer["vertices"])
+
+    def failures(self, job_id: str) -> Sequence[Failure]:
+        """Give the job's failures, the newest first."""
+        answer = self._get(f"/jobs/{job_id}/exceptions")
+        entries = answer.get("exceptionHistory", {}).get("entries", [])
+        return [Failure(int(entry["timestamp"]), str(entry["stacktrace"])) for entry in entries]
+
+    def checkpoints(self, job_id: str) -> int:
+        """Give the number of completed checkpoints."""
+        answer = self._get(f"/jobs/{job_id}/checkpoints")
+        return int(answer.get("counts", {}).get("completed", 0))
+
+    def metric_names(self, job_id: str, vertex: str) -> Sequence[str]:
+        """Give the names of a vertex's metrics, each subtask's with its index in front."""
+        return [str(each["id"]) for each in self._list(f"/jobs/{job_id}/vertices/{vertex}/metrics")]
+
+    def metrics(self, job_id: str, vertex: str, names: Sequence[str]) -> Mapping[str, str]:
+        """Give the values of metrics that are there."""
+        if not names:
+            return {}
+        path = f"/jobs/{job_id}/vertices/{vertex}/metrics"
+        return {
+            str(each["id"]): str(each.get("value", ""))
+            for each in self._list(path, {"get": ",".join(names)})
+        }
+
+    def stop_with_drain(self, job_id: str) -> str:
+        """Ask the job to stop with a savepoint and the last watermark; gives the trigger's id."""
+        answer = self._post(f"/jobs/{job_id}/stop", {"drain": True})
+        return str(answer["request-id"])
+
+    def savepoint(self, job_id: str, trigger: str) -> tuple[bool, str]:
+        """Tell whether the savepoint of that trigger is done, and where it is or why it failed."""
+        answer = self._get(f"/jobs/{job_id}/savepoints/{trigger}")
+        operation = answer.get("operation") or {}
+        failure = operation.get("failure-cause")
+        if failure:
+            return True, "failed: " + str(failure.get("stack-trace", failure))
+        return answer["status"]["id"] == "COMPLETED", str(operation.get("location", ""))
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job."""
+        self._checked(self._send("PATCH", f"/jobs/{job_id}?mode=cancel"))
+
+    def _get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        answer = self._checked(self._send("GET", path, params=dict(params or {}))).json()
+        if not isinstance(answer, dict):
+            message = f"GET {path}: not an object: {answer!r}"
+            raise SystemicError(message)
+        return answer
+
+    def _list(self, path: str, params: Mapping[str, str] | None = None) -> list[Any]:
+        answer = self._checked(self._send("GET", path, params=dict(params or {}))).json()
+        return answer if isinstance(answer, list) else []
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._checked(self._send("POST", path, json=dict(body))).json()
+        return dict(answer)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **options)
+        except httpx.TransportError as exc:
+            message = f"Flink at {self._url} does not answer {method} {path}: {exc}"
+            raise RetriableError(message) from exc
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.status_code >= 500:
+            message = f"Flink at {self._url}: HTTP {response.status_code}: {response.text[:500]}"
+            raise RetriableError(message)
+        if response.status_code >= 400:
+            message = f"Flink at {self._url}: HTTP {response.status_code}: {response.text[:500]}"
+            raise SystemicError(message)
+        return response

@@ -1,0 +1,130 @@
+"""The Python sink operator: a pandas UDF that writes its batch before it answers.
+
+PyFlink drains the bundle before each checkpoint barrier, so what a checkpoint covers has been written:
+at-least-once, and the sink makes a repeated write change nothing (DESIGN §6).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyflink.table.udf import FunctionContext, ScalarFunction
+
+from connectors import CONNECTORS
+from streamjobs.dead_letter import DeadLetter
+from streamjobs.delivery import Delivery
+from streamjobs.job.handover import Handover
+from streamjobs.processes import task_manager_guard
+from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable
+
+logger = logging.getLogger(__name__)
+
+_KINDS = {
+    "INSERT": RecordKind.UPSERT,
+    "UPDATE_AFTER": RecordKind.UPSERT,
+    "UPDATE_BEFORE": RecordKind.DELETE,
+    "DELETE": RecordKind.DELETE,
+}
+"""UPDATE_BEFORE is a delete unless the same key's UPDATE_AFTER follows, which the reduction sees to."""
+
+
+@dataclass(frozen=True)
+class SinkSpec:
+    """What a sink operator needs: the connector's name, the declared table, how rows arrive, the job."""
+
+    kind: str
+    table: SinkTable
+    handover: Handover
+    job: str
+    dead_letter_bootstrap: str
+    dead_letter_topic: str
+
+
+class KafkaDeadLetters:
+    """Dead letters of a sink go to the dead-letter topic; the producer is made with the first one."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._producer: Any = None
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Send the letters and wait until the broker has them."""
+        from connectors.kafka import KafkaProducer  # noqa: PLC0415 - most workers never need it
+        from streamjobs.broker import Envelope  # noqa: PLC0415
+
+        if self._producer is None:
+            self._producer = KafkaProducer(self._bootstrap)
+        for letter in letters:
+            self._producer.send(Envelope(self._topic, 0, letter.to_json(), letter.at_ms))
+        self._producer.flush()
+
+
+class SinkOperator(ScalarFunction):  # type: ignore[misc]
+    """Writes each batch of rows to the sink and gives one 1 a row.
+
+    Called by PyFlink with the change kind ('INSERT', 'UPDATE_BEFORE' …) and the columns of the handover,
+    each a pandas Series or a scalar. Raising fails the checkpoint and restarts the job from the last one.
+    """
+
+    def __init__(self, spec: SinkSpec) -> None:
+        self._spec = spec
+        self._delivery: Delivery | None = None
+
+    def is_deterministic(self) -> bool:
+        """Keep the planner from folding, reusing or repeating the calls: they write."""
+        return False
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Open the sink for this attempt of this subtask, which fences off every older one."""
+        spec = self._spec
+        module, _, name = CONNECTORS[spec.kind].partition(":")
+        sink: Sink = getattr(importlib.import_module(module), name)(spec.table)
+        attempt = Attempt(
+            run_id=function_context.get_job_parameter("streamjobs.run_id", ""),
+            subtask=function_context.get_index_of_this_subtask(),
+            parallelism=function_context.get_number_of_parallel_subtasks(),
+            attempt=function_context.get_attempt_number(),
+        )
+        self._delivery = Delivery(
+            sink,
+            attempt,
+            job=spec.job,
+            table=spec.table,
+            metrics=function_context.get_metric_group().add_group("sink", spec.table.name),
+            dead_letters=KafkaDeadLetters(spec.dead_letter_bootstrap, spec.dead_letter_topic),
+            alive=task_manager_guard(),
+        )
+        self._delivery.open()
+
+    def close(self) -> None:
+        """Let go of the store; Flink calls it at the job's normal end only."""
+        if self._delivery is not None:
+            self._delivery.close()
+
+    def eval(self, kind: Any, *columns: Any) -> Any:
+        """Write one batch; returns when the store has it."""
+        import pandas as pd  # noqa: PLC0415 - only workers write
+
+        length = next(len(c) for c in (kind, *columns) if isinstance(c, pd.Series))
+        self._write(kind, self._spec.handover.columns(columns, length), length)
+        return pd.Series([1] * length, dtype="int32")
+
+    def _write(self, kind: Any, columns: Sequence[Sequence[Any]], length: int) -> None:
+        delivery, table = self._delivery, self._spec.table
+        if delivery is None:
+            message = "eval before open"
+            raise AssertionError(message)
+        names = tuple(column.name for column in table.columns)
+        kinds = [_KINDS[kind]] * length if isinstance(kind, str) else [_KINDS[k] for k in kind.tolist()]
+        keys = zip(*(columns[names.index(name)] for name in table.key), strict=True)
+        delivery.write(
+            [
+                Record(key, dict(zip(names, row, strict=True)), k, delivery.next_version())
+                for key, row, k in zip(keys, zip(*columns, strict=True), kinds, strict=True)
+            ]
+        )

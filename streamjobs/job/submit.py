@@ -1,0 +1,134 @@
+"""Plans a job and hands it to a cluster, in a process of its own: `python -m streamjobs.job.submit`.
+
+PyFlink starts a JVM and keeps it; a child process keeps both out of the command line. The request comes as
+JSON on standard input, the answer is one line of JSON, the last on standard output:
+`{"job_id": "…"}`, `{"explained": "…"}` or `{"error": "…", "kind": "SqlError"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from streamjobs.errors import ConfigError, JobError, StreamjobsError
+from streamjobs.job.package import worker_package
+from streamjobs.job.plan import Brokers, JobPlan, plan_job
+from streamjobs.job.report import root_cause
+
+_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Flink cluster.
+
+    `client_jars` are needed to plan (connectors) and are on the cluster's class path already; `ship_jars`
+    sends them along instead. `work_dir` is where the client may put files.
+    """
+
+    rest_url: str
+    work_dir: str
+    client_jars: tuple[str, ...] = ()
+    ship_jars: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job to submit or, with `explain`, only to explain.
+
+    `bootstraps` names the brokers. `run_id` is new for each submission. `disorder_ms` overrides the disorder
+    bound of every source, None keeps what the file says.
+    """
+
+    sql_path: str
+    name: str
+    run_id: str
+    target: Target
+    bootstraps: Mapping[str, str]
+    store_path: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    disorder_ms: int | None = None
+    explain: bool = False
+
+    def plan(self) -> JobPlan:
+        """Read the file and plan it. Raises SqlError, ConfigError."""
+        try:
+            text = Path(self.sql_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            message = f"cannot read {self.sql_path}: {exc}"
+            raise ConfigError(message) from exc
+        return plan_job(
+            text, self.sql_path, self.name, Brokers(self.bootstraps),
+            store_path=self.store_path, overrides=self.overrides, disorder_ms=self.disorder_ms,
+        )  # fmt: skip
+
+
+def send(request: Request) -> str:
+    """Submit in a child process; gives the job id (or the explanation).
+
+    Raises SqlError and ConfigError for what the job says wrong, JobError with Flink's root cause else.
+    """
+    request.plan()  # what our own rules refuse needs no JVM
+    environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
+    environment |= {"HADOOP_CLASSPATH": ":".join(request.target.client_jars), "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "streamjobs.job.submit"],
+        input=json.dumps(asdict(request)),
+        capture_output=True, text=True, env=environment, timeout=_TIMEOUT_S, check=False,
+    )  # fmt: skip
+    lines = done.stdout.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        message = f"the job {request.name} could not be submitted to {request.target.rest_url}"
+        raise JobError(message, root_cause(done.stderr or done.stdout)) from None
+    if "error" in answer:
+        if answer["kind"] in ("SqlError", "ConfigError"):
+            raise ConfigError(answer["error"])
+        message = f"Flink refused the job {request.name}"
+        raise JobError(message, root_cause(answer["error"]))
+    return str(answer.get("job_id") or answer["explained"])
+
+
+def configuration(target: Target) -> dict[str, str]:
+    """Give Flink's client configuration for a target."""
+    host, _, port = target.rest_url.rpartition("//")[2].partition(":")
+    config = {
+        "execution.target": "remote",
+        "execution.attached": "false",
+        "rest.address": host,
+        "rest.port": port or "8081",
+        "jobmanager.rpc.address": host,
+        "python.files": str(worker_package(Path(target.work_dir))),
+    }
+    if target.ship_jars:
+        config["pipeline.jars"] = ";".join(Path(jar).resolve().as_uri() for jar in target.client_jars)
+    return config
+
+
+def main() -> int:
+    """Answer one request; see the module."""
+    from streamjobs.job.flink import FlinkJob  # noqa: PLC0415 - starts a JVM; only this process may
+
+    request = json.load(sys.stdin)
+    given = request.pop("target")
+    target = Target(**(given | {"client_jars": tuple(given["client_jars"])}))
+    read = Request(**request, target=target)
+    try:
+        job = FlinkJob(read.plan(), configuration(target), read.run_id)
+        answer = {"explained": job.explain()} if read.explain else {"job_id": job.submit()}
+    except StreamjobsError as exc:
+        answer = {"error": str(exc), "kind": type(exc).__name__}
+    except Exception as exc:
+        answer = {"error": str(exc), "kind": "Flink"}
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Python functions that SQL may name. Importing this package imports nothing else."""

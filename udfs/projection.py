@@ -1,0 +1,276 @@
+"""From the columns of a message to the columns of a job: places, converters and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
+from typing import Any
+
+from streamjobs import values
+from streamjobs.dead_letter import Stage
+from streamjobs.rowchange import ChangeKind, Column, SqlType, TableSchema
+from thrift_idl.codec import RowImage, WireRowChange
+from udfs.columns import Converter, FlinkType, converter
+
+METADATA: Mapping[str, str] = {
+    "event_time_ms": "BIGINT",
+    "committed_at_ms": "BIGINT",
+    "kind": "STRING",
+    "seq": "BYTES",
+    "row": "INT",
+    "transaction_id": "STRING",
+}
+"""What a parser knows of a row besides its columns: name and Flink type."""
+
+_KIND_NAMES = {int(kind): kind.name for kind in ChangeKind}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a parser's result.
+
+    `type` is the declared Flink type. `metadata` is a key of METADATA, None for a column of the table. A
+    TIMESTAMP_LTZ of at most milliseconds travels as epoch milliseconds (`as_epoch_ms`): Flink makes the
+    timestamp, at a tenth of the cost.
+    """
+
+    name: str
+    type: str
+    metadata: str | None = None
+    nullable: bool = True
+
+    @property
+    def as_epoch_ms(self) -> bool:
+        """Whether the parser gives epoch milliseconds instead of the declared type."""
+        flink = FlinkType.parse(self.type)
+        return self.metadata is None and flink.root == "TIMESTAMP_LTZ" and (flink.first or 6) <= 3
+
+    @property
+    def result_type(self) -> str:
+        """The Flink type that the parser gives."""
+        return "BIGINT" if self.as_epoch_ms else self.type
+
+
+class Mismatch(Exception):
+    """One row that cannot be used as it is; `values` is the row where it goes on all the same."""
+
+    def __init__(
+        self, stage: Stage, reason: str, detail: str, event_time_ms: int | None,
+        values: list[Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(detail)
+        self.stage, self.reason, self.detail = stage, reason, detail
+        self.event_time_ms, self.values = event_time_ms, values
+
+
+class Projection:
+    """How rows of one message schema become rows of the job.
+
+    A schema that lacks a column, has another type or another event-time column makes every row a Mismatch.
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[Field],
+        casts: frozenset[str],
+        schema: TableSchema,
+        event_time_column: str | None,
+        rowtime: str | None,
+    ) -> None:
+        self._schema = schema
+        self._fields = fields
+        self._places = {column.name: i for i, column in enumerate(schema.columns)}
+        self._event_time = None if event_time_column is None else self._places[event_time_column]
+        self._refused: tuple[str, str, int | None] | None = None
+        self._columns: list[tuple[Field, int, Converter | None]] = []
+        if rowtime is not None and rowtime != event_time_column:
+            named = event_time_column or "the commit time"
+            detail = f"the job's rowtime is {rowtime}, but the messages' event time is {named}"
+            self._refused = ("event_time_column", detail, None)
+        for field in fields:
+            self._add(field, field.name in casts)
+
+    def _add(self, field: Field, cast: bool) -> None:
+        if field.metadata is not None:
+            self._columns.append((field, -1, None))
+            return
+        place = self._places.get(field.name)
+        if place is None:
+            detail = (
+                f"{self._schema.table} has no column {field.name!r} in this message; it has "
+                + ", ".join(self._places)
+            )
+            self._refused = self._refused or ("missing_column", detail, None)
+            return
+        column = self._schema.columns[place]
+        convert = _epoch_ms(column) if field.as_epoch_ms else converter(field.type, column, cast=cast)
+        if convert is None:
+            detail = (
+                f"column {field.name!r} is {column.native_type} ({column.type.name}) in the message and "
+                f"{field.type} in the job; declare 'cast.{field.name}'='true' to convert it"
+            )
+            self._refused = self._refused or ("type", detail, place)
+        self._columns.append((field, place, convert))
+
+    def block(
+        self, rows: Sequence[WireRowChange], low_ms: int | None, first: int
+    ) -> list[tuple[Any, ...]] | None:
+        """Convert all rows at once, a None for the error behind each; None when any row is not plain good.
+
+        With `low_ms`, a row whose event time is lower is not plain good. `first` is the first row's number.
+        """
+        images = [row.after or row.before for row in rows]
+        if self._refused is not None or None in images:
+            return None
+        columns: list[Sequence[bytes]] = list(zip(*map(_values, images), strict=True))
+        nulls = _null_rows(images)
+        try:
+            times = self._times(rows, columns)
+            if nulls is None or (low_ms is not None and min(times) < low_ms):
+                return None
+            converted = [
+                _metadata_block(field, rows, times, first)
+                if convert is None
+                else convert.many(columns[place])
+                if place not in nulls
+                else _with_nulls(convert, columns[place], nulls[place], field)
+                for field, place, convert in self._columns
+            ]
+        except (ValueError, OverflowError):
+            return None
+        return list(zip(*converted, repeat(None, len(rows)), strict=True))
+
+    def _times(self, rows: Sequence[WireRowChange], columns: Sequence[Sequence[bytes]]) -> list[int]:
+        if self._event_time is None:
+            return [row.committed_at_ms for row in rows]
+        kind = self._schema.columns[self._event_time].type
+        if kind is SqlType.BIGINT:
+            return list(map(int, columns[self._event_time]))
+        return [values.event_time_ms(kind, value) for value in columns[self._event_time]]
+
+    def event_time_ms(self, row: WireRowChange) -> int | None:
+        """Give the row's event time; None when it is NULL, absent or no time."""
+        if self._event_time is None:
+            return row.committed_at_ms
+        image = _image(row)
+        if self._event_time in (image.nulls or ()) or self._event_time in (image.absents or ()):
+            return None
+        try:
+            column = self._schema.columns[self._event_time]
+            return values.event_time_ms(column.type, image.values[self._event_time])
+        except ValueError:
+            return None
+
+    def one(self, row: WireRowChange, place_in_message: int, only: frozenset[str] | None) -> list[Any]:
+        """Convert one row; with `only`, every table column that is not in it is None.
+
+        Raises Mismatch, with column, value and both types.
+        """
+        image = _image(row)
+        time_ms = self.event_time_ms(row)
+        if self._refused is not None:
+            reason, detail, place = self._refused
+            shown = "" if place is None else f"; the value is {_show(image, place)}"
+            raise Mismatch(Stage.CONVERT, reason, detail + shown, time_ms)
+        nulls, absents = image.nulls or (), image.absents or ()
+        result: list[Any] = []
+        for field, place, convert in self._columns:
+            if convert is None:
+                result.append(_metadata_block(field, [row], [time_ms], place_in_message)[0])
+            elif only is not None and field.name not in only:
+                result.append(None)
+            elif place in absents:
+                detail = f"column {field.name!r} is not in this row image; capture with binlog_row_image=FULL"
+                raise Mismatch(Stage.CONVERT, "absent_column", detail, time_ms)
+            elif place in nulls:
+                result.append(self._null(field, time_ms))
+            else:
+                result.append(self._convert(field, place, convert, image, time_ms))
+        return result
+
+    @staticmethod
+    def _null(field: Field, time_ms: int | None) -> None:
+        if not field.nullable:
+            detail = f"column {field.name!r} is NOT NULL in the job and NULL in the message"
+            raise Mismatch(Stage.CONVERT, "null", detail, time_ms)
+
+    def _convert(
+        self, field: Field, place: int, convert: Converter, image: RowImage, time_ms: int | None
+    ) -> Any:
+        try:
+            return convert.one(image.values[place])
+        except (ValueError, ArithmeticError) as exc:
+            native = self._schema.columns[place].native_type
+            detail = f"column {field.name!r}: {native} {_show(image, place)} is no {field.type}: {exc}"
+            raise Mismatch(Stage.CONVERT, "value", detail, time_ms) from exc
+
+
+def _epoch_ms(column: Column) -> Converter | None:
+    """Give TIMESTAMP (UTC) as epoch milliseconds; finer values are refused, not cut."""
+    if column.type is not SqlType.TIMESTAMP:
+        return None
+
+    def one(value: bytes) -> int:
+        if len(value) > 23 and value[23:].strip(b"0"):
+            message = f"{value!r} is finer than milliseconds"
+            raise ValueError(message)
+        return values.event_time_ms(SqlType.TIMESTAMP, value)
+
+    return Converter(one, lambda column_values: list(map(one, column_values)))
+
+
+def _metadata_block(
+    field: Field, rows: Sequence[WireRowChange], times: Sequence[int | None], first: int
+) -> Sequence[Any]:
+    take: Mapping[str, Callable[[], Sequence[Any]]] = {
+        "event_time_ms": lambda: times,
+        "committed_at_ms": lambda: [row.committed_at_ms for row in rows],
+        "kind": lambda: [_KIND_NAMES[row.kind] for row in rows],
+        "seq": lambda: [row.seq for row in rows],
+        "row": lambda: range(first, first + len(rows)),
+        "transaction_id": lambda: [_text(row.transaction_id) for row in rows],
+    }
+    assert field.metadata is not None
+    return take[field.metadata]()
+
+
+def _text(value: bytes | str | None) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _image(row: WireRowChange) -> RowImage:
+    image = row.before if row.kind == ChangeKind.DELETE else row.after
+    assert image is not None  # decode_body has checked it
+    return image
+
+
+_values = attrgetter("values")
+
+
+def _null_rows(images: Sequence[RowImage | None]) -> dict[int, set[int]] | None:
+    """Give, for each column with NULLs, the rows that have one; None when a column is absent somewhere."""
+    found: dict[int, set[int]] = {}
+    for i, image in enumerate(images):
+        assert image is not None
+        if image.absents:
+            return None
+        for place in image.nulls or ():
+            found.setdefault(place, set()).add(i)
+    return found
+
+
+def _with_nulls(convert: Converter, column: Sequence[bytes], nulls: set[int], field: Field) -> list[Any]:
+    if not field.nullable:
+        message = f"{field.name} is NOT NULL"
+        raise ValueError(message)
+    present = iter(convert.many([value for i, value in enumerate(column) if i not in nulls]))
+    return [None if i in nulls else next(present) for i in range(len(column))]
+
+
+def _show(image: RowImage, place: int) -> str:
+    if place in (image.nulls or ()):
+        return "NULL"
+    value = image.values[place]
+    return repr(value if len(value) <= 200 else value[:200] + b"...")
