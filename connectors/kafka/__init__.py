@@ -2,6 +2,14 @@
 
 from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.consumer import Isolation, KafkaConsumer, read_topic
+from connectors.kafka.dead_letters import (
+    KafkaDeadLetters,
+    Replay,
+    Unreadable,
+    plan_replay,
+    read_dead_letters,
+    send_replay,
+)
 from connectors.kafka.producer import KafkaProducer
 from connectors.kafka.topics import (
     DEAD_LETTER_CONFIGS,
@@ -12,6 +20,7 @@ from connectors.kafka.topics import (
     describe_topic,
     ensure_topic,
     list_topics,
+    newest_times,
 )
 
 __all__ = [
@@ -20,12 +29,19 @@ __all__ = [
     "Isolation",
     "KafkaConnection",
     "KafkaConsumer",
+    "KafkaDeadLetters",
     "KafkaProducer",
+    "Replay",
     "TopicInfo",
+    "Unreadable",
     "create_topic",
     "delete_topic",
     "describe_topic",
     "ensure_topic",
     "list_topics",
+    "newest_times",
+    "plan_replay",
+    "read_dead_letters",
     "read_topic",
+    "send_replay",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -72,6 +73,19 @@ class KafkaConsumer:
         with kafka_errors(f"reading from Kafka at {self._connection.bootstrap}"):
             batches = self._client.poll(timeout_ms=int(timeout_s * 1000))
         return [_envelope(record) for records in batches.values() for record in records]
+
+    def read_one(self, topic: str, partition: int, offset: int) -> Envelope | None:
+        """Give the record at this offset, or None when none came within the timeout or there is none.
+
+        Only this partition is read afterwards.
+        """
+        self._assigned.clear()
+        self.seek(topic, partition, offset)
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        while time.monotonic() < deadline and self.position(topic, partition) == offset:
+            for envelope in self.poll(timeout_s=1.0):
+                return envelope if envelope.offset == offset else None
+        return None
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Give for each partition the offset that the next record will get."""

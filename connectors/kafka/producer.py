@@ -115,6 +115,10 @@ class KafkaProducer:
         finally:
             self._client.close(timeout=timeout_s)
 
+    def abandon(self) -> None:
+        """Let go of the connection at once; what is not acknowledged may or may not arrive."""
+        self._client.close(timeout=0)
+
     def _reserve(self, size: int) -> None:
         with self._changed:
             busy = self._in_flight_bytes + size > self._max_in_flight_bytes and self._in_flight_bytes > 0

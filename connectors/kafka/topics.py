@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
@@ -123,6 +124,23 @@ def delete_topic(
             admin.delete_topics([topic])
         except UnknownTopicOrPartitionError:
             return
+
+
+def newest_times(
+    bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
+) -> Mapping[int, int | None]:
+    """Give each partition's greatest message time in epoch ms, None for an empty one.
+
+    Raises: ConfigError when the topic does not exist.
+    """
+    with _admin(bootstrap, client_id, f"reading the newest times of topic {topic}") as admin:
+        info = _describe(admin, topic)
+        if info is None:
+            message = f"topic {topic} does not exist at {connection_of(bootstrap).bootstrap}"
+            raise ConfigError(message)
+        wanted = {TopicPartition(topic, n): OffsetSpec.MAX_TIMESTAMP for n in range(info.partitions)}
+        found = admin.list_partition_offsets(wanted)
+    return {place.partition: at.timestamp if at.timestamp >= 0 else None for place, at in found.items()}
 
 
 @contextmanager

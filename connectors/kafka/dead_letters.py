@@ -1,0 +1,172 @@
+"""Dead letters in a Kafka topic: written durably, read back whole, sent again."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from connectors.kafka.connection import KafkaConnection, connection_of
+from connectors.kafka.consumer import KafkaConsumer, read_topic
+from connectors.kafka.producer import KafkaProducer
+from connectors.kafka.topics import DEAD_LETTER_CONFIGS, describe_topic, ensure_topic, newest_times
+from streamjobs.broker import Envelope
+from streamjobs.dead_letter import DeadLetter
+from streamjobs.errors import ConfigError, StreamjobsError
+
+MAX_LETTER_BYTES = 16 * 1024 * 1024
+REPLAY_HEADER = "streamjobs.replay_of"
+
+
+class KafkaDeadLetters:
+    """Writes dead letters to a topic, which it makes when missing; fulfils `delivery.DeadLetters`.
+
+    Promise: `add` returns when the broker has all of them. It connects with the first letter and anew after a
+    failure, so a caller may simply call again.
+    """
+
+    def __init__(self, bootstrap: str | KafkaConnection, topic: str, *, partitions: int = 1) -> None:
+        self._connection = connection_of(bootstrap)
+        self._topic = topic
+        self._partitions = partitions
+        self._producer: KafkaProducer | None = None
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Store the letters; one id always goes to the same partition."""
+        if self._producer is None:
+            info = ensure_topic(self._connection, self._topic, self._partitions, DEAD_LETTER_CONFIGS)
+            self._partitions = info.partitions
+            self._producer = KafkaProducer(
+                self._connection, client_id="streamjobs-dead-letters", max_record_bytes=MAX_LETTER_BYTES
+            )
+        try:
+            for letter in letters:
+                partition = zlib.crc32(letter.id.encode()) % self._partitions
+                self._producer.send(Envelope(self._topic, partition, letter.to_json(), letter.at_ms))
+            self._producer.flush()
+        except StreamjobsError:
+            self._producer.abandon()
+            self._producer = None
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection; nothing is pending."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record in the dead-letter topic that is no dead letter."""
+
+    envelope: Envelope
+    detail: str
+
+
+def read_dead_letters(bootstrap: str | KafkaConnection, topic: str) -> Iterator[DeadLetter | Unreadable]:
+    """Yield all letters that are in the topic now; the same id may come more than once.
+
+    Raises: ConfigError when the topic does not exist.
+    """
+    if describe_topic(bootstrap, topic) is None:
+        message = f"there is no dead-letter topic {topic} at {connection_of(bootstrap).bootstrap}"
+        raise ConfigError(message)
+    consumer = KafkaConsumer(bootstrap, "read_committed", client_id="streamjobs-dlq")
+    try:
+        for envelope in read_topic(consumer, topic):
+            try:
+                yield DeadLetter.from_json(envelope.payload)
+            except ValueError as exc:
+                yield Unreadable(envelope, str(exc))
+    finally:
+        consumer.close()
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What `plan_replay` decided for each letter of a selection.
+
+    `envelopes` are to be sent, one a message, with the target's topic and partition and the time they get.
+    `covered` letters are further rows of such a message; `lost` letters carry no bytes, and the broker no
+    longer has their message.
+    """
+
+    envelopes: tuple[Envelope, ...]
+    covered: int
+    lost: tuple[DeadLetter, ...]
+
+
+def plan_replay(
+    bootstrap: str | KafkaConnection,
+    letters: Sequence[DeadLetter],
+    *,
+    to_topic: str | None = None,
+    disorder_ms: int = 0,
+) -> Replay:
+    """Decide what to send to bring these letters' messages in again; sends nothing.
+
+    The bytes are the letter's own or, where it has none, those at its origin. They are not changed. Each goes
+    to its origin's partition number. Its broker time is its old one, raised where need be to the newest time
+    of the target partition minus `disorder_ms`: the rule that every message keeps. So rows whose event time
+    is older than that are late, and a job with a watermark makes them `late` dead letters.
+    Raises: ConfigError when a topic does not exist.
+    """
+    origins: dict[tuple[str, int, int], DeadLetter] = {}
+    for letter in letters:
+        origins.setdefault((letter.topic, letter.partition, letter.offset), letter)
+    known = {place: letter for place, letter in origins.items() if letter.topic and letter.offset >= 0}
+    found = _originals(bootstrap, list(known))
+    lost = [letter for letter in letters if letter.raw is None and _place(letter) not in found]
+    newest: dict[str, dict[int, int | None]] = {}
+    envelopes = []
+    for place, letter in sorted(known.items(), key=lambda item: item[0]):
+        original = found.get(place)
+        raw = letter.raw if letter.raw is not None else original.payload if original else None
+        if raw is None:
+            continue
+        topic = to_topic or letter.topic
+        times = newest.setdefault(topic, dict(newest_times(bootstrap, topic)))
+        partition = letter.partition % len(times)
+        time_ms = original.timestamp_ms if original else letter.event_time_ms or letter.at_ms
+        floor_ms = times[partition]
+        if floor_ms is not None:
+            time_ms = max(time_ms, floor_ms - disorder_ms)
+            times[partition] = max(floor_ms, time_ms)
+        headers = dict(original.headers if original else {}) | {REPLAY_HEADER: letter.id.encode()}
+        envelopes.append(Envelope(topic, partition, raw, time_ms, headers=headers))
+    return Replay(tuple(envelopes), len(letters) - len(lost) - len(envelopes), tuple(lost))
+
+
+def send_replay(bootstrap: str | KafkaConnection, replay: Replay) -> None:
+    """Send a plan's envelopes; returns when the broker has all of them."""
+    producer = KafkaProducer(bootstrap, client_id="streamjobs-dlq", max_record_bytes=MAX_LETTER_BYTES)
+    try:
+        for envelope in replay.envelopes:
+            producer.send(envelope)
+    finally:
+        producer.close()
+
+
+def _place(letter: DeadLetter) -> tuple[str, int, int]:
+    return letter.topic, letter.partition, letter.offset
+
+
+def _originals(
+    bootstrap: str | KafkaConnection, places: Sequence[tuple[str, int, int]]
+) -> dict[tuple[str, int, int], Envelope]:
+    """Fetch the messages at these places, those that are still there."""
+    found: dict[tuple[str, int, int], Envelope] = {}
+    consumer = KafkaConsumer(bootstrap, client_id="streamjobs-dlq")
+    try:
+        for topic in sorted({place[0] for place in places}):
+            begins, ends = consumer.beginning_offsets(topic), consumer.end_offsets(topic)
+            for place in sorted(place for place in places if place[0] == topic):
+                _, partition, offset = place
+                if begins.get(partition, 0) <= offset < ends.get(partition, 0):
+                    envelope = consumer.read_one(topic, partition, offset)
+                    if envelope is not None:
+                        found[place] = envelope
+    finally:
+        consumer.close()
+    return found

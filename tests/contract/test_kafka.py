@@ -1,0 +1,324 @@
+"""Kafka against a real broker: order, bounds, transactions, refusals, and a broker that is killed."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import kafka
+import kafka.errors
+import pytest
+
+from connectors.kafka import (
+    REPLAYABLE_CONFIGS,
+    KafkaConnection,
+    KafkaConsumer,
+    KafkaDeadLetters,
+    KafkaProducer,
+    create_topic,
+    delete_topic,
+    describe_topic,
+    ensure_topic,
+    list_topics,
+    newest_times,
+    plan_replay,
+    read_dead_letters,
+    read_topic,
+    send_replay,
+)
+from connectors.kafka.connection import error_of
+from streamjobs.broker import Envelope
+from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.local.environment import Environment
+
+pytestmark = [
+    pytest.mark.services,
+    # kafka-python leaves the socket of a refused connection to the garbage collector
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+OLD_MS = 1_000_000_000_000
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("kafka"), flink=False) as env:
+        yield env
+
+
+@pytest.fixture
+def bootstrap(environment: Environment) -> str:
+    return environment.kafka.bootstrap
+
+
+@pytest.fixture
+def topic(bootstrap: str) -> str:
+    name = f"topic-{next(_numbers)}"
+    create_topic(bootstrap, name, 2)
+    return name
+
+
+def sent(bootstrap: str, envelopes: list[Envelope]) -> None:
+    producer = KafkaProducer(bootstrap)
+    for envelope in envelopes:
+        producer.send(envelope)
+    producer.close()
+
+
+def everything(bootstrap: str, topic: str, isolation: str = "read_uncommitted") -> list[Envelope]:
+    consumer = KafkaConsumer(
+        bootstrap, "read_committed" if isolation == "read_committed" else "read_uncommitted"
+    )
+    try:
+        return list(read_topic(consumer, topic))
+    finally:
+        consumer.close()
+
+
+def test_envelopes_come_back_with_place_time_and_headers(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 1, bytes(range(256)), OLD_MS, headers={"a": b"\x00"})])
+    assert everything(bootstrap, topic) == [
+        Envelope(topic, 1, bytes(range(256)), OLD_MS, offset=0, headers={"a": b"\x00"})
+    ]
+
+
+def test_order_is_kept_in_each_partition(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, n % 2, b"%d" % n, OLD_MS + n) for n in range(5000)])
+    found = everything(bootstrap, topic)
+    for partition in (0, 1):
+        assert [int(e.payload) for e in found if e.partition == partition] == list(range(partition, 5000, 2))
+
+
+def test_unacknowledged_bytes_are_bounded(bootstrap: str, topic: str) -> None:
+    producer = KafkaProducer(bootstrap, max_in_flight_bytes=100_000)
+    for n in range(200):
+        producer.send(Envelope(topic, 0, b"x" * 10_000, OLD_MS + n))
+        assert producer._in_flight_bytes <= 100_000
+    producer.flush()
+    assert producer._in_flight_bytes == 0
+    producer.close()
+
+
+def test_seek_reads_from_there_on_and_ends_are_told(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 0, b"%d" % n, OLD_MS) for n in range(10)])
+    consumer = KafkaConsumer(bootstrap)
+    assert consumer.beginning_offsets(topic) == {0: 0, 1: 0}
+    assert consumer.end_offsets(topic) == {0: 10, 1: 0}
+    consumer.seek(topic, 0, 7)
+    read: list[bytes] = []
+    deadline = time.monotonic() + 20
+    while len(read) < 3 and time.monotonic() < deadline:
+        read += [envelope.payload for envelope in consumer.poll(0.5)]
+    assert read == [b"7", b"8", b"9"]
+    assert consumer.position(topic, 0) == 10
+    consumer.close()
+
+
+def test_committed_reader_sees_each_committed_record_once(bootstrap: str, topic: str) -> None:
+    transactional = kafka.KafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id="t", reconnect_backoff_max_ms=1000
+    )
+    transactional.init_transactions()
+    for text, commit in (("a", True), ("b", False), ("c", True)):
+        transactional.begin_transaction()
+        transactional.send(topic, text.encode(), partition=0, timestamp_ms=OLD_MS)
+        transactional.flush()
+        if commit:
+            transactional.commit_transaction()
+        else:
+            transactional.abort_transaction()
+    transactional.close()
+    assert [e.payload for e in everything(bootstrap, topic, "read_committed")] == [b"a", b"c"]
+    assert [e.payload for e in everything(bootstrap, topic)] == [b"a", b"b", b"c"]
+
+
+def test_offset_that_is_gone_is_an_error_not_a_jump(bootstrap: str, topic: str) -> None:
+    consumer = KafkaConsumer(bootstrap)
+    consumer.seek(topic, 0, 1000)
+    with pytest.raises(SystemicError, match="OffsetOutOfRange"):
+        consumer.poll(20)
+    consumer.close()
+
+
+def test_unknown_topic_and_partition_are_refused(bootstrap: str, topic: str) -> None:
+    producer, consumer = KafkaProducer(bootstrap), KafkaConsumer(bootstrap)
+    with pytest.raises(SystemicError, match="topic nope does not exist"):
+        producer.send(Envelope("nope", 0, b"", 0))
+    with pytest.raises(SystemicError, match="has no partition 2"):
+        producer.send(Envelope(topic, 2, b"", 0))
+    with pytest.raises(SystemicError, match="topic nope does not exist"):
+        consumer.end_offsets("nope")
+    producer.close()
+    consumer.close()
+    assert "nope" not in list_topics(bootstrap)
+
+
+def test_record_that_the_broker_refuses_spends_the_producer(bootstrap: str, topic: str) -> None:
+    producer = KafkaProducer(bootstrap)
+    producer.send(Envelope(topic, 0, b"x" * 2_000_000, OLD_MS))
+    with pytest.raises(SystemicError, match="MessageSizeTooLarge"):
+        producer.flush()
+    with pytest.raises(SystemicError, match="MessageSizeTooLarge"):
+        producer.send(Envelope(topic, 0, b"small", OLD_MS))
+    producer.abandon()
+
+
+def test_nobody_at_the_address_is_retriable() -> None:
+    with pytest.raises(RetriableError, match=r"connecting to Kafka at 127\.0\.0\.1:1"):
+        KafkaProducer("127.0.0.1:1", connect_timeout_s=1)
+
+
+def test_topics_for_event_time_keep_old_and_take_future_messages(bootstrap: str, topic: str) -> None:
+    info = describe_topic(bootstrap, topic)
+    assert info is not None
+    assert {name: info.configs[name] for name in REPLAYABLE_CONFIGS} == dict(REPLAYABLE_CONFIGS)
+    future_ms = OLD_MS * 4
+    sent(bootstrap, [Envelope(topic, 0, b"", OLD_MS), Envelope(topic, 0, b"", future_ms)])
+    assert newest_times(bootstrap, topic) == {0: future_ms, 1: None}
+
+
+def test_ensure_topic_makes_it_once_and_keeps_what_exists(bootstrap: str) -> None:
+    assert ensure_topic(bootstrap, "ensured", 3).partitions == 3
+    assert ensure_topic(bootstrap, "ensured", 1).partitions == 3
+    with pytest.raises(ConfigError, match="exists already"):
+        create_topic(bootstrap, "ensured", 1)
+    delete_topic(bootstrap, "ensured")
+    delete_topic(bootstrap, "ensured")
+
+
+def test_topic_with_broker_time_is_refused(bootstrap: str) -> None:
+    create_topic(bootstrap, "arrival", 1, {"message.timestamp.type": "LogAppendTime"})
+    with pytest.raises(ConfigError, match="LogAppendTime, which replaces event times"):
+        ensure_topic(bootstrap, "arrival", 1)
+
+
+def test_killed_broker_loses_and_reorders_nothing(environment: Environment, topic: str) -> None:
+    producer = KafkaProducer(environment.kafka.bootstrap, max_in_flight_bytes=1024 * 1024)
+    count = 40_000
+    failures: list[Exception] = []
+
+    def produce() -> None:
+        try:
+            for n in range(count):
+                producer.send(Envelope(topic, n % 2, b"%09d" % n + b"x" * 200, OLD_MS + n))
+            producer.flush()
+        except (RetriableError, SystemicError) as exc:
+            failures.append(exc)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    consumer = KafkaConsumer(environment.kafka.bootstrap)
+    deadline = time.monotonic() + 60
+    while sum(consumer.end_offsets(topic).values()) < 2000:
+        assert time.monotonic() < deadline
+    consumer.close()
+    environment.kafka.kill()
+    assert thread.is_alive()
+    environment.kafka.restart()
+    thread.join(timeout=150)
+    assert failures == []
+    producer.close()
+    found = everything(environment.kafka.bootstrap, topic)
+    for partition in (0, 1):
+        numbers = [int(e.payload[:9]) for e in found if e.partition == partition]
+        assert numbers == list(range(partition, count, 2))
+
+
+def test_dead_letters_are_kept_and_replayed_by_the_time_rule(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 1, b"bad", OLD_MS), Envelope(topic, 1, b"good", OLD_MS + 60_000)])
+    letters = [
+        _letter(topic, row=0, raw=b"bad"),
+        _letter(topic, row=3, raw=b"bad"),
+        _letter(topic, row=4, stage=Stage.LATE, raw=None),
+        _letter(topic, row=0, offset=99, stage=Stage.LATE, raw=None),
+    ]
+    kept = KafkaDeadLetters(bootstrap, "letters")
+    kept.add(letters)
+    kept.close()
+    assert list(read_dead_letters(bootstrap, "letters")) == letters
+    replay = plan_replay(bootstrap, letters, disorder_ms=5000)
+    header = {"streamjobs.replay_of": f"{topic}/1/0/0".encode()}
+    assert replay.envelopes == (Envelope(topic, 1, b"bad", OLD_MS + 55_000, headers=header),)
+    assert (replay.covered, replay.lost) == (2, (letters[3],))
+    send_replay(bootstrap, replay)
+    last = everything(bootstrap, topic)[-1]
+    assert last == Envelope(topic, 1, b"bad", OLD_MS + 55_000, offset=2, headers=header)
+
+
+def test_record_that_is_no_dead_letter_is_told_apart(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 0, b"{}", OLD_MS)])
+    (found,) = read_dead_letters(bootstrap, topic)
+    assert "not a dead letter" in getattr(found, "detail", "")
+
+
+def _letter(
+    topic: str, *, row: int, raw: bytes | None, offset: int = 0, stage: Stage = Stage.DECODE
+) -> DeadLetter:
+    return DeadLetter(
+        id=f"{topic}/1/{offset}/{row}", stage=stage, reason="crc", detail="d", job="j", table="a.b",
+        topic=topic, partition=1, offset=offset, row=row, at_ms=OLD_MS, raw=raw,
+    )  # fmt: skip
+
+
+RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {
+    "UnknownError",
+    "OutOfOrderSequenceNumberError",
+    "BrokerNotAvailableError",
+}
+FINAL_THOUGH_KAFKA_WOULD_RETRY = {"UnknownTopicOrPartitionError", "UnknownTopicIdError"}
+STOPS_THE_JOB = {
+    "AuthorizationError", "ClusterAuthorizationFailedError", "GroupAuthorizationFailedError",
+    "TopicAuthorizationFailedError", "TransactionalIdAuthorizationFailedError",
+    "SaslAuthenticationFailedError",
+    "MessageSizeTooLargeError", "RecordListTooLargeError", "InvalidTimestampError", "OffsetOutOfRangeError",
+    "PolicyViolationError", "ProducerFencedError", "UnsupportedVersionError", "InvalidTopicError",
+    "LogTruncationError", "UnsupportedCodecError", "KafkaConfigurationError", "IllegalStateError",
+}  # fmt: skip
+
+
+def test_map_of_errors_is_total_over_kafka_errors() -> None:
+    classes: dict[str, Any] = {
+        name: kind
+        for name, kind in vars(kafka.errors).items()
+        if isinstance(kind, type) and issubclass(kind, kafka.errors.KafkaError)
+    }
+    mapped = {name: type(error_of(kind.__new__(kind), "x")) for name, kind in classes.items()}
+    assert set(mapped.values()) == {RetriableError, SystemicError}
+    assert {mapped[name] for name in STOPS_THE_JOB | FINAL_THOUGH_KAFKA_WOULD_RETRY} == {SystemicError}
+    assert {mapped[name] for name in RETRIABLE_THOUGH_KAFKA_SAYS_FINAL} == {RetriableError}
+    for name, kind in classes.items():
+        if kind.retriable and name not in FINAL_THOUGH_KAFKA_WOULD_RETRY:
+            assert mapped[name] is RetriableError
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"bootstrap": " "}, "needs bootstrap servers"),
+        ({"protocol": "TLS"}, "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ({"protocol": "SASL_SSL"}, "mechanism None is unknown; one of PLAIN"),
+        ({"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": "u"}, "needs a username and a password"),
+    ],
+)
+def test_wrong_connection_is_refused_with_what_is_legal(options: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        KafkaConnection(**{"bootstrap": "x:1", **options})
+
+
+def test_password_is_in_no_repr() -> None:
+    connection = KafkaConnection("x:1", "SASL_SSL", "PLAIN", username="u", password="hunter2")  # noqa: S106
+    assert "hunter2" not in repr(connection)
+    assert connection.client_options("c")["sasl_plain_password"] == "hunter2"  # noqa: S105
