@@ -17,10 +17,10 @@ demo: setup ## the sample job on generated traffic, with the numbers that prove 
 	@$(BIN)/streamjobs demo
 
 test: lint ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
-	@$(PYTEST) -q -m "not long" tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
+	@$(PYTEST) -m "not long" tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
 
 check: lint ## format, lint, types, import rules, unit and house tests; about a minute
-	@$(PYTEST) -q tests/unit tests/house
+	@$(PYTEST) tests/unit tests/house
 
 lint: setup
 	@$(BIN)/ruff format --check .
@@ -33,13 +33,13 @@ format: setup ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix .
 
 integration: setup ## tests against real services
-	@$(PYTEST) -q -m "not long" tests/contract tests/integration
+	@$(PYTEST) -m "not long" tests/contract tests/integration
 
 acceptance: setup ## the sample job against its oracles
-	@$(PYTEST) -q -m "not long" tests/acceptance
+	@$(PYTEST) -m "not long" tests/acceptance
 
 faults: setup ## kill, stop and starve things while a job runs, the long ones too
-	@$(PYTEST) -q tests/faults
+	@$(PYTEST) tests/faults
 
 bench: setup ## speed against Flink's own connectors; minutes
 	@$(BIN)/python -m tests.benchmarks

@@ -146,6 +146,10 @@ def python_packages() -> None:
 
 def jars() -> None:
     """Copy the jars of every pom to `.streamjobs/jars/<name>`."""
+    # Java takes the home directory from the user database: Maven's cache shall stand where HOME says.
+    home = os.environ.get("HOME")
+    options = [os.environ.get("MAVEN_OPTS", ""), f"-Duser.home={home}" if home else ""]
+    env = {**os.environ, "MAVEN_OPTS": " ".join(filter(None, options))}
     for pom in sorted((ROOT / "streamjobs" / "local" / "jars").glob("*/pom.xml")):
         name = pom.parent.name
         target = STATE / "jars" / name
@@ -154,7 +158,7 @@ def jars() -> None:
                 say(f"fetching the jars of {name}")
                 shutil.rmtree(target, ignore_errors=True)
                 argv = ["mvn", "-q", "-B", "-f", str(pom), MAVEN_COPY]
-                run([*argv, f"-DoutputDirectory={target}", "-DincludeScope=runtime"], f"mvn for {name}")
+                run([*argv, f"-DoutputDirectory={target}", "-DincludeScope=runtime"], f"mvn for {name}", env)
 
 
 def main() -> int:
