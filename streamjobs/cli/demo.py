@@ -18,7 +18,7 @@ from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import RunOptions, Watch, forget, prove
-from streamjobs.demo.scenario import ad_traffic, shop_events
+from streamjobs.demo.scenario import HARD_LIMITS, ad_traffic, shop_events
 from streamjobs.errors import ConfigError
 from streamjobs.job.session import FlinkSession
 from streamjobs.local import places, state
@@ -59,7 +59,7 @@ def demo(
             )
             raise ConfigError(message)
         options = TrafficOptions.hard(seed, impressions) if hard else TrafficOptions(seed, impressions)
-        scenario = ad_traffic(options, partitions)
+        scenario = ad_traffic(options, partitions, HARD_LIMITS if hard else None)
     else:
         scenario = shop_events(EventFeed(events, repeat, shuffle_s, seed), partitions)
     store = Path(DEFAULT_PATH).absolute()

@@ -101,7 +101,7 @@ class EventFeed:
                 copies += 1
             for _ in range(copies):
                 queued += 1
-                at_ms = clock_ms + int(self._shuffle_ms * rng.random())
+                at_ms = clock_ms + min(self._shuffle_ms, int(1.02 * self._shuffle_ms * rng.random()))
                 heapq.heappush(queue, (at_ms, queued, topic, change))
         while queue:
             yield _sending(heapq.heappop(queue))

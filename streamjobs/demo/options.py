@@ -20,8 +20,10 @@ class TrafficOptions:
 
     `impressions` counts distinct ids; repeats, late copies and damaged ones come on top or are among them.
     `span_ms` is the event time that the impressions cover, without the `quiet_hours` (UTC hours of each
-    day, `(first, end)`) in which nothing happens at all. `disorder_ms` is the bound within which rows that
-    are not meant to be late arrive; the late ones come up to `late_by_ms` beyond it.
+    day, `(first, end)`) in which nothing happens at all. With `burst_gap_ms`, all but 2 % of the sessions
+    follow the one before by about that, and long pauses lie between the bursts. Times are multiples of
+    `tick_ms`: a coarse clock makes for events at the same millisecond and exactly at the bounds.
+    `disorder_ms` is the bound within which rows arrive; late ones come up to `late_by_ms` beyond it.
     """
 
     seed: int = 1
@@ -29,6 +31,8 @@ class TrafficOptions:
     start_ms: int = START_MS + 9 * HOUR_MS
     span_ms: int = 3 * HOUR_MS
     quiet_hours: tuple[int, int] | None = None
+    burst_gap_ms: int | None = None
+    tick_ms: int = 1
     disorder_ms: int = DISORDER_MS
     users: int = 600
     items: int = 900
@@ -52,6 +56,8 @@ class TrafficOptions:
             impressions=impressions,
             span_ms=21 * DAY_MS,
             quiet_hours=(1, 7),
+            burst_gap_ms=400,
+            tick_ms=250,
             click_rate=0.2,
             second_click_rate=0.5,
             repeat_rate=0.05,

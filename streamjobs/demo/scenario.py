@@ -19,6 +19,9 @@ from thrift_idl.codec import Limits
 LIMITS: Final = Limits(max_span_ms=20_000)
 """Hours of events are fed in seconds: messages may span more event time than those of a live source."""
 
+HARD_LIMITS: Final = Limits(max_rows=1)
+"""One row a message: all disorder lies between messages, and time moves with every row."""
+
 JOBS: Final = Path(__file__).parents[2] / "sql" / "jobs"
 
 

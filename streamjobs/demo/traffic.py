@@ -102,11 +102,20 @@ class Traffic:
         user = self._user_ids[int(rng.random() ** 2 * options.users)]
         shown = min(1 + int(rng.random() * 8), options.impressions - self._made)
         for slot in range(shown):
-            self._impression(at_ms + (slot // 3) * rng.randrange(20), user, slot)
+            self._impression(at_ms + (slot // 3) * self._tick(rng.randrange(20)), user, slot)
         if self._made < options.impressions:
-            gap = options.span_ms * 4.5 / options.impressions
-            upcoming = self._awake(at_ms + 1 + int(rng.expovariate(1 / gap)))
+            upcoming = self._awake(at_ms + options.tick_ms + self._tick(self._gap()))
             self._at(upcoming, partial(self._session, upcoming))
+
+    def _gap(self) -> float:
+        """Time to the next session; a session has 4.5 impressions on average."""
+        mean, burst = self._options.span_ms * 4.5 / self._options.impressions, self._options.burst_gap_ms
+        if burst is not None:
+            mean = burst if self._rng.random() < 0.98 else max(burst, 50 * (mean - 0.98 * burst))
+        return self._rng.expovariate(1 / mean)
+
+    def _tick(self, span_ms: float) -> int:
+        return int(span_ms) // self._options.tick_ms * self._options.tick_ms
 
     def _awake(self, at_ms: int) -> int:
         """Skip the quiet hours of the day."""
@@ -115,7 +124,7 @@ class Traffic:
         first, end = self._options.quiet_hours
         if not first * HOUR_MS <= at_ms % DAY_MS < end * HOUR_MS:
             return at_ms
-        return at_ms - at_ms % DAY_MS + end * HOUR_MS + self._rng.randrange(60_000)
+        return at_ms - at_ms % DAY_MS + end * HOUR_MS + self._tick(self._rng.randrange(60_000))
 
     def _impression(self, time_ms: int, user: int, slot: int) -> None:
         rng, options = self._rng, self._options
@@ -163,7 +172,7 @@ class Traffic:
         chance = self._rng.random()
         if chance < 0.5:
             return 0
-        return bound if chance > 0.99 else int(bound * self._rng.random() ** 3)
+        return bound if chance > 0.97 else int(bound * self._rng.random() ** 3)
 
     def _clicks_on(self, key: bytes, user: int, shown_ms: int) -> None:
         rng = self._rng
@@ -182,7 +191,7 @@ class Traffic:
             return ATTRIBUTION_MS + 1 + int(self._rng.random() * 3) * 59_999
         if chance < 0.15:
             return -min(1 + int(self._rng.random() * 3_000), self._options.disorder_ms)
-        return min(int(self._rng.lognormvariate(10.3, 1.6)), 2 * ATTRIBUTION_MS)
+        return self._tick(min(self._rng.lognormvariate(10.3, 1.6), 2 * ATTRIBUTION_MS))
 
     def _click(self, key: bytes, user: int, time_ms: int, now_ms: int) -> None:
         self._clicks += 1
@@ -216,7 +225,8 @@ class Traffic:
 
     def _change_profile(self, topic: str, profiles: ProfileTable, key: int, at_ms: int) -> None:
         """Some transactions reach the log's reader late; those of one millisecond stay in order."""
-        lag = 0 if at_ms % 10 else at_ms // 10 % (self._options.disorder_ms + 1)
+        bound = self._options.disorder_ms
+        lag = (0, 0, 0, 0, 0, bound // 4, bound // 2, bound)[at_ms // self._options.tick_ms % 8]
         for change in profiles.change(key, at_ms):
             self._leave(Sending(at_ms + lag, topic, change))
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from streamjobs.job.session import FlinkSession
 
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.proof import Proof, RunOptions, forget, prove
 from streamjobs.demo.runner import JobRunner
 from streamjobs.demo.scenario import Scenario
+from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 
 USER_BEHAVIOR = Path(__file__).parents[3] / "shared" / "data" / "user_behavior.csv.gz"

@@ -7,7 +7,7 @@ import pytest
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import read_committed
-from streamjobs.demo.scenario import Scenario, ad_traffic
+from streamjobs.demo.scenario import HARD_LIMITS, Scenario, ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, CTR_TOPICS, IMPRESSION_TOPIC, ITEM_TOPIC, USER_TOPIC
 from tests.acceptance.conftest import Court
 from tests.acceptance.oracle import Oracle
@@ -31,7 +31,7 @@ SKEWED = FeedOptions(
     ("scenario", "options"),
     [
         pytest.param(ad_traffic(TrafficOptions(seed=11, impressions=10_000)), FeedOptions(), id="demo"),
-        pytest.param(ad_traffic(TrafficOptions.hard(12, 10_000), partitions=4), SKEWED, id="hard"),
+        pytest.param(ad_traffic(TrafficOptions.hard(12, 10_000), 4, HARD_LIMITS), SKEWED, id="hard"),
     ],
 )
 def test_generated_traffic_gives_exactly_the_samples_of_truth_and_oracle(

@@ -9,11 +9,12 @@ import pytest
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.proof import Proof
-from streamjobs.demo.scenario import shop_events
+from streamjobs.demo.scenario import HARD_LIMITS, shop_events
 from streamjobs.demo.tables import BEHAVIOR_CONVERSION_TOPIC, BEHAVIOR_IMPRESSION_TOPIC
 from tests.acceptance.conftest import Court
 from tests.acceptance.event_files import invented, read, write_hard
 from tests.acceptance.oracle import behavior_samples_of_file
+from thrift_idl.codec import Limits
 
 NEVER = 10**9
 SKEWED = FeedOptions(
@@ -49,7 +50,7 @@ def test_the_real_file_made_hard_gives_exactly_the_samples_of_a_batch_computatio
     court: Court, user_behavior: Path, tmp_path: Path, parallelism: int
 ) -> None:
     path = write_hard(read(user_behavior), tmp_path / "hard.csv", seed=3)
-    proof = court.judge(shop_events(EventFeed(path, 0.05, 30.0), partitions=4), parallelism, SKEWED)
+    proof = court.judge(shop_events(EventFeed(path, 0.05, 30.0), 4, Limits(max_rows=20)), parallelism, SKEWED)
     assert_is_hard(proof)
     assert_is_the_oracles(proof, path)
 
@@ -60,7 +61,7 @@ def test_an_invented_hard_file_gives_exactly_the_samples_of_a_batch_computation(
     court: Court, tmp_path: Path, parallelism: int
 ) -> None:
     path = write_hard(invented(8_000, seed=5), tmp_path / "hard.csv", seed=5)
-    proof = court.judge(shop_events(EventFeed(path, 0.05, 600.0), partitions=4), parallelism, SKEWED)
+    proof = court.judge(shop_events(EventFeed(path, 0.05, 600.0), 4, HARD_LIMITS), parallelism, SKEWED)
     assert_is_hard(proof)
     assert_is_the_oracles(proof, path)
 
