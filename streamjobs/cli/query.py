@@ -1,0 +1,119 @@
+"""`streamjobs query`: read a table of the embedded store, also while a job writes it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime, time, timezone
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from connectors.rocksdb import RocksDbTable, UnfitValueError
+from streamjobs.cli.show import Format, show_rows
+from streamjobs.cli.where import Where
+from streamjobs.errors import ConfigError
+from streamjobs.local import places
+from streamjobs.sink import SinkColumn
+
+TABLE_ROWS = 50
+
+
+def query(
+    table: Annotated[str, typer.Argument(help="The table's name in the store.")],
+    *,
+    path: Annotated[Path | None, typer.Option(help="The store; default .streamjobs/rocksdb.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this key; once for each key column, or for the first few of them."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="A SQL expression over the columns, in SQLite's dialect. DECIMAL compares exactly."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="At most so many rows; 0 is all. Default 50 for a table, else all."),
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Only these columns: a,b,c.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Read a table of the embedded store; rows come in key order and are as of now.
+
+    JSON is one object a line, with DECIMAL as a string; times are UTC.
+    """
+    wanted = (TABLE_ROWS if form is Format.TABLE else 0) if limit is None else limit
+    with ExitStack() as stack:
+        source = stack.enter_context(RocksDbTable(path or places.state_dir() / "rocksdb", table))
+        names = _names(columns, source.columns, table)
+        rows: Iterator[Mapping[str, Any]] = source.scan(_key(key or [], source))
+        if where is not None:
+            rows = stack.enter_context(Where(where, source.columns)).filter(rows)
+        shown = itertools.islice(rows, wanted) if wanted else rows
+        try:
+            count = show_rows(shown, names, form)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
+        more = next(rows, None) is not None if wanted else False
+    noun = "row" if count == 1 else "rows"
+    rest = "; there are more, --limit 0 shows all" if more else ""
+    Console(stderr=True, highlight=False).print(f"{count} {noun}{rest}", style="dim")
+
+
+def _names(columns: str | None, declared: Sequence[SinkColumn], table: str) -> list[str]:
+    known = [column.name for column in declared]
+    if columns is None:
+        return known
+    names = [name.strip() for name in columns.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = f"table {table} has no column {', '.join(unknown)}; columns: {', '.join(known)}"
+        raise ConfigError(message)
+    return names
+
+
+def _key(texts: Sequence[str], source: RocksDbTable) -> list[Any]:
+    if len(texts) > len(source.key):
+        message = f"--key is given {len(texts)} times; the key is {', '.join(source.key)}"
+        raise ConfigError(message)
+    types = {column.name: column.type for column in source.columns}
+    return [_of_text(text, name, types[name]) for text, name in zip(texts, source.key, strict=False)]
+
+
+def _of_text(text: str, name: str, type_: str) -> Any:
+    try:
+        match type_.partition("(")[0]:
+            case "TINYINT" | "SMALLINT" | "INT" | "BIGINT":
+                return int(text)
+            case "FLOAT" | "DOUBLE":
+                return float(text)
+            case "DECIMAL":
+                return Decimal(text)
+            case "BOOLEAN":
+                return {"true": True, "false": False}[text.lower()]
+            case "BYTES":
+                return bytes.fromhex(text.removeprefix("0x"))
+            case "DATE":
+                return date.fromisoformat(text)
+            case "TIME":
+                return time.fromisoformat(text)
+            case "TIMESTAMP":
+                return datetime.fromisoformat(text)
+            case "TIMESTAMP_LTZ":
+                moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+                return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+            case _:
+                return text
+    except (ValueError, KeyError, InvalidOperation, UnfitValueError) as exc:
+        message = f"--key {text}: key column {name} is {type_}"
+        raise ConfigError(message) from exc

@@ -1,0 +1,141 @@
+"""`--where`: a SQL expression over typed rows, judged by SQLite in memory.
+
+Compared exactly: integers, DECIMAL (also with a plain number: `price >= 12.5`; write more than 15 digits
+in quotes), text, dates and times (`event_time >= '2026-11-23 07:00'`, in UTC). Arithmetic on a DECIMAL is done in
+floating point. A NaN counts as NULL. BOOLEAN is TRUE or FALSE, BYTES is written x'00ff'.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from streamjobs.errors import ConfigError
+from streamjobs.sink import SinkColumn
+
+_BATCH_ROWS = 5000
+_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)\"""")
+_AFFINITY = {
+    "BOOLEAN": "INTEGER",
+    "TINYINT": "INTEGER",
+    "SMALLINT": "INTEGER",
+    "INT": "INTEGER",
+    "BIGINT": "INTEGER",
+    "FLOAT": "REAL",
+    "DOUBLE": "REAL",
+    "STRING": "TEXT",
+    "BYTES": "BLOB",
+    "DECIMAL": "TEXT COLLATE EXACT_DECIMAL",
+}
+
+
+class Where:
+    """One expression over the columns of one table; use `with` or close it.
+
+    Raises: ConfigError for bad SQL, an unknown column (the message lists the legal ones), or anything that
+    is not a plain expression.
+    """
+
+    def __init__(self, expression: str, columns: Sequence[SinkColumn]) -> None:
+        self._columns = columns
+        self._names = [column.name for column in columns]
+        self._expression = expression
+        self._refuse_unknown_identifiers()
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.create_collation("EXACT_DECIMAL", _compare_decimals)
+        self._db.create_collation("MOMENT", _compare_moments)
+        declared = ", ".join(f"{_identifier(c.name)} {_declared(c.type)}" for c in columns)
+        self._db.execute(f"CREATE TABLE t ({declared})")
+        self._insert = f"INSERT INTO t (rowid, {', '.join(map(_identifier, self._names))}) VALUES "
+        self._insert += f"(?{', ?' * len(columns)})"
+        self._select = f"SELECT rowid FROM t WHERE (\n{expression}\n) ORDER BY rowid"
+        self._matching()
+
+    def filter(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows for which the expression is true, in order."""
+        rows = iter(rows)
+        while batch := list(itertools.islice(rows, _BATCH_ROWS)):
+            values = ((n, *(_of_python(row[name]) for name in self._names)) for n, row in enumerate(batch))
+            self._db.executemany(self._insert, values)
+            for number in self._matching():
+                yield batch[number]
+            self._db.execute("DELETE FROM t")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    def __enter__(self) -> Where:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _matching(self) -> list[int]:
+        self._db.set_authorizer(_authorize)
+        try:
+            return [number for (number,) in self._db.execute(self._select)]
+        except (sqlite3.Error, sqlite3.Warning) as exc:
+            message = f"--where {self._expression}: {exc}; columns: {', '.join(self._names)}"
+            raise ConfigError(message) from exc
+        finally:
+            self._db.set_authorizer(None)
+
+    def _refuse_unknown_identifiers(self) -> None:
+        """SQLite would silently take an unknown "name" in double quotes for a text."""
+        known = {name.lower() for name in self._names}
+        for match in _QUOTED.finditer(self._expression):
+            name = match.group(1)
+            if name is not None and name.lower() not in known:
+                message = (
+                    f'--where {self._expression}: no such column: "{name}" (texts stand in single quotes); '
+                    f"columns: {', '.join(self._names)}"
+                )
+                raise ConfigError(message)
+
+
+def _authorize(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _declared(type_: str) -> str:
+    return _AFFINITY.get(type_.partition("(")[0], "TEXT COLLATE MOMENT")
+
+
+def _of_python(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(" ")
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    return value
+
+
+def _compare_decimals(one: str, other: str) -> int:
+    try:
+        a, b = Decimal(one), Decimal(other)
+    except InvalidOperation:
+        return (one > other) - (one < other)
+    return (a > b) - (a < b)
+
+
+def _compare_moments(one: str, other: str) -> int:
+    a, b = _plain_moment(one), _plain_moment(other)
+    return (a > b) - (a < b)
+
+
+def _plain_moment(text: str) -> str:
+    """Drop what does not matter: the T, the Z, and zeros at the end of a fraction."""
+    plain = text.replace("T", " ").removesuffix("Z")
+    return plain.rstrip("0").removesuffix(".") if "." in plain else plain
