@@ -156,9 +156,12 @@ def jars() -> None:
         with step(f"jars-{name}", fingerprint(pom), done=target.is_dir()) as needed:
             if needed:
                 say(f"fetching the jars of {name}")
-                shutil.rmtree(target, ignore_errors=True)
+                fresh = target.with_name(f"{name}.new")
+                shutil.rmtree(fresh, ignore_errors=True)
                 argv = ["mvn", "-q", "-B", "-f", str(pom), MAVEN_COPY]
-                run([*argv, f"-DoutputDirectory={target}", "-DincludeScope=runtime"], f"mvn for {name}", env)
+                run([*argv, f"-DoutputDirectory={fresh}", "-DincludeScope=runtime"], f"mvn for {name}", env)
+                shutil.rmtree(target, ignore_errors=True)
+                fresh.rename(target)
 
 
 def main() -> int:
