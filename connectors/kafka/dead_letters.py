@@ -116,15 +116,16 @@ def plan_replay(
     for letter in letters:
         origins.setdefault((letter.topic, letter.partition, letter.offset), letter)
     known = {place: letter for place, letter in origins.items() if letter.topic and letter.offset >= 0}
-    found = _originals(bootstrap, list(known))
-    lost = [letter for letter in letters if letter.raw is None and _place(letter) not in found]
+    found = fetch_messages(bootstrap, list(known))
     newest: dict[str, dict[int, int | None]] = {}
     envelopes = []
+    sent = set()
     for place, letter in sorted(known.items(), key=lambda item: item[0]):
         original = found.get(place)
         raw = letter.raw if letter.raw is not None else original.payload if original else None
         if raw is None:
             continue
+        sent.add(place)
         topic = to_topic or letter.topic
         times = newest.setdefault(topic, dict(newest_times(bootstrap, topic)))
         partition = letter.partition % len(times)
@@ -135,6 +136,7 @@ def plan_replay(
             times[partition] = max(floor_ms, time_ms)
         headers = dict(original.headers if original else {}) | {REPLAY_HEADER: letter.id.encode()}
         envelopes.append(Envelope(topic, partition, raw, time_ms, headers=headers))
+    lost = [letter for letter in letters if (letter.topic, letter.partition, letter.offset) not in sent]
     return Replay(tuple(envelopes), len(letters) - len(lost) - len(envelopes), tuple(lost))
 
 
@@ -148,14 +150,10 @@ def send_replay(bootstrap: str | KafkaConnection, replay: Replay) -> None:
         producer.close()
 
 
-def _place(letter: DeadLetter) -> tuple[str, int, int]:
-    return letter.topic, letter.partition, letter.offset
-
-
-def _originals(
+def fetch_messages(
     bootstrap: str | KafkaConnection, places: Sequence[tuple[str, int, int]]
 ) -> dict[tuple[str, int, int], Envelope]:
-    """Fetch the messages at these places, those that are still there."""
+    """Give the messages at these `(topic, partition, offset)`, as far as the broker still has them."""
     found: dict[tuple[str, int, int], Envelope] = {}
     consumer = KafkaConsumer(bootstrap, client_id="streamjobs-dlq")
     try:

@@ -1,8 +1,8 @@
 """`--where`: a SQL expression over typed rows, judged by SQLite in memory.
 
 Compared exactly: integers, DECIMAL (also with a plain number: `price >= 12.5`; write more than 15 digits
-in quotes), text, dates and times (`event_time >= '2026-11-23 07:00'`, in UTC). Arithmetic on a DECIMAL is done in
-floating point. A NaN counts as NULL. BOOLEAN is TRUE or FALSE, BYTES is written x'00ff'.
+in quotes), text, dates and times (`event_time >= '2026-11-23 07:00'`, in UTC). Arithmetic on a DECIMAL is
+done in floating point. A NaN counts as NULL. BOOLEAN is TRUE or FALSE, BYTES is written x'00ff'.
 """
 
 from __future__ import annotations

@@ -1,0 +1,284 @@
+"""`streamjobs dlq`: list, show and replay dead letters."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from connectors.kafka import (
+    Replay,
+    Unreadable,
+    fetch_messages,
+    plan_replay,
+    read_dead_letters,
+    send_replay,
+)
+from streamjobs.cli.letter_text import decoded_lines, hexdump
+from streamjobs.cli.show import printable
+from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.errors import ConfigError
+from streamjobs.local import places, state
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and replay dead letters.")
+
+DEFAULT_TOPIC = "streamjobs.dead_letters"
+_SPAN = re.compile(r"(\d+)([smhd])")
+_SPAN_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+BootstrapOption = Annotated[
+    str | None, typer.Option(help="The broker; default is the one of `streamjobs dev up`.")
+]
+LettersOption = Annotated[str, typer.Option("--letters", help="The dead-letter topic.")]
+StageOption = Annotated[Stage | None, typer.Option(help="Only letters of this stage.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Only letters with this reason.")]
+TopicOption = Annotated[str | None, typer.Option(help="Only letters of messages from this topic.")]
+SinceOption = Annotated[
+    str | None, typer.Option(help="Only letters set aside since: 30m, 2h, 7d or 2026-11-23T07:00 (UTC).")
+]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which letters are meant; None is any."""
+
+    stage: Stage | None = None
+    reason: str | None = None
+    topic: str | None = None
+    since_ms: int | None = None
+    ids: frozenset[str] | None = None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Tell whether a letter is meant."""
+        return (
+            self.stage in (None, letter.stage)
+            and self.reason in (None, letter.reason)
+            and self.topic in (None, letter.topic)
+            and (self.since_ms is None or letter.at_ms >= self.since_ms)
+            and (self.ids is None or letter.id in self.ids)
+        )
+
+
+@app.command()
+def ls(
+    *,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    ids: Annotated[bool, typer.Option(help="One line a letter instead of counts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+    bootstrap: BootstrapOption = None,
+    letters: LettersOption = DEFAULT_TOPIC,
+) -> None:
+    """Count the dead letters by stage, reason and table; one that was written again counts once."""
+    found = Found(_broker(bootstrap), letters, _selection(stage, reason, topic, since))
+    if ids:
+        _list_ids(found, as_json=as_json)
+    else:
+        _list_counts(found, as_json=as_json)
+    found.report()
+
+
+@app.command()
+def show(
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="topic/partition/offset/row, as `ls --ids`.")
+    ],
+    *,
+    bootstrap: BootstrapOption = None,
+    letters: LettersOption = DEFAULT_TOPIC,
+) -> None:
+    """Show all that is known of one dead letter: its fields, its bytes, and what they say."""
+    broker = _broker(bootstrap)
+    found = Found(broker, letters, Selection(ids=frozenset({letter_id})))
+    letter = next(iter(found.letters.values()), None)
+    if letter is None:
+        message = f"there is no dead letter {letter_id} in topic {letters}"
+        raise ConfigError(message)
+    out = Console(highlight=False, soft_wrap=True)
+    for name, value in asdict(letter).items():
+        if name != "raw":
+            shown = _moment(value) if name.endswith("_ms") and value is not None else value
+            out.print(Text(f"{name:14} ") + Text(printable(str(getattr(shown, "value", shown)))))
+    raw, source = letter.raw, "in the letter"
+    if raw is None and letter.topic and letter.offset >= 0:
+        place = (letter.topic, letter.partition, letter.offset)
+        message_there = fetch_messages(broker, [place]).get(place)
+        raw = None if message_there is None else message_there.payload
+        source = "at the origin"
+    if raw is None:
+        out.print("raw            no bytes: neither in the letter nor at its origin")
+        return
+    out.print(f"raw            {len(raw)} bytes {source}")
+    for line in (*hexdump(raw), *decoded_lines(raw, letter.row)):
+        out.print(Text(line))
+
+
+@app.command()
+def replay(
+    letter_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these.")] = None,
+    *,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    to: Annotated[str | None, typer.Option(help="Send to this topic instead of the origin's.")] = None,
+    disorder_ms: Annotated[
+        int, typer.Option(min=0, help="The disorder bound that the job's source declares, in ms.")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    bootstrap: BootstrapOption = None,
+    letters: LettersOption = DEFAULT_TOPIC,
+) -> None:
+    """Send the messages of dead letters again, unchanged, to the topic and partition they came from.
+
+    Fix the cause first: what still fails becomes a new dead letter. A message is sent once, however many of
+    its rows are letters; its good rows come again too, which every ingest mode bears. Its time is raised to
+    the partition's newest (less --disorder-ms), so that time does not run backwards: a job that reads with a
+    watermark judges rows with an older event time late.
+    """
+    broker = _broker(bootstrap)
+    ids = frozenset(letter_ids) if letter_ids else None
+    found = Found(broker, letters, _selection(stage, reason, topic, since, ids))
+    plan = plan_replay(broker, list(found.letters.values()), to_topic=to, disorder_ms=disorder_ms)
+    _explain(plan)
+    found.report()
+    if not plan.envelopes or dry_run:
+        return
+    if not yes and not typer.confirm(f"Send {len(plan.envelopes)} messages?"):
+        raise typer.Exit(1)
+    send_replay(broker, plan)
+    Console().print(f"Sent {len(plan.envelopes)} messages.")
+
+
+class Found:
+    """The letters of a selection by id, the first of each; counts what was there besides."""
+
+    def __init__(self, broker: str, topic: str, selection: Selection) -> None:
+        self.letters: dict[str, DeadLetter] = {}
+        self.repeated = 0
+        self.unreadable: list[Unreadable] = []
+        for letter in read_dead_letters(broker, topic):
+            if isinstance(letter, Unreadable):
+                self.unreadable.append(letter)
+            elif letter.id in self.letters:
+                self.repeated += 1
+            elif selection.takes(letter):
+                self.letters[letter.id] = letter
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(self.letters.values())
+
+    def report(self) -> None:
+        """Tell on standard error what was left out."""
+        console = Console(stderr=True, highlight=False)
+        if self.repeated:
+            console.print(f"{self.repeated} repeated letters are not counted", style="dim")
+        for bad in self.unreadable:
+            console.print(f"{bad.envelope.place} is no dead letter: {printable(bad.detail)}", style="yellow")
+
+
+def _list_counts(found: Found, *, as_json: bool) -> None:
+    groups: Counter[tuple[str, str, str, str]] = Counter()
+    last: dict[tuple[str, str, str, str], DeadLetter] = {}
+    for letter in found:
+        group = (letter.stage.value, letter.reason, letter.job, letter.table)
+        groups[group] += 1
+        last[group] = letter
+    if as_json:
+        for group, count in sorted(groups.items()):
+            names = dict(zip(("stage", "reason", "job", "table"), group, strict=True))
+            line = {**names, "letters": count, "last_id": last[group].id, "last_at_ms": last[group].at_ms}
+            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return
+    table = Table(title=f"{len(found.letters)} dead letters", title_justify="left")
+    for name in ("Stage", "Reason", "Job", "Table", "Letters", "Last", "Last id"):
+        table.add_column(name, justify="right" if name == "Letters" else "left", overflow="fold")
+    for group, count in sorted(groups.items()):
+        newest = last[group]
+        row = (*group, str(count), _moment(newest.at_ms), newest.id)
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console().print(table)
+
+
+def _list_ids(found: Found, *, as_json: bool) -> None:
+    for letter in found:
+        if as_json:
+            fields = json.loads(letter.to_json())
+            line = json.dumps({name: v for name, v in fields.items() if name != "raw"}, ensure_ascii=False)
+        else:
+            line = printable(f"{letter.id}  {letter.stage.value}/{letter.reason}  {letter.detail[:100]}")
+        sys.stdout.write(line + "\n")
+
+
+def _explain(plan: Replay) -> None:
+    console = Console(highlight=False)
+    table = Table(title="To send", title_justify="left")
+    for name in ("Letter", "To", "Time", "Bytes"):
+        table.add_column(name, overflow="fold")
+    for envelope in plan.envelopes:
+        origin = envelope.headers["streamjobs.replay_of"].decode()
+        to = f"{envelope.topic}/{envelope.partition}"
+        row = (origin, to, _moment(envelope.timestamp_ms), str(len(envelope.payload)))
+        table.add_row(*(Text(printable(text)) for text in row))
+    console.print(table)
+    if plan.covered:
+        console.print(f"{plan.covered} letters are further rows of these messages.")
+    for letter in plan.lost:
+        console.print(Text(printable(f"{letter.id}: no bytes, and the broker has its message no longer")))
+    if plan.envelopes:
+        console.print(
+            "Rows whose event time is older than the time shown are late for a job with a watermark: "
+            "they become `late` dead letters."
+        )
+
+
+def _selection(
+    stage: Stage | None,
+    reason: str | None,
+    topic: str | None,
+    since: str | None,
+    ids: frozenset[str] | None = None,
+) -> Selection:
+    return Selection(stage, reason, topic, None if since is None else _since_ms(since), ids)
+
+
+def _since_ms(text: str) -> int:
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        past = timedelta(**{_SPAN_UNITS[span.group(2)]: int(span.group(1))})
+        return int((datetime.now(timezone.utc) - past).timestamp() * 1000)
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as exc:
+        message = f"--since {text}: give 30m, 2h, 7d or a UTC time like 2026-11-23T07:00"
+        raise ConfigError(message) from exc
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() * 1000)
+
+
+def _moment(time_ms: int) -> str:
+    whole, ms = divmod(time_ms, 1000)
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=whole)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{ms:03d}Z"
+
+
+def _broker(bootstrap: str | None) -> str:
+    if bootstrap is not None:
+        return bootstrap
+    running = state.running(places.dev_root())
+    if running is None or running.bootstrap is None:
+        message = "no broker runs here: give --bootstrap HOST:PORT, or start one with `streamjobs dev up`"
+        raise ConfigError(message)
+    return running.bootstrap

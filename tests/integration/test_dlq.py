@@ -1,0 +1,153 @@
+"""`streamjobs dlq` against a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.kafka import KafkaConsumer, KafkaDeadLetters, KafkaProducer, create_topic, read_topic
+from streamjobs.broker import Envelope
+from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.local.environment import Environment
+from streamjobs.position import Position
+from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from thrift_idl.codec import Header, MessageBuilder
+
+pytestmark = pytest.mark.services
+ITEMS = TableSchema(
+    TableId("shop", "item"),
+    (Column("item_id", SqlType.BIGINT, "bigint", key=True), Column("title", SqlType.TEXT, "text")),
+)
+NOW_MS = 1_760_000_000_000
+
+
+def message() -> tuple[bytes, int]:
+    builder = MessageBuilder()
+    for n in range(3):
+        builder.add(RowChange.insert(ITEMS, (b"%d" % n, "Tür\x1b".encode()), Position(0, 1, n), NOW_MS + n))
+    (built,) = builder.flush(Header("shop-mysql"))
+    return built.payload, built.time_ms
+
+
+def letter(row: int, *, offset: int = 0, raw: bytes | None = None, stage: Stage = Stage.CONVERT,
+           at_ms: int = NOW_MS) -> DeadLetter:  # fmt: skip
+    return DeadLetter(
+        id=f"shop.item/1/{offset}/{row}", stage=stage, reason="type", detail="title: VARCHAR met BIGINT",
+        job="samples", table="item", topic="shop.item", partition=1, offset=offset, row=row, at_ms=at_ms,
+        raw=raw,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Environment(tmp_path_factory.mktemp("dlq"), flink=False) as env:
+        bootstrap = env.kafka.bootstrap
+        create_topic(bootstrap, "shop.item", 2)
+        create_topic(bootstrap, "elsewhere", 1)
+        payload, time_ms = message()
+        producer = KafkaProducer(bootstrap)
+        producer.send(Envelope("shop.item", 1, payload, time_ms))
+        producer.send(Envelope("shop.item", 1, b"\x00junk", time_ms + 60_000))
+        producer.close()
+        kept = KafkaDeadLetters(bootstrap, "streamjobs.dead_letters")
+        junk = letter(-1, offset=1, raw=b"\x00junk", stage=Stage.DECODE, at_ms=NOW_MS + 1000)
+        kept.add([letter(1), letter(2), letter(1), junk, letter(0, offset=77, stage=Stage.LATE)])
+        kept.close()
+        yield bootstrap
+
+
+def dlq(broker: str, *arguments: str, answer: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamjobs.cli.main", "dlq", *arguments, "--bootstrap", broker],
+        capture_output=True, text=True, check=False, input=answer, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def messages(broker: str, topic: str) -> list[Envelope]:
+    consumer = KafkaConsumer(broker)
+    try:
+        return list(read_topic(consumer, topic))
+    finally:
+        consumer.close()
+
+
+def test_ls_counts_each_letter_once(broker: str) -> None:
+    code, out, err = dlq(broker, "ls", "--json")
+    assert (code, err) == (0, "1 repeated letters are not counted\n")
+    common = {"reason": "type", "job": "samples", "table": "item"}
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"stage": "convert", **common, "letters": 2, "last_id": "shop.item/1/0/2", "last_at_ms": NOW_MS},
+        {
+            "stage": "decode",
+            **common,
+            "letters": 1,
+            "last_id": "shop.item/1/1/-1",
+            "last_at_ms": NOW_MS + 1000,
+        },
+        {"stage": "late", **common, "letters": 1, "last_id": "shop.item/1/77/0", "last_at_ms": NOW_MS},
+    ]
+
+
+def test_ls_takes_only_what_was_asked_for(broker: str) -> None:
+    assert dlq(broker, "ls", "--ids", "--stage", "decode")[1].split() == [
+        "shop.item/1/1/-1", "decode/type", "title:", "VARCHAR", "met", "BIGINT",
+    ]  # fmt: skip
+    assert "0 dead letters" in dlq(broker, "ls", "--since", "1h")[1]
+    assert "0 dead letters" in dlq(broker, "ls", "--topic", "other")[1]
+
+
+def test_show_decodes_the_row_from_the_origin(broker: str) -> None:
+    code, out, _ = dlq(broker, "show", "shop.item/1/0/2")
+    assert code == 0
+    assert "at the origin" in out
+    assert "row 2: INSERT shop.item, committed_at_ms 1760000000002" in out
+    assert "after  title TEXT = Tür\\x1b" in out
+    assert "row 1:" not in out
+
+
+def test_show_dumps_bytes_that_do_not_decode(broker: str) -> None:
+    code, out, _ = dlq(broker, "show", "shop.item/1/1/-1")
+    assert code == 0
+    assert "00000000  00 6a 75 6e 6b                                   .junk" in out
+    assert "decoded        no: " in out
+
+
+def test_show_of_an_unknown_id_fails(broker: str) -> None:
+    code, _, err = dlq(broker, "show", "x/0/0/0")
+    assert (code, err) == (
+        2,
+        "streamjobs: there is no dead letter x/0/0/0 in topic streamjobs.dead_letters\n",
+    )
+
+
+def test_replay_dry_run_and_refusal_send_nothing(broker: str) -> None:
+    before = messages(broker, "shop.item")
+    code, out, _ = dlq(broker, "replay", "--dry-run")
+    assert code == 0
+    assert "1 letters are further rows of these messages." in out
+    assert "shop.item/1/77/0: no bytes, and the broker has its message no longer" in out
+    assert "they become `late` dead letters" in out
+    assert dlq(broker, "replay", answer="n\n")[0] == 1
+    assert messages(broker, "shop.item") == before
+
+
+def test_replay_sends_a_message_once_with_a_time_that_keeps_the_rule(broker: str) -> None:
+    code, out, _ = dlq(broker, "replay", "--stage", "convert", "--to", "elsewhere", "--yes")
+    assert code == 0, out
+    payload, time_ms = message()
+    header = {"streamjobs.replay_of": b"shop.item/1/0/1"}
+    assert messages(broker, "elsewhere") == [Envelope("elsewhere", 0, payload, time_ms, 0, header)]
+    code, out, _ = dlq(broker, "replay", "shop.item/1/0/1", "--disorder-ms", "5000", "--yes")
+    assert code == 0, out
+    assert messages(broker, "shop.item")[-1] == Envelope("shop.item", 1, payload, time_ms + 55_000, 2, header)
+
+
+def test_missing_topic_of_letters_is_told(broker: str) -> None:
+    code, _, err = dlq(broker, "ls", "--letters", "nope")
+    assert (code, err) == (2, f"streamjobs: there is no dead-letter topic nope at {broker}\n")
