@@ -39,7 +39,9 @@ class FlinkJob:
         for key, value in {**configuration, **plan.settings}.items():
             config.set_string(key, value)
         config.set_string("pipeline.global-job-parameters", f"streamjobs.run_id:{run_id}")
-        self._env = StreamExecutionEnvironment.get_execution_environment(config)
+        # PyFlink's own factory makes a local environment, whatever `execution.target` says.
+        environment = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+        self._env = StreamExecutionEnvironment(environment(config._j_configuration))  # noqa: SLF001
         self.tables = StreamTableEnvironment.create(self._env)
         for key, value in plan.settings.items():
             self.tables.get_config().set(key, value)

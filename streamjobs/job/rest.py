@@ -87,8 +87,7 @@ class FlinkRest:
             return {}
         path = f"/jobs/{job_id}/vertices/{vertex}/metrics"
         return {
-            str(each["id"]): str(each.get("value", ""))
-            for each in self._list(path, {"get": ",".join(names)})
+            str(each["id"]): str(each.get("value", "")) for each in self._list(path, {"get": ",".join(names)})
         }
 
     def stop_with_drain(self, job_id: str) -> str:

@@ -1,0 +1,146 @@
+"""A running job's counters, read from Flink's metrics and the broker's offsets."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.kafka import KafkaConsumer
+from streamjobs.job.plan import JobPlan
+from streamjobs.job.rest import FlinkRest
+
+NO_WATERMARK_MS = -(2**63)
+_OFFSET = re.compile(
+    r"\d+\.Source__.*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset$"
+)
+_MESSAGES = re.compile(r"\d+\.Source__[^.]*\.numRecordsIn$")
+_ROWS = re.compile(r"\d+\.PythonCorrelate\[\d+\]\.numRecordsOut$")
+_WRITTEN = re.compile(r"\d+\.(?!__dead_letters)[^.]*__Writer\.numRecordsIn$")
+_DEAD = re.compile(r"\d+\.__dead_letters\[\d+\]__Writer\.numRecordsIn$")
+_LATE_DROPPED = re.compile(r"\d+\.[^.]*\.(?:numLateRecordsDropped|numElementsDropped)$")
+_WATERMARK = re.compile(r"\d+\.currentInputWatermark$")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job is.
+
+    `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the sinks
+    were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics that were not read yet.
+    `watermark_ms` is None before there is one. `dropped_late` counts rows that an operator dropped in silence: it is 0, or
+    something is wrong.
+    """
+
+    messages_in: int
+    rows_in: int
+    rows_out: int
+    dead_letters: int
+    dropped_late: int
+    pending: int
+    watermark_ms: int | None
+    checkpoints: int
+    state: str
+
+
+class ProgressReader:
+    """Reads a job's progress; remembers when it last moved."""
+
+    def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
+        self._rest = rest
+        self._job_id = job_id
+        self._topics = {topic.replace(".", "_"): (topic, bootstrap) for topic, bootstrap in plan.topics}
+        self._consumers: dict[str, KafkaConsumer] = {}
+        self._last: tuple[int, ...] = ()
+        self._checkpoints = 0
+        self.still_since_s = time.monotonic()
+        self.advanced = False
+        """Whether a checkpoint has completed since the read before."""
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        for consumer in self._consumers.values():
+            consumer.close()
+        self._consumers.clear()
+
+    def read(self) -> Progress:
+        """Give the job's counters now."""
+        state = self._rest.job(self._job_id)
+        metrics: dict[str, str] = {}
+        for vertex in state.vertices:
+            names = [name for name in self._rest.metric_names(self._job_id, vertex) if _wanted(name)]
+            for name, value in self._rest.metrics(self._job_id, vertex, names).items():
+                metrics[f"{vertex}.{name}"] = value
+        flat = {name.partition(".")[2]: value for name, value in metrics.items()}
+        checkpoints = self._rest.checkpoints(self._job_id)
+        progress = Progress(
+            messages_in=_sum(metrics, _MESSAGES),
+            rows_in=_sum(metrics, _ROWS),
+            rows_out=_sum(metrics, _WRITTEN),
+            dead_letters=_sum(metrics, _DEAD),
+            dropped_late=_sum(metrics, _LATE_DROPPED),
+            pending=self._pending(flat),
+            watermark_ms=self._least_watermark(metrics, state.vertices),
+            checkpoints=checkpoints,
+            state=state.state,
+        )
+        self.advanced, self._checkpoints = checkpoints > self._checkpoints, checkpoints
+        moved = (
+            progress.messages_in, progress.rows_in, progress.rows_out, progress.dead_letters,
+            progress.watermark_ms or 0,
+        )  # fmt: skip
+        if moved != self._last:
+            self._last, self.still_since_s = moved, time.monotonic()
+        return progress
+
+    def watermark_ms(self) -> int | None:
+        """Give the smallest watermark that enters a stage that has event time; None when there is none."""
+        return self.read().watermark_ms
+
+    def _least_watermark(self, metrics: Mapping[str, str], vertices: Mapping[str, str]) -> int | None:
+        timed = [
+            int(value)
+            for name, value in metrics.items()
+            if _WATERMARK.fullmatch(name.partition(".")[2])
+            and not vertices[name.partition(".")[0]].startswith(("Source:", "__dead_letters"))
+        ]
+        least = min(timed, default=NO_WATERMARK_MS)
+        return None if least == NO_WATERMARK_MS else least
+
+    def _pending(self, metrics: Mapping[str, str]) -> int:
+        """Count messages between where each partition was read to and its end."""
+        read: dict[tuple[str, int], int] = {}
+        for name, value in metrics.items():
+            match = _OFFSET.fullmatch(name)
+            if match:
+                place = (match["topic"], int(match["partition"]))
+                read[place] = max(read.get(place, -1), int(value))
+        pending = 0
+        for flat, (topic, bootstrap) in self._topics.items():
+            consumer = self._consumers.get(bootstrap)
+            if consumer is None:
+                consumer = self._consumers[bootstrap] = KafkaConsumer(bootstrap)
+            begins = consumer.beginning_offsets(topic)
+            for partition, end in consumer.end_offsets(topic).items():
+                pending += end - max(read.get((flat, partition), -1) + 1, begins[partition])
+        return max(pending, 0)
+
+
+def _wanted(name: str) -> bool:
+    return any(
+        pattern.fullmatch(name)
+        for pattern in (_OFFSET, _MESSAGES, _ROWS, _WRITTEN, _DEAD, _LATE_DROPPED, _WATERMARK)
+    )
+
+
+def _sum(metrics: Mapping[str, str], pattern: re.Pattern[str]) -> int:
+    return sum(
+        int(value)
+        for name, value in metrics.items()
+        if pattern.fullmatch(name.partition(".")[2]) and _is_count(value)
+    )
+
+
+def _is_count(value: str) -> bool:
+    return value.lstrip("-").isdigit()

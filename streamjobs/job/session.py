@@ -1,0 +1,205 @@
+"""A job on a cluster: started, watched, drained, cancelled; fulfils `streamjobs.demo.runner`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from connectors.kafka import DEAD_LETTER_CONFIGS, ensure_topic
+from streamjobs.errors import JobError, RetriableError
+from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan
+from streamjobs.job.progress import Progress, ProgressReader
+from streamjobs.job.report import root_cause
+from streamjobs.job.rest import FlinkRest
+from streamjobs.job.submit import Request, Target, send
+
+MAX_WATERMARK_MS = 2**63 - 1
+STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
+_POLL_S = 0.3
+_START_TIMEOUT_S = 120.0
+_DRAIN_TIMEOUT_S = 600.0
+SAME_CAUSE_LIMIT = 3
+"""So often may the same root cause bring a job down without progress before `watch` gives it up."""
+
+
+class RunSettings(Protocol):
+    """What a run sets over the job file.
+
+    `bootstrap` is the default broker, `store` the directory of embedded stores, `disorder_ms` the disorder
+    bound of every source. None: keep what the file says.
+    """
+
+    @property
+    def bootstrap(self) -> str: ...  # noqa: D102
+    @property
+    def store(self) -> Path: ...  # noqa: D102
+    @property
+    def parallelism(self) -> int | None: ...  # noqa: D102
+    @property
+    def disorder_ms(self) -> int | None: ...  # noqa: D102
+    @property
+    def settings(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+class FlinkSession:
+    """Starts jobs on the cluster at `rest_url`.
+
+    `brokers` are further brokers of the profile by name; `client_jars` the connectors, by default those that
+    `make setup` has put into the checkout. Use it from one thread.
+    """
+
+    def __init__(
+        self,
+        rest_url: str,
+        *,
+        client_jars: Sequence[Path] | None = None,
+        brokers: Mapping[str, str] | None = None,
+    ) -> None:
+        jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
+        self._target = Target(rest_url, str(STATE_DIR / "workers"), tuple(map(str, jars)))
+        self._brokers = dict(brokers or {})
+
+    def request(self, sql_path: Path, overrides: RunSettings, *, explain: bool = False) -> Request:
+        """Give the request that `start` sends."""
+        settings = dict(overrides.settings)
+        if overrides.parallelism is not None:
+            settings["parallelism.default"] = str(overrides.parallelism)
+        return Request(
+            sql_path=str(sql_path), name=sql_path.stem, run_id=uuid.uuid4().hex, target=self._target,
+            bootstraps={**self._brokers, "default": overrides.bootstrap},
+            store_path=str(overrides.store.absolute()), overrides=settings,
+            disorder_ms=overrides.disorder_ms, explain=explain,
+        )  # fmt: skip
+
+    def start(self, sql_path: Path, overrides: RunSettings) -> RunningFlinkJob:
+        """Check the topics, submit the job file and return when all its tasks run.
+
+        Raises SqlError, ConfigError (the job, or a topic it reads), JobError (Flink).
+        """
+        request = self.request(sql_path, overrides)
+        plan = request.plan()
+        preflight(plan)
+        job = RunningFlinkJob(FlinkRest(self._target.rest_url), send(request), plan)
+        job.await_running(_START_TIMEOUT_S)
+        return job
+
+
+def preflight(plan: JobPlan) -> None:
+    """See that every topic the job reads is there and keeps the producer's times (DESIGN §5)."""
+    for topic, bootstrap in plan.topics:
+        ensure_topic(bootstrap, topic, 1)
+    ensure_topic(plan.dead_letter_bootstrap, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
+
+
+class RunningFlinkJob:
+    """One job on a cluster. Raises RetriableError while the cluster does not answer."""
+
+    def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
+        self.job_id = job_id
+        self.plan = plan
+        self._rest = rest
+        self._reader = ProgressReader(rest, job_id, plan)
+        self._drained = False
+        self._causes: list[str] = []
+        self._last_failure_ms = 0
+
+    def await_running(self, timeout_s: float) -> None:
+        """Wait until every task runs. Raises JobError with the root cause when it does not come up."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            state = self._rest.job(self.job_id)
+            up, wanted = self._rest.running_tasks(self.job_id)
+            if state.ended or (state.state == "RUNNING" and up == wanted > 0):
+                break
+            if time.monotonic() > deadline:
+                self._fail(f"{self.plan.name} does not run after {timeout_s:.0f} s: {up} of {wanted} tasks")
+            self.watch()
+            time.sleep(_POLL_S)
+        if state.state == "FAILED":
+            self._fail(f"{self.plan.name} failed at its start")
+
+    def watch(self, on_restart: Callable[[str], None] = lambda _cause: None) -> None:
+        """Look for new failures; each root cause goes to `on_restart` once a restart.
+
+        Raises JobError when the job has failed for good, or when the same cause has brought it down
+        SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first.
+        """
+        state = self._rest.job(self.job_id)
+        for failure in reversed(self._rest.failures(self.job_id)):
+            if failure.at_ms <= self._last_failure_ms:
+                continue
+            self._last_failure_ms = failure.at_ms
+            self._causes.append(root_cause(failure.text))
+            on_restart(self._causes[-1])
+        if state.state == "FAILED":
+            self._fail(f"{self.plan.name} failed")
+        last = self._causes[-SAME_CAUSE_LIMIT:]
+        if len(last) == SAME_CAUSE_LIMIT and len(set(map(_kind, last))) == 1:
+            self.cancel()
+            message = (
+                f"{self.plan.name} was stopped: {SAME_CAUSE_LIMIT} restarts, no progress, the same cause"
+            )
+            raise JobError(message, last[-1])
+
+    def _fail(self, message: str) -> None:
+        failures = self._rest.failures(self.job_id)
+        raise JobError(message, root_cause(failures[0].text) if failures else "")
+
+    def progress(self) -> Progress:
+        """Give the job's counters now. Progress clears the memory of past failures."""
+        progress = self._reader.read()
+        if self._reader.advanced:
+            self._causes.clear()
+        return progress
+
+    def watermark_ms(self) -> int | None:
+        """Give the smallest watermark of the job's last stages; the greatest possible after `drain`."""
+        return MAX_WATERMARK_MS if self._drained else self._reader.watermark_ms()
+
+    def records_in(self) -> int:
+        """Give the number of messages that all sources have read."""
+        return self.progress().messages_in
+
+    def is_idle(self, seconds: float) -> bool:
+        """Tell whether all input was read and nothing has moved for `seconds`."""
+        self.watch()
+        progress = self.progress()
+        still_s = time.monotonic() - self._reader.still_since_s
+        return progress.pending == 0 and still_s >= seconds
+
+    def drain(self) -> None:
+        """Stop with a savepoint and the last watermark: all windows close, all output is committed."""
+        trigger = self._rest.stop_with_drain(self.job_id)
+        deadline = time.monotonic() + _DRAIN_TIMEOUT_S
+        while True:
+            state = self._rest.job(self.job_id)
+            done, where = self._rest.savepoint(self.job_id, trigger)
+            if state.ended and done:
+                break
+            if (done and where.startswith("failed")) or time.monotonic() > deadline:
+                raise JobError(f"{self.plan.name} could not be drained", root_cause(where))  # noqa: EM102
+            time.sleep(_POLL_S)
+        if state.state != "FINISHED":
+            self._fail(f"{self.plan.name} ended as {state.state} while it was drained")
+        self._drained = True
+
+    def cancel(self) -> None:
+        """Stop at once; nothing more is written when this returns."""
+        if self._rest.job(self.job_id).ended:
+            return
+        self._rest.cancel(self.job_id)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._rest.job(self.job_id).ended:
+            if time.monotonic() > deadline:
+                message = f"{self.plan.name} does not end after it was cancelled"
+                raise RetriableError(message)
+            time.sleep(_POLL_S)
+
+
+def _kind(cause: str) -> str:
+    """Give what makes two causes the same: the error's last line without numbers."""
+    line = cause.strip().splitlines()[-1] if cause.strip() else ""
+    return "".join(character for character in line if not character.isdigit())
