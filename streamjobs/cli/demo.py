@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +10,7 @@ from rich.console import Console
 
 from connectors.rocksdb import DEFAULT_PATH
 from streamjobs.cli.demo_summary import show, what_next
+from streamjobs.cli.services import services
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
@@ -21,8 +18,6 @@ from streamjobs.demo.proof import RunOptions, Watch, forget, prove
 from streamjobs.demo.scenario import HARD_LIMITS, ad_traffic, shop_events
 from streamjobs.errors import ConfigError
 from streamjobs.job.session import FlinkSession
-from streamjobs.local import places, state
-from streamjobs.local.environment import Environment
 
 EXIT_WRONG = 1
 
@@ -63,51 +58,18 @@ def demo(
     else:
         scenario = shop_events(EventFeed(events, repeat, shuffle_s, seed), partitions)
     store = Path(DEFAULT_PATH).absolute()
-    with console.status("starting Kafka and Flink") as status, _services(parallelism, keep=keep) as services:
-        forget(scenario, services.bootstrap, store)
+    with (
+        console.status("starting Kafka and Flink") as status,
+        services("demo", parallelism, keep=keep) as found,
+    ):
+        forget(scenario, found.bootstrap, store)
         proof = prove(
             scenario,
-            FlinkSession(services.rest_url),
-            RunOptions(services.bootstrap, store, parallelism, FeedOptions(rate)),
+            FlinkSession(found.rest_url),
+            RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate)),
             Watch(on_stage=status.update),
         )
     show(console, scenario, proof)
-    what_next(console, scenario, proof, running=services.stay)
+    what_next(console, scenario, proof, running=found.stay)
     if not proof.ok:
         raise typer.Exit(EXIT_WRONG)
-
-
-@dataclass(frozen=True)
-class _Services:
-    """Where the broker and the cluster are, and whether they stay when the demo ends."""
-
-    bootstrap: str
-    rest_url: str
-    stay: bool
-
-
-@contextmanager
-def _services(parallelism: int, *, keep: bool) -> Iterator[_Services]:
-    """Use the environment of `streamjobs dev up` when it runs, otherwise start one."""
-    known = state.running(places.dev_root())
-    if known is not None:
-        if known.bootstrap is None or known.rest_url is None:
-            message = (
-                f"the environment in {known.root} runs without Kafka or Flink: `streamjobs dev down` first"
-            )
-            raise ConfigError(message)
-        yield _Services(known.bootstrap, known.rest_url, stay=True)
-        return
-    root = places.dev_root() if keep else places.state_dir() / "demo"
-    if not keep:
-        shutil.rmtree(root, ignore_errors=True)
-    environment = Environment(root, slots=max(2, parallelism)).start()
-    try:
-        yield _Services(environment.kafka.bootstrap, environment.flink.rest_url, stay=keep)
-    except BaseException:
-        environment.stop()
-        raise
-    if keep:
-        environment.detach()
-    else:
-        environment.stop()

@@ -1,4 +1,4 @@
-"""The plan of a job: everything that will be handed to Flink, as text and data. What is explained is what runs.
+"""The plan of a job: all that will be handed to Flink, as text and data. What is explained is what runs.
 
 Pure: no Flink, no network. `flink.py` only carries it out.
 """

@@ -27,10 +27,10 @@ _WATERMARK = re.compile(r"\d+\.currentInputWatermark$")
 class Progress:
     """Where a job is.
 
-    `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the sinks
-    were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics that were not read yet.
-    `watermark_ms` is None before there is one. `dropped_late` counts rows that an operator dropped in silence: it is 0, or
-    something is wrong.
+    `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the
+    sinks were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics
+    that were not read yet. `watermark_ms` is None before there is one. `dropped_late` counts rows that an
+    operator dropped in silence: it is 0, or something is wrong.
     """
 
     messages_in: int

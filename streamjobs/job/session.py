@@ -155,6 +155,10 @@ class RunningFlinkJob:
             self._causes.clear()
         return progress
 
+    def ended(self) -> bool:
+        """Tell whether the job has ended."""
+        return self._rest.job(self.job_id).ended
+
     def watermark_ms(self) -> int | None:
         """Give the smallest watermark of the job's last stages; the greatest possible after `drain`."""
         return MAX_WATERMARK_MS if self._drained else self._reader.watermark_ms()

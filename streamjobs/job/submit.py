@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from streamjobs.errors import ConfigError, JobError, StreamjobsError
@@ -93,6 +93,11 @@ def send(request: Request) -> str:
         message = f"Flink refused the job {request.name}"
         raise JobError(message, root_cause(answer["error"]))
     return str(answer.get("job_id") or answer["explained"])
+
+
+def explain_request(request: Request) -> str:
+    """Give Flink's plans of a job, each operator with its changelog mode. Raises as `send`."""
+    return send(replace(request, explain=True))
 
 
 def configuration(target: Target) -> dict[str, str]:

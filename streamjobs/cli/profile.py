@@ -1,0 +1,99 @@
+"""The profile `streamjobs.toml`: where brokers and clusters are."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamjobs.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILE_FILE = "streamjobs.toml"
+_BROKER_KEYS = ("kind", "bootstrap")
+_FLINK_KEYS = ("rest_url",)
+_STORE_KEYS = ("path",)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a profile says; what it leaves out is local.
+
+    Shape: `brokers={"default": "10.0.0.1:9092"}`, `rest_url="http://10.0.0.2:8081"`, `store="/data/rocksdb"`.
+    None: the local Flink, the store in the state directory.
+    """
+
+    brokers: Mapping[str, str]
+    rest_url: str | None = None
+    store: str | None = None
+
+
+def read_profile(path: Path | None) -> Profile:
+    """Read a profile; without `path` the `streamjobs.toml` of the current directory, if there is one.
+
+    Raises ConfigError for a file that cannot be read and for a key that is not known.
+    """
+    file = path or Path(PROFILE_FILE)
+    if path is None and not file.exists():
+        return Profile({})
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        message = f"cannot read the profile {file}: {exc}"
+        raise ConfigError(message) from exc
+    _known(content, ("brokers", "flink", "store"), str(file))
+    brokers = {
+        name: _broker(_table(broker, f"{file}: [brokers.{name}]"), f"{file}: [brokers.{name}]")
+        for name, broker in _table(content.get("brokers", {}), f"{file}: [brokers]").items()
+    }
+    flink = _table(content.get("flink", {}), f"{file}: [flink]")
+    _known(flink, _FLINK_KEYS, f"{file}: [flink]")
+    store = _table(content.get("store", {}), f"{file}: [store]")
+    _known(store, _STORE_KEYS, f"{file}: [store]")
+    return Profile(
+        brokers, _text(flink, "rest_url", f"{file}: [flink]"), _text(store, "path", f"{file}: [store]")
+    )
+
+
+def _broker(broker: Mapping[str, Any], where: str) -> str:
+    _known(broker, _BROKER_KEYS, where)
+    kind = broker.get("kind", "kafka")
+    if kind != "kafka":
+        message = f"{where}: kind = {kind!r} is not to be had yet; legal is 'kafka'"
+        raise ConfigError(message)
+    bootstrap = _text(broker, "bootstrap", where)
+    if not bootstrap:
+        message = f'{where}: bootstrap is missing, such as bootstrap = "10.0.0.1:9092"'
+        raise ConfigError(message)
+    return bootstrap
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        message = f"{where} is a table, not {value!r}"
+        raise ConfigError(message)
+    return value
+
+
+def _text(table: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        message = f"{where}: {key} is a text, not {value!r}"
+        raise ConfigError(message)
+    return value
+
+
+def _known(table: Mapping[str, Any], legal: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in legal:
+            near = difflib.get_close_matches(key, legal, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            message = f"{where}: unknown key {key!r}; legal are {', '.join(legal)}{hint}"
+            raise ConfigError(message)
