@@ -59,16 +59,19 @@ class RocksDbTable:
 
     def refresh(self) -> None:
         """Take in what has been written since."""
+        for path in self._directory.shards():
+            if path == self._without:
+                continue
+            shard = self._shards.get(path)
+            if shard is None:
+                self._shards[path] = self._open(path)
+            elif not _caught_up(shard):
+                shard.close()
+                self._shards[path] = self._open(path)
+        # after the rows: what was read may be written by a newer declaration
         schemas = self._directory.schemas()
         self._codecs = {number: RowCodec(schema) for number, schema in schemas.items()}
         self._codec = self._codecs[max(self._codecs)]
-        for shard in self._directory.shards():
-            if shard == self._without:
-                continue
-            if shard not in self._shards:
-                self._shards[shard] = self._open(shard)
-            with rocksdb_errors(f"catching up with {shard}"):
-                self._shards[shard].try_catch_up_with_primary()
 
     def get(self, key: Sequence[Any]) -> dict[str, Any] | None:
         """Give the row of a key, or None. Raises UnfitValueError for a key of wrong types."""
@@ -105,16 +108,20 @@ class RocksDbTable:
     ) -> None:
         self.close()
 
-    def _open(self, shard: Path) -> Any:
-        """Open a secondary; the writer may delete a file between our listing and opening it, so try again."""
+    def _open(self, path: Path) -> Any:
+        """Open a secondary; the writer may delete a file between our listing and opening it: try again."""
         for left in reversed(range(_OPEN_TRIES)):
             scratch = Path(tempfile.mkdtemp(dir=self._scratch.name))
             try:
-                return open_reader(shard, scratch)
+                shard = open_reader(path, scratch)
+                with rocksdb_errors(f"catching up with {path}"):
+                    shard.try_catch_up_with_primary()
             except SystemicError:
                 if not left:
                     raise
-        raise AssertionError(shard)
+            else:
+                return shard
+        raise AssertionError(path)
 
     def _items(self, shard: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key, value in shard.items(from_key=start) if start else shard.items():
@@ -130,3 +137,13 @@ class RocksDbTable:
         if number == self._codec.schema.number:
             return row
         return {name: row.get(name) for name in self._codec.names}
+
+
+def _caught_up(shard: Any) -> bool:
+    """Take in the writer's latest; False when it has deleted a file that this needs, so open anew."""
+    try:
+        with rocksdb_errors("catching up"):
+            shard.try_catch_up_with_primary()
+    except SystemicError:
+        return False
+    return True
