@@ -171,8 +171,11 @@ class ProcessGroup:
 
 
 def child_environment(root: Path, **variables: str) -> dict[str, str]:
-    """Variables for a service: ours, its temporary files under `root`, this Python first on PATH."""
-    own = dict(os.environ)
+    """Variables for a service: ours, its temporary files under `root`, this Python first on PATH.
+
+    PYTHONPATH does not come along: a Python worker sees what its job ships and what is installed.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     own.update(TMPDIR=str(root / "tmp"), PATH=f"{Path(sys.executable).parent}:{own.get('PATH', os.defpath)}")
     own.update(variables)
     return own

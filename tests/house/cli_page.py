@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,24 +40,46 @@ def _sections(command: Any, path: str) -> Iterator[str]:
     lines = [f"## `{usage}`", "", (command.help or "").strip(), ""]
     for one in arguments:
         if one.help:
-            lines.append(f"- `{one.human_readable_name}`: {one.help}")
+            lines.append(f"- `{_name(one)}`: {one.help}")
     for one in options:
         lines.append(f"- {_option(one)}")
     yield "\n".join(lines).rstrip() + "\n"
 
 
 def _argument(argument: Any) -> str:
-    name = argument.human_readable_name
-    return name if argument.required else f"[{name}]"
+    name = _name(argument)
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _name(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
 
 
 def _option(option: Any) -> str:
     names = ", ".join(f"`{name}`" for name in option.opts)
     if option.secondary_opts:
         names += " / " + ", ".join(f"`{name}`" for name in option.secondary_opts)
+    choices = ", ".join(f"`{_text(choice)}`" for choice in _choices(option.default))
+    return " ".join(
+        filter(None, [f"{names}: {option.help or ''}", choices and f"One of {choices}.", _default(option)])
+    )
+
+
+def _choices(default: Any) -> list[Any]:
+    return list(type(default)) if isinstance(default, Enum) else []
+
+
+def _default(option: Any) -> str:
     default = option.default
-    shown = "" if default is None or callable(default) or option.required else f" Default: `{default}`."
-    return f"{names}: {option.help or ''}{shown}"
+    if default is None or default is False or callable(default) or option.required:
+        return ""
+    if default is True:
+        return "On by default."
+    return f"Default: `{_text(default)}`."
+
+
+def _text(value: Any) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 if __name__ == "__main__":
