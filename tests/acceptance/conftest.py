@@ -1,18 +1,21 @@
-"""One real Kafka and Flink for all acceptance tests, and a loud word when the real input is not there."""
+"""One real Kafka and Flink for all acceptance tests, and a loud word when the real input is not there.
+
+Clients are imported inside the fixtures: pytest may load this file before it knows which warnings of theirs
+to ignore.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from streamjobs.demo.feed import FeedOptions
-from streamjobs.demo.proof import Proof, RunOptions, forget, prove
-from streamjobs.demo.runner import JobRunner
-from streamjobs.demo.scenario import Scenario
-from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
+
+if TYPE_CHECKING:
+    from tests.acceptance.court import Court
 
 USER_BEHAVIOR = Path(__file__).parents[3] / "shared" / "data" / "user_behavior.csv.gz"
 
@@ -23,30 +26,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
         yield environment
 
 
-class Court:
-    """Runs scenarios on the cluster, each on empty topics and an empty store."""
-
-    def __init__(self, bootstrap: str, runner: JobRunner, store: Path) -> None:
-        self.bootstrap = bootstrap
-        self._runner = runner
-        self._store = store
-
-    def judge(self, scenario: Scenario, parallelism: int, options: FeedOptions | None = None) -> Proof:
-        """Run the scenario; fail unless it balances and equals the generator's truth."""
-        forget(scenario, self.bootstrap, self._store)
-        run = RunOptions(self.bootstrap, self._store, parallelism, options or FeedOptions())
-        proof = prove(scenario, self._runner, run)
-        assert str(proof.table) == f"all {len(proof.samples)} equal"
-        assert str(proof.topic) == f"all {len(proof.samples)} equal"
-        assert str(proof.letters) == f"all {len(proof.dead_letters)} equal"
-        assert proof.line.difference == 0, str(proof.line)
-        assert proof.line.pending == 0
-        assert proof.ok
-        return proof
-
-
 @pytest.fixture
 def court(cluster: Environment, tmp_path: Path) -> Court:
+    from streamjobs.job.session import FlinkSession  # noqa: PLC0415
+    from tests.acceptance.court import Court  # noqa: PLC0415
+
     return Court(cluster.kafka.bootstrap, FlinkSession(cluster.flink.rest_url), tmp_path / "rocksdb")
 
 

@@ -9,7 +9,7 @@ from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import read_committed
 from streamjobs.demo.scenario import HARD_LIMITS, Scenario, ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, CTR_TOPICS, IMPRESSION_TOPIC, ITEM_TOPIC, USER_TOPIC
-from tests.acceptance.conftest import Court
+from tests.acceptance.court import Court
 from tests.acceptance.oracle import Oracle
 
 NEVER = 10**9

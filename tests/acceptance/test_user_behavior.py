@@ -11,7 +11,7 @@ from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.proof import Proof
 from streamjobs.demo.scenario import HARD_LIMITS, shop_events
 from streamjobs.demo.tables import BEHAVIOR_CONVERSION_TOPIC, BEHAVIOR_IMPRESSION_TOPIC
-from tests.acceptance.conftest import Court
+from tests.acceptance.court import Court
 from tests.acceptance.event_files import invented, read, write_hard
 from tests.acceptance.oracle import behavior_samples_of_file
 from thrift_idl.codec import Limits
