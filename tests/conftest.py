@@ -14,3 +14,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings",
         r"ignore:(read|open)_text is deprecated:DeprecationWarning",
     )
+    # pyflink 2.3 marks classes of its own as deprecated while it imports them.
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:[\w.]+ has been deprecated since version:DeprecationWarning:pyflink\..*"
+    )

@@ -14,6 +14,8 @@ from tests.house.checkout import PACKAGES, ROOT, files, modules
 ABSENT = ("streamjobs.cli", "streamjobs.local", "streamjobs.demo", "typer", "rich", "httpx", "psutil")
 # On the driver's side only: these import pyflink's Java gateway or services.
 NOT_FOR_WORKERS = ("streamjobs.cli", "streamjobs.local", "streamjobs.demo", "streamjobs.job")
+# The part of streamjobs.job that runs inside workers.
+SHIPPED_OPERATORS = ("streamjobs.job.handover", "streamjobs.job.sink_operator")
 
 PROBE = """
 import importlib, sys
@@ -41,7 +43,7 @@ def _names(*roots: str) -> list[str]:
     for path in modules(*roots):
         parts = path.relative_to(ROOT).with_suffix("").parts
         names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
-    return [name for name in names if not name.startswith(NOT_FOR_WORKERS)]
+    return [name for name in names if name in SHIPPED_OPERATORS or not name.startswith(NOT_FOR_WORKERS)]
 
 
 def _probe(package: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
