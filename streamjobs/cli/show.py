@@ -19,10 +19,12 @@ from enum import Enum
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 _NUMERIC = (int, float, Decimal)
+_ANY_WIDTH = 100_000
 
 
 class Format(str, Enum):
@@ -101,14 +103,25 @@ def _text(value: Any) -> str:
 
 
 def _show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> int:
+    """Print a table, or one block a row where the terminal is too narrow for the table."""
     kept = list(rows)
+    console = Console()
     table = Table()
     for name in columns:
         numeric = any(isinstance(row[name], _NUMERIC) for row in kept)
         table.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in kept:
         table.add_row(*(_cell(row[name]) for name in columns))
-    Console().print(table)
+    if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(table)
+        return len(kept)
+    for number, row in enumerate(kept, 1):
+        block = Table(title=f"row {number}", title_justify="left", box=None, show_header=False)
+        block.add_column(style="bold")
+        block.add_column(overflow="fold")
+        for name in columns:
+            block.add_row(Text(printable(name)), _cell(row[name]))
+        console.print(block)
     return len(kept)
 
 

@@ -16,7 +16,7 @@ from pyflink.table.udf import FunctionContext, ScalarFunction
 
 from connectors import CONNECTORS
 from streamjobs.dead_letter import DeadLetter
-from streamjobs.delivery import Delivery
+from streamjobs.delivery import DeadLetters, Delivery
 from streamjobs.job.handover import Handover
 from streamjobs.processes import task_manager_guard
 from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable
@@ -44,24 +44,21 @@ class SinkSpec:
     dead_letter_topic: str
 
 
-class KafkaDeadLetters:
-    """Dead letters of a sink go to the dead-letter topic; the producer is made with the first one."""
+class LazyDeadLetters:
+    """Dead letters of a sink go to the dead-letter topic; the client is loaded with the first one."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._producer: Any = None
+        self._letters: DeadLetters | None = None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Send the letters and wait until the broker has them."""
-        from connectors.kafka import KafkaProducer  # noqa: PLC0415 - most workers never need it
-        from streamjobs.broker import Envelope  # noqa: PLC0415
+        """Send the letters; returns when the broker has them."""
+        if self._letters is None:
+            from connectors.kafka import KafkaDeadLetters  # noqa: PLC0415 - most workers never need it
 
-        if self._producer is None:
-            self._producer = KafkaProducer(self._bootstrap)
-        for letter in letters:
-            self._producer.send(Envelope(self._topic, 0, letter.to_json(), letter.at_ms))
-        self._producer.flush()
+            self._letters = KafkaDeadLetters(self._bootstrap, self._topic)
+        self._letters.add(letters)
 
 
 class SinkOperator(ScalarFunction):  # type: ignore[misc]
@@ -96,7 +93,7 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
             job=spec.job,
             table=spec.table,
             metrics=function_context.get_metric_group().add_group("sink", spec.table.name),
-            dead_letters=KafkaDeadLetters(spec.dead_letter_bootstrap, spec.dead_letter_topic),
+            dead_letters=LazyDeadLetters(spec.dead_letter_bootstrap, spec.dead_letter_topic),
             alive=task_manager_guard(),
         )
         self._delivery.open()

@@ -156,3 +156,14 @@ def test_condition_and_format_work_together(store: Path) -> None:
 def test_first_key_columns_are_a_prefix(store: Path) -> None:
     assert query(store, "pairs", "--key", "x", "--format", "csv")[1] == "a,b\nx,1\nx,2\n"
     assert query(store, "pairs", "--key", "x", "--key", "2", "--format", "csv")[1] == "a,b\nx,2\n"
+
+
+def test_table_too_wide_for_the_terminal_is_one_block_a_row(store: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streamjobs.cli.main", "query", "items", "--key", "7", "--path", str(store)],
+        capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "40"},
+    )  # fmt: skip
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["row", "1"], ["id", "7"], ["title", "Schön", "🦊"],
+        *([name, "NULL"] for name in ("price", "at", "day", "share", "flag", "raw")),
+    ]  # fmt: skip
