@@ -6,6 +6,7 @@ to ignore.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
 
 @pytest.fixture
 def court(cluster: Environment, tmp_path: Path) -> Court:
-    from streamjobs.job.session import FlinkSession  # noqa: PLC0415
+    with warnings.catch_warnings():  # PyFlink deprecates its own names while it is imported
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from streamjobs.job.session import FlinkSession  # noqa: PLC0415
     from tests.acceptance.court import Court  # noqa: PLC0415
 
     return Court(cluster.kafka.bootstrap, FlinkSession(cluster.flink.rest_url), tmp_path / "rocksdb")
