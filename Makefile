@@ -22,7 +22,7 @@ test: lint ## everything that must hold: check, contract, integration, acceptanc
 check: lint ## format, lint, types, import rules, unit and house tests; about a minute
 	@$(PYTEST) tests/unit tests/house
 
-lint: setup
+lint: setup ## format, lint, types and import rules alone
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
