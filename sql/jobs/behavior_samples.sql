@@ -6,6 +6,7 @@
 -- Sinks     RocksDB table behavior_samples, keyed by impression_id; topic behavior_samples, read it committed.
 -- Sampling  as in ctr_samples.sql. One event may convert several views of the same user and item.
 
+SET 'parallelism.default' = '2';
 SET 'execution.checkpointing.interval' = '5 s';
 
 CREATE TABLE impression (

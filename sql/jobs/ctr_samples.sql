@@ -8,7 +8,10 @@
 --           read it committed and each sample is there once.
 -- Sampling  a sample appears when the watermark has passed the impression by 30 minutes. Repeated impressions
 --           and clicks change nothing (`copies` counts them); rows beyond the disorder bound are dead letters.
+-- State     bounded without a TTL: the watermark frees the interval join and the windows after 30 minutes, and the
+--           as-of joins keep one version of each item and user. A TTL there would turn old profiles into NULLs.
 
+SET 'parallelism.default' = '2';
 SET 'execution.checkpointing.interval' = '5 s';
 SET 'table.exec.mini-batch.enabled' = 'true';
 SET 'table.exec.mini-batch.allow-latency' = '500 ms';
