@@ -103,6 +103,8 @@ def _watch(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, ow
         if not own:
             line.end(f"the job goes on; cancel it in Flink's web interface (job {job.job_id})")
         raise
+    finally:
+        job.close()
     line.end("done: drained, all windows closed" if idle_s is not None else "the job has ended")
 
 

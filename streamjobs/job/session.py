@@ -83,7 +83,11 @@ class FlinkSession:
         plan = request.plan()
         preflight(plan)
         job = RunningFlinkJob(FlinkRest(self._target.rest_url), send(request), plan)
-        job.await_running(_START_TIMEOUT_S)
+        try:
+            job.await_running(_START_TIMEOUT_S)
+        except BaseException:  # also Ctrl-C: a job that does not come up is not left to try for ever
+            job.cancel()
+            raise
         return job
 
 
@@ -103,6 +107,7 @@ class RunningFlinkJob:
         self._rest = rest
         self._reader = ProgressReader(rest, job_id, plan)
         self._drained = False
+        self._closed = False
         self._causes: list[str] = []
         self._last_failure_ms = 0
 
@@ -191,16 +196,26 @@ class RunningFlinkJob:
         self._drained = True
 
     def cancel(self) -> None:
-        """Stop at once; nothing more is written when this returns."""
-        if self._rest.job(self.job_id).ended:
+        """Stop at once; nothing more is written when this returns. The last call: it closes."""
+        if self._closed:
             return
-        self._rest.cancel(self.job_id)
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while not self._rest.job(self.job_id).ended:
-            if time.monotonic() > deadline:
-                message = f"{self.plan.name} does not end after it was cancelled"
-                raise RetriableError(message)
-            time.sleep(_POLL_S)
+        try:
+            if not self.ended():
+                self._rest.cancel(self.job_id)
+            deadline = time.monotonic() + _START_TIMEOUT_S
+            while not self.ended():
+                if time.monotonic() > deadline:
+                    message = f"{self.plan.name} does not end after it was cancelled"
+                    raise RetriableError(message)
+                time.sleep(_POLL_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the connections; the job goes on. May be called again."""
+        self._closed = True
+        self._reader.close()
+        self._rest.close()
 
 
 def _kind(cause: str) -> str:

@@ -1,5 +1,4 @@
 """What the checks refuse and what they only warn of; every refusal has a legal sibling."""
-# ruff: noqa: S608 (no query here is ever run)
 
 from __future__ import annotations
 
