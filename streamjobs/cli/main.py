@@ -107,9 +107,10 @@ def main() -> None:
     except StreamjobsError as exc:
         sys.stderr.write(f"streamjobs: {mask_secrets(str(exc))}\n")
         sys.exit(EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED)
-    except KeyboardInterrupt:
-        sys.stderr.write("streamjobs: interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as exc:
+        if exc.code == EXIT_INTERRUPTED:  # Typer has turned Ctrl-C into it, without a word
+            sys.stderr.write("streamjobs: interrupted\n")
+        raise
 
 
 if __name__ == "__main__":

@@ -59,8 +59,14 @@ def run(
     known = read_profile(profile)
     settings = _overrides(set_ or [])
     console = Console(stderr=True)
+    refuse_early(file, known, settings, parallelism)
     with _services(file, known, parallelism, console) as found:
-        session = FlinkSession(found.rest_url, brokers=known.brokers)
+        session = FlinkSession(
+            found.rest_url,
+            client_jars=sorted(places.jar_dir("flink").glob("*.jar")),
+            work_dir=places.state_dir() / "workers",
+            brokers=known.brokers,
+        )
         wanted = _Settings(
             known.brokers.get("default", found.bootstrap),
             store or Path(known.store or places.state_dir() / "rocksdb"),
@@ -75,6 +81,13 @@ def run(
         for warning in job.plan.warnings:
             console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
         _watch(job, ProgressLine(console, file.stem), idle_s, own=not found.stay)
+
+
+def refuse_early(file: Path, profile: Profile, settings: Mapping[str, str], parallelism: int | None) -> None:
+    """Plan the job before any service is started: a mistake in the file must not cost half a minute."""
+    brokers = {"default": "127.0.0.1:9092", **profile.brokers}
+    wanted = _Settings(brokers["default"], places.state_dir() / "rocksdb", parallelism, settings=settings)
+    FlinkSession("http://127.0.0.1:8081", client_jars=(), brokers=brokers).request(file, wanted).plan()
 
 
 def _watch(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, own: bool) -> None:

@@ -47,8 +47,8 @@ class RunSettings(Protocol):
 class FlinkSession:
     """Starts jobs on the cluster at `rest_url`.
 
-    `brokers` are further brokers of the profile by name; `client_jars` the connectors, by default those that
-    `make setup` has put into the checkout. Use it from one thread.
+    `brokers` are further brokers of the profile by name. `client_jars` are the connectors and `work_dir` is
+    for files of the client, by default both in the checkout's state directory. Use it from one thread.
     """
 
     def __init__(
@@ -56,10 +56,11 @@ class FlinkSession:
         rest_url: str,
         *,
         client_jars: Sequence[Path] | None = None,
+        work_dir: Path = STATE_DIR / "workers",
         brokers: Mapping[str, str] | None = None,
     ) -> None:
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
-        self._target = Target(rest_url, str(STATE_DIR / "workers"), tuple(map(str, jars)))
+        self._target = Target(rest_url, str(work_dir), tuple(map(str, jars)))
         self._brokers = dict(brokers or {})
 
     def request(self, sql_path: Path, overrides: RunSettings, *, explain: bool = False) -> Request:

@@ -1,0 +1,167 @@
+"""`streamjobs run`, as a person types it: on `dev up` services, on its own, and with mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.kafka import KafkaProducer, create_topic
+from streamjobs import values
+from streamjobs.broker import Envelope
+from streamjobs.local import places, state
+from streamjobs.position import Position
+from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from tests.integration.waiting import wait_for
+from thrift_idl.codec import Header, PartitionMessageBuilder
+
+pytestmark = pytest.mark.services
+
+ITEM = TableSchema(
+    TableId("shop", "item"),
+    (
+        Column("item_id", SqlType.BIGINT, "bigint", key=True, nullable=False),
+        Column("title", SqlType.TEXT, "varchar(64)"),
+        Column("price", SqlType.DECIMAL, "decimal(10,2)"),
+    ),
+)
+JOB = """-- The latest row of each item.
+CREATE TABLE item (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
+WITH (type='metaq', topic='shop.item', 'table'='shop.item', 'ingest'='upsert');
+CREATE TABLE latest (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
+WITH (type='rocksdb');
+INSERT INTO latest SELECT item_id, title, price FROM item;
+"""
+
+
+class Shell:
+    """The command, with a state directory of its own that borrows this checkout's jars."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        (home / "jars").symlink_to(places.state_dir() / "jars")
+        self.environment = {**os.environ, "COLUMNS": "120", places.STATE_VARIABLE: str(home)}
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "streamjobs.cli.main", *args],
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __call__(self, *args: str) -> tuple[int, str, str]:
+        """Exit status, output and errors of `streamjobs ARGS`."""
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    state.stop(tmp_path / "dev")
+    state.stop(tmp_path / "run")
+
+
+def job_file(home: Path, text: str = JOB) -> str:
+    file = home / "latest.sql"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def row(item: int, title: str | None, price: str) -> tuple[bytes | None, ...]:
+    return (b"%d" % item, None if title is None else values.encode(SqlType.TEXT, title), price.encode())
+
+
+def changes() -> list[RowChange]:
+    """400 items inserted, every fourth updated, every eighth deleted, and all of it once more: a replay."""
+    made = []
+    for item in range(400):
+        made.append(RowChange.insert(ITEM, row(item, f"n{item}", "1.00"), Position(0, 1, item), 1000))
+        if item % 4 == 0:
+            before, after = row(item, f"n{item}", "1.00"), row(item, None, "2.50")
+            made.append(RowChange.update(ITEM, before, after, Position(0, 2, item), 2000))
+        if item % 8 == 0:
+            made.append(RowChange.delete(ITEM, row(item, None, "2.50"), Position(0, 3, item), 3000))
+    return made + made
+
+
+def produce(bootstrap: str) -> None:
+    create_topic(bootstrap, "shop.item", 2)
+    builder = PartitionMessageBuilder(2, disorder_ms=10_000)
+    for change in changes():
+        builder.add(change)
+    producer = KafkaProducer(bootstrap)
+    for partition, message in builder.flush(Header("test")):
+        producer.send(Envelope("shop.item", partition, message.payload, message.time_ms))
+    producer.flush()
+    producer.close()
+
+
+def test_job_runs_until_idle_and_its_table_is_the_latest_state(shell: Shell) -> None:
+    code, _, err = shell("dev", "up")
+    assert code == 0, err
+    known = state.running(shell.home / "dev")
+    assert known is not None
+    assert known.bootstrap is not None
+    produce(known.bootstrap)
+    code, out, err = shell("run", job_file(shell.home), "--until-idle", "3s", "--parallelism", "2")
+    assert (code, out) == (0, ""), err
+    assert err.splitlines()[-1] == "latest  done: drained, all windows closed"
+    code, out, _ = shell("query", "latest", "--format", "json")
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"item_id": item, "title": None if item % 4 == 0 else f"n{item}",
+         "price": "2.50" if item % 4 == 0 else "1.00"}
+        for item in range(400) if item % 8
+    ]  # fmt: skip
+    assert state.running(shell.home / "dev") == known
+
+
+def test_mistake_in_the_file_has_its_place_and_starts_nothing(shell: Shell) -> None:
+    file = job_file(shell.home, JOB.replace("'ingest'='upsert'", "'ingst'='upsert'"))
+    code, out, err = shell("run", file)
+    assert (code, out) == (2, "")
+    line = JOB.splitlines()[2].replace("'ingest'", "'ingst'")
+    assert err.splitlines()[0].startswith(f"streamjobs: {file}:3:{line.index(chr(39) + 'ingst') + 1}: ")
+    assert "ingest" in err.splitlines()[0]
+    assert err.splitlines()[1:] == [f"  {line}", " " * (2 + line.index("'ingst'")) + "^"]
+    assert not (shell.home / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("nowhere.sql",), "cannot read nowhere.sql: [Errno 2] No such file or directory: 'nowhere.sql'"),
+        (("nowhere.sql", "--until-idle", "soon"), "--until-idle: "),
+        (("nowhere.sql", "--set", "parallelism"), "--set reads key=value, not 'parallelism'"),
+    ],
+)
+def test_mistake_on_the_command_line_is_told(shell: Shell, args: tuple[str, ...], told: str) -> None:
+    code, out, err = shell("run", *args)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"streamjobs: {told}")
+
+
+def test_ctrl_c_ends_the_job_and_its_own_services(shell: Shell) -> None:
+    process = shell.start("run", job_file(shell.home))
+    wait_for(lambda: state.running(shell.home / "run") is not None, "services are up", 120)
+    known = state.running(shell.home / "run")
+    assert known is not None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err.splitlines()[-1:]) == (130, ["streamjobs: interrupted"])
+    assert state.running(shell.home / "run") is None
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, known.environment_id)]
+
+
+def _belongs(pid: str, environment_id: str) -> bool:
+    try:
+        return environment_id.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
