@@ -107,10 +107,12 @@ def main() -> None:
     except StreamjobsError as exc:
         sys.stderr.write(f"streamjobs: {mask_secrets(str(exc))}\n")
         sys.exit(EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED)
-    except SystemExit as exc:
-        if exc.code == EXIT_INTERRUPTED:  # Typer has turned Ctrl-C into it, without a word
-            sys.stderr.write("streamjobs: interrupted\n")
-        raise
+    except (KeyboardInterrupt, SystemExit) as exc:
+        if isinstance(exc, SystemExit) and exc.code != EXIT_INTERRUPTED:
+            raise
+        # Typer turns Ctrl-C into an exit without a word.
+        sys.stderr.write("streamjobs: interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":
