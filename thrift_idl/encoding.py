@@ -73,7 +73,7 @@ class TableForm:
         wire.seq = change.seq
         wire.committed_at_ms = change.committed_at_ms
         size = _ROW_BYTES
-        if image is not before:
+        if kind != ChangeKind.DELETE:
             wire.after, extra = self._image(change, image)
             size += extra
         if before is not None and kind in _WITH_BEFORE:

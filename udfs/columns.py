@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from streamjobs import values
@@ -21,6 +21,7 @@ from streamjobs.rowchange import Column, SqlType
 Convert = Callable[[bytes], Any]
 
 _INT = re.compile(rb"-?[0-9]+")
+_DECIMAL = re.compile(rb"-?[0-9]{1,65}(?:\.[0-9]{1,65})?")
 _TYPE = re.compile(r"(\w+)(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\Z")
 _INT_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 _WIRE_INT_BITS = {
@@ -34,6 +35,21 @@ _TEXT = frozenset({SqlType.TEXT, SqlType.ENUM, SqlType.SET, SqlType.JSON})
 _TEMPORAL = frozenset({SqlType.DATE, SqlType.TIME, SqlType.DATETIME, SqlType.TIMESTAMP, SqlType.YEAR})
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - Flink's TIMESTAMP has no zone either
 _DAY = timedelta(days=1)
+_MS = timedelta(milliseconds=1)
+
+
+class Moment(datetime):
+    """A datetime without zone that PyFlink's coder carries exactly.
+
+    PyFlink 2.3 takes `int(timestamp())` as the whole seconds: one too many before 1970, where that cuts
+    towards zero, and where binary64 rounds the microseconds up (9999-12-31 23:59:59.999999).
+    Source: pyflink/fn_execution/coder_impl_fast.pyx, TimestampCoderImpl.
+    """
+
+    def timestamp(self) -> float:
+        """Give the whole seconds since the epoch, of UTC, rounded down."""
+        days = self.toordinal() - _EPOCH.toordinal()
+        return float(((days * 24 + self.hour) * 60 + self.minute) * 60 + self.second)
 
 
 @dataclass(frozen=True)
@@ -66,13 +82,17 @@ class Converter:
     many: Callable[[Sequence[bytes]], list[Any]]
 
 
-def converter(declared: str, column: Column, *, cast: bool) -> Converter | None:
+def converter(declared: str, column: Column, *, cast: bool, epoch_ms: bool = False) -> Converter | None:
     """Give what turns values of `column` into values of the declared type.
 
+    With `epoch_ms` a TIMESTAMP_LTZ becomes the milliseconds since the epoch instead of a datetime.
     None means that the two types do not meet and no cast is declared.
     """
     flink = FlinkType.parse(declared)
-    one = _exact(flink, column) or (_from_text(flink) if cast else None)
+    if epoch_ms:
+        one = _epoch_ms(flink) if cast or column.type is SqlType.TIMESTAMP else None
+    else:
+        one = _exact(flink, column) or (_from_text(flink) if cast else None)
     if one is None:
         return None
     if flink.root in _INT_BITS:
@@ -89,19 +109,19 @@ def _exact(flink: FlinkType, column: Column) -> Convert | None:
         case "STRING" | "VARCHAR" | "CHAR" if wire in _TEXT | _TEMPORAL:
             return _text(flink)
         case "BYTES" | "VARBINARY" | "BINARY" if wire in (SqlType.BYTES, SqlType.GEOMETRY):
-            return _bytes
+            return _bytes(flink)
         case "BOOLEAN" if wire is SqlType.BOOLEAN or column.native_type.lower().startswith("tinyint(1)"):
             return _boolean
         case "DECIMAL" if wire in (SqlType.DECIMAL, SqlType.UNSIGNED_BIGINT) or wire in _WIRE_INT_BITS:
             return _decimal(flink)
         case "DOUBLE" if wire in (SqlType.DOUBLE, SqlType.FLOAT):
-            return _finite_float
+            return _finite(SqlType.DOUBLE)
         case "FLOAT" if wire is SqlType.FLOAT:
-            return _finite_float
+            return _finite(SqlType.FLOAT)
         case "DATE" if wire is SqlType.DATE:
             return _date
         case "TIME" if wire is SqlType.TIME:
-            return _time
+            return _time(flink)
         case "TIMESTAMP" if wire is SqlType.DATETIME:
             return _timestamp(wire, flink)
         case "TIMESTAMP_LTZ" if wire is SqlType.TIMESTAMP:
@@ -117,17 +137,19 @@ def _from_text(flink: FlinkType) -> Convert | None:
         case "STRING" | "VARCHAR" | "CHAR":
             return _text(flink)
         case "BYTES" | "VARBINARY" | "BINARY":
-            return _bytes
+            return _bytes(flink)
         case "BOOLEAN":
             return _boolean
         case "DECIMAL":
             return _decimal(flink)
-        case "DOUBLE" | "FLOAT":
-            return _finite_float
+        case "DOUBLE":
+            return _finite(SqlType.DOUBLE)
+        case "FLOAT":
+            return _finite(SqlType.FLOAT)
         case "DATE":
             return _date
         case "TIME":
-            return _time
+            return _time(flink)
         case "TIMESTAMP":
             return _timestamp(SqlType.DATETIME, flink)
         case "TIMESTAMP_LTZ":
@@ -135,8 +157,18 @@ def _from_text(flink: FlinkType) -> Convert | None:
     return None
 
 
-def _bytes(value: bytes) -> bytes:
-    return value
+def _bytes(flink: FlinkType) -> Convert:
+    if flink.first is None:
+        return bytes
+    length = flink.first
+
+    def convert(value: bytes) -> bytes:
+        if len(value) > length:
+            message = f"{len(value)} bytes do not fit in {flink.root}({length})"
+            raise ValueError(message)
+        return value
+
+    return convert
 
 
 def _bounded_int(bits: int) -> Convert:
@@ -203,16 +235,14 @@ def _decimal(flink: FlinkType) -> Convert:
     precision, scale = flink.first or 10, flink.second or 0
 
     def convert(value: bytes) -> Decimal:
-        try:
-            number = Decimal(value.decode("ascii"))
-        except InvalidOperation as exc:
-            message = f"{value!r} is no decimal number"
-            raise ValueError(message) from exc
-        _, digits, exponent = number.as_tuple()
-        if not isinstance(exponent, int):
-            message = f"{number} is no finite number"
+        if _DECIMAL.fullmatch(value) is None:
+            message = f"{value[:80]!r} is no decimal number"
             raise ValueError(message)
-        if max(-exponent, 0) > scale or (len(digits) + exponent > precision - scale and any(digits)):
+        number = Decimal(value.decode("ascii"))
+        digits, exponent = number.as_tuple()[1:]
+        assert isinstance(exponent, int)  # the pattern has no NaN
+        finer = -exponent - scale
+        if (finer > 0 and any(digits[-finer:])) or (len(digits) + exponent > precision - scale and number):
             message = f"{number} does not fit in DECIMAL({precision}, {scale})"
             raise ValueError(message)
         return number
@@ -220,12 +250,15 @@ def _decimal(flink: FlinkType) -> Convert:
     return convert
 
 
-def _finite_float(value: bytes) -> float:
-    number = values.decode(SqlType.DOUBLE, value)
-    if not isinstance(number, float) or not math.isfinite(number):
-        message = f"{value!r} is no finite number"
-        raise ValueError(message)
-    return number
+def _finite(wire: SqlType) -> Convert:
+    def convert(value: bytes) -> float:
+        number = values.decode(wire, value)
+        if not isinstance(number, float) or not math.isfinite(number):
+            message = f"{value!r} is no finite number"
+            raise ValueError(message)
+        return number
+
+    return convert
 
 
 def _date(value: bytes) -> date:
@@ -236,19 +269,27 @@ def _date(value: bytes) -> date:
     return day
 
 
-def _time(value: bytes) -> time:
-    span = values.decode(SqlType.TIME, value)
-    if not isinstance(span, timedelta) or not timedelta(0) <= span < _DAY:
-        message = f"{value!r} is no time of day; declare the column as STRING"
-        raise ValueError(message)
-    if span.microseconds % 1000:
-        message = f"{value!r} is finer than the milliseconds of Flink's TIME; declare the column as STRING"
-        raise ValueError(message)
-    return (_EPOCH + span).time()
+def _time(flink: FlinkType) -> Convert:
+    precision = min(flink.first or 0, 3)  # Flink's TIME is an int of milliseconds
+    unit = 10 ** (6 - precision)
+
+    def convert(value: bytes) -> time:
+        span = values.decode(SqlType.TIME, value)
+        if not isinstance(span, timedelta) or not timedelta(0) <= span < _DAY:
+            message = f"{value!r} is no time of day; declare the column as STRING"
+            raise ValueError(message)
+        if span.microseconds % unit:
+            message = (
+                f"{value!r} is finer than TIME({precision}); TIME(3) is Flink's finest, STRING keeps all"
+            )
+            raise ValueError(message)
+        return (_EPOCH + span).time()
+
+    return convert
 
 
-def _timestamp(wire: SqlType, flink: FlinkType) -> Convert:
-    """Give naive datetimes, in UTC for TIMESTAMP_LTZ; digits beyond the declared precision are refused."""
+def _moment(wire: SqlType, flink: FlinkType) -> Callable[[bytes], datetime]:
+    """Give the moment without zone; digits beyond the declared precision are refused."""
     precision = 6 if flink.first is None else flink.first
     unit = 10 ** max(6 - precision, 0)
 
@@ -261,5 +302,26 @@ def _timestamp(wire: SqlType, flink: FlinkType) -> Convert:
             message = f"{value!r} is finer than {flink.root}({precision})"
             raise ValueError(message)
         return moment.replace(tzinfo=None)
+
+    return convert
+
+
+def _timestamp(wire: SqlType, flink: FlinkType) -> Convert:
+    """Give naive datetimes, in UTC for TIMESTAMP_LTZ."""
+    moment = _moment(wire, flink)
+
+    def convert(value: bytes) -> Moment:
+        at = moment(value)
+        return Moment(at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond)
+
+    return convert
+
+
+def _epoch_ms(flink: FlinkType) -> Convert:
+    """Give UTC epoch milliseconds; finer values are refused, not cut."""
+    moment = _moment(SqlType.TIMESTAMP, flink)
+
+    def convert(value: bytes) -> int:
+        return (moment(value) - _EPOCH) // _MS
 
     return convert

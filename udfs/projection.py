@@ -10,9 +10,9 @@ from typing import Any
 
 from streamjobs import values
 from streamjobs.dead_letter import Stage
-from streamjobs.rowchange import ChangeKind, Column, SqlType, TableSchema
+from streamjobs.rowchange import ChangeKind, SqlType, TableSchema
 from thrift_idl.codec import RowImage, WireRowChange
-from udfs.columns import Converter, FlinkType, converter
+from udfs.columns import Converter, converter
 
 METADATA: Mapping[str, str] = {
     "event_time_ms": "BIGINT",
@@ -31,21 +31,16 @@ _KIND_NAMES = {int(kind): kind.name for kind in ChangeKind}
 class Field:
     """A column of a parser's result.
 
-    `type` is the declared Flink type. `metadata` is a key of METADATA, None for a column of the table. A
-    TIMESTAMP_LTZ of at most milliseconds travels as epoch milliseconds (`as_epoch_ms`): Flink makes the
-    timestamp, at a tenth of the cost.
+    `type` is the declared Flink type. `metadata` is a key of METADATA, None for a column of the table. With
+    `as_epoch_ms` a TIMESTAMP_LTZ travels as epoch milliseconds and Flink makes the timestamp, at a tenth of
+    the cost.
     """
 
     name: str
     type: str
     metadata: str | None = None
     nullable: bool = True
-
-    @property
-    def as_epoch_ms(self) -> bool:
-        """Whether the parser gives epoch milliseconds instead of the declared type."""
-        flink = FlinkType.parse(self.type)
-        return self.metadata is None and flink.root == "TIMESTAMP_LTZ" and (flink.first or 6) <= 3
+    as_epoch_ms: bool = False
 
     @property
     def result_type(self) -> str:
@@ -69,6 +64,7 @@ class Projection:
     """How rows of one message schema become rows of the job.
 
     A schema that lacks a column, has another type or another event-time column makes every row a Mismatch.
+    Of a DELETE only the columns in `of_deletes` are taken, all others are None; None takes all.
     """
 
     def __init__(
@@ -78,9 +74,11 @@ class Projection:
         schema: TableSchema,
         event_time_column: str | None,
         rowtime: str | None,
+        of_deletes: frozenset[str] | None = None,
     ) -> None:
         self._schema = schema
-        self._fields = fields
+        self._of_deletes = of_deletes
+        self._timed = any(field.metadata == "event_time_ms" for field in fields)
         self._places = {column.name: i for i, column in enumerate(schema.columns)}
         self._event_time = None if event_time_column is None else self._places[event_time_column]
         self._refused: tuple[str, str, int | None] | None = None
@@ -105,7 +103,7 @@ class Projection:
             self._refused = self._refused or ("missing_column", detail, None)
             return
         column = self._schema.columns[place]
-        convert = _epoch_ms(column) if field.as_epoch_ms else converter(field.type, column, cast=cast)
+        convert = converter(field.type, column, cast=cast, epoch_ms=field.as_epoch_ms)
         if convert is None:
             detail = (
                 f"column {field.name!r} is {column.native_type} ({column.type.name}) in the message and "
@@ -121,34 +119,69 @@ class Projection:
 
         With `low_ms`, a row whose event time is lower is not plain good. `first` is the first row's number.
         """
-        images = [row.after or row.before for row in rows]
-        if self._refused is not None or None in images:
+        if self._refused is not None:
             return None
+        deleted: set[int] = set()
+        if ChangeKind.DELETE in map(kind_of, rows):
+            deleted = {i for i, row in enumerate(rows) if row.kind == ChangeKind.DELETE}
+        images = list(map(_image, rows)) if deleted else list(map(_after, rows))
         columns: list[Sequence[bytes]] = list(zip(*map(_values, images), strict=True))
         nulls = _null_rows(images)
+        if nulls is None:
+            return None
         try:
-            times = self._times(rows, columns)
-            if nulls is None or (low_ms is not None and min(times) < low_ms):
+            times = self._times(rows, columns, nulls) if self._timed or low_ms is not None else ()
+            if low_ms is not None and min(times) < low_ms:
                 return None
             converted = [
                 _metadata_block(field, rows, times, first)
                 if convert is None
                 else convert.many(columns[place])
-                if place not in nulls
-                else _with_nulls(convert, columns[place], nulls[place], field)
+                if place not in nulls and not deleted
+                else self._with_nulls(convert, columns[place], nulls.get(place, frozenset()), deleted, field)
                 for field, place, convert in self._columns
             ]
-        except (ValueError, OverflowError):
+        except (ValueError, ArithmeticError):
             return None
         return list(zip(*converted, repeat(None, len(rows)), strict=True))
 
-    def _times(self, rows: Sequence[WireRowChange], columns: Sequence[Sequence[bytes]]) -> list[int]:
-        if self._event_time is None:
+    def _times(
+        self, rows: Sequence[WireRowChange], columns: Sequence[Sequence[bytes]], nulls: Mapping[int, set[int]]
+    ) -> Sequence[int]:
+        """Give the event times. Raises ValueError when a row has none."""
+        place = self._event_time
+        if place is None:
             return [row.committed_at_ms for row in rows]
-        kind = self._schema.columns[self._event_time].type
-        if kind is SqlType.BIGINT:
-            return list(map(int, columns[self._event_time]))
-        return [values.event_time_ms(kind, value) for value in columns[self._event_time]]
+        if place in nulls:
+            message = "an event time is NULL"
+            raise ValueError(message)
+        kind, column = self._schema.columns[place].type, columns[place]
+        text = b"".join(column)
+        if kind is SqlType.BIGINT and len(text) == 13 * len(column) and text.isdigit():
+            numbers = list(map(int, column))
+            if min(numbers) >= 10**12:  # so each has 13 digits: the years 2001 to 2286
+                return numbers
+        return [values.event_time_ms(kind, value) for value in column]
+
+    def _with_nulls(
+        self,
+        convert: Converter,
+        column: Sequence[bytes],
+        nulls: set[int] | frozenset[int],
+        deleted: set[int],
+        field: Field,
+    ) -> list[Any]:
+        if nulls and not field.nullable and (nulls - deleted or self._taken(field)):
+            message = f"{field.name} is NOT NULL"
+            raise ValueError(message)
+        if deleted and not self._taken(field):
+            nulls = nulls | deleted
+        present = iter(convert.many([value for i, value in enumerate(column) if i not in nulls]))
+        return [None if i in nulls else next(present) for i in range(len(column))]
+
+    def _taken(self, field: Field) -> bool:
+        """Tell whether a DELETE has the column."""
+        return self._of_deletes is None or field.name in self._of_deletes
 
     def event_time_ms(self, row: WireRowChange) -> int | None:
         """Give the row's event time; None when it is NULL, absent or no time."""
@@ -163,11 +196,8 @@ class Projection:
         except ValueError:
             return None
 
-    def one(self, row: WireRowChange, place_in_message: int, only: frozenset[str] | None) -> list[Any]:
-        """Convert one row; with `only`, every table column that is not in it is None.
-
-        Raises Mismatch, with column, value and both types.
-        """
+    def one(self, row: WireRowChange, place_in_message: int) -> list[Any]:
+        """Convert one row. Raises Mismatch, with column, value and both types."""
         image = _image(row)
         time_ms = self.event_time_ms(row)
         if self._refused is not None:
@@ -179,7 +209,7 @@ class Projection:
         for field, place, convert in self._columns:
             if convert is None:
                 result.append(_metadata_block(field, [row], [time_ms], place_in_message)[0])
-            elif only is not None and field.name not in only:
+            elif row.kind == ChangeKind.DELETE and not self._taken(field):
                 result.append(None)
             elif place in absents:
                 detail = f"column {field.name!r} is not in this row image; capture with binlog_row_image=FULL"
@@ -207,20 +237,6 @@ class Projection:
             raise Mismatch(Stage.CONVERT, "value", detail, time_ms) from exc
 
 
-def _epoch_ms(column: Column) -> Converter | None:
-    """Give TIMESTAMP (UTC) as epoch milliseconds; finer values are refused, not cut."""
-    if column.type is not SqlType.TIMESTAMP:
-        return None
-
-    def one(value: bytes) -> int:
-        if len(value) > 23 and value[23:].strip(b"0"):
-            message = f"{value!r} is finer than milliseconds"
-            raise ValueError(message)
-        return values.event_time_ms(SqlType.TIMESTAMP, value)
-
-    return Converter(one, lambda column_values: list(map(one, column_values)))
-
-
 def _metadata_block(
     field: Field, rows: Sequence[WireRowChange], times: Sequence[int | None], first: int
 ) -> Sequence[Any]:
@@ -246,27 +262,20 @@ def _image(row: WireRowChange) -> RowImage:
     return image
 
 
+kind_of = attrgetter("kind")
+_after = attrgetter("after")
 _values = attrgetter("values")
 
 
-def _null_rows(images: Sequence[RowImage | None]) -> dict[int, set[int]] | None:
+def _null_rows(images: Sequence[RowImage]) -> dict[int, set[int]] | None:
     """Give, for each column with NULLs, the rows that have one; None when a column is absent somewhere."""
     found: dict[int, set[int]] = {}
     for i, image in enumerate(images):
-        assert image is not None
         if image.absents:
             return None
         for place in image.nulls or ():
             found.setdefault(place, set()).add(i)
     return found
-
-
-def _with_nulls(convert: Converter, column: Sequence[bytes], nulls: set[int], field: Field) -> list[Any]:
-    if not field.nullable:
-        message = f"{field.name} is NOT NULL"
-        raise ValueError(message)
-    present = iter(convert.many([value for i, value in enumerate(column) if i not in nulls]))
-    return [None if i in nulls else next(present) for i in range(len(column))]
 
 
 def _show(image: RowImage, place: int) -> str:

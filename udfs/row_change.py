@@ -9,21 +9,28 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from pyflink.table.udf import FunctionContext, TableFunction
+from pyflink.table.udf import FunctionContext, TableFunction, udtf
 
 from streamjobs.dead_letter import FORMAT_VERSION, Stage
 from streamjobs.errors import DecodeError
 from streamjobs.metrics import PARSE_SKIPPED
 from streamjobs.rowchange import ChangeKind, TableSchema
 from thrift_idl.codec import Body, DBMSRowChange, WireRowChange, decode_body
-from udfs.columns import FlinkType
-from udfs.projection import Field, Mismatch, Projection
+from udfs.columns import FlinkType, Moment
+from udfs.projection import METADATA, Field, Mismatch, Projection, kind_of
 
 ERROR_COLUMN = "__error"
+ROW_PATTERN = '"row": ?(-?[0-9]+)'
+"""Finds the row's number at the beginning of an error."""
+MAX_RAW_BYTES = 8 * 1024 * 1024
+"""How big a message may be to travel whole in its dead letter: a letter has at most 16 MiB, in base64."""
+_MAX_DETAIL = 2000
+MODES = ("append", "upsert", "versioned")
 _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
 
 
@@ -31,12 +38,15 @@ _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
 class ParserSpec:
     """What a parser gives.
 
-    Shape: `ParserSpec("shop.item", (Field("item_id", "BIGINT"), Field("valid_from", "BIGINT", "event_time_ms")))`.
-    `fields` become the columns of the result, in order, then `error` (STRING, NULL in good rows).
-    `mode` is `append` (only INSERT and SNAPSHOT may come, rows below their message's time are late),
-    `versioned` (a DELETE is a row whose columns are NULL but for the key and metadata) or `upsert`.
-    `key` names the key columns (for `versioned`). `rowtime` is the column that must be the messages' event-time column, None
-    for any. With `skip_all_exception` bad rows are counted (metric `parse.skipped`) and dropped.
+    Shape: `ParserSpec("shop.item", (Field("item_id", "BIGINT"), Field("at", "BIGINT", "event_time_ms")))`.
+    `fields` become the columns of the result, in order, then, with `error_column`, the error (STRING, NULL in
+    good rows).
+    `mode` is `append` (only INSERT and SNAPSHOT may come), `versioned` (a late row is a dead letter and a
+    version all the same) or `upsert`. With a `key`, a DELETE is a row whose columns are NULL but for the key
+    and metadata; without one it has the columns as they last were.
+    `rowtime` is the column that must be the messages' event-time column, None for any. With `judge_late` a
+    row whose event time is below its message's time is a dead letter. With `skip_all_exception` bad rows are
+    counted (metric `parse.skipped`) and dropped.
     """
 
     table: str
@@ -48,16 +58,17 @@ class ParserSpec:
     skip_all_exception: bool = False
     judge_late: bool = False
     job: str = ""
+    error_column: bool = True
 
     @property
     def result_types(self) -> list[str]:
         """Flink types of the result's columns, the error column last."""
-        return [field.result_type for field in self.fields] + ["STRING"]
+        return [field.result_type for field in self.fields] + ["STRING"] * self.error_column
 
     @property
     def result_names(self) -> list[str]:
         """Names of the result's columns, the error column last."""
-        return [field.name for field in self.fields] + [ERROR_COLUMN]
+        return [field.name for field in self.fields] + [ERROR_COLUMN] * self.error_column
 
 
 class RowChangeParser(TableFunction):  # type: ignore[misc]
@@ -90,18 +101,20 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
         rows: list[tuple[Any, ...]] = []
         first = 0
         for change in body.changes:
-            if change.table == self._table and change.database == self._database:
+            if change.rows and change.table == self._table and change.database == self._database:
                 rows += self._parse(body, change, first, payload or b"")
             first += len(change.rows)
-        return rows
+        return rows if self._spec.error_column else [row[:-1] for row in rows]
 
     def _parse(
         self, body: Body, change: DBMSRowChange, first: int, payload: bytes
     ) -> Sequence[tuple[Any, ...]]:
         projection = self._projection(change.schema, body.header.event_time_column)
-        fast = projection.block(change.rows, body.header.time_ms if self._spec.judge_late else None, first)
-        if fast is not None and self._kinds_fit(change.rows):
-            return fast
+        if self._kinds_fit(change.rows):
+            low_ms = body.header.time_ms if self._spec.judge_late else None
+            fast = projection.block(change.rows, low_ms, first)
+            if fast is not None:
+                return fast
         good: list[tuple[Any, ...]] = []
         errors: list[str] = []
         for place, row in enumerate(change.rows, first):
@@ -118,10 +131,7 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
         return [*good, *self._errors(errors)]
 
     def _kinds_fit(self, rows: Sequence[WireRowChange]) -> bool:
-        kinds = {row.kind for row in rows}
-        if self._spec.mode == "versioned":
-            return ChangeKind.DELETE not in kinds
-        return self._spec.mode != "append" or kinds <= _APPEND_KINDS
+        return self._spec.mode != "append" or _APPEND_KINDS.issuperset(map(kind_of, rows))
 
     def _row(self, projection: Projection, row: WireRowChange, time_ms: int, place: int) -> list[Any]:
         kind = ChangeKind(row.kind)
@@ -130,22 +140,17 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
                 f"{self._spec.table} has 'ingest'='append', but this row is {kind.name}: declare 'upsert'"
             )
             raise Mismatch(Stage.CONVERT, "kind", detail, projection.event_time_ms(row))
-        only = frozenset(self._spec.key) if self._versions and kind is ChangeKind.DELETE else None
-        values = projection.one(row, place, only)
+        values = projection.one(row, place)
         event_time_ms = projection.event_time_ms(row)
         if self._spec.judge_late and (event_time_ms is None or event_time_ms < time_ms):
             raise self._late(event_time_ms, time_ms, values)
         return values
 
-    @property
-    def _versions(self) -> bool:
-        return self._spec.mode == "versioned"
-
     def _late(self, event_time_ms: int | None, time_ms: int, values: list[Any]) -> Mismatch:
         if event_time_ms is None:
             return Mismatch(Stage.CONVERT, "event_time", "the event time is NULL", None)
         behind = f"event time {event_time_ms} is {time_ms - event_time_ms} ms below its message's time"
-        if self._versions:
+        if self._spec.mode == "versioned":
             detail = f"{behind}; the version counts from now on, rows joined before have not seen it"
             return Mismatch(Stage.LATE, "late", detail, event_time_ms, values)
         return Mismatch(Stage.LATE, "late", behind, event_time_ms)
@@ -154,7 +159,10 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
         found = self._projections.get(id(schema))
         if found is None or found[0] is not schema or found[1] != event_time_column:
             spec = self._spec
-            projection = Projection(spec.fields, spec.casts, schema, event_time_column, spec.rowtime)
+            of_deletes = frozenset(spec.key) or None
+            projection = Projection(
+                spec.fields, spec.casts, schema, event_time_column, spec.rowtime, of_deletes
+            )
             if len(self._projections) > 64:
                 self._projections.clear()
             found = self._projections[id(schema)] = (schema, event_time_column, projection)
@@ -178,15 +186,21 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
         event_time_ms: int | None = None,
         payload: bytes | None = None,
     ) -> str:
-        """Give a dead letter's JSON but for id, topic, partition and offset; see `DeadLetter`."""
+        """Give a dead letter's JSON but for id, topic, partition and offset; see `DeadLetter`.
+
+        `row` comes first: the job reads it from there (`ROW_PATTERN`) to make the id.
+        """
+        if payload is not None and len(payload) > MAX_RAW_BYTES:
+            detail = f"{detail[:_MAX_DETAIL]}; its {len(payload)} bytes are too many to be kept here"
+            payload = None
         letter = {
+            "row": row,
             "v": FORMAT_VERSION,
             "stage": stage.value,
             "reason": reason,
-            "detail": detail[:2000],
+            "detail": detail[: _MAX_DETAIL + 100],
             "job": self._spec.job,
             "table": self._spec.table,
-            "row": row,
             "at_ms": time.time_ns() // 1_000_000,
             "event_time_ms": event_time_ms,
             "raw": None if payload is None else base64.b64encode(payload).decode("ascii"),
@@ -195,6 +209,57 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
 
 
 def _placeholder(field: Field) -> Any:
+    """Give what stands in a field that has no value: NULL, or a value where Flink takes no NULL."""
     if field.nullable:
         return None
-    return {"STRING": "", "BYTES": b""}.get(FlinkType.parse(field.type).root, 0)
+    return _PLACEHOLDERS.get(FlinkType.parse(field.result_type).root, 0)
+
+
+_MIDNIGHT = Moment(1970, 1, 1)
+_PLACEHOLDERS: Mapping[str, Any] = {
+    **dict.fromkeys(("STRING", "VARCHAR", "CHAR"), ""),
+    **dict.fromkeys(("BYTES", "VARBINARY", "BINARY"), b""),
+    **dict.fromkeys(("DOUBLE", "FLOAT"), 0.0),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_LTZ"), _MIDNIGHT),
+    "BOOLEAN": False,
+    "DECIMAL": Decimal(0),
+    "DATE": _MIDNIGHT.date(),
+    "TIME": _MIDNIGHT.time(),
+}
+
+
+def parser(
+    table: str,
+    columns: Mapping[str, str],
+    *,
+    metadata: Sequence[str] = (),
+    key: Sequence[str] = (),
+    mode: str = "upsert",
+    casts: Sequence[str] = (),
+    skip_all_exception: bool = False,
+) -> Any:
+    """Make a table function for jobs that parse by hand.
+
+    Shape: `parse_item = parser("shop.item", {"item_id": "BIGINT", "title": "VARCHAR"}, metadata=("kind",))`
+    and in SQL `LATERAL TABLE(parse_item(x)) AS T (item_id, title, kind, error)`: the columns, the metadata
+    (keys of `udfs.projection.METADATA`), then the error, which is NULL in good rows. With
+    `skip_all_exception` bad rows are counted and dropped, and there is no error column.
+    `key`, `mode` and `casts` as in ParserSpec: by default all kinds of changes pass, each with its columns.
+    Raises ValueError for a type that no row change has, an unknown mode, metadata key or column.
+    """
+    for given, known in ((metadata, METADATA), ((*key, *casts), columns), ((mode,), MODES)):
+        for name in given:
+            if name not in known:
+                message = f"parser of {table}: {name!r} is none of {', '.join(known)}"
+                raise ValueError(message)
+    fields = [Field(name, _UNBOUNDED.get(type_.upper(), type_)) for name, type_ in columns.items()]
+    fields += [Field(name, METADATA[name], name) for name in metadata]
+    spec = ParserSpec(
+        table, tuple(fields), mode, tuple(key), casts=frozenset(casts),
+        skip_all_exception=skip_all_exception, error_column=not skip_all_exception,
+    )  # fmt: skip
+    return udtf(RowChangeParser(spec), result_types=spec.result_types)
+
+
+_UNBOUNDED = {"VARCHAR": "STRING", "VARBINARY": "BYTES", "DECIMAL": "DECIMAL(10, 0)"}
+"""Blink's short spellings."""

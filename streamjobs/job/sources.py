@@ -23,8 +23,9 @@ from streamjobs.job.native import (
     quoted,
     with_clause,
 )
+from udfs.columns import FlinkType
 from udfs.projection import Field
-from udfs.row_change import ERROR_COLUMN, ParserSpec
+from udfs.row_change import ERROR_COLUMN, ROW_PATTERN, ParserSpec
 
 _EVENT_MS = "__event_time_ms"
 _ROW = "__row"
@@ -75,7 +76,9 @@ def plan_raw_table(table: CreateTable, connector: MetaqTable, bootstrap: str, jo
     lines = []
     for column in table.columns:
         name = quoted(column.name)
-        if column.metadata_from is not None:
+        if column.computed is not None:
+            lines.append(f"  {name} AS {column.computed}")
+        elif column.metadata_from is not None:
             lines.append(f"  {name} {column.type} METADATA FROM {literal(column.metadata_from)} VIRTUAL")
         else:
             lines.append(f"  {name} {column.type}")
@@ -130,6 +133,11 @@ class _SourcePlanner:
         """Whether the table has event time; in an upsert table ROW_NUMBER takes it away."""
         return self._table.watermark is not None and self._ingest is not Ingest.UPSERT
 
+    @property
+    def _has_dead_letters(self) -> bool:
+        """Whether rows can have an error: a parser that skips leaves those that only Flink finds late."""
+        return not self._connector.skip_all_exception or (self._ingest is Ingest.APPEND and self._timed)
+
     def plan(self) -> SourcePlan:
         parser = self._parser()
         return SourcePlan(
@@ -143,7 +151,7 @@ class _SourcePlanner:
             rowtime=self._table.watermark.column if self._timed and self._table.watermark else None,
             key=self._table.primary_key if self._ingest is Ingest.VERSIONED else (),
             view=self._view(),
-            dead_letters="" if self._connector.skip_all_exception else self._dead_letters(),
+            dead_letters=self._dead_letters() if self._has_dead_letters else "",
         )
 
     def _raw_ddl(self) -> str:
@@ -182,7 +190,7 @@ class _SourcePlanner:
 
     def _parser(self) -> ParserSpec:
         fields = [
-            Field(column.name, column.type, nullable=column.nullable)
+            Field(column.name, column.type, nullable=column.nullable, as_epoch_ms=_travels_as_ms(column))
             for column in self._table.columns
             if column.is_physical
         ]
@@ -200,7 +208,7 @@ class _SourcePlanner:
             table=self._connector.table or "",
             fields=tuple(fields),
             mode=self._ingest.value,
-            key=self._table.primary_key,
+            key=self._table.primary_key,  # a DELETE needs no more, in either mode
             rowtime=self._rowtime_column(),
             casts=self._connector.casts,
             skip_all_exception=self._connector.skip_all_exception,
@@ -225,8 +233,8 @@ class _SourcePlanner:
         """Give the declared column's value from the parser's fields and the message's place."""
         topic = literal(self._connector.topic)
         match column.metadata_from:
-            case None if Field(column.name, column.type).as_epoch_ms:
-                return f"TO_TIMESTAMP_LTZ({quoted(column.name)}, 3)"
+            case None if _travels_as_ms(column):
+                return f"CAST(TO_TIMESTAMP_LTZ({quoted(column.name)}, 3) AS {column.type})"
             case None:
                 return quoted(column.name)
             case "event_time":
@@ -281,8 +289,10 @@ class _SourcePlanner:
         )
 
     def _stream_columns(self) -> tuple[StreamColumn, ...]:
+        """Give the stream's columns; only the key is NOT NULL: errors and deletes have NULLs elsewhere."""
+        key = self._table.primary_key
         declared = [
-            StreamColumn(column.name, column.type + ("" if column.nullable else " NOT NULL"))
+            StreamColumn(column.name, column.type + (" NOT NULL" if column.name in key else ""))
             for column in self._declared()
         ]
         return (*declared, *(StreamColumn(name, type_) for name, type_, _ in self._extras()))
@@ -306,10 +316,12 @@ class _SourcePlanner:
     def _dead_letters(self) -> str:
         """Give the INSERT of bad rows: the error's JSON with the origin put in front."""
         error, topic = quoted(ERROR_COLUMN), self._connector.topic
-        origin = _origin(topic, f"JSON_VALUE({error}, '$.row')")
+        row = f"REGEXP_EXTRACT(SUBSTRING({error} FROM 1 FOR 40), {literal(ROW_PATTERN)}, 1)"
+        named = json.dumps(topic)[1:-1]
         return (
             f"INSERT INTO {quoted(DEAD_LETTER_TABLE)}\n"
-            f"""SELECT '{{"id":"' || {origin} || '","topic":"{topic}","partition":' """
+            f"""SELECT '{{"id":"' || {_origin(named, row)} || {literal('","topic":"' + named)} """
+            f"""|| '","partition":' """
             f"""|| CAST(`__partition` AS STRING) || ',"offset":' || CAST(`__offset` AS STRING) """
             f"""|| ',' || SUBSTRING({error} FROM 2)\nFROM {quoted(self._stream)} WHERE {error} IS NOT NULL"""
         )
@@ -324,12 +336,20 @@ class _SourcePlanner:
             "table": self._connector.table,
             "raw": None,
         }
-        head = literal(json.dumps(letter)[:-1] + ', "row":')
         return (
-            f"{head} || CAST({quoted(_ROW)} AS STRING) "
+            f"""'{{"row":' || CAST({quoted(_ROW)} AS STRING) """
             f"""|| ',"event_time_ms":' || CAST({quoted(_EVENT_MS)} AS STRING) """
-            f"""|| ',"at_ms":' || CAST(UNIX_TIMESTAMP() * 1000 AS STRING) || '}}'"""
+            f"""|| ',"at_ms":' || CAST(UNIX_TIMESTAMP() * 1000 AS STRING) """
+            f"|| {literal(', ' + json.dumps(letter)[1:])}"
         )
+
+
+def _travels_as_ms(column: Column) -> bool:
+    """Tell whether the parser gives epoch milliseconds: times of at most that precision."""
+    flink = FlinkType.parse(column.type) if column.is_physical else None
+    return (
+        flink is not None and flink.root == "TIMESTAMP_LTZ" and flink.first is not None and flink.first <= 3
+    )
 
 
 def _origin(topic: str, row: str) -> str:

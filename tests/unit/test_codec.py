@@ -53,6 +53,13 @@ def test_what_is_built_is_what_is_read(changes: list[RowChange], limits: Limits,
         assert message.time_ms == max(0, min(change.committed_at_ms for change in decoded.changes))
 
 
+def test_an_update_that_changes_nothing_keeps_both_images() -> None:
+    row = (b"1", b"x", b"1000")
+    change = RowChange.update(CLICK, row, row, Position(0, 1, 1), 1000)
+    (message,) = messages([change])
+    assert codec.decode(message.payload).changes == [change]
+
+
 @given(change_lists())
 def test_generated_code_reads_and_writes_the_same_bytes(changes: list[RowChange]) -> None:
     for built in messages(changes):
