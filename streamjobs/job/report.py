@@ -7,6 +7,7 @@ import re
 _CAUSED_BY = re.compile(
     r"^(?:Caused by: |: )?(?P<class>[\w.$]+(?:Exception|Error|Throwable))(?:: (?P<text>.*))?$", re.MULTILINE
 )
+_JAVA_GOES_ON = re.compile(r"\n\s*at [\w.$/]+\(|\n\s*\.\.\. \d+ more|\nCaused by")
 _DULL = (
     "JobException",
     "CompletionException",
@@ -15,6 +16,8 @@ _DULL = (
     "UncheckedExecution",
 )
 _MAX_CHARS = 4000
+_SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"]+\.zip/)?')
+"""Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
 
 
 def root_cause(text: str) -> str:
@@ -33,7 +36,7 @@ def root_cause(text: str) -> str:
     ]
     if causes:
         last = causes[-1]
-        after = text[last.end() :].partition("\n\tat ")[0].partition("\nCaused by")[0]
+        after = _JAVA_GOES_ON.split(text[last.end() :], maxsplit=1)[0]
         return f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
     return text.strip()[-_MAX_CHARS:]
 
@@ -42,7 +45,7 @@ def _python_traceback(text: str) -> str:
     start = text.rfind("Traceback (most recent call last):\n")
     if start < 0:
         return ""
-    block = re.split(r"\n\s*at [\w.$]+\(|\n\t\.\.\. \d+ more|\nCaused by", text[start:], maxsplit=1)[0]
+    block = _JAVA_GOES_ON.split(text[start:], maxsplit=1)[0]
     lines = block.rstrip().splitlines()
     kept = [lines[0]]
     skip = False
@@ -54,4 +57,4 @@ def _python_traceback(text: str) -> str:
             skip = False
         if not skip:
             kept.append(line)
-    return "\n".join(kept)[:_MAX_CHARS]
+    return _SHIPPED.sub("", "\n".join(kept))[:_MAX_CHARS]

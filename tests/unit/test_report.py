@@ -1,0 +1,44 @@
+"""Root causes of what Flink 2.3 really printed; the texts in `flink_texts` are captured, paths shortened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamjobs.job.report import root_cause
+
+TEXTS = Path(__file__).parent / "flink_texts"
+UNLUCKY = """\
+Traceback (most recent call last):
+  File "/srv/jobs/fragile.py", line 13, in never_three
+    return checked(int(payload))
+           ^^^^^^^^^^^^^^^^^^^^^
+  File "fragile.py", line 18, in checked
+    raise ValueError(f"the number {number} ends in 3")
+ValueError: the number 13 ends in 3"""
+
+
+def cause_of(name: str) -> str:
+    return root_cause((TEXTS / f"{name}.txt").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("when", ["on_a_timer", "at_a_checkpoint"])
+def test_a_python_function_is_told_by_its_own_frames(when: str) -> None:
+    assert cause_of(f"python_function_{when}") == UNLUCKY
+
+
+def test_a_failed_submission_without_python_is_told_by_its_last_cause() -> None:
+    text = (
+        "org.apache.flink.runtime.JobException: Recovery is suppressed\n"
+        "\tat org.apache.flink.runtime.executiongraph.Failover.handle(Failover.java:219)\n"
+        "Caused by: java.util.concurrent.CompletionException: java.lang.RuntimeException: outer\n"
+        "\tat java.base/java.util.concurrent.CompletableFuture.encode(CompletableFuture.java:331)\n"
+        "Caused by: org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment.\n"
+        "\t... 3 more\n"
+    )
+    assert root_cause(text) == "TimeoutException: Timed out waiting for a node assignment."
+
+
+def test_a_text_of_another_form_is_given_as_it_is() -> None:
+    assert root_cause("  the cluster has gone\n") == "the cluster has gone"
