@@ -143,6 +143,18 @@ def newest_times(
     return {place.partition: at.timestamp if at.timestamp >= 0 else None for place, at in found.items()}
 
 
+def committed_offsets(
+    bootstrap: str | KafkaConnection, group: str, *, client_id: str = "streamjobs-admin"
+) -> dict[tuple[str, int], int]:
+    """Give where the group would read on, by topic and partition; without those it never committed.
+
+    Raises: RetriableError, SystemicError.
+    """
+    with _admin(bootstrap, client_id, f"reading the offsets of group {group}") as admin:
+        found = admin.list_group_offsets({group: None})[group]
+    return {(place.topic, place.partition): at.offset for place, at in found.items()}
+
+
 @contextmanager
 def _admin(bootstrap: str | KafkaConnection, client_id: str, what: str) -> Iterator[Any]:
     connection = connection_of(bootstrap)

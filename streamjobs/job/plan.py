@@ -5,11 +5,11 @@ Pure: no Flink, no network. `flink.py` only carries it out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamjobs.dialect.connectors import Connector, MetaqTable, RocksdbTable
+from streamjobs.dialect.connectors import Connector, KafkaTable, MetaqTable, RocksdbTable
 from streamjobs.dialect.nodes import (
     CreateFunction,
     CreateTable,
@@ -20,10 +20,13 @@ from streamjobs.dialect.nodes import (
     SetStatement,
 )
 from streamjobs.dialect.rules import check
+from streamjobs.dialect.scan_start import StartKind
 from streamjobs.dialect.statements import parse_script
+from streamjobs.errors import ConfigError
 from streamjobs.job.native import kafka_dead_letters, native_table, quoted
 from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
 from streamjobs.sink import SinkColumn, SinkTable
+from udfs import FUNCTIONS
 
 DEFAULT_STORE_PATH = ".streamjobs/rocksdb"
 DEAD_LETTER_TOPIC = "streamjobs.dead_letters"
@@ -46,11 +49,21 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
 """What a job runs with unless its file says otherwise. The bundle size is DESIGN §6's measured knob."""
 
 
+def _not_asked(_bootstrap: str, topic: str) -> int:
+    message = f"how many partitions {topic} has is known when the job is submitted"
+    raise ConfigError(message)
+
+
 @dataclass(frozen=True)
 class Brokers:
-    """Where the profiles' brokers are: name -> bootstrap servers."""
+    """Where the profiles' brokers are: name -> bootstrap servers.
+
+    `partitions` gives the number of a topic's partitions from bootstrap servers and topic; it is only asked
+    for a table that starts at an offset. Raises ConfigError where there is no such topic.
+    """
 
     bootstraps: Mapping[str, str]
+    partitions: Callable[[str, str], int] = _not_asked
 
     def bootstrap(self, name: str) -> str:
         """Give the bootstrap servers of a profile's broker. Raises KeyError."""
@@ -115,6 +128,8 @@ class JobPlan:
     dead_letter_bootstrap: str = ""
     topics: tuple[tuple[str, str], ...] = field(default=())
     """Topics that are read, each with its bootstrap servers: for the preflight."""
+    groups: tuple[str, ...] = ()
+    """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
 
 
 def plan_job(
@@ -130,9 +145,9 @@ def plan_job(
 ) -> JobPlan:
     """Plan a job's SQL file.
 
-    `overrides` are Flink settings that win over the file's. `store_path` is the absolute directory of embedded
-    stores that name no other; a relative one is taken from the current directory. `disorder_ms` overrides the
-    disorder bound of every source.
+    `overrides` are Flink settings that win over the file's. `store_path` is the absolute directory of
+    embedded stores that name no other; a relative one is taken from the current directory. `disorder_ms`
+    overrides the disorder bound of every source.
     Raises SqlError, with the place, at the first thing that is refused.
     """
     script = parse_script(text, path)
@@ -148,6 +163,7 @@ def plan_job(
     return JobPlan(
         name, path, text, settings, tuple(steps), tuple(inserts),
         tuple(map(str, warnings)), brokers.bootstrap("default"), tuple(planner.topics),
+        tuple(planner.groups),
     )  # fmt: skip
 
 
@@ -169,9 +185,10 @@ class _Planner:
         self._store_path = store_path
         self._tables = {table.name: table for table in script.tables}
         self.topics: list[tuple[str, str]] = []
+        self.groups: list[str] = []
 
     def plan(self) -> tuple[list[Step], list[Insert]]:
-        steps: list[Step] = []
+        steps: list[Step] = list(self._known_functions())
         inserts: list[Insert] = []
         for statement in self._script.statements:
             match statement:
@@ -208,12 +225,45 @@ class _Planner:
         if isinstance(connector, MetaqTable):
             bootstrap = self._bootstrap(table, connector.broker)
             self.topics.append((connector.topic, bootstrap))
+            self.groups.append(connector.consumer_group or self._name)
+            self._refuse_tag(table, connector)
+            count = self._partitions(table, connector, bootstrap)
             if connector.table is None:
-                return [Execute(plan_raw_table(table, connector, bootstrap, self._name))]
-            return [plan_source(table, connector, bootstrap, self._name, self._script, self._disorder_ms)]
-        broker = getattr(connector, "broker", None)
-        bootstrap = self._bootstrap(table, broker) if isinstance(broker, str) else ""
-        return [Execute(native_table(table, connector, bootstrap, self._name))]
+                return [Execute(plan_raw_table(table, connector, bootstrap, self._name, count))]
+            return [
+                plan_source(table, connector, bootstrap, self._name, self._script, self._disorder_ms, count)
+            ]
+        if isinstance(connector, KafkaTable):
+            bootstrap = self._bootstrap(table, connector.broker)
+            count = self._partitions(table, connector, bootstrap)
+            return [Execute(native_table(table, connector, bootstrap, self._name, count))]
+        return [Execute(native_table(table, connector, "", self._name))]
+
+    def _partitions(self, table: CreateTable, connector: MetaqTable | KafkaTable, bootstrap: str) -> int:
+        """Give the number of the topic's partitions, 0 where nothing asks for it."""
+        if connector.start.kind is not StartKind.OFFSET:
+            return 0
+        try:
+            return self._brokers.partitions(bootstrap, connector.topic)
+        except ConfigError as exc:
+            message = f"startMessageOffset is an offset in each partition: {exc}"
+            raise self._script.error(message, table.options.entry("startMessageOffset").value_span) from exc
+
+    def _refuse_tag(self, table: CreateTable, connector: MetaqTable) -> None:
+        if connector.tag is not None:
+            message = (
+                f"a Kafka topic has no tags: {connector.topic} would be read whole; filter by a column, or "
+                "give these messages a topic of their own"
+            )
+            raise self._script.error(message, table.options.entry("tag").key_span)
+
+    def _known_functions(self) -> Iterator[RegisterFunction]:
+        """Give the functions of `udfs.FUNCTIONS` that the job calls and does not declare itself."""
+        declared = {function.name.upper() for function in self._script.functions}
+        words = {token.name.upper() for token in self._script.tokens if token.is_name}
+        for name, path in FUNCTIONS.items():
+            if name.upper() in words - declared:
+                yield RegisterFunction(name, path)
 
     def _insert(self, insert: InsertInto) -> Insert:
         table = self._tables.get(insert.target)
@@ -238,7 +288,8 @@ class _Planner:
         given = {each.text: place for place, each in enumerate(insert.columns)}
         for name in given:
             if table.column(name) is None:
-                raise self._script.error(f"{table.name} has no column {name}", insert.target_span)
+                message = f"{table.name} has no column {name}"
+                raise self._script.error(message, insert.target_span)
         names = ", ".join(quoted(name) for name in given)
         selected = ", ".join(
             quoted(column.name)

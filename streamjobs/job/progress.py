@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.kafka import KafkaConsumer
+from connectors.kafka import KafkaConsumer, committed_offsets
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
+from streamjobs.retry import RetryPolicy, SystemClock, call_with_retries
 
+_PATIENCE = RetryPolicy(first_delay_s=0.2, max_delay_s=1.0, budget_s=20.0)
 NO_WATERMARK_MS = -(2**63)
 _OFFSET = re.compile(
     r"\d+\.Source__.*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset$"
@@ -51,12 +53,10 @@ class ProgressReader:
         self._rest = rest
         self._job_id = job_id
         self._topics = {topic.replace(".", "_"): (topic, bootstrap) for topic, bootstrap in plan.topics}
+        self._sources = tuple(zip(plan.topics, plan.groups, strict=True))
         self._consumers: dict[str, KafkaConsumer] = {}
         self._last: tuple[int, ...] = ()
-        self._checkpoints = 0
         self.still_since_s = time.monotonic()
-        self.advanced = False
-        """Whether a checkpoint has completed since the read before."""
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -73,7 +73,6 @@ class ProgressReader:
             for name, value in self._rest.metrics(self._job_id, vertex, names).items():
                 metrics[f"{vertex}.{name}"] = value
         flat = {name.partition(".")[2]: value for name, value in metrics.items()}
-        checkpoints = self._rest.checkpoints(self._job_id)
         progress = Progress(
             messages_in=_sum(metrics, _MESSAGES),
             rows_in=_sum(metrics, _ROWS),
@@ -82,10 +81,9 @@ class ProgressReader:
             dropped_late=_sum(metrics, _LATE_DROPPED),
             pending=self._pending(flat),
             watermark_ms=self._least_watermark(metrics, state.vertices),
-            checkpoints=checkpoints,
+            checkpoints=self._rest.checkpoints(self._job_id),
             state=state.state,
         )
-        self.advanced, self._checkpoints = checkpoints > self._checkpoints, checkpoints
         moved = (
             progress.messages_in, progress.rows_in, progress.rows_out, progress.dead_letters,
             progress.watermark_ms or 0,
@@ -97,6 +95,36 @@ class ProgressReader:
     def watermark_ms(self) -> int | None:
         """Give the smallest watermark that enters a stage that has event time; None when there is none."""
         return self.read().watermark_ms
+
+    def covered(self) -> int:
+        """Give a number that changes whenever a checkpoint covers more input than the one before.
+
+        It is the sum of the offsets that checkpoints commit to the broker; without topics, the number of
+        checkpoints. A job that restarts again and again has checkpoints that cover nothing new.
+        """
+        if not self._sources:
+            return self._rest.checkpoints(self._job_id)
+        return sum(self._committed().values())
+
+    def uncovered(self) -> int:
+        """Count the messages that no checkpoint covers yet; what a restart cannot make untrue."""
+        committed = self._committed()
+        total = 0
+        for (topic, bootstrap), group in self._sources:
+            begins = self._consumer(bootstrap).beginning_offsets(topic)
+            for partition, end in self._consumer(bootstrap).end_offsets(topic).items():
+                total += max(end - committed.get((group, topic, partition), begins[partition]), 0)
+        return total
+
+    def _committed(self) -> dict[tuple[str, str, int], int]:
+        """Give the offsets that checkpoints have committed, by group, topic and partition."""
+        wanted = {(group, topic) for (topic, _), group in self._sources}
+        return {
+            (group, topic, partition): offset
+            for bootstrap, group in {(bootstrap, group) for (_, bootstrap), group in self._sources}
+            for (topic, partition), offset in _committed_offsets(bootstrap, group).items()
+            if (group, topic) in wanted
+        }
 
     def _least_watermark(self, metrics: Mapping[str, str], vertices: Mapping[str, str]) -> int | None:
         timed = [
@@ -118,13 +146,23 @@ class ProgressReader:
                 read[place] = max(read.get(place, -1), int(value))
         pending = 0
         for flat, (topic, bootstrap) in self._topics.items():
-            consumer = self._consumers.get(bootstrap)
-            if consumer is None:
-                consumer = self._consumers[bootstrap] = KafkaConsumer(bootstrap)
+            consumer = self._consumer(bootstrap)
             begins = consumer.beginning_offsets(topic)
             for partition, end in consumer.end_offsets(topic).items():
                 pending += end - max(read.get((flat, partition), -1) + 1, begins[partition])
         return max(pending, 0)
+
+    def _consumer(self, bootstrap: str) -> KafkaConsumer:
+        if bootstrap not in self._consumers:
+            self._consumers[bootstrap] = KafkaConsumer(bootstrap)
+        return self._consumers[bootstrap]
+
+
+def _committed_offsets(bootstrap: str, group: str) -> Mapping[tuple[str, int], int]:
+    """Ask patiently: a broker makes its group coordinator when the first group asks for one."""
+    return call_with_retries(
+        lambda: committed_offsets(bootstrap, group), _PATIENCE, clock=SystemClock(), on_retry=lambda *_: None
+    )
 
 
 def _wanted(name: str) -> bool:

@@ -110,6 +110,7 @@ class RunningFlinkJob:
         self._drained = False
         self._closed = False
         self._causes: list[str] = []
+        self._covered: int | None = None
         self._last_failure_ms = 0
 
     def await_running(self, timeout_s: float) -> None:
@@ -134,12 +135,13 @@ class RunningFlinkJob:
         SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first.
         """
         state = self._rest.job(self.job_id)
-        for failure in reversed(self._rest.failures(self.job_id)):
-            if failure.at_ms <= self._last_failure_ms:
-                continue
-            self._last_failure_ms = failure.at_ms
-            self._causes.append(root_cause(failure.text))
-            on_restart(self._causes[-1])
+        new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
+        causes = [root_cause(failure.text) for failure in reversed(new)]
+        if causes:
+            self._forget_what_was_overcome(causes)
+            self._last_failure_ms = new[0].at_ms
+            for cause in causes:
+                on_restart(cause)
         if state.state == "FAILED":
             self._fail(f"{self.plan.name} failed")
         last = self._causes[-SAME_CAUSE_LIMIT:]
@@ -150,16 +152,20 @@ class RunningFlinkJob:
             )
             raise JobError(message, last[-1])
 
+    def _forget_what_was_overcome(self, causes: Sequence[str]) -> None:
+        """Keep the causes that count: where checkpoints have got further since, the newest at most."""
+        covered = self._reader.covered()
+        if covered != self._covered:
+            self._covered, self._causes, causes = covered, [], causes[-1:]
+        self._causes += causes
+
     def _fail(self, message: str) -> None:
         failures = self._rest.failures(self.job_id)
         raise JobError(message, root_cause(failures[0].text) if failures else "")
 
     def progress(self) -> Progress:
-        """Give the job's counters now. Progress clears the memory of past failures."""
-        progress = self._reader.read()
-        if self._reader.advanced:
-            self._causes.clear()
-        return progress
+        """Give the job's counters now."""
+        return self._reader.read()
 
     def ended(self) -> bool:
         """Tell whether the job has ended."""
@@ -174,11 +180,22 @@ class RunningFlinkJob:
         return self.progress().messages_in
 
     def is_idle(self, seconds: float) -> bool:
-        """Tell whether all input was read and nothing has moved for `seconds`."""
-        self.watch()
-        progress = self.progress()
-        still_s = time.monotonic() - self._reader.still_since_s
-        return progress.pending == 0 and still_s >= seconds
+        """Tell whether all input was read and nothing has moved for `seconds`; not while a service is down.
+
+        Once the job has failed its metrics may be an older attempt's for a while; then a checkpoint must
+        cover all input.
+        """
+        try:
+            self.watch()
+            progress = self.progress()
+            still_s = time.monotonic() - self._reader.still_since_s
+            if progress.state != "RUNNING" or still_s < seconds:
+                return False
+            if self._last_failure_ms:
+                return progress.checkpoints > 0 and self._reader.uncovered() == 0
+            return progress.pending == 0
+        except RetriableError:
+            return False
 
     def drain(self) -> None:
         """Stop with a savepoint and the last watermark: all windows close, all output is committed."""

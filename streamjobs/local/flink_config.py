@@ -163,6 +163,8 @@ def cluster_settings(root: Path, rest_port: int, rpc_port: int, slots: int) -> d
         # A killed TaskManager is noticed after 8 s instead of 50 s.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
+        # A query that a killed TaskManager never answers holds all metrics still this long, not 10 min.
+        "web.timeout": "20000",
         # REST shows a metric this soon after it changed.
         "metrics.fetcher.update-interval": "1 s",
         "state.backend.type": "rocksdb",

@@ -1,0 +1,206 @@
+"""Runs a scenario on a real cluster, strikes it in the middle, and judges it as if nothing had happened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from connectors.rocksdb import RocksDbTable, list_tables
+from streamjobs.demo.feed import FeedOptions
+from streamjobs.demo.options import TrafficOptions
+from streamjobs.demo.proof import Proof, RunOptions, Watch, forget, prove
+from streamjobs.demo.runner import Overrides, RunningJob
+from streamjobs.demo.scenario import Scenario, ad_traffic
+from streamjobs.job.rest import FlinkRest
+from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.local.environment import Environment
+from streamjobs.local.service import Service
+from tests.integration.waiting import wait_for
+
+IMPRESSIONS = 6_000
+RATE = 400.0
+"""Rows a second: the feed takes some 20 s, several checkpoints."""
+SETTINGS = {"execution.checkpointing.interval": "2 s"}
+"""Over the job file's: several checkpoints in a short feed."""
+
+
+def traffic(seed: int) -> Scenario:
+    """Three hours of events with all that the generator can do, fed in some 20 seconds."""
+    return ad_traffic(TrafficOptions(seed=seed, impressions=IMPRESSIONS))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where feed and job were at one time."""
+
+    rows_fed: int
+    samples: int
+    checkpoints: int
+    restarts: int
+
+
+class Hasty:
+    """Starts jobs with more checkpoints than their files ask for."""
+
+    def __init__(self, rest_url: str) -> None:
+        self._session = FlinkSession(rest_url)
+
+    def start(self, sql_path: Path, overrides: Overrides) -> RunningFlinkJob:
+        """Submit the job; see `streamjobs.demo.runner.JobRunner`."""
+        return self._session.start(sql_path, replace(overrides, settings=SETTINGS))
+
+
+class Arena:
+    """One cluster with a living TaskManager, and an empty store for each test."""
+
+    def __init__(self, cluster: Environment, store: Path) -> None:
+        self.cluster = cluster
+        self.store = store
+        self.rest = FlinkRest(cluster.flink.rest_url)
+
+    @property
+    def taskmanager(self) -> Service:
+        """The TaskManager that was started last."""
+        return self.cluster.flink.taskmanagers[-1]
+
+    def prove(self, scenario: Scenario, strike: Strike, *, rate: float = RATE) -> Proof:
+        """Run the scenario at parallelism 2 with the strike in the middle."""
+        bootstrap = self.cluster.kafka.bootstrap
+        forget(scenario, bootstrap, self.store)
+        options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), idle_s=5.0, deadline_s=240.0)
+        runner = Hasty(self.cluster.flink.rest_url)
+        try:
+            proof = prove(scenario, runner, options, strike.watch(self, scenario))
+        finally:
+            strike.end()
+        strike.judge(self.moment(strike))
+        return proof
+
+    def moment(self, strike: Strike) -> Moment:
+        """Give where things are now."""
+        return Moment(
+            strike.rows_fed, len(self.samples(strike.table)), self.rest.checkpoints(strike.job_id),
+            self.restarts(strike.job_id),
+        )  # fmt: skip
+
+    def restarts(self, job_id: str) -> int:
+        """Give how often Flink has restored the job from a checkpoint, by its own count."""
+        url = f"{self.cluster.flink.rest_url}/jobs/{job_id}/checkpoints"
+        return int(httpx.get(url, timeout=10).json()["counts"]["restored"])
+
+    def samples(self, table: str) -> dict[Any, dict[str, Any]]:
+        """Give all rows of the store's table by key; nothing while no sink has made it."""
+        if table not in list_tables(self.store):
+            return {}
+        with RocksDbTable(self.store, table) as reader:
+            return {row["impression_id"]: row for row in reader.scan()}
+
+    def workers(self) -> list[psutil.Process]:
+        """Give the Python workers of the living TaskManager."""
+        below = psutil.Process(self.taskmanager.pid).children(recursive=True)
+        return [process for process in below if _is_worker(process)]
+
+    def shard_holders(self) -> list[psutil.Process]:
+        """Give the workers that have a shard of the store open to write."""
+        return [process for process in self.workers() if self._holds_a_shard(process)]
+
+    def _holds_a_shard(self, process: psutil.Process) -> bool:
+        root = str(self.store.resolve())
+        try:
+            return any(
+                file.path.startswith(root) and file.path.endswith(".log") for file in process.open_files()
+            )
+        except psutil.NoSuchProcess:
+            return False
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "pyflink.fn_execution.beam.beam_boot" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Strike:
+    """Strikes once, from a thread of its own, when the job is in the middle of its work.
+
+    The middle: `share` of the rows fed, two checkpoints completed, samples already in the store. `restarts`
+    tells whether the blow must bring the job down.
+    """
+
+    def __init__(self, blow: Callable[[Arena], None], share: float = 0.35, *, restarts: bool = True) -> None:
+        self._blow = blow
+        self._restarts = restarts
+        self._share = share
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self.rows_fed = 0
+        self.job_id = ""
+        self.table = ""
+        self.before: Moment | None = None
+
+    def watch(self, arena: Arena, scenario: Scenario) -> Watch:
+        """Give the hooks that tell the thread of the progress."""
+        self.table = scenario.output
+        total = sum(len(message.rows) for message in scenario.messages())
+
+        def on_rows(count: int) -> None:
+            self.rows_fed += count
+
+        def on_job(job: RunningJob) -> None:
+            assert isinstance(job, RunningFlinkJob)
+            self.job_id = job.job_id
+            self._thread = threading.Thread(target=lambda: self._run(arena, total), name="strike")
+            self._thread.start()
+
+        return Watch(on_rows=on_rows, on_job=on_job)
+
+    def end(self) -> None:
+        """Wait for the thread; raises what it raised."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def judge(self, after: Moment) -> None:
+        """Fail unless the blow came in the middle and Flink had to restart the job."""
+        before = self.before
+        assert before is not None
+        assert before.rows_fed < 0.8 * after.rows_fed
+        assert 0 < before.samples < 0.8 * after.samples
+        assert 2 <= before.checkpoints < after.checkpoints
+        assert before.restarts == 0
+        assert after.restarts > 0 or not self._restarts
+
+    def _run(self, arena: Arena, total: int) -> None:
+        try:
+            wait_for(lambda: self._ended.is_set() or self._in_the_middle(arena, total), "the middle", 120.0)
+            self.before = arena.moment(self)
+            self._blow(arena)
+        except BaseException as exc:
+            self._failure = exc
+
+    def _in_the_middle(self, arena: Arena, total: int) -> bool:
+        return (
+            self.rows_fed >= self._share * total
+            and arena.rest.checkpoints(self.job_id) >= 2
+            and len(arena.samples(self.table)) > 0
+        )
+
+
+def assert_exact(proof: Proof) -> None:
+    """Fail unless store, topic and dead letters are the truth, each sample once, and all is accounted for."""
+    assert str(proof.table) == f"all {len(proof.samples)} equal"
+    assert str(proof.topic) == f"all {len(proof.samples)} equal"
+    assert str(proof.letters) == f"all {len(proof.dead_letters)} equal"
+    assert proof.duplicates == 0
+    assert (proof.line.difference, proof.line.pending) == (0, 0), str(proof.line)
+    assert proof.ok

@@ -1,0 +1,37 @@
+"""One cluster for all fault tests; each test finds a living TaskManager and an empty store.
+
+The arena is imported inside its fixture: pytest may load this file before it knows which warnings of the
+clients to ignore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streamjobs.local.environment import Environment
+
+if TYPE_CHECKING:
+    from tests.faults.arena import Arena
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("cluster"), slots=2) as environment:
+        yield environment
+
+
+@pytest.fixture
+def arena(cluster: Environment, tmp_path: Path) -> Iterator[Arena]:
+    from tests.faults.arena import Arena  # noqa: PLC0415
+
+    if not cluster.flink.taskmanagers[-1].alive:
+        cluster.flink.start_taskmanager()
+    if not cluster.kafka.alive:
+        cluster.kafka.restart()
+    arena = Arena(cluster, tmp_path / "rocksdb")
+    yield arena
+    arena.rest.close()

@@ -1,0 +1,190 @@
+"""A job whose Python fails: told by the Python traceback, stopped when nothing helps, kept when it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from connectors.kafka import KafkaProducer, create_topic, delete_topic
+from connectors.rocksdb import RocksDbTable, list_tables
+from streamjobs.broker import Envelope
+from streamjobs.errors import JobError
+from streamjobs.job.package import worker_package
+from streamjobs.job.session import SAME_CAUSE_LIMIT, FlinkSession, RunningFlinkJob
+from tests.faults.arena import Arena
+from tests.integration.waiting import wait_for
+
+pytestmark = pytest.mark.services
+
+TOPIC = "numbers"
+FUNCTIONS = '''
+from pathlib import Path
+
+from pyflink.table import DataTypes
+from pyflink.table.udf import udf
+
+SCARS = Path({scars!r})
+
+
+@udf(result_type=DataTypes.BIGINT())
+def never_three(payload):
+    """Fails for each number that ends in 3, whenever it comes."""
+    return checked(int(payload))
+
+
+def checked(number):
+    if number % 10 == 3:
+        raise ValueError(f"the number {{number}} ends in 3")
+    return number
+
+
+@udf(result_type=DataTypes.BIGINT())
+def three_hurts_once(payload):
+    """Fails for each number that ends in 3, the first time that it comes."""
+    number = int(payload)
+    scar = SCARS / str(number)
+    if scar.exists():
+        return number
+    scar.touch()
+    return checked(number)
+'''
+JOB = """
+SET 'execution.checkpointing.interval' = '1 s';
+SET 'restart-strategy.exponential-delay.max-backoff' = '1 s';
+CREATE FUNCTION number_of AS 'fragile.{function}';
+CREATE TABLE spoken (payload VARBINARY) WITH (type='metaq', topic='numbers', consumerGroup='CID_{function}');
+CREATE TABLE kept (n BIGINT, PRIMARY KEY (n) NOT ENFORCED) WITH (type='rocksdb');
+INSERT INTO kept SELECT number_of(payload) FROM spoken ON CONFLICT DO NOTHING;
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the run sets over the job file; see `streamjobs.job.session.RunSettings`."""
+
+    bootstrap: str
+    store: Path
+    settings: dict[str, str]
+    parallelism: int | None = 1
+    disorder_ms: int | None = None
+
+
+@dataclass
+class Fragile:
+    """A job over the topic of numbers, and what its `watch` has told so far."""
+
+    arena: Arena
+    job: RunningFlinkJob
+    causes: list[str] = field(default_factory=list)
+
+    def send(self, *numbers: int) -> None:
+        with closing(KafkaProducer(self.arena.cluster.kafka.bootstrap)) as producer:
+            for number in numbers:
+                producer.send(Envelope(TOPIC, 0, str(number).encode(), 1_000))
+            producer.flush()
+
+    def watch(self) -> None:
+        self.job.watch(self.causes.append)
+        self.job.progress()
+
+    def watch_until(self, condition: Callable[[], bool], what: str, deadline_s: float = 120.0) -> None:
+        def watched() -> bool:
+            self.watch()
+            return condition()
+
+        wait_for(watched, what, deadline_s)
+
+    def wait_past_checkpoints(self, wait: Callable[[Callable[[], bool], str, float], None]) -> None:
+        """Return when a checkpoint has completed that began after now."""
+        wanted = self.checkpoints() + 2
+        wait(lambda: self.checkpoints() >= wanted, "two more checkpoints", 120.0)
+
+    def checkpoints(self) -> int:
+        return self.arena.rest.checkpoints(self.job.job_id)
+
+    def stored(self) -> set[int]:
+        if "kept" not in list_tables(self.arena.store):
+            return set()
+        with RocksDbTable(self.arena.store, "kept") as reader:
+            return {row["n"] for row in reader.scan()}
+
+
+Start = Callable[[str], Fragile]
+
+
+@pytest.fixture
+def start(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Give what starts the job with one of the fragile functions, on an empty topic."""
+    scars = tmp_path / "scars"
+    scars.mkdir()
+    module = tmp_path / "fragile.py"
+    module.write_text(FUNCTIONS.format(scars=str(scars)), encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    bootstrap = arena.cluster.kafka.bootstrap
+    create_topic(bootstrap, TOPIC, 1)
+    started: list[RunningFlinkJob] = []
+
+    def start(function: str) -> Fragile:
+        sql = tmp_path / "fragile.sql"
+        sql.write_text(JOB.format(function=function), encoding="utf-8")
+        settings = {"python.files": f"{worker_package(tmp_path)},{module}"}
+        session = FlinkSession(arena.cluster.flink.rest_url)
+        job = session.start(sql, Run(bootstrap, arena.store, settings))
+        started.append(job)
+        return Fragile(arena, job)
+
+    yield start
+    for job in started:
+        job.cancel()
+    delete_topic(bootstrap, TOPIC)
+
+
+def test_a_job_that_always_fails_is_stopped_with_the_python_traceback(start: Start) -> None:
+    fragile = start("never_three")
+    fragile.send(1, 2)
+    fragile.watch_until(lambda: fragile.stored() == {1, 2}, "two numbers are stored")
+    fragile.wait_past_checkpoints(fragile.watch_until)
+    fragile.send(13)
+    with pytest.raises(JobError) as failure:
+        fragile.watch_until(lambda: False, "the job is stopped")
+    cause = failure.value.cause
+    assert cause.splitlines()[0] == "Traceback (most recent call last):"
+    assert cause.splitlines()[-1] == "ValueError: the number 13 ends in 3"
+    assert [line.split(", ")[-1] for line in cause.splitlines() if "fragile.py" in line] == [
+        "in never_three",
+        "in checked",
+    ]
+    assert len(cause.splitlines()) <= 8
+    assert fragile.causes == [cause] * SAME_CAUSE_LIMIT
+    assert fragile.job.ended()
+
+
+def test_failures_with_progress_in_between_do_not_stop_a_job(start: Start) -> None:
+    fragile = start("three_hurts_once")
+    wanted: set[int] = set()
+    for number in (13, 23, 33, 43, 53):
+        fragile.send(number)
+        wanted.add(number)
+        fragile.watch_until(lambda: fragile.stored() == wanted, f"{number} is stored")
+        fragile.wait_past_checkpoints(fragile.watch_until)
+    assert [cause.splitlines()[-1] for cause in fragile.causes] == [
+        f"ValueError: the number {number} ends in 3" for number in (13, 23, 33, 43, 53)
+    ]
+    assert not fragile.job.ended()
+
+
+def test_failures_that_nobody_watched_do_not_stop_a_job_that_has_got_over_them(start: Start) -> None:
+    fragile = start("three_hurts_once")
+    wanted: set[int] = set()
+    for number in (13, 23, 33, 43, 53):
+        fragile.send(number)
+        wanted.add(number)
+        wait_for(lambda: fragile.stored() == wanted, f"{number} is stored", 120.0)
+        fragile.wait_past_checkpoints(wait_for)
+    fragile.watch()
+    assert len(fragile.causes) == 5
+    assert not fragile.job.ended()
