@@ -53,7 +53,7 @@ class FlinkJob:
         if self._statements is None:
             config = self.tables.get_config()
             mini_batch = config.get(_MINI_BATCH, "false")
-            # Each source is planned by itself; a mini-batch there would put its own watermarks before the rows.
+            # Each source is planned by itself; a mini-batch there would put its watermarks before the rows.
             config.set(_MINI_BATCH, "false")
             for step in self.plan.steps:
                 match step:

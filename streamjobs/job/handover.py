@@ -68,7 +68,7 @@ def handover(table: SinkTable) -> Handover:
     flags: list[str] = []
     for column in table.columns:
         name, root = quoted(column.name), column.type.partition("(")[0].strip()
-        if root in _MASKED and column.name not in table.key:
+        if root in _MASKED:  # a key too: its NULL is refused by the sink, but must not spoil its neighbours
             masked.append(len(flags))
             flags.append(name)
             expressions.append(f"COALESCE({name}, {_MASKED[root]})")
@@ -104,4 +104,7 @@ def _taker(type_: str) -> Take:
 
 def _moment(text: str) -> datetime:
     head, _, fraction = text.partition(".")
+    if fraction[6:].strip("0"):
+        message = f"{text} has more than microseconds, which Python's datetime cannot hold"
+        raise ValueError(message)
     return datetime.fromisoformat(f"{head}.{fraction[:6].ljust(6, '0')}" if fraction else head)

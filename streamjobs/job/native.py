@@ -36,20 +36,25 @@ def with_clause(options: Mapping[str, str]) -> str:
     return "WITH (\n" + ",\n".join(f"  {literal(k)} = {literal(v)}" for k, v in options.items()) + "\n)"
 
 
-def kafka_source_options(topic: str, bootstrap: str, group: str, start: ScanStart) -> dict[str, str]:
-    """Give the options with which Flink's connector reads a topic of raw messages."""
-    options = {
+def kafka_source_options(
+    topic: str, bootstrap: str, group: str, start: ScanStart, partitions: int
+) -> dict[str, str]:
+    """Give the options with which Flink's connector reads a topic of raw messages; see `start_options`."""
+    return {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": bootstrap,
         "properties.group.id": group,
         "scan.topic-partition-discovery.interval": "60 s",
-    } | start_options(start)
-    return options
+        "format": "raw",
+    } | start_options(start, partitions)
 
 
-def start_options(start: ScanStart) -> dict[str, str]:
-    """Give where reading starts. Offsets that are gone stop the job: never a silent jump to the latest."""
+def start_options(start: ScanStart, partitions: int) -> dict[str, str]:
+    """Give where reading starts. Offsets that are gone stop the job: never a silent jump to the latest.
+
+    `partitions` is the topic's number of them; only an offset start asks for it.
+    """
     match start.kind:
         case StartKind.EARLIEST:
             mode = {"scan.startup.mode": "earliest-offset"}
@@ -60,10 +65,8 @@ def start_options(start: ScanStart) -> dict[str, str]:
         case StartKind.TIME:
             mode = {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(start.value)}
         case StartKind.OFFSET:
-            mode = {
-                "scan.startup.mode": "specific-offsets",
-                "scan.startup.specific-offsets": str(start.value),
-            }
+            places = ";".join(f"partition:{number},offset:{start.value}" for number in range(partitions))
+            mode = {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": places}
     return mode | {"properties.auto.offset.reset": "none"}
 
 
@@ -80,11 +83,13 @@ def kafka_dead_letters(bootstrap: str, topic: str) -> str:
     return f"CREATE TEMPORARY TABLE {quoted(DEAD_LETTER_TABLE)} (`letter` STRING) {with_clause(options)}"
 
 
-def native_table(table: CreateTable, connector: Connector, bootstrap: str, job: str) -> str:
-    """Give Flink's DDL of a declared table."""
+def native_table(
+    table: CreateTable, connector: Connector, bootstrap: str, job: str, partitions: int = 0
+) -> str:
+    """Give Flink's DDL of a declared table; `partitions` as in `start_options`."""
     match connector:
         case KafkaTable():
-            options = _kafka(table, connector, bootstrap, job)
+            options = _kafka(table, connector, bootstrap, job, partitions)
         case BlackholeTable():
             options = {"connector": "blackhole"}
         case PrintTable():
@@ -99,7 +104,9 @@ def native_table(table: CreateTable, connector: Connector, bootstrap: str, job: 
     return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{_body(table)}\n) {with_clause(options)}"
 
 
-def _kafka(table: CreateTable, connector: KafkaTable, bootstrap: str, job: str) -> dict[str, str]:
+def _kafka(
+    table: CreateTable, connector: KafkaTable, bootstrap: str, job: str, partitions: int
+) -> dict[str, str]:
     options = {
         "connector": "kafka",
         "topic": connector.topic,
@@ -107,7 +114,7 @@ def _kafka(table: CreateTable, connector: KafkaTable, bootstrap: str, job: str) 
         "properties.group.id": connector.consumer_group or job,
         "format": connector.format,
         "sink.delivery-guarantee": connector.delivery.value,
-    } | start_options(connector.start)
+    } | start_options(connector.start, partitions)
     if connector.delivery is Delivery.EXACTLY_ONCE:
         options["sink.transactional-id-prefix"] = connector.transaction_prefix or f"{job}.{table.name}"
         options["properties.transaction.timeout.ms"] = str(TRANSACTION_TIMEOUT_MS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def worker_package(directory: Path) -> Path:
     target = directory / f"streamjobs-workers-{digest.hexdigest()[:16]}.zip"
     if not target.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        building = target.with_suffix(f".{id(files)}.tmp")
+        building = target.with_suffix(f".{os.getpid()}.tmp")
         with zipfile.ZipFile(building, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in files:
                 entry = zipfile.ZipInfo(str(path.relative_to(root)), _EPOCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyflink.table import DataTypes, ExplainDetail, StatementSet, StreamTableEnvironment
@@ -13,6 +14,8 @@ from streamjobs.job.handover import Handover, handover
 from streamjobs.job.native import quoted
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
 from streamjobs.job.sink_operator import SinkOperator, SinkSpec
+from streamjobs.job.widening import fits
+from streamjobs.sink import SinkTable
 
 _TIME_ZONES = ("UTC", "Etc/UTC", "GMT")
 _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
@@ -26,6 +29,14 @@ class Changes:
     key_fits: bool
 
 
+@dataclass(frozen=True)
+class Query:
+    """The query that is written; `deduplicates` if it is more than the job's own."""
+
+    sql: str
+    deduplicates: bool = False
+
+
 def add_python_insert(
     tables: StreamTableEnvironment, statements: StatementSet, plan: JobPlan, insert: PythonInsert
 ) -> None:
@@ -36,9 +47,12 @@ def add_python_insert(
     name = insert.table.name
     given = f"__given_{name}"
     tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(given)} AS\n{insert.query}")
-    query = _typed(insert, given, tables)
-    changes = _changes(tables, insert, query)
-    query = _checked(plan, insert, query, changes)
+    typed = _typed(plan, insert, given, tables)
+    changes = _changes(tables, insert, typed)
+    query = _checked(plan, insert, typed, changes)
+    if query.deduplicates and _changes(tables, insert, query.sql).insert_only != changes.insert_only:
+        message = f"the deduplication of {name} loses updates or deletes:\n{query.sql}"
+        raise AssertionError(message)
     _refuse_local_times(plan, insert)
     hand = handover(insert.table)
     spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_bootstrap, DEAD_LETTER_TOPIC)
@@ -46,7 +60,7 @@ def add_python_insert(
     function, rows, done = f"__write_{name}", f"__rows_{name}", f"__done_{name}"
     tables.create_temporary_function(function, operator)
     tables.execute_sql(f"CREATE TEMPORARY TABLE {quoted(done)} (`n` INT) WITH ('connector'='blackhole')")
-    tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(rows)} AS\n{query}")
+    tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(rows)} AS\n{query.sql}")
     statements.add_insert_sql(_write(hand, function, rows, done, insert_only=changes.insert_only))
 
 
@@ -59,16 +73,29 @@ def _write(hand: Handover, function: str, rows: str, done: str, *, insert_only: 
     return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM TO_CHANGELOG(input => TABLE {quoted(rows)})"
 
 
-def _typed(insert: PythonInsert, given: str, tables: StreamTableEnvironment) -> str:
-    """Name and cast the query's columns as the table declares them."""
-    have = tables.from_path(quoted(given)).get_schema().get_field_names()
+def _typed(plan: JobPlan, insert: PythonInsert, given: str, tables: StreamTableEnvironment) -> str:
+    """Name and cast the query's columns as the table declares them.
+
+    Raises SqlError where a cast may lose a value.
+    """
+    schema = tables.from_path(quoted(given))._j_table.getResolvedSchema()  # noqa: SLF001 - no types otherwise
+    have = [
+        (str(column.getName()), str(column.getDataType().getLogicalType())) for column in schema.getColumns()
+    ]
     want = insert.table.columns
     if len(have) != len(want):
         message = f"the query gives {len(have)} columns, {insert.table.name} has {len(want)}"
-        raise ValueError(message)
+        raise SqlError(message, plan.text, insert.offset, plan.path)
+    for (name, type_), column in zip(have, want, strict=True):
+        if not fits(type_, column.type):
+            message = (
+                f"column {column.name} of {insert.table.name} is {column.type}, and the query gives {type_} "
+                f"({name}), whose values it cannot all hold: declare the column wider, or say how with CAST"
+            )
+            raise SqlError(message, plan.text, insert.offset, plan.path)
     selected = ", ".join(
         f"CAST({quoted(name)} AS {column.type}) AS {quoted(column.name)}"
-        for name, column in zip(have, want, strict=True)
+        for (name, _), column in zip(have, want, strict=True)
     )
     return f"SELECT {selected} FROM {quoted(given)}"
 
@@ -108,28 +135,56 @@ def _root_mode(plan: str) -> str:
     raise AssertionError(message)
 
 
-def _checked(plan: JobPlan, insert: PythonInsert, query: str, changes: Changes) -> str:
+def _checked(plan: JobPlan, insert: PythonInsert, query: str, changes: Changes) -> Query:
     key = ", ".join(insert.table.key)
-    if insert.on_conflict == "DEDUPLICATE":
-        keys = ", ".join(map(quoted, insert.table.key))
-        names = ", ".join(quoted(column.name) for column in insert.table.columns)
-        return (
-            f"SELECT {names} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY `__arrival` DESC) "
-            f"AS `__rank` FROM (SELECT *, PROCTIME() AS `__arrival` FROM ({query}))) WHERE `__rank` = 1"
-        )
     if changes.insert_only and insert.on_conflict is None:
         message = (
-            f"nothing says that {key} is unique in this query: end it with ON CONFLICT DO NOTHING if each key "
-            f"comes once, or ON CONFLICT DO DEDUPLICATE to keep the last row of each key"
+            f"nothing says that {key} is unique in this query: end it with ON CONFLICT DO NOTHING if each "
+            "key comes once, or ON CONFLICT DO DEDUPLICATE to keep the last row of each key"
         )
         raise SqlError(message, plan.text, insert.offset, plan.path)
-    if not changes.key_fits:
-        message = (
-            f"the query's own key is not {key}: changes of one key would reach the sink in any order; end it "
-            f"with ON CONFLICT DO DEDUPLICATE, or group by {key}"
-        )
-        raise SqlError(message, plan.text, insert.offset, plan.path)
-    return query
+    if insert.on_conflict == "DEDUPLICATE" and changes.insert_only:
+        return Query(_in_order_of_arrival(insert.table, query), deduplicates=True)
+    if changes.key_fits:
+        return Query(query)
+    if insert.on_conflict == "DEDUPLICATE":
+        return Query(_greatest(insert.table, query), deduplicates=True)
+    message = (
+        f"the query's own key is not {key}: changes of one key would reach the sink in any order; group by "
+        f"{key}, or end it with ON CONFLICT DO DEDUPLICATE to keep the greatest of the rows that share a key"
+    )
+    raise SqlError(message, plan.text, insert.offset, plan.path)
+
+
+def _in_order_of_arrival(table: SinkTable, query: str) -> str:
+    """Bring all rows of a key to one writer, in their order; each is written, so the last one stays.
+
+    Not `ROW_NUMBER() … ORDER BY PROCTIME() DESC`: of rows in one millisecond it keeps the first.
+    """
+    keys, names = _listed(table.key), _listed(column.name for column in table.columns)
+    return (
+        f"SELECT {names} FROM (SELECT *, COUNT(*) OVER (PARTITION BY {keys} ORDER BY PROCTIME() "
+        f"ROWS BETWEEN 0 PRECEDING AND CURRENT ROW) AS `__one` FROM ({query})) WHERE `__one` = 1"
+    )
+
+
+def _greatest(table: SinkTable, query: str) -> str:
+    """Keep the greatest row of each key, compared column by column in the table's order.
+
+    The order is one of the rows' own values: a retraction has to find its row again, which by time of arrival
+    it would not, and a batch computation gives the same.
+    """
+    keys, names = _listed(table.key), _listed(column.name for column in table.columns)
+    values = [column.name for column in table.columns if column.name not in table.key] or table.key
+    order = ", ".join(f"{quoted(name)} DESC" for name in values)
+    return (
+        f"SELECT {names} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {order}) "
+        f"AS `__rank` FROM ({query})) WHERE `__rank` = 1"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))
 
 
 def _refuse_local_times(plan: JobPlan, insert: PythonInsert) -> None:

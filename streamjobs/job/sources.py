@@ -71,7 +71,9 @@ class SourcePlan:
     dead_letters: str
 
 
-def plan_raw_table(table: CreateTable, connector: MetaqTable, bootstrap: str, job: str) -> str:
+def plan_raw_table(
+    table: CreateTable, connector: MetaqTable, bootstrap: str, job: str, partitions: int = 0
+) -> str:
     """Give the DDL of a table of raw messages, which a hand-written parser reads."""
     lines = []
     for column in table.columns:
@@ -85,8 +87,8 @@ def plan_raw_table(table: CreateTable, connector: MetaqTable, bootstrap: str, jo
     if table.watermark is not None:
         lines.append(f"  WATERMARK FOR {quoted(table.watermark.column)} AS {table.watermark.expr}")
     options = kafka_source_options(
-        connector.topic, bootstrap, connector.consumer_group or job, connector.start
-    ) | {"format": "raw"}
+        connector.topic, bootstrap, connector.consumer_group or job, connector.start, partitions
+    )
     body = ",\n".join(lines)
     return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{body}\n) {with_clause(options)}"
 
@@ -98,12 +100,13 @@ def plan_source(
     job: str,
     script: Script,
     disorder_ms: int | None = None,
+    partitions: int = 0,
 ) -> SourcePlan:
-    """Plan a declared table; `disorder_ms` overrides its disorder bound.
+    """Plan a declared table; `disorder_ms` overrides its disorder bound, `partitions` are the topic's.
 
     Raises SqlError for a rowtime that the messages cannot carry.
     """
-    return _SourcePlanner(table, connector, bootstrap, job, script, disorder_ms).plan()
+    return _SourcePlanner(table, connector, bootstrap, job, script, disorder_ms, partitions).plan()
 
 
 class _SourcePlanner:
@@ -115,8 +118,10 @@ class _SourcePlanner:
         job: str,
         script: Script,
         disorder_ms: int | None,
+        partitions: int,
     ) -> None:
         self._disorder_ms = disorder_ms
+        self._partitions = partitions
         assert connector.table is not None and connector.ingest is not None  # noqa: PT018 - the rules saw to it
         self._table = table
         self._connector = connector
@@ -171,7 +176,8 @@ class _SourcePlanner:
             self._bootstrap,
             self._connector.consumer_group or self._job,
             self._connector.start,
-        ) | {"format": "raw"}
+            self._partitions,
+        )
         body = ",\n".join(lines)
         return f"CREATE TEMPORARY TABLE {quoted(self._raw)} (\n{body}\n) {with_clause(options)}"
 

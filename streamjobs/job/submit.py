@@ -63,9 +63,20 @@ class Request:
             message = f"cannot read {self.sql_path}: {exc}"
             raise ConfigError(message) from exc
         return plan_job(
-            text, self.sql_path, self.name, Brokers(self.bootstraps),
+            text, self.sql_path, self.name, Brokers(self.bootstraps, partitions_of),
             store_path=self.store_path, overrides=self.overrides, disorder_ms=self.disorder_ms,
         )  # fmt: skip
+
+
+def partitions_of(bootstrap: str, topic: str) -> int:
+    """Ask the broker how many partitions a topic has. Raises ConfigError where there is no such topic."""
+    from connectors.kafka import describe_topic  # noqa: PLC0415 - few jobs ask
+
+    info = describe_topic(bootstrap, topic)
+    if info is None:
+        message = f"topic {topic} does not exist at {bootstrap}"
+        raise ConfigError(message)
+    return info.partitions
 
 
 def send(request: Request) -> str:

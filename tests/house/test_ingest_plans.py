@@ -1,0 +1,78 @@
+"""What Flink makes of every generated ingest and of every job: modes that do not lie, one parse a topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamjobs.job.session import STATE_DIR
+
+ROOT = Path(__file__).parents[2]
+INGESTS = ROOT / "tests" / "house" / "ingests.sql"
+JOBS = sorted((ROOT / "sql" / "jobs").glob("*.sql"))
+APPEND, UPSERT, RETRACT = "I", "I,UA,D", "I,UB,UA,D"
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    jars = [str(jar) for jar in sorted((STATE_DIR / "jars" / "flink").glob("*.jar"))]
+    assert jars, "the connector jars are missing: run `make setup`"
+    environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.house.explained", str(tmp_path_factory.mktemp("plans")),
+         str(INGESTS), *map(str, JOBS)],
+        cwd=ROOT, env=environment | {"HADOOP_CLASSPATH": ":".join(jars)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_every_ingest_has_its_changelog_mode(explained: dict[str, Any]) -> None:
+    assert explained[str(INGESTS)]["sinks"] == {
+        "__dead_letters": APPEND,
+        "s_event": APPEND,
+        "s_timed_event": APPEND,
+        "s_latest": RETRACT,
+        "s_latest_keyed": RETRACT,
+        "s_latest_count": UPSERT,
+        "s_latest_timed": RETRACT,
+        "s_joined": RETRACT,
+        "s_as_of": APPEND,
+    }, explained[str(INGESTS)]["plan"]
+
+
+def test_a_parsed_topic_is_read_and_parsed_once(explained: dict[str, Any]) -> None:
+    operators = explained[str(INGESTS)]["operators"]
+    tables = ["event", "latest", "latest_timed", "timed_event", "version"]
+    assert sorted(_raw_tables(operators)) == tables
+    assert sum("PythonCorrelate" in each for each in operators) == len(tables)
+
+
+def test_each_job_is_planned_with_its_modes(explained: dict[str, Any]) -> None:
+    modes = {Path(path).stem: found["sinks"] for path, found in explained.items()}
+    assert modes["ctr_samples"] == {
+        "__done_ctr_samples": APPEND, "sample_topic": APPEND, "__dead_letters": APPEND,
+    }  # fmt: skip
+    assert modes["behavior_samples"] == {
+        "__done_behavior_samples": APPEND, "sample_topic": APPEND, "__dead_letters": APPEND,
+    }  # fmt: skip
+    assert modes["item_latest_by_hand"] == {"__done_item_latest": APPEND, "item_error": APPEND}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stem)
+def test_each_job_parses_each_topic_once(explained: dict[str, Any], job: Path) -> None:
+    operators = explained[str(job)]["operators"]
+    tables = job.read_text().count("type='metaq'")
+    assert sum("PythonCorrelate" in each for each in operators) == tables
+
+
+def _raw_tables(operators: list[str]) -> list[str]:
+    return [each.partition(".__raw_")[2] for each in operators if each.startswith("Source: ")]

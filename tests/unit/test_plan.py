@@ -1,0 +1,200 @@
+"""The plan of a job is text and data: what stands in it, what is refused, and that names cannot break out."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from streamjobs.errors import ConfigError, SqlError
+from streamjobs.job.plan import Brokers, Execute, JobPlan, PythonInsert, RegisterFunction, plan_job
+from streamjobs.job.sources import SourcePlan
+from streamjobs.job.widening import fits
+
+SINK = "CREATE TABLE o (item_id BIGINT, PRIMARY KEY (item_id) NOT ENFORCED) WITH (type='rocksdb');"
+INSERT = "INSERT INTO o SELECT item_id FROM item ON CONFLICT DO NOTHING;"
+TIMED = (
+    "item_id BIGINT, t TIMESTAMP_LTZ(3) METADATA FROM 'event_time', "
+    "WATERMARK FOR t AS t - INTERVAL '5' SECOND"
+)
+
+
+def table(
+    options: str = "'ingest'='append'", columns: str = "item_id BIGINT", topic: str = "shop.item"
+) -> str:
+    head = f"CREATE TABLE item ({columns}) WITH (type='metaq', topic='{topic}', 'table'='shop.item'"
+    return f"{head}, {options});\n"
+
+
+def partitions(_bootstrap: str, topic: str) -> int:
+    if topic == "missing":
+        message = "topic missing does not exist at kafka:9092"
+        raise ConfigError(message)
+    return 3
+
+
+BROKERS = Brokers({"default": "kafka:9092"}, partitions)
+
+
+def planned(text: str, name: str = "job", disorder_ms: int | None = None) -> JobPlan:
+    return plan_job(text, "job.sql", name, BROKERS, store_path="/store", disorder_ms=disorder_ms)
+
+
+def source(plan: JobPlan) -> SourcePlan:
+    (found,) = [step for step in plan.steps if isinstance(step, SourcePlan)]
+    return found
+
+
+def test_an_offset_start_names_every_partition() -> None:
+    plan = planned(table("'ingest'='append', startMessageOffset='42'") + SINK + INSERT)
+    ddl = source(plan).raw_ddl
+    assert "'scan.startup.mode' = 'specific-offsets'" in ddl
+    assert "'partition:0,offset:42;partition:1,offset:42;partition:2,offset:42'" in ddl
+
+
+def test_an_offset_start_in_a_missing_topic_is_refused_at_its_place() -> None:
+    text = table("'ingest'='append', startMessageOffset='42'", topic="missing") + SINK + INSERT
+    with pytest.raises(SqlError, match=r"job\.sql:1:\d+: .*topic missing does not exist at kafka:9092"):
+        planned(text)
+
+
+def test_without_a_broker_an_offset_start_says_what_it_needs() -> None:
+    text = table("'ingest'='append', startMessageOffset='42'") + SINK + INSERT
+    with pytest.raises(SqlError, match="known when the job is submitted"):
+        plan_job(text, "job.sql", "job", Brokers({"default": "kafka:9092"}), store_path="/store")
+
+
+@pytest.mark.parametrize(
+    ("start", "mode"),
+    [("earliest", "earliest-offset"), ("latest", "latest-offset"), ("group", "group-offsets")],
+)
+def test_a_named_start_is_flinks(start: str, mode: str) -> None:
+    plan = planned(table(f"'ingest'='append', startMessageOffset='{start}'") + SINK + INSERT)
+    assert f"'scan.startup.mode' = '{mode}'" in source(plan).raw_ddl
+    assert "'properties.auto.offset.reset' = 'none'" in source(plan).raw_ddl
+
+
+def test_a_tag_on_kafka_is_refused_at_its_place() -> None:
+    with pytest.raises(SqlError, match=r"job\.sql:1:\d+: a Kafka topic has no tags"):
+        planned(table("'ingest'='append', tag='u'") + SINK + INSERT)
+
+
+def test_names_with_quotes_stay_names() -> None:
+    topic = """it''s"a\\topic"""
+    plan = planned(table(topic=topic) + SINK + INSERT, name="""the 'job' "x\\""")
+    letters = source(plan).dead_letters
+    strings = re.findall(r"'((?:[^']|'')*)'", letters)
+    assert re.sub(r"'(?:[^']|'')*'", "", letters).count("'") == 0
+    text = "".join(each.replace("''", "'") for each in strings)
+    assert json.loads('"' + text.split('"topic":"')[1].split('","partition"')[0] + '"') == topic.replace(
+        "''", "'"
+    )
+    assert source(plan).parser.job == """the 'job' "x\\"""
+
+
+def test_the_disorder_bound_of_the_run_wins() -> None:
+    text = table(columns=TIMED) + SINK + INSERT
+    assert "INTERVAL '0 00:00:05.001' DAY TO SECOND(3)" in source(planned(text)).raw_ddl
+    assert (
+        "INTERVAL '1 00:01:01.500' DAY TO SECOND(3)" in source(planned(text, disorder_ms=86_461_499)).raw_ddl
+    )
+
+
+def test_only_the_key_of_a_versioned_table_is_not_null_on_the_way() -> None:
+    columns = (
+        "item_id BIGINT, title VARCHAR NOT NULL, t TIMESTAMP_LTZ(3) METADATA FROM 'event_time', "
+        "PRIMARY KEY (item_id) NOT ENFORCED, WATERMARK FOR t AS t - INTERVAL '5' SECOND"
+    )
+    event = table(columns=columns.replace("PRIMARY KEY (item_id) NOT ENFORCED, ", "")).replace(
+        "TABLE item", "TABLE e"
+    )
+    query = (
+        "INSERT INTO o SELECT e.item_id FROM e LEFT JOIN item FOR SYSTEM_TIME AS OF e.t AS i "
+        "ON e.item_id = i.item_id ON CONFLICT DO NOTHING;"
+    )
+    plan = planned(table("'ingest'='versioned'", columns) + event + SINK + query)
+    (found,) = [step for step in plan.steps if isinstance(step, SourcePlan) and step.name == "item"]
+    types = {column.name: column.type for column in found.columns}
+    assert (types["item_id"], types["title"]) == ("BIGINT NOT NULL", "STRING")
+    assert {field.name: field.nullable for field in found.parser.fields}["title"] is False
+    assert found.parser.key == found.key == ("item_id",)
+
+
+def test_a_parser_that_skips_leaves_rows_that_only_flink_finds_late() -> None:
+    skipping = "'ingest'='append', skipAllException='true'"
+    assert source(planned(table(skipping, TIMED) + SINK + INSERT)).dead_letters
+    assert source(planned(table(skipping) + SINK + INSERT)).dead_letters == ""
+
+
+def test_raw_tables_keep_computed_columns() -> None:
+    text = (
+        "CREATE TABLE s (x VARBINARY, size AS OCTET_LENGTH(x)) WITH (type='metaq', topic='t');\n"
+        "CREATE TABLE o (n INT) WITH (type='blackhole');\nINSERT INTO o SELECT size FROM s;"
+    )
+    (ddl, _) = [step.sql for step in planned(text).steps if isinstance(step, Execute)]
+    assert "`size` AS OCTET_LENGTH(x)" in ddl
+
+
+def test_a_known_function_is_registered_when_it_is_called() -> None:
+    def functions(text: str) -> list[RegisterFunction]:
+        return [step for step in planned(text).steps if isinstance(step, RegisterFunction)]
+
+    raw = "CREATE TABLE s (x VARBINARY) WITH (type='metaq', topic='t');\n"
+    sink = "CREATE TABLE o (n BIGINT) WITH (type='blackhole');\n"
+    call = "INSERT INTO o SELECT a FROM s, LATERAL TABLE(parse_item(x)) AS T (a, b, c, d, e, f, g);"
+    known = RegisterFunction("PARSE_ITEM", "udfs.examples.parse_item")
+    assert functions(raw + sink + call) == [known]
+    own = "CREATE FUNCTION Parse_Item AS 'my.own';\n"
+    assert functions(own + raw + sink + call) == [RegisterFunction("Parse_Item", "my.own")]
+    assert functions(table() + SINK + INSERT) == []
+
+
+def test_a_column_list_is_put_into_the_tables_order() -> None:
+    sink = "CREATE TABLE o (a BIGINT, b VARCHAR, PRIMARY KEY (a) NOT ENFORCED) WITH (type='rocksdb');"
+    plan = planned(
+        table() + sink + "INSERT INTO o (b, a) SELECT 'x', item_id FROM item ON CONFLICT DO NOTHING;"
+    )
+    (insert,) = [each for each in plan.inserts if isinstance(each, PythonInsert)]
+    assert insert.query.startswith("SELECT `a`, `b` FROM (")
+    assert insert.query.endswith("AS `__given` (`b`, `a`)")
+    with pytest.raises(SqlError, match="o has no column c"):
+        planned(table() + sink + "INSERT INTO o (c, a) SELECT 'x', item_id FROM item ON CONFLICT DO NOTHING;")
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "expected"),
+    [
+        ("BIGINT NOT NULL", "BIGINT", True),
+        ("INT", "BIGINT", True),
+        ("BIGINT", "INT", False),
+        ("INT", "DOUBLE", True),
+        ("BIGINT", "DOUBLE", False),
+        ("BIGINT", "DECIMAL(19, 0)", True),
+        ("BIGINT", "DECIMAL(19, 1)", False),
+        ("DECIMAL(10, 2)", "DECIMAL(12, 4)", True),
+        ("DECIMAL(38, 2)", "DECIMAL(10, 2)", False),
+        ("DECIMAL(10, 2)", "DECIMAL(10, 3)", False),
+        ("DECIMAL(10, 2)", "DOUBLE", False),
+        ("FLOAT", "DOUBLE", True),
+        ("DOUBLE", "FLOAT", False),
+        ("CHAR(3) NOT NULL", "STRING", True),
+        ("VARCHAR(2147483647)", "STRING", True),
+        ("STRING", "VARCHAR(10)", False),
+        ("VARCHAR(10)", "VARCHAR(12)", True),
+        ("BINARY(3)", "BYTES", True),
+        ("BYTES", "STRING", False),
+        ("TIMESTAMP_LTZ(3) *ROWTIME*", "TIMESTAMP_LTZ(3)", True),
+        ("TIMESTAMP(3) WITH LOCAL TIME ZONE NOT NULL", "TIMESTAMP_LTZ(6)", True),
+        ("TIMESTAMP_LTZ(6)", "TIMESTAMP_LTZ(3)", False),
+        ("TIMESTAMP(6)", "TIMESTAMP", True),
+        ("TIMESTAMP(3)", "TIMESTAMP_LTZ(3)", False),
+        ("TIME(0)", "TIME(3)", True),
+        ("DATE", "TIMESTAMP(0)", True),
+        ("BOOLEAN", "INT", False),
+        ("NULL", "INT", True),
+        ("ROW<`a` INT>", "STRING", False),
+    ],
+)
+def test_a_type_fits_another_that_holds_all_its_values(have: str, want: str, expected: bool) -> None:
+    assert fits(have, want) is expected
