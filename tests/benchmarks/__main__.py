@@ -1,0 +1,168 @@
+"""`make bench`: speed and memory against Flink's own connectors, in one run and on the same rows.
+
+    make bench                 all of it: about half an hour
+    make bench QUICK=1         small sizes, a smoke test: its figures say little
+    make bench ONLY=codec,parse,samples,demo
+
+Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>.json (QUICK: nowhere).
+Compare ratios; when other programs run, compare CPU seconds per million rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from streamjobs.local.environment import Environment
+from tests.benchmarks import codec, demo, meter, parse, samples
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("codec", "parse", "samples", "demo")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    codec_rows: int = 200_000
+    parse_rows: int = 4_000_000
+    parallelisms: tuple[int, ...] = (1, 2)
+    impressions: int = 600_000
+    demo_impressions: int = 30_000
+    rounds: int = 3
+
+
+QUICK = Sizes(20_000, 200_000, (2,), 20_000, 2_000, 1)
+
+
+def main() -> int:
+    """Run the chosen parts."""
+    quick = bool(os.environ.get("QUICK"))
+    only = [part for part in os.environ.get("ONLY", "").split(",") if part] or PARTS
+    if unknown := set(only) - set(PARTS):
+        print(f"ONLY={','.join(unknown)}: the parts are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    sizes = QUICK if quick else Sizes()
+    figures: dict[str, Any] = {"machine": _machine(), "sizes": asdict(sizes)}
+    lines: list[str] = []
+    if "codec" in only:
+        lines += _codec(sizes, figures)
+    if "demo" in only:
+        lines += _demo(sizes, figures)
+    if "parse" in only or "samples" in only:
+        with tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory:
+            settings = {"metrics.fetcher.update-interval": "100"}
+            with Environment(Path(directory) / "services", slots=2, flink_settings=settings) as environment:
+                if "parse" in only:
+                    lines += _parse(environment, Path(directory), sizes, figures)
+                if "samples" in only:
+                    lines += _samples(environment, Path(directory), sizes, figures)
+    print("\n" + "\n".join(lines))
+    if not quick:
+        print(f"\nraw figures: {_keep(figures).relative_to(ROOT)}")
+    return 0
+
+
+def _codec(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print("codec", flush=True)
+    runs = codec.measure(sizes.codec_rows, sizes.rounds)
+    figures["codec"] = [asdict(run) for run in runs]
+    best = sorted(runs, key=lambda run: run.parse)[len(runs) // 2]
+    return [
+        "(a) codec, one core, 10 columns               rows/s",
+        f"    MessageBuilder add and flush          {best.encode:>10,.0f}   {best.bytes_per_row} bytes a row",
+        f"    decode_body                           {best.decode_body:>10,.0f}",
+        f"    decode_body and convert (the parser)  {best.parse:>10,.0f}",
+    ]
+
+
+def _parse(environment: Environment, directory: Path, sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print(f"parse: writing {sizes.parse_rows:,} rows, twice", flush=True)
+    bench = parse.ParseBench(environment, directory, sizes.parse_rows)
+    bench.fill()
+    lines = ["(b) Kafka -> parse -> blackhole               rows/s   CPU s per 1M rows"]
+    figures["parse"] = []
+    for parallelism in sizes.parallelisms:
+        runs = bench.alternate(parallelism, sizes.rounds)
+        figures["parse"] += [asdict(run) for run in runs]
+        lines += _compare([(run.side, run.rate) for run in runs], f"parallelism {parallelism}")
+    return lines
+
+
+def _samples(environment: Environment, directory: Path, sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print(f"samples: writing {sizes.impressions:,} impressions, twice", flush=True)
+    bench = samples.SampleBench(environment, directory, sizes.impressions)
+    bench.fill()
+    parallelism = max(sizes.parallelisms)
+    runs = bench.alternate(parallelism, sizes.rounds)
+    figures["samples"] = [asdict(run) for run in runs]
+    return [
+        "(c) sample job, RocksDB state                 samples/s   CPU s per 1M samples",
+        *_compare([(run.side, run.rate) for run in runs], f"parallelism {parallelism}"),
+    ]
+
+
+def _compare(runs: Sequence[tuple[str, meter.Rate]], label: str) -> list[str]:
+    """Give a line a side and one for the ratios, all of medians; the first side is ours."""
+    sides = list(dict.fromkeys(side for side, _ in runs))
+    ours, peer = (meter.median([rate for side, rate in runs if side == name]) for name in sides)
+    lines = []
+    for side, rate in zip(sides, (ours, peer), strict=True):
+        parts = " + ".join(
+            f"{kind} {spent:.2f}" for kind, spent in rate.cpu_s_per_million.items() if spent >= 0.01
+        )
+        lines.append(f"    {label}, {side:<24} {rate.rows_per_s:>10,.0f}   {rate.cpu:.2f} ({parts})")
+    lines.append(
+        f"    {label}, ratio                    {ours.rows_per_s / peer.rows_per_s:>10.2f}   "
+        f"{peer.cpu / ours.cpu:.2f} by CPU"
+    )
+    return lines
+
+
+def _demo(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print("demo", flush=True)
+    run = demo.measure(sizes.demo_impressions)
+    figures["demo"] = asdict(run)
+    parts = ", ".join(f"{name} {size:.0f}" for name, size in run.parts_mb.items())
+    return [
+        f"    demo, {sizes.demo_impressions:,} impressions: {run.seconds:.0f} s, exit {run.exit_status}, "
+        f"peak memory {run.peak_mb:,.0f} MiB ({parts})",
+    ]
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "--short", "HEAD"),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _keep(figures: dict[str, Any]) -> Path:
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    path = ROOT / "docs" / "benchmarks" / f"{day}-{figures['machine']['commit'] or 'unknown'}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

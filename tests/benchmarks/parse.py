@@ -1,0 +1,131 @@
+"""(b) Kafka -> parse -> blackhole, against Flink's own debezium-json on the same rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from connectors.kafka import KafkaProducer, create_topic
+from streamjobs.broker import Envelope
+from streamjobs.demo.runner import Overrides
+from streamjobs.job.rest import FlinkRest
+from streamjobs.job.session import FlinkSession
+from streamjobs.local.environment import Environment
+from tests.benchmarks import meter, rows
+from tests.benchmarks.meter import Rate
+from thrift_idl.codec import Header, PartitionMessageBuilder
+
+TOPIC: Final = "bench.impression"
+PEER_TOPIC: Final = "bench.impression.debezium"
+PARTITIONS: Final = 2
+WINDOW: Final = (0.25, 0.97)
+_BLOCK: Final = 100_000
+
+_SINK: Final = f"CREATE TABLE sink ({rows.COLUMNS}) WITH (type='blackhole');\n"
+_OURS: Final = (
+    f"CREATE TABLE impression ({rows.COLUMNS})\n"
+    f"WITH (type='metaq', topic='{TOPIC}', 'table'='bench.impression', consumerGroup='bench', "
+    "'ingest'='append');\n"
+)
+_PEER_OPTIONS: Final = (
+    "'connector'='kafka', 'topic'='{topic}', 'properties.bootstrap.servers'='{bootstrap}', "
+    "'properties.group.id'='bench', 'scan.startup.mode'='earliest-offset', 'format'='debezium-json'"
+)
+_INSERT: Final = f"INSERT INTO sink SELECT {rows.NAMES} FROM impression;\n"
+SINK_METRIC: Final = r"^\d+\.sink\[\d+\]__Writer\.numRecordsIn$"
+
+
+@dataclass(frozen=True)
+class ParseRun:
+    """One run of one side: `side` is `thrift` or `debezium-json`."""
+
+    side: str
+    parallelism: int
+    round: int
+    rate: Rate
+
+
+class ParseBench:
+    """The topics and job files of this benchmark on one environment."""
+
+    def __init__(self, environment: Environment, directory: Path, total: int) -> None:
+        self._environment = environment
+        self._directory = directory
+        self.total = total
+        self._session = FlinkSession(environment.flink.rest_url)
+        self._rest = FlinkRest(environment.flink.rest_url)
+        options = _PEER_OPTIONS.format(topic=PEER_TOPIC, bootstrap=environment.kafka.bootstrap)
+        self.files = {
+            "thrift": self._write("bench_thrift", _OURS + _SINK + _INSERT),
+            "debezium-json": self._write(
+                "bench_debezium",
+                f"CREATE TABLE impression ({rows.COLUMNS}) WITH ({options});\n{_SINK}{_INSERT}",
+            ),
+        }
+        self._copy = self._write(
+            "bench_copy",
+            _OURS + f"CREATE TABLE sink ({rows.COLUMNS}) WITH ({options});\n" + _INSERT,
+        )
+
+    def _write(self, name: str, sql: str) -> Path:
+        path = self._directory / f"{name}.sql"
+        path.write_text(sql, encoding="utf-8")
+        return path
+
+    def fill(self) -> None:
+        """Write the rows as our messages, and let Flink copy them to the peer's topic as debezium-json."""
+        bootstrap = self._environment.kafka.bootstrap
+        builder = PartitionMessageBuilder(PARTITIONS, disorder_ms=0)
+        for topic in (TOPIC, PEER_TOPIC):
+            create_topic(bootstrap, topic, PARTITIONS)
+        for change in rows.changes(min(_BLOCK, self.total)):
+            builder.add(change)
+        block = list(builder.flush(Header("bench", "ts")))
+        with closing(KafkaProducer(bootstrap)) as producer:
+            for _ in range(self.total // min(_BLOCK, self.total)):
+                for partition, built in block:
+                    producer.send(Envelope(TOPIC, partition, built.payload, built.time_ms))
+        self._run(self._copy, PARTITIONS, SINK_METRIC, (0.0, 1.0), {})
+
+    def _run(
+        self,
+        sql: Path,
+        parallelism: int,
+        metric: str,
+        window: tuple[float, float],
+        settings: Mapping[str, str],
+    ) -> Rate:
+        overrides = Overrides(
+            self._environment.kafka.bootstrap, self._directory / "store", parallelism, settings=settings
+        )
+        job = self._session.start(sql, overrides)
+        try:
+            rate, _ = meter.steady(
+                self._rest, job.job_id, metric, self.total, self._environment.flink.taskmanagers[0].pid,
+                window=window, subtasks=parallelism, watch=job.watch,
+            )  # fmt: skip
+        finally:
+            job.cancel()
+        return rate
+
+    def once(
+        self, side: str, parallelism: int, number: int = 0, settings: Mapping[str, str] | None = None
+    ) -> ParseRun:
+        """Measure one side once."""
+        rate = self._run(self.files[side], parallelism, SINK_METRIC, WINDOW, settings or {})
+        return ParseRun(side, parallelism, number, rate)
+
+    def alternate(self, parallelism: int, rounds: int) -> list[ParseRun]:
+        """Measure both sides in turn, after one unmeasured turn that warms the JVM."""
+        runs = []
+        for number in range(rounds + 1):
+            for side in self.files:
+                run = self.once(side, parallelism, number)
+                if number:
+                    runs.append(run)
+                print(f"  {time.strftime('%H:%M:%S')} {run}", flush=True)
+        return runs
