@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _CAUSED_BY = re.compile(
-    r"^(?:Caused by: |: )?(?P<class>[\w.$]+(?:Exception|Error|Throwable))(?:: (?P<text>.*))?$", re.MULTILINE
+    r"^(?:Caused by: |: )?(?:org\.apache\.flink\.util\.SerializedThrowable: )*"
+    r"(?P<class>[\w.$]+(?:Exception|Error|Throwable))(?:: (?P<text>.*))?$",
+    re.MULTILINE,
 )
 _JAVA_GOES_ON = re.compile(r"\n\s*at [\w.$/]+\(|\n\s*\.\.\. \d+ more|\nCaused by")
 _DULL = (
@@ -15,6 +17,12 @@ _DULL = (
     "SerializedThrowable",
     "UncheckedExecution",
 )
+_MEANINGS = {
+    "CANCELLED: client cancelled": (
+        "A Python worker is gone: killed, or out of memory; its TaskManager's log may tell."
+    ),
+}
+"""What else to say where a last cause says little."""
 _MAX_CHARS = 4000
 _SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"]+\.zip/)?')
 """Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
@@ -37,7 +45,8 @@ def root_cause(text: str) -> str:
     if causes:
         last = causes[-1]
         after = _JAVA_GOES_ON.split(text[last.end() :], maxsplit=1)[0]
-        return f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
+        told = f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
+        return "\n".join([told, *(meaning for part, meaning in _MEANINGS.items() if part in told)])
     return text.strip()[-_MAX_CHARS:]
 
 

@@ -28,16 +28,17 @@ def test_a_python_function_is_told_by_its_own_frames(when: str) -> None:
     assert cause_of(f"python_function_{when}") == UNLUCKY
 
 
-def test_a_failed_submission_without_python_is_told_by_its_last_cause() -> None:
-    text = (
-        "org.apache.flink.runtime.JobException: Recovery is suppressed\n"
-        "\tat org.apache.flink.runtime.executiongraph.Failover.handle(Failover.java:219)\n"
-        "Caused by: java.util.concurrent.CompletionException: java.lang.RuntimeException: outer\n"
-        "\tat java.base/java.util.concurrent.CompletableFuture.encode(CompletableFuture.java:331)\n"
-        "Caused by: org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment.\n"
-        "\t... 3 more\n"
+def test_a_killed_python_worker_is_told_as_such() -> None:
+    assert cause_of("python_worker_killed") == (
+        "StatusRuntimeException: CANCELLED: client cancelled\n"
+        "A Python worker is gone: killed, or out of memory; its TaskManager's log may tell."
     )
-    assert root_cause(text) == "TimeoutException: Timed out waiting for a node assignment."
+
+
+def test_a_killed_taskmanager_is_told_as_such() -> None:
+    assert cause_of("taskmanager_killed") == (
+        "ResourceManagerException: TaskManager with id taskmanager-0-1 is no longer reachable."
+    )
 
 
 def test_a_text_of_another_form_is_given_as_it_is() -> None:
