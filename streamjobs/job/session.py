@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from connectors.kafka import DEAD_LETTER_CONFIGS, ensure_topic
 from streamjobs.errors import JobError, RetriableError
-from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan
+from streamjobs.job.plan import JobPlan
+from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
 from streamjobs.job.report import root_cause
 from streamjobs.job.rest import FlinkRest
@@ -90,13 +90,6 @@ class FlinkSession:
             job.cancel()
             raise
         return job
-
-
-def preflight(plan: JobPlan) -> None:
-    """See that every topic the job reads is there and keeps the producer's times (DESIGN §5)."""
-    for topic, bootstrap in plan.topics:
-        ensure_topic(bootstrap, topic, 1)
-    ensure_topic(plan.dead_letter_bootstrap, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
 
 
 class RunningFlinkJob:
