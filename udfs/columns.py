@@ -15,6 +15,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from streamjobs import values
 from streamjobs.rowchange import Column, SqlType
 
@@ -197,7 +199,11 @@ def _many_ints(bits: int, one: Convert) -> Callable[[Sequence[bytes]], list[Any]
     def convert(column_values: Sequence[bytes]) -> list[Any]:
         if not b"".join(column_values).isdigit():  # a sign, something wrong, or no value at all
             return list(map(one, column_values))
-        numbers = list(map(int, column_values))
+        try:
+            # A column of digits is a JSON list of numbers, at a third of the cost of `int`.
+            numbers: list[Any] = orjson.loads(b"[" + b",".join(column_values) + b"]")
+        except orjson.JSONDecodeError:  # zeros in front, or an empty value among the others
+            numbers = list(map(int, column_values))
         if max(numbers) >= bound:
             message = f"{max(numbers)} does not fit in {bits} bits"
             raise ValueError(message)

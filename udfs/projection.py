@@ -265,14 +265,18 @@ def _image(row: WireRowChange) -> RowImage:
 kind_of = attrgetter("kind")
 _after = attrgetter("after")
 _values = attrgetter("values")
+_nulls = attrgetter("nulls")
+_absents = attrgetter("absents")
 
 
 def _null_rows(images: Sequence[RowImage]) -> dict[int, set[int]] | None:
     """Give, for each column with NULLs, the rows that have one; None when a column is absent somewhere."""
     found: dict[int, set[int]] = {}
+    if any(map(_absents, images)):
+        return None
+    if not any(map(_nulls, images)):
+        return found
     for i, image in enumerate(images):
-        if image.absents:
-            return None
         for place in image.nulls or ():
             found.setdefault(place, set()).add(i)
     return found
