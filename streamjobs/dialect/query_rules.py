@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, RocksdbTable, Role
 from streamjobs.dialect.findings import Finding, error, warning
-from streamjobs.dialect.lexer import Span
+from streamjobs.dialect.lexer import Span, significant
 from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
 from streamjobs.dialect.rank_rules import rank_findings
 from streamjobs.dialect.references import JoinKind, References, TableReference, hints, references
@@ -65,6 +65,7 @@ class _QueryRules:
             yield from self._read(reference)
             if reference.as_of is not None:
                 yield from self._as_of(reference, reference.as_of.expr)
+                yield from self._as_of_key(span, reference)
 
     def insert(self, insert: InsertInto) -> Iterator[Finding]:
         """Check the target of an INSERT."""
@@ -154,6 +155,27 @@ class _QueryRules:
                 "other join as of a time would treat deleted rows and missing rows differently"
             )
             yield error("as-of-inner", message, reference.span)
+
+    def _as_of_key(self, query: Span, reference: TableReference) -> Iterator[Finding]:
+        """Find the versioned side's key outside of a comparison: it is there although the row is deleted."""
+        base = self._base(reference.name)
+        if base is None or not self._is_versioned(base[0]):
+            return
+        tokens = significant(self._script.tokens_of(query))
+        for place, (alias, dot, column) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+            if not (alias.is_name and alias.name == reference.alias and dot.is_operator(".")):
+                continue
+            beside = [*tokens[max(place - 1, 0) : place], *tokens[place + 3 : place + 4]]
+            compared = any(token.is_operator("=") for token in beside)
+            if column.is_operator("*") or (
+                column.is_name and column.name in base[0].primary_key and not compared
+            ):
+                message = (
+                    f"{alias.text}.{column.text}: the key of a versioned table is not NULL when its row was "
+                    "deleted: select the other columns, and the key from the side that it is "
+                    "joined to"
+                )
+                yield error("as-of-key", message, Span(alias.start, column.end))
 
     def _base(self, name: str) -> tuple[CreateTable, str | None] | None:
         """The table behind a table or view, and the first keyword on the way that loses versions."""

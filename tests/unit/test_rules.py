@@ -245,6 +245,28 @@ def test_joins_as_of_a_time(join: str, code: str | None) -> None:
     assert errors == ([(code, join.rsplit(maxsplit=1)[-1])] if code else [])
 
 
+@pytest.mark.parametrize(
+    ("selected", "where", "found"),
+    [
+        ("x.k", "", ["x.k"]),
+        ("i.id, x.*", "", ["x.*"]),
+        ("COALESCE(x.`k`, 0)", "", ["x.`k`"]),
+        ("x.p", " WHERE x.k IS NOT NULL", ["x.k"]),
+        ("i.k, x.p, x.et", "", []),
+        ("*", " WHERE i.id = 3 AND x.p > 1", []),
+    ],
+)
+def test_the_key_of_a_versioned_row_tells_nothing(selected: str, where: str, found: list[str]) -> None:
+    as_of = AS_OF.removesuffix(";\n")
+    text = (
+        IMP
+        + ITEM
+        + HOLE
+        + f"INSERT INTO hole SELECT {selected} FROM imp AS i LEFT JOIN item {as_of}{where};\n"
+    )
+    assert _found(text) == [("as-of-key", each) for each in found]
+
+
 def test_a_join_as_of_processing_time_is_refused() -> None:
     query = "SELECT i.id FROM imp i LEFT JOIN item FOR SYSTEM_TIME AS OF PROCTIME() x ON i.k = x.k;"
     assert _found(IMP + ITEM + HOLE + f"INSERT INTO hole {query}") == [("as-of-proctime", "item")]
