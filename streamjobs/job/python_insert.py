@@ -49,7 +49,7 @@ def add_python_insert(
     tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(given)} AS\n{insert.query}")
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
-    query = _checked(plan, insert, typed, changes)
+    query = _checked(tables, plan, insert, typed, changes)
     if query.deduplicates and _changes(tables, insert, query.sql).insert_only != changes.insert_only:
         message = f"the deduplication of {name} loses updates or deletes:\n{query.sql}"
         raise AssertionError(message)
@@ -135,7 +135,9 @@ def _root_mode(plan: str) -> str:
     raise AssertionError(message)
 
 
-def _checked(plan: JobPlan, insert: PythonInsert, query: str, changes: Changes) -> Query:
+def _checked(
+    tables: StreamTableEnvironment, plan: JobPlan, insert: PythonInsert, query: str, changes: Changes
+) -> Query:
     key = ", ".join(insert.table.key)
     if changes.insert_only and insert.on_conflict is None:
         message = (
@@ -148,7 +150,7 @@ def _checked(plan: JobPlan, insert: PythonInsert, query: str, changes: Changes) 
     if changes.key_fits:
         return Query(query)
     if insert.on_conflict == "DEDUPLICATE":
-        return Query(_greatest(insert.table, query), deduplicates=True)
+        return Query(_greatest(tables, insert.table, query), deduplicates=True)
     message = (
         f"the query's own key is not {key}: changes of one key would reach the sink in any order; group by "
         f"{key}, or end it with ON CONFLICT DO DEDUPLICATE to keep the greatest of the rows that share a key"
@@ -159,16 +161,17 @@ def _checked(plan: JobPlan, insert: PythonInsert, query: str, changes: Changes) 
 def _in_order_of_arrival(table: SinkTable, query: str) -> str:
     """Bring all rows of a key to one writer, in their order; each is written, so the last one stays.
 
+    The OVER window is there for its exchange; `__place > 0` is true, which the planner does not know.
     Not `ROW_NUMBER() … ORDER BY PROCTIME() DESC`: of rows in one millisecond it keeps the first.
     """
     keys, names = _listed(table.key), _listed(column.name for column in table.columns)
     return (
         f"SELECT {names} FROM (SELECT *, COUNT(*) OVER (PARTITION BY {keys} ORDER BY PROCTIME() "
-        f"ROWS BETWEEN 0 PRECEDING AND CURRENT ROW) AS `__one` FROM ({query})) WHERE `__one` = 1"
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS `__place` FROM ({query})) WHERE `__place` > 0"
     )
 
 
-def _greatest(table: SinkTable, query: str) -> str:
+def _greatest(tables: StreamTableEnvironment, table: SinkTable, query: str) -> str:
     """Keep the greatest row of each key, compared column by column in the table's order.
 
     The order is one of the rows' own values: a retraction has to find its row again, which by time of arrival
@@ -177,10 +180,17 @@ def _greatest(table: SinkTable, query: str) -> str:
     keys, names = _listed(table.key), _listed(column.name for column in table.columns)
     values = [column.name for column in table.columns if column.name not in table.key] or table.key
     order = ", ".join(f"{quoted(name)} DESC" for name in values)
-    return (
+    ranked = (
         f"SELECT {names} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {order}) "
         f"AS `__rank` FROM ({query})) WHERE `__rank` = 1"
     )
+    try:
+        tables.explain_sql(ranked)
+    except Exception as exc:
+        if "non-constant" not in str(exc):
+            raise
+        return f"SELECT DISTINCT {names} FROM ({query})"  # nothing to compare: the rows of a key are equal
+    return ranked
 
 
 def _listed(names: Iterable[str]) -> str:

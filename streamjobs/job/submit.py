@@ -87,11 +87,15 @@ def send(request: Request) -> str:
     request.plan()  # what our own rules refuse needs no JVM
     environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
     environment |= {"HADOOP_CLASSPATH": ":".join(request.target.client_jars), "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "streamjobs.job.submit"],
-        input=json.dumps(asdict(request)),
-        capture_output=True, text=True, env=environment, timeout=_TIMEOUT_S, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamjobs.job.submit"],
+            input=json.dumps(asdict(request)),
+            capture_output=True, text=True, env=environment, timeout=_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as exc:
+        message = f"the job {request.name} was not submitted to {request.target.rest_url} in {_TIMEOUT_S} s"
+        raise JobError(message, str(exc.stderr or "")) from exc
     lines = done.stdout.strip().splitlines()
     try:
         answer = json.loads(lines[-1])

@@ -1,0 +1,91 @@
+"""What a job's file or its topics say wrong is refused before anything runs, with the place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.kafka import REPLAYABLE_CONFIGS, create_topic
+from streamjobs.demo.runner import Overrides
+from streamjobs.errors import ConfigError
+from streamjobs.job.session import FlinkSession
+from streamjobs.job.submit import send
+from streamjobs.local.environment import Environment
+
+pytestmark = pytest.mark.services
+
+NOWHERE = "http://127.0.0.1:1"
+ITEM = """\
+CREATE TABLE item (item_id BIGINT, owner_id BIGINT, PRIMARY KEY (item_id) NOT ENFORCED)
+WITH (type='metaq', topic='shop.item', 'table'='shop.item');
+CREATE TABLE event (id BIGINT, name VARCHAR)
+WITH (type='metaq', topic='shop.event', 'table'='shop.event', ingest='append');
+CREATE TABLE o (id BIGINT, n INT, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
+"""
+LINE = ITEM.count("\n") + 1
+
+
+@pytest.fixture(scope="module")
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Environment(tmp_path_factory.mktemp("kafka"), flink=False) as environment:
+        yield environment.kafka.bootstrap
+
+
+def explained(query: str, directory: Path) -> str:
+    path = directory / "job.sql"
+    path.write_text(ITEM + f"INSERT INTO o {query};\n")
+    request = FlinkSession(NOWHERE).request(path, Overrides("127.0.0.1:1", directory), explain=True)
+    return send(request)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("SELECT owner_id, 1 FROM item", "the query's own key is not id: .*ON CONFLICT DO DEDUPLICATE"),
+        ("SELECT id, 1 FROM event", "nothing says that id is unique in this query: .*ON CONFLICT DO NOTHING"),
+        ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query gives BIGINT.*CAST"),
+        ("SELECT item_id FROM item", "the query gives 1 columns, o has 2"),
+    ],
+)
+def test_a_query_that_does_not_fit_its_sink_is_refused_at_its_place(
+    query: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        explained(query, tmp_path)
+    text = str(refused.value)
+    assert re.search(rf"job\.sql:{LINE}:13: {words}", text), text
+    assert text.endswith(f"\n  INSERT INTO o {query};\n  {' ' * 12}^")
+
+
+def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:
+    plan = explained("SELECT owner_id, 1 FROM item ON CONFLICT DO DEDUPLICATE", tmp_path)
+    assert "GroupAggregate(groupBy=[owner_id]" in plan
+    plan = explained("SELECT owner_id, CAST(item_id AS INT) FROM item ON CONFLICT DO DEDUPLICATE", tmp_path)
+    assert "strategy=[RetractStrategy]" in plan
+    assert re.search(r"ProcessTableFunction.*changelogMode=\[I\]\n.*changelogMode=\[I,UA,D\]", plan), plan
+    plan = explained("SELECT id, 1 FROM event ON CONFLICT DO DEDUPLICATE", tmp_path)
+    assert "OverAggregate(partitionBy=[id]" in plan
+
+
+def start(topic: str, bootstrap: str, directory: Path) -> None:
+    path = directory / "job.sql"
+    path.write_text(
+        f"CREATE TABLE e (id BIGINT) WITH (type='metaq', topic='{topic}', 'table'='a.b', ingest='append');\n"
+        "CREATE TABLE o (id BIGINT) WITH (type='blackhole');\nINSERT INTO o SELECT id FROM e;\n"
+    )
+    FlinkSession(NOWHERE).start(path, Overrides(bootstrap, directory))
+
+
+def test_a_missing_source_topic_is_named_with_its_broker(bootstrap: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"topic not.there does not exist at {bootstrap}"):
+        start("not.there", bootstrap, tmp_path)
+
+
+def test_a_topic_with_the_brokers_clock_is_refused(bootstrap: str, tmp_path: Path) -> None:
+    configs = dict(REPLAYABLE_CONFIGS) | {"message.timestamp.type": "LogAppendTime"}
+    create_topic(bootstrap, "arrival", 1, configs)
+    with pytest.raises(ConfigError, match=r"topic arrival has message\.timestamp\.type=LogAppendTime"):
+        start("arrival", bootstrap, tmp_path)
