@@ -38,7 +38,7 @@ class KafkaSize:
     """Memory and JVM flags of the broker; heap in MiB. Kafka itself lives off the page cache."""
 
     heap_mb: int = 320
-    java_options: tuple[str, ...] = ("-XX:+UseSerialGC",)
+    java_options: tuple[str, ...] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 def _settings(root: Path, port: int, controller_port: int) -> dict[str, str]:
