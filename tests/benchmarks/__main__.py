@@ -40,9 +40,10 @@ class Sizes:
     impressions: int = 600_000
     demo_impressions: int = 30_000
     rounds: int = 3
+    warm: int = 1
 
 
-QUICK = Sizes(20_000, 200_000, (2,), 20_000, 2_000, 1)
+QUICK = Sizes(20_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
 
 
 def main() -> int:
@@ -93,7 +94,7 @@ def _parse(environment: Environment, directory: Path, sizes: Sizes, figures: dic
     lines = ["(b) Kafka -> parse -> blackhole               rows/s   CPU s per 1M rows"]
     figures["parse"] = []
     for parallelism in sizes.parallelisms:
-        runs = bench.alternate(parallelism, sizes.rounds)
+        runs = bench.alternate(parallelism, sizes.rounds, sizes.warm)
         figures["parse"] += [asdict(run) for run in runs]
         lines += _compare([(run.side, run.rate) for run in runs], f"parallelism {parallelism}")
     return lines
@@ -104,7 +105,7 @@ def _samples(environment: Environment, directory: Path, sizes: Sizes, figures: d
     bench = samples.SampleBench(environment, directory, sizes.impressions)
     bench.fill()
     parallelism = max(sizes.parallelisms)
-    runs = bench.alternate(parallelism, sizes.rounds)
+    runs = bench.alternate(parallelism, sizes.rounds, sizes.warm)
     figures["samples"] = [asdict(run) for run in runs]
     return [
         "(c) sample job, RocksDB state                 samples/s   CPU s per 1M samples",

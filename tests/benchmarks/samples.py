@@ -144,13 +144,13 @@ class SampleBench:
             job.cancel()
         return SampleRun(side, parallelism, number, rate)
 
-    def alternate(self, parallelism: int, rounds: int) -> list[SampleRun]:
-        """Measure both sides in turn, after one unmeasured turn that warms the JVM."""
+    def alternate(self, parallelism: int, rounds: int, warm: int) -> list[SampleRun]:
+        """Measure both sides in turn, after `warm` turns that only warm the JVM."""
         runs = []
-        for number in range(rounds + 1):
+        for number in range(1 - warm, rounds + 1):
             for side in self.files:
                 run = self.once(side, parallelism, number)
-                if number:
+                if number > 0:
                     runs.append(run)
                 print(f"  {time.strftime('%H:%M:%S')} {run}", flush=True)
         return runs
