@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from streamjobs.local.places import dev_root
-from streamjobs.local.state import running
+from streamjobs.local.places import STATE_VARIABLE
 from tests.benchmarks.meter import MemoryPeak
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,19 @@ class DemoRun:
 
 
 def measure(impressions: int) -> DemoRun:
-    """Run `streamjobs demo`, with services of its own."""
-    assert running(dev_root()) is None, "`streamjobs dev down` first: the demo would use those services"
-    start = time.monotonic()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "streamjobs.cli.main", "demo", "--impressions", str(impressions)],
-        stdout=subprocess.DEVNULL,
-    )
-    with MemoryPeak(child.pid) as memory:
-        status = child.wait()
-    seconds = time.monotonic() - start
+    """Run `streamjobs demo` in a directory of its own, with services of its own."""
+    with tempfile.TemporaryDirectory(prefix="streamjobs-bench-demo-") as directory:
+        state = Path(directory) / ".streamjobs"
+        state.mkdir()
+        (state / "jars").symlink_to(ROOT / ".streamjobs" / "jars")
+        start = time.monotonic()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "streamjobs.cli.main", "demo", "--impressions", str(impressions)],
+            cwd=directory,
+            env={**os.environ, STATE_VARIABLE: str(state), "PYTHONPATH": str(ROOT)},
+        )
+        with MemoryPeak(child.pid) as memory:
+            status = child.wait()
+        seconds = time.monotonic() - start
     parts = dict(sorted(memory.peak.items(), key=lambda item: -item[1]))
     return DemoRun(round(seconds, 1), status, round(sum(parts.values()), 1), parts, memory.series)

@@ -27,6 +27,8 @@ from tests.benchmarks import meter
 from tests.benchmarks.meter import Rate
 
 PARTITIONS: Final = 2
+_LEAST_SPAN_MS: Final = 12 * 3_600_000
+"""JSON topics have no heartbeats: the attribution window must pass long before the traffic ends."""
 WINDOW: Final = (0.2, 0.8)
 OUTPUT: Final = "ctr_samples"
 _SINK_METRIC: Final = r"^\d+\.sample_topic\[\d+\]__Writer\.numRecordsIn$"
@@ -110,7 +112,7 @@ class SampleBench:
         """Write well-behaved traffic to our topics, and each row again, as JSON, to the peer's."""
         bootstrap = self._environment.kafka.bootstrap
         options = TrafficOptions(
-            impressions=self.impressions, span_ms=self.impressions * 100, late_rate=0, late_click_rate=0,
+            impressions=self.impressions, span_ms=max(self.impressions * 100, _LEAST_SPAN_MS), late_rate=0, late_click_rate=0,
             broken_rate=0, poison_rate=0,
         )  # fmt: skip
         scenario = ad_traffic(options, PARTITIONS)
