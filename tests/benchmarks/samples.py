@@ -112,8 +112,8 @@ class SampleBench:
         """Write well-behaved traffic to our topics, and each row again, as JSON, to the peer's."""
         bootstrap = self._environment.kafka.bootstrap
         options = TrafficOptions(
-            impressions=self.impressions, span_ms=max(self.impressions * 100, _LEAST_SPAN_MS), late_rate=0, late_click_rate=0,
-            broken_rate=0, poison_rate=0,
+            impressions=self.impressions, span_ms=max(self.impressions * 100, _LEAST_SPAN_MS),
+            late_rate=0, late_click_rate=0, broken_rate=0, poison_rate=0,
         )  # fmt: skip
         scenario = ad_traffic(options, PARTITIONS)
         for topic in CTR_TOPICS:
