@@ -7,6 +7,7 @@ rows is not as it should be, row by row, to find which.
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ MAX_RAW_BYTES = 8 * 1024 * 1024
 """How big a message may be to travel whole in its dead letter: a letter has at most 16 MiB, in base64."""
 _MAX_DETAIL = 2000
 MODES = ("append", "upsert", "versioned")
+_GC_CONTAINERS = 100_000
 _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
 
 
@@ -88,7 +90,13 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
             FlinkType.parse(field.type)
 
     def open(self, function_context: FunctionContext) -> None:
-        """Take the metric group of this worker."""
+        """Take the metric group of this worker, and keep its garbage collector from each message's objects.
+
+        A message makes a thousand containers, none of them in a cycle: the collector's default walks them
+        twice a message, which is an eighth of the worker's time.
+        """
+        gc.freeze()
+        gc.set_threshold(_GC_CONTAINERS)
         group = function_context.get_metric_group()
         self._skipped = group.counter(PARSE_SKIPPED)
 
