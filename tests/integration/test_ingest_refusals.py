@@ -65,7 +65,9 @@ def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:
     assert "GroupAggregate(groupBy=[id]" in plan
     plan = explained("SELECT owner_id, CAST(item_id AS INT) FROM item ON CONFLICT DO DEDUPLICATE", tmp_path)
     assert "strategy=[RetractStrategy]" in plan
-    assert re.search(r"ProcessTableFunction.*changelogMode=\[I\]\)\n.*changelogMode=\[I,UB,UA,D\]", plan), plan
+    assert re.search(r"ProcessTableFunction.*changelogMode=\[I\]\)\n.*changelogMode=\[I,UB,UA,D\]", plan), (
+        plan
+    )
     plan = explained("SELECT id, 1 FROM event ON CONFLICT DO DEDUPLICATE", tmp_path)
     assert "OverAggregate(partitionBy=[id]" in plan
 
