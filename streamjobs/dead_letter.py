@@ -23,7 +23,7 @@ class Stage(str, Enum):
 class DeadLetter:
     """Why and where a row or message was set aside.
 
-    Shape: `id` is `topic/partition/offset/row` and is the same on every replay, so readers count distinct ids.
+    Shape: `id` is `topic/partition/offset/row`, the same on every replay: readers count distinct ids.
     `row` is the row's number in its message, or -1 when the whole message is meant. `raw` is the whole
     message's bytes (the payload as the broker had it), or None where the stage no longer has them (`late`).
     `at_ms` is when it was set aside, `event_time_ms` the row's own time or None.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Final, Union
+from typing import Final
 
 from streamjobs.position import Half, Position
 
@@ -20,7 +20,7 @@ class Absent(Enum):
 
 ABSENT: Final = Absent.ABSENT
 
-Value = Union[bytes, None, Absent]
+Value = bytes | None | Absent
 """One column's value in its canonical wire form (`streamjobs.values`); None is SQL NULL."""
 
 Row = tuple[Value, ...]
