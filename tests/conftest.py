@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell without job control starts background commands deaf to Ctrl-C, and children inherit it: the tests
+    # that press Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "long: takes minutes; `make faults` and `make bench` run it, `make test` does not"
     )

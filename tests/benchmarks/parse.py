@@ -36,6 +36,21 @@ _PEER_OPTIONS: Final = (
     "'properties.group.id'='bench', 'scan.startup.mode'='earliest-offset', 'format'='debezium-json'"
 )
 _INSERT: Final = f"INSERT INTO sink SELECT {rows.NAMES} FROM impression;\n"
+_ROW: Final = f"ROW<{rows.COLUMNS}>"
+_PLACE: Final = "`offset` BIGINT METADATA, `row` INT METADATA"
+_DEBEZIUM: Final = (
+    f"`before` {_ROW}, `after` {_ROW}, op STRING, ts_ms BIGINT, "
+    "source ROW<db STRING, `table` STRING, file STRING, pos BIGINT, `row` INT, ts_ms BIGINT>"
+)
+_AS_DEBEZIUM: Final = (
+    f"INSERT INTO sink SELECT CAST(NULL AS {_ROW}), CAST(ROW({rows.NAMES}) AS {_ROW}), 'c', ts, "
+    "ROW('bench', 'impression', 'mysql-bin.000001', `offset`, `row`, ts) FROM impression;\n"
+)
+"""The peer's messages say of a row what ours say: where it stood in the source and when it was committed.
+
+Flink's own debezium-json writer leaves the `source` block out, Debezium never does; ours carries `seq` and
+the commit time in each row.
+"""
 SINK_METRIC: Final = r"^\d+\.sink\[\d+\]__Writer\.numRecordsIn$"
 
 
@@ -66,9 +81,11 @@ class ParseBench:
                 f"CREATE TABLE impression ({rows.COLUMNS}) WITH ({options});\n{_SINK}{_INSERT}",
             ),
         }
+        plain = options.replace("'debezium-json'", "'json'")
         self._copy = self._write(
             "bench_copy",
-            _OURS + f"CREATE TABLE sink ({rows.COLUMNS}) WITH ({options});\n" + _INSERT,
+            _OURS.replace(rows.COLUMNS, f"{rows.COLUMNS}, {_PLACE}")
+            + f"CREATE TABLE sink ({_DEBEZIUM}) WITH ({plain});\n{_AS_DEBEZIUM}",
         )
 
     def _write(self, name: str, sql: str) -> Path:
@@ -77,7 +94,7 @@ class ParseBench:
         return path
 
     def fill(self) -> None:
-        """Write the rows as our messages, and let Flink copy them to the peer's topic as debezium-json."""
+        """Write the rows as our messages, and let Flink copy them to the peer's topic as Debezium would."""
         bootstrap = self._environment.kafka.bootstrap
         builder = PartitionMessageBuilder(PARTITIONS, disorder_ms=0)
         for topic in (TOPIC, PEER_TOPIC):
