@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell without job control starts background commands deaf to Ctrl-C, and children inherit it: the tests
+    # A shell without job control starts background commands deaf to Ctrl-C, and children inherit it: tests
     # that press Ctrl-C would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
