@@ -121,6 +121,7 @@ OWNER = """
     import signal, sys
     from pathlib import Path
     from streamjobs.local.processes import ProcessGroup, child_environment
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore it (nohup)
     group = ProcessGroup(Path(sys.argv[1]), grace_s=3.0)
     group.start("service", ["sh", "-c", "setsid sleep 600 & wait"], child_environment(group.root))
     print(group.environment_id, group.warden_pid, flush=True)
