@@ -23,10 +23,10 @@ class Court:
         forget(scenario, self.bootstrap, self._store)
         run = RunOptions(self.bootstrap, self._store, parallelism, options or FeedOptions())
         proof = prove(scenario, self._runner, run)
-        assert str(proof.table) == f"all {len(proof.samples)} equal"
-        assert str(proof.topic) == f"all {len(proof.samples)} equal"
-        assert str(proof.letters) == f"all {len(proof.dead_letters)} equal"
-        assert proof.line.difference == 0, str(proof.line)
+        assert proof.line.difference == 0, f"{proof.line}; {proof.table}"
+        assert str(proof.table) == f"all {len(proof.samples)} equal", str(proof.table)
+        assert str(proof.topic) == f"all {len(proof.samples)} equal", str(proof.topic)
+        assert str(proof.letters) == f"all {len(proof.dead_letters)} equal", str(proof.letters)
         assert proof.line.pending == 0
         assert proof.ok
         return proof
