@@ -41,16 +41,16 @@ CREATE TABLE sample_topic (
 ) WITH (type='kafka', topic='behavior_samples', format='json', delivery='exactly-once',
         'json.timestamp-format.standard'='ISO-8601');
 
--- Not a LEFT JOIN: an outer interval join keeps one timer a key, and a user sees an item more than once. A view
--- that is read after a later one of its key would be padded too late for its window, and dropped in silence
--- (docs/decisions/0009). So each view stands for itself, and its conversions stand beside it.
+-- Each view stands for itself, and beside it each of its conversions inside the attribution window. Not a LEFT
+-- JOIN: an outer interval join keeps one timer a key, and a user sees an item more than once: a view that is read
+-- after a later one of its key would be padded too late and dropped in silence (docs/decisions/0009).
 CREATE VIEW attributed AS
-SELECT impression_id, user_id, item_id, category_id, event_time_ms, event_time, origin,
-       CAST(NULL AS BIGINT) AS event_id, CAST(NULL AS BIGINT) AS delay_ms
-FROM impression
+SELECT i.*, CAST(NULL AS BIGINT) AS event_id, CAST(NULL AS BIGINT) AS delay_ms
+FROM impression AS i
 UNION ALL
-SELECT i.impression_id, i.user_id, i.item_id, i.category_id, i.event_time_ms, i.event_time, i.origin,
-       c.event_id, c.event_time_ms - i.event_time_ms AS delay_ms
+SELECT i.impression_id, CAST(NULL AS BIGINT), CAST(NULL AS BIGINT), CAST(NULL AS BIGINT),
+       i.event_time_ms, i.event_time, CAST(NULL AS STRING),
+       c.event_id, c.event_time_ms - i.event_time_ms
 FROM impression AS i
 JOIN conversion AS c
   ON i.user_id = c.user_id AND i.item_id = c.item_id
