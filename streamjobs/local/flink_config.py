@@ -68,7 +68,7 @@ JAVA_OPTIONS = (
 class JobManagerSize:
     """Memory of the JobManager, in MiB; `process_mb` is what Flink accounts for in total.
 
-    It has little to compute: the first compiler alone gets it up in half of the CPU time.
+    It has little to compute: the first compiler alone is enough for it, and starts sooner.
     """
 
     heap_mb: int = 384
