@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from connectors.rocksdb.types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
 

@@ -24,7 +24,7 @@ from connectors.rocksdb.rows import (
     version_of,
 )
 from connectors.rocksdb.shard import open_writer, rocksdb_errors
-from connectors.rocksdb.types import UnfitValueError
+from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 

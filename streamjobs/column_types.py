@@ -1,6 +1,6 @@
-"""SQL types of a RocksDB table: how a value is checked, stored as JSON, read back, and made a key.
+"""SQL types of a sink's columns: how a value is checked, stored as JSON, read back, and made a key.
 
-Stored forms (exact, and plain to read for any program):
+Stored forms (exact, and plain to read for any program; the stores that hold JSON share them):
     BOOLEAN, integers       JSON true/false and integers
     FLOAT, DOUBLE           JSON numbers in shortest round-trip form; "NaN", "Infinity", "-Infinity"
     DECIMAL(p, s)           text with exactly s fraction digits: "12.50"
@@ -117,7 +117,7 @@ def _constant(found: ColumnType) -> Callable[[int | None, int], ColumnType]:
 
 
 def _unknown(text: str) -> ConfigError:
-    return ConfigError(f"a RocksDB table cannot have a column of type {text}; legal are {LEGAL}")
+    return ConfigError(f"a sink table cannot have a column of type {text}; legal are {LEGAL}")
 
 
 def _unfit(value: object, name: str) -> UnfitValueError:
