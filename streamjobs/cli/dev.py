@@ -1,9 +1,12 @@
-"""`streamjobs dev`: a local Kafka and Flink that stay up between commands."""
+"""`streamjobs dev`: local services that stay up between commands."""
 
 from __future__ import annotations
 
+import difflib
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import psutil
@@ -17,6 +20,8 @@ from streamjobs.local.environment import Environment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a local Kafka and Flink running.")
 EXIT_NOT_RUNNING = 3
+STORES: Mapping[str, str] = MappingProxyType({"mysql": "mariadb"})
+"""What `--with` takes, and the service that it starts."""
 
 
 @app.command()
@@ -24,6 +29,9 @@ def up(
     *,
     kafka: Annotated[bool, typer.Option(help="Start Kafka.")] = True,
     flink: Annotated[bool, typer.Option(help="Start Flink.")] = True,
+    with_: Annotated[
+        list[str] | None, typer.Option("--with", help=f"More services, by commas: {', '.join(STORES)}.")
+    ] = None,
     taskmanagers: Annotated[int, typer.Option(min=0, help="Number of TaskManagers.")] = 1,
     slots: Annotated[int, typer.Option(min=1, help="Slots of each TaskManager.")] = 2,
     kafka_port: Annotated[int | None, typer.Option(help="Port of Kafka; a free one by default.")] = None,
@@ -32,8 +40,9 @@ def up(
     """Start the services, wait until they answer, and leave them running."""
     root = places.dev_root()
     console = Console()
+    stores = _stores(with_ or ())
     if known := state.running(root):
-        _refuse_other(known, kafka=kafka, flink=flink)
+        _refuse_other(known, kafka=kafka, flink=flink, stores=stores)
         console.print("Already up.")
         console.print(_table(known))
         return
@@ -42,6 +51,7 @@ def up(
         root,
         kafka=kafka,
         flink=flink,
+        mariadb="mariadb" in stores,
         taskmanagers=taskmanagers,
         slots=slots,
         kafka_port=kafka_port,
@@ -74,10 +84,26 @@ def status() -> None:
         raise typer.Exit(EXIT_NOT_RUNNING)
 
 
-def _refuse_other(known: state.RunningEnvironment, *, kafka: bool, flink: bool) -> None:
-    if (known.bootstrap is not None, known.rest_url is not None) != (kafka, flink):
-        running = [name for name, has in (("Kafka", known.bootstrap), ("Flink", known.rest_url)) if has]
-        msg = f"only {' and '.join(running) or 'a starting environment'} runs: `streamjobs dev down` first"
+def _stores(texts: Iterable[str]) -> set[str]:
+    """The services that `--with` asks for. Raises ConfigError for a name that is none of STORES."""
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in STORES:
+            near = difflib.get_close_matches(name, STORES, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            msg = f"--with {name} is unknown{hint}; it takes {', '.join(STORES)}"
+            raise ConfigError(msg)
+    return {STORES[name] for name in names}
+
+
+def _refuse_other(known: state.RunningEnvironment, *, kafka: bool, flink: bool, stores: set[str]) -> None:
+    running = {name for name, has in (("Kafka", known.bootstrap), ("Flink", known.rest_url)) if has}
+    running |= {service.name for service in known.services} & set(STORES.values())
+    wanted = {name for name, wants in (("Kafka", kafka), ("Flink", flink)) if wants} | stores
+    if running != wanted:
+        here = " and ".join(sorted(running)) or "a starting environment"
+        asked = " and ".join(sorted(wanted)) or "nothing"
+        msg = f"{here} runs already, asked was for {asked}: `streamjobs dev down` first"
         raise ConfigError(msg)
 
 

@@ -15,17 +15,19 @@ from streamjobs.local import state
 from streamjobs.local.flink import FlinkCluster
 from streamjobs.local.flink_config import JobManagerSize, TaskManagerSize
 from streamjobs.local.kafka import KafkaServer, KafkaSize
+from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.ports import PortLease
 from streamjobs.local.processes import ProcessGroup
 from streamjobs.local.service import Service
 
 
 class Environment:
-    """Kafka and Flink for one test, one demo run or one developer.
+    """Kafka, Flink and databases for one test, one demo run or one developer.
 
-        with Environment(tmp_path, slots=2) as env:
+        with Environment(tmp_path, slots=2, mariadb=True) as env:
             env.kafka.bootstrap   # "127.0.0.1:24242"
             env.flink.rest_url    # "http://127.0.0.1:24243"
+            env.mariadb.url       # "mysql://root@127.0.0.1:24244"
 
     Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
     the process dies of anything, no process and no port is left. Data and logs stay in `root`.
@@ -38,10 +40,12 @@ class Environment:
         *,
         kafka: bool = True,
         flink: bool = True,
+        mariadb: bool | MariaDbOptions = False,
         taskmanagers: int = 1,
         slots: int = 2,
         kafka_port: int | None = None,
         rest_port: int | None = None,
+        mariadb_port: int | None = None,
         kafka_size: KafkaSize | None = None,
         jobmanager_size: JobManagerSize | None = None,
         taskmanager_size: TaskManagerSize | None = None,
@@ -52,10 +56,12 @@ class Environment:
         self.root = root.resolve()
         self._want_kafka = kafka
         self._want_flink = flink
+        self._want_mariadb = mariadb
         self._taskmanagers = taskmanagers
         self._slots = slots
         self._kafka_port = kafka_port
         self._rest_port = rest_port
+        self._mariadb_port = mariadb_port
         self._kafka_size = kafka_size
         self._jobmanager_size = jobmanager_size
         self._taskmanager_size = taskmanager_size
@@ -66,6 +72,8 @@ class Environment:
         self._lease = PortLease()
         self._kafka: KafkaServer | None = None
         self._flink: FlinkCluster | None = None
+        self._mariadb: MariaDbServer | None = None
+        self._stores: list[Service] = []
 
     @property
     def kafka(self) -> KafkaServer:
@@ -82,6 +90,14 @@ class Environment:
             msg = f"no Flink runs in {self.root}"
             raise ServiceError(msg)
         return self._flink
+
+    @property
+    def mariadb(self) -> MariaDbServer:
+        """The database; raises ServiceError when this environment runs without."""
+        if self._mariadb is None:
+            msg = f"no MariaDB runs in {self.root}"
+            raise ServiceError(msg)
+        return self._mariadb
 
     @property
     def environment_id(self) -> str:
@@ -115,7 +131,8 @@ class Environment:
             state.forget(self.root)
             self._group = None
         self._lease.close()
-        self._kafka = self._flink = None
+        self._kafka = self._flink = self._mariadb = None
+        self._stores = []
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
 
     def detach(self) -> None:
@@ -159,6 +176,7 @@ class Environment:
                 deadline_s=self._deadline_s,
             )
             self._flink.launch()
+        self._launch_stores(group)
         if self._want_kafka:
             self._kafka = KafkaServer(
                 group,
@@ -172,6 +190,8 @@ class Environment:
             self._kafka.await_ready()
         if self._flink is not None:
             self._flink.await_ready()
+        for store in self._stores:
+            store.await_ready()
         state.remember(
             replace(
                 known,
@@ -181,6 +201,17 @@ class Environment:
             )
         )
 
+    def _launch_stores(self, group: ProcessGroup) -> None:
+        """Start what was asked for beside Kafka and Flink; each is in `_stores`, with its address."""
+        if self._want_mariadb:
+            options = self._want_mariadb if isinstance(self._want_mariadb, MariaDbOptions) else None
+            self._mariadb = MariaDbServer(
+                group, self._lease, port=self._mariadb_port, options=options, deadline_s=self._deadline_s
+            )
+            self._stores.append(self._mariadb)
+        for store in self._stores:
+            store.launch()
+
     def _records(self) -> Iterator[state.ServiceRecord]:
         if self._kafka is not None:
             yield _record(self._kafka, self._kafka.bootstrap)
@@ -188,6 +219,8 @@ class Environment:
             yield _record(self._flink.jobmanager, self._flink.rest_url)
             for taskmanager in self._flink.taskmanagers:
                 yield _record(taskmanager, None)
+        for store in self._stores:
+            yield _record(store, store.address)
 
 
 def _record(service: Service, address: str | None) -> state.ServiceRecord:

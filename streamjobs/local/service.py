@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +13,8 @@ class Service:
     """A process that can be killed and restarted on its own.
 
     `command(n)` gives the argument vector of the n-th launch, counted from 1; `missing(n)` says what
-    that launch still lacks, None when it is ready.
+    that launch still lacks, None when it is ready. `address` tells people how to connect, e.g. a URL;
+    None where nobody connects.
     """
 
     def __init__(
@@ -24,8 +26,10 @@ class Service:
         env: Mapping[str, str],
         missing: Callable[[int], str | None],
         deadline_s: float,
+        address: str | None = None,
     ) -> None:
         self.name = name
+        self.address = address
         self.log = group.log(name)
         self.pid = 0
         self._group = group
@@ -53,6 +57,14 @@ class Service:
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End this one process with a signal, by default without warning; its children live on."""
         self._group.kill(self.name, number)
+
+    def freeze(self) -> None:
+        """Stop it as SIGSTOP does: its connections stay open and nothing answers, until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process run on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
         """Start it again on the same ports and wait until it is ready; kills it first if it lives."""

@@ -72,7 +72,10 @@ def test_up_twice_down_twice(dev: Dev) -> None:
 def test_up_with_other_services_is_refused(dev: Dev) -> None:
     assert dev("up", "--no-flink")[0] == 0
     code, text = dev("up")
-    assert (code, text) == (2, "streamjobs: only Kafka runs: `streamjobs dev down` first\n")
+    assert (code, text) == (
+        2,
+        "streamjobs: Kafka runs already, asked was for Flink and Kafka: `streamjobs dev down` first\n",
+    )
 
 
 def test_data_survives_down_and_up(dev: Dev) -> None:
@@ -82,3 +85,25 @@ def test_data_survives_down_and_up(dev: Dev) -> None:
     assert dev("down")[0] == 0
     assert dev("up", "--no-flink")[0] == 0
     assert meta.read_text(encoding="utf-8") == before
+
+
+def test_with_starts_more_and_tells_how_to_connect(dev: Dev) -> None:
+    code, text = dev("up", "--no-flink", "--no-kafka", "--with", "mysql")
+    assert code == 0, text
+    known = state.running(dev.root)
+    assert known is not None
+    assert [service.name for service in known.services] == ["mariadb"]
+    assert str(known.services[0].address) in text
+    code, text = dev("up", "--no-flink", "--no-kafka")
+    message = "streamjobs: mariadb runs already, asked was for nothing: `streamjobs dev down` first\n"
+    assert (code, text) == (2, message)
+    assert dev("down") == (0, "Stopped.\n")
+    assert warden.carriers(known.environment_id) == []
+
+
+def test_with_refuses_an_unknown_name(dev: Dev) -> None:
+    code, text = dev("up", "--with", "mysq")
+    assert (code, text.splitlines()[0].partition(";")[0]) == (
+        2,
+        "streamjobs: --with mysq is unknown, did you mean mysql?",
+    )
