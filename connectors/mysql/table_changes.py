@@ -1,0 +1,110 @@
+"""Tables as the server declares them, and what statements do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamjobs.rowchange import TableId
+
+
+@dataclass(frozen=True)
+class ColumnDefinition:
+    """A column as SHOW CREATE TABLE or information_schema tells it.
+
+    `type` is the lower-case base type (`varchar`, `int`, `enum`, `uuid`), `native_type` the whole spelling
+    (`varchar(32)`, `int(10) unsigned`). `length` is the number in parentheses of CHAR, VARCHAR, BINARY, VARBINARY, BIT
+    and VECTOR, the fraction digits of times, the precision of DECIMAL; None: not there. `charset` is a name such as
+    `utf8mb4`; "" for types without one. `labels` are those of ENUM and SET.
+    """
+
+    name: str
+    type: str
+    native_type: str
+    length: int | None = None
+    scale: int | None = None
+    unsigned: bool = False
+    charset: str = ""
+    labels: tuple[str, ...] = ()
+    nullable: bool = True
+    compressed: bool = False
+    json_valid: bool = False
+    """MariaDB's JSON: LONGTEXT with CHECK (json_valid(column))."""
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """A table's stored columns in order (no virtual generated ones), and its primary key's column names."""
+
+    table: TableId
+    columns: tuple[ColumnDefinition, ...]
+    primary_key: tuple[str, ...] = ()
+    charset: str = "utf8mb4"
+    """Default of columns that are added without one."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """A table came to be: CREATE TABLE, CREATE TABLE LIKE. `definition` is None when it could not be read."""
+
+    table: TableId
+    definition: TableDefinition | None
+
+
+@dataclass(frozen=True)
+class Altered:
+    """A table's columns or key changed. `kinds` names what was done.
+
+    Words of `kinds`: `add column`, `drop column`, `rename column`, `modify column`, `primary key`, `charset`; empty: only
+    things that rows do not show (indexes, engine, comments). `definition` is None when none was known before.
+    """
+
+    table: TableId
+    definition: TableDefinition | None
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A table has another name now."""
+
+    table: TableId
+    to: TableId
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A table is gone."""
+
+    table: TableId
+
+
+@dataclass(frozen=True)
+class Truncated:
+    """All rows of a table are gone, without row events."""
+
+    table: TableId
+
+
+@dataclass(frozen=True)
+class DatabaseDropped:
+    """A database is gone with all its tables."""
+
+    database: str
+
+
+@dataclass(frozen=True)
+class Modified:
+    """A statement changed rows without row events (binlog_format STATEMENT or MIXED). `table` None: not known."""
+
+    table: TableId | None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A statement on a table that was not understood; `table` is None when not even that is known."""
+
+    table: TableId | None
+    reason: str
+
+
+TableChange = Created | Altered | Renamed | Dropped | Truncated | DatabaseDropped | Modified | Unknown
