@@ -20,7 +20,7 @@ from streamjobs.local.environment import Environment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a local Kafka and Flink running.")
 EXIT_NOT_RUNNING = 3
-STORES: Mapping[str, str] = MappingProxyType({"mysql": "mariadb"})
+STORES: Mapping[str, str] = MappingProxyType({"mysql": "mariadb", "redis": "redis"})
 """What `--with` takes, and the service that it starts."""
 
 
@@ -52,6 +52,7 @@ def up(
         kafka=kafka,
         flink=flink,
         mariadb="mariadb" in stores,
+        redis="redis" in stores,
         taskmanagers=taskmanagers,
         slots=slots,
         kafka_port=kafka_port,

@@ -18,6 +18,7 @@ from streamjobs.local.kafka import KafkaServer, KafkaSize
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.ports import PortLease
 from streamjobs.local.processes import ProcessGroup
+from streamjobs.local.redis import RedisOptions, RedisServer
 from streamjobs.local.service import Service
 
 
@@ -28,6 +29,7 @@ class Environment:
             env.kafka.bootstrap   # "127.0.0.1:24242"
             env.flink.rest_url    # "http://127.0.0.1:24243"
             env.mariadb.url       # "mysql://root@127.0.0.1:24244"
+            env.redis.url         # "redis://127.0.0.1:24245", with redis=True
 
     Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
     the process dies of anything, no process and no port is left. Data and logs stay in `root`.
@@ -41,11 +43,13 @@ class Environment:
         kafka: bool = True,
         flink: bool = True,
         mariadb: bool | MariaDbOptions = False,
+        redis: bool | RedisOptions = False,
         taskmanagers: int = 1,
         slots: int = 2,
         kafka_port: int | None = None,
         rest_port: int | None = None,
         mariadb_port: int | None = None,
+        redis_port: int | None = None,
         kafka_size: KafkaSize | None = None,
         jobmanager_size: JobManagerSize | None = None,
         taskmanager_size: TaskManagerSize | None = None,
@@ -57,11 +61,13 @@ class Environment:
         self._want_kafka = kafka
         self._want_flink = flink
         self._want_mariadb = mariadb
+        self._want_redis = redis
         self._taskmanagers = taskmanagers
         self._slots = slots
         self._kafka_port = kafka_port
         self._rest_port = rest_port
         self._mariadb_port = mariadb_port
+        self._redis_port = redis_port
         self._kafka_size = kafka_size
         self._jobmanager_size = jobmanager_size
         self._taskmanager_size = taskmanager_size
@@ -73,6 +79,7 @@ class Environment:
         self._kafka: KafkaServer | None = None
         self._flink: FlinkCluster | None = None
         self._mariadb: MariaDbServer | None = None
+        self._redis: RedisServer | None = None
         self._stores: list[Service] = []
 
     @property
@@ -98,6 +105,14 @@ class Environment:
             msg = f"no MariaDB runs in {self.root}"
             raise ServiceError(msg)
         return self._mariadb
+
+    @property
+    def redis(self) -> RedisServer:
+        """The Redis; raises ServiceError when this environment runs without."""
+        if self._redis is None:
+            msg = f"no Redis runs in {self.root}"
+            raise ServiceError(msg)
+        return self._redis
 
     @property
     def environment_id(self) -> str:
@@ -131,7 +146,7 @@ class Environment:
             state.forget(self.root)
             self._group = None
         self._lease.close()
-        self._kafka = self._flink = self._mariadb = None
+        self._kafka = self._flink = self._mariadb = self._redis = None
         self._stores = []
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
 
@@ -209,6 +224,12 @@ class Environment:
                 group, self._lease, port=self._mariadb_port, options=options, deadline_s=self._deadline_s
             )
             self._stores.append(self._mariadb)
+        if self._want_redis:
+            choice = self._want_redis if isinstance(self._want_redis, RedisOptions) else None
+            self._redis = RedisServer(
+                group, self._lease, port=self._redis_port, options=choice, deadline_s=self._deadline_s
+            )
+            self._stores.append(self._redis)
         for store in self._stores:
             store.launch()
 
