@@ -15,7 +15,7 @@ from streamjobs.rowchange import ChangeKind, TableId, TableSchema
 
 @dataclass(frozen=True, order=True)
 class LogPlace:
-    """A place in one server's log: the file's name and a byte offset. Shape: `LogPlace("bin.000008", 373)`."""
+    """A place in one server's log: file name and byte offset, such as `bin.000008:373`."""
 
     file: str
     offset: int
@@ -37,8 +37,8 @@ class LogPlace:
 class Begin:
     """A transaction starts. `place` is its first event: never start reading behind it and before its Commit.
 
-    `gtid`: `uuid:7`, `0-1-7`, or "" when the log has none. `committed_at_ms`: commit time where the server logs it
-    (MySQL 8), else the time of this event in whole seconds; all rows of the transaction carry it.
+    `gtid`: `uuid:7`, `0-1-7`, or "" when the log has none. `committed_at_ms`: commit time where the server
+    logs it (MySQL 8), else the time of this event in whole seconds; all rows of the transaction carry it.
     """
 
     place: LogPlace
@@ -50,8 +50,8 @@ class Begin:
 class BadRow:
     """A row that cannot be decoded; the rows around it are good. Its other columns are not given.
 
-    `data` is what `column` holds in the log, `reason` says why it has no value. `row` of the position counts on over
-    it, so the rows behind it keep their seq.
+    `data` is what `column` holds in the log, `reason` says why it has no value. `row` of the position counts
+    on over it, so the rows behind it keep their seq.
     """
 
     schema: TableSchema
@@ -64,8 +64,8 @@ class BadRow:
 
     def __str__(self) -> str:
         return (
-            f"{self.schema.table}.{self.column} in a row of an {self.kind.name} at {self.position}: {self.reason}; "
-            f"the bytes are {self.data[:64].hex(' ')}{'…' if len(self.data) > 64 else ''}"
+            f"{self.schema.table}.{self.column} in a row of an {self.kind.name} at {self.position}: "
+            f"{self.reason}; the bytes are {self.data[:64].hex(' ')}{'…' if len(self.data) > 64 else ''}"
         )
 
 
@@ -86,8 +86,8 @@ class Ddl:
     """A statement that may concern a table's shape, outside or inside of a transaction.
 
     `changes` is what it does to tables, already applied to the reader's catalog; empty: it concerns no table.
-    An `Unknown` among them was not understood. `place` is behind it. `gtid` as in Begin. A Begin precedes and a Commit
-    follows it, as with rows.
+    An `Unknown` among them was not understood. `place` is behind it. `gtid` as in Begin. A Begin precedes and
+    a Commit follows it, as with rows.
     """
 
     place: LogPlace

@@ -8,7 +8,8 @@
     RetriableError
     └── ConnectionLostError             the server went away: connect again at the last commit
 
-A value that cannot be decoded is not an exception but a `BadRow` (connectors/mysql/changes.py): poison is a value.
+A value that cannot be decoded is not an exception but a `BadRow` (connectors/mysql/changes.py): poison is a
+value.
 """
 
 from __future__ import annotations

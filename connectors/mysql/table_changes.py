@@ -12,9 +12,9 @@ class ColumnDefinition:
     """A column as SHOW CREATE TABLE or information_schema tells it.
 
     `type` is the lower-case base type (`varchar`, `int`, `enum`, `uuid`), `native_type` the whole spelling
-    (`varchar(32)`, `int(10) unsigned`). `length` is the number in parentheses of CHAR, VARCHAR, BINARY, VARBINARY, BIT
-    and VECTOR, the fraction digits of times, the precision of DECIMAL; None: not there. `charset` is a name such as
-    `utf8mb4`; "" for types without one. `labels` are those of ENUM and SET.
+    (`varchar(32)`, `int(10) unsigned`). `length` is the number in parentheses of CHAR, VARCHAR, BINARY,
+    VARBINARY, BIT and VECTOR, the fraction digits of times, the precision of DECIMAL; None: not there.
+    `charset` is a name such as `utf8mb4`; "" for types without one. `labels` are those of ENUM and SET.
     """
 
     name: str
@@ -54,8 +54,9 @@ class Created:
 class Altered:
     """A table's columns or key changed. `kinds` names what was done.
 
-    Words of `kinds`: `add column`, `drop column`, `rename column`, `modify column`, `primary key`, `charset`; empty: only
-    things that rows do not show (indexes, engine, comments). `definition` is None when none was known before.
+    Words of `kinds`: `add column`, `drop column`, `rename column`, `modify column`, `primary key`, `charset`;
+    empty: only things that rows do not show (indexes, engine, comments). `definition` is None when none was
+    known before.
     """
 
     table: TableId
@@ -94,7 +95,7 @@ class DatabaseDropped:
 
 @dataclass(frozen=True)
 class Modified:
-    """A statement changed rows without row events (binlog_format STATEMENT or MIXED). `table` None: not known."""
+    """A statement changed rows without row events: binlog_format is not ROW. `table` None: not known."""
 
     table: TableId | None
 
