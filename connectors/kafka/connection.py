@@ -9,6 +9,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from connectors.kafka.sockets import DIRECT
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -94,6 +95,7 @@ class KafkaConnection:
             "client_id": client_id,
             "reconnect_backoff_max_ms": 1000,
             "security_protocol": self.protocol,
+            "proxy_url": DIRECT,
         }
         if self.protocol.startswith("SASL"):
             options |= {

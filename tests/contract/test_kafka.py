@@ -36,19 +36,19 @@ from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.local.environment import Environment
 
+# A client of kafka-python whose constructor raises leaves its pair of wake-up sockets, and no handle to them.
+WAKE_UP_PAIR = "ignore:Exception ignored in. <socket.socket fd=[0-9]+, family=1,"
 pytestmark = [
     pytest.mark.services,
-    # kafka-python leaves the socket of a refused connection to the garbage collector
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-    ),
+    pytest.mark.filterwarnings(f"{WAKE_UP_PAIR}:pytest.PytestUnraisableExceptionWarning"),
 ]
 OLD_MS = 1_000_000_000_000
 _numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
+def _nothing_left_to_the_garbage_collector() -> Iterator[None]:
+    """What a test left open is told while that test runs, not in one of the next."""
     yield
     gc.collect()
 

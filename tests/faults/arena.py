@@ -198,9 +198,9 @@ class Strike:
 
 def assert_exact(proof: Proof) -> None:
     """Fail unless store, topic and dead letters are the truth, each sample once, and all is accounted for."""
-    assert str(proof.table) == f"all {len(proof.samples)} equal"
-    assert str(proof.topic) == f"all {len(proof.samples)} equal"
-    assert str(proof.letters) == f"all {len(proof.dead_letters)} equal"
-    assert proof.duplicates == 0
-    assert (proof.line.difference, proof.line.pending) == (0, 0), str(proof.line)
+    parts = {"table": proof.table, "topic": proof.topic, "dead letters": proof.letters, "rows": proof.line}
+    report = "\n\n".join(["", *(f"{name}: {part}" for name, part in parts.items())])
+    assert all(judged.equal for judged in (proof.table, proof.topic, proof.letters)), report
+    assert proof.duplicates == 0, report
+    assert (proof.line.difference, proof.line.pending) == (0, 0), report
     assert proof.ok
