@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streamjobs.errors import SystemicError
+from streamjobs.fence import Fence, fenced_off, take
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 
 
 class MemoryStore:
-    """What survives the sinks that write to it: rows by key, and the newest writer of each subtask."""
+    """What survives the sinks that write to it: rows by key, and who may write."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-        self.epoch = 0
-        self.writers: dict[int, int] = {}
+        self.fence: Fence | None = None
 
 
 class MemorySink:
     """Writes to a `MemoryStore`, and refuses older attempts as a store with a fence does.
 
-    `refuses` are keys that the store never takes; with `tells=False` it refuses their whole batch and does
-    not say why, as some databases do.
+    `refuses` tells the records that the store never takes; with `tells=False` it refuses their whole batch
+    and does not say why, as some databases do.
     """
 
     traits = SinkTraits(
@@ -30,7 +30,7 @@ class MemorySink:
         idempotence="The last write of a key wins; an older attempt is refused.",
         deletes="A delete removes the row.",
         ordering="Changes of a key take effect in the order written.",
-        rejects="The keys it was told to refuse.",
+        rejects="The records it was told to refuse.",
         max_batch_rows=1000,
         max_batch_bytes=1024 * 1024,
     )
@@ -40,35 +40,33 @@ class MemorySink:
         table: SinkTable,
         store: MemoryStore | None = None,
         *,
-        refuses: frozenset[tuple[Any, ...]] = frozenset(),
+        refuses: Callable[[Record], bool] = lambda _: False,
         tells: bool = True,
     ) -> None:
         self.store = store or MemoryStore()
         self._table = table
         self._refuses = refuses
         self._tells = tells
-        self._subtask = -1
-        self._epoch = 0
+        self._token = ""
 
     def open(self, attempt: Attempt) -> None:
-        """Take over from every older attempt of this subtask."""
-        self.store.epoch += 1
-        self._epoch = self.store.epoch
-        self._subtask = attempt.subtask
-        self.store.writers[attempt.subtask] = self._epoch
+        """Take over from every older attempt. Raises SystemicError when a newer one has taken over."""
+        token = secrets.token_hex(8)
+        self.store.fence = take(self.store.fence, attempt, token, self._table.name)
+        self._token = token
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
         """Write the batch. Raises SystemicError when a newer attempt has opened the store."""
-        if self.store.writers.get(self._subtask) != self._epoch:
-            message = f"table {self._table.name}: a newer attempt of subtask {self._subtask} writes"
-            raise SystemicError(message)
-        poison = [record for record in batch if record.key in self._refuses]
+        fence = self.store.fence
+        if fence is None or self._token not in fence.tokens():
+            raise fenced_off(self._table.name, self._token, fence)
+        poison = [record for record in batch if self._refuses(record)]
         if poison and not self._tells:
             return WriteResult(tuple(Rejection(record, "refused", "one of the batch") for record in batch))
         for record in batch:
-            if record.key not in self._refuses:
+            if not self._refuses(record):
                 self._apply(record)
-        return WriteResult(tuple(Rejection(record, "refused", "this key") for record in poison))
+        return WriteResult(tuple(Rejection(record, "refused", "this record") for record in poison))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,275 +1,246 @@
-"""The contract of every sink. A new store adds one entry to `STORES` and must pass everything here."""
+"""The contract of every sink: what a store holds after replays, zombies, deletes and poison."""
 
 from __future__ import annotations
 
-import base64
-import json
-import struct
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timezone
-from decimal import Decimal
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import pytest
-from rocksdict import AccessType, Options, Rdict
 
-from connectors.memory import MemorySink, MemoryStore
-from connectors.rocksdb import RocksDbSink
 from streamjobs.errors import SystemicError
-from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkColumn, SinkTable, SinkTraits
-
-COLUMNS = (
-    SinkColumn("id", "BIGINT NOT NULL", nullable=False),
-    SinkColumn("name", "VARCHAR(100)"),
-    SinkColumn("price", "DECIMAL(10, 2)"),
-    SinkColumn("big", "BIGINT"),
-    SinkColumn("share", "DOUBLE"),
-    SinkColumn("flag", "BOOLEAN"),
-    SinkColumn("at", "TIMESTAMP_LTZ(3)"),
-    SinkColumn("local_at", "TIMESTAMP(6)"),
-    SinkColumn("day", "DATE"),
-    SinkColumn("clock", "TIME(3)"),
-    SinkColumn("raw", "BYTES"),
+from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable, SinkTraits
+from tests.contract.delivering import delivering
+from tests.contract.stores import (
+    FULL,
+    LEAST,
+    POISON_ID,
+    TEXT_COLUMNS,
+    Row,
+    Store,
+    attempt,
+    delete,
+    row,
+    upsert,
 )
-NULLS = dict.fromkeys((column.name for column in COLUMNS), None)
-FULL: Mapping[str, Any] = {
-    "name": "Überraschung\x00 🦊",
-    "price": Decimal("12345678.90"),
-    "big": 2**63 - 1,
-    "share": 0.1 + 0.2,
-    "flag": True,
-    "at": datetime(2026, 11, 23, 7, 20, 25, 123000, tzinfo=timezone.utc),
-    "local_at": datetime(9999, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001
-    "day": date(1, 1, 1),
-    "clock": time(23, 59, 59, 999000),
-    "raw": bytes(range(256)),
-}
-Row = dict[str, Any]
+
+pytestmark = pytest.mark.services
 
 
-class StoreUnderTest(ABC):
-    """One store: makes sinks for one table, and reads it with a client that is not ours."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @abstractmethod
-    def sink(self, key: tuple[str, ...] = ("id",), columns: Sequence[SinkColumn] = COLUMNS) -> Sink:
-        """A new sink on the same table."""
-
-    @abstractmethod
-    def rows(self) -> dict[tuple[Any, ...], Row]:
-        """Everything in the table, typed, by key."""
-
-    poison: ClassVar[Mapping[str, Any]]
-    """Values that this store must reject in row 437."""
-
-
-class RocksDb(StoreUnderTest):
-    poison: ClassVar[Mapping[str, Any]] = {"big": 2**63}
-
-    def sink(self, key: tuple[str, ...] = ("id",), columns: Sequence[SinkColumn] = COLUMNS) -> Sink:
-        self.columns, self.key = columns, key
-        return RocksDbSink(SinkTable("t", tuple(columns), key, {"path": str(self.path)}), takeover_wait_s=0.2)
-
-    def rows(self) -> dict[tuple[Any, ...], Row]:
-        newest: dict[bytes, bytes] = {}
-        for number, shard in enumerate(sorted((self.path / "t" / "shards").iterdir())):
-            scratch = AccessType.secondary(str(self.path / f"scratch-{number}"))
-            raw = Rdict(str(shard), Options(raw_mode=True), access_type=scratch)
-            raw.try_catch_up_with_primary()
-            for key, value in raw.items():
-                newest[key] = max(value, newest.get(key, b""))
-            raw.close()
-        found = [self._typed(value) for value in newest.values() if struct.unpack_from(">QH", value)[1]]
-        return {tuple(row[name] for name in self.key): row for row in found}
-
-    def _typed(self, value: bytes) -> Row:
-        stored = json.loads(value[10:])
-        names = [column.name for column in self.columns]
-        return {name: self._of_json(name, v) for name, v in zip(names, stored, strict=True)}
-
-    def _of_json(self, name: str, value: Any) -> Any:
-        readers: dict[str, Callable[[Any], Any]] = {
-            "price": Decimal,
-            "at": lambda v: datetime.fromisoformat(v).replace(tzinfo=timezone.utc),
-            "local_at": datetime.fromisoformat,
-            "day": date.fromisoformat,
-            "clock": time.fromisoformat,
-            "raw": base64.b64decode,
-        }
-        return value if value is None else readers.get(name, lambda v: v)(value)
-
-
-class Memory(StoreUnderTest):
-    poison: ClassVar[Mapping[str, Any]] = {"name": "poison"}
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.store = MemoryStore()
-
-    def sink(self, key: tuple[str, ...] = ("id",), columns: Sequence[SinkColumn] = COLUMNS) -> Sink:
-        return MemorySink(SinkTable("t", tuple(columns), key, {}), self.store, refuses=frozenset({(437,)}))
-
-    def rows(self) -> dict[tuple[Any, ...], Row]:
-        return {key: dict(row) for key, row in self.store.rows.items()}
-
-
-STORES = {"rocksdb": RocksDb, "memory": Memory}
-
-
-@pytest.fixture(params=list(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUnderTest:
-    made: StoreUnderTest = STORES[request.param](tmp_path)
-    return made
-
-
-def upsert(key: int, counter: int = 1, **values: Any) -> Record:
-    return Record((key,), {**NULLS, "id": key, **values}, RecordKind.UPSERT, counter)
-
-
-def delete(key: int, counter: int = 1) -> Record:
-    return Record((key,), {"id": key}, RecordKind.DELETE, counter)
-
-
-def attempt(number: int = 0, *, subtask: int = 0, parallelism: int = 1, run: str = "run") -> Attempt:
-    return Attempt(run, subtask, parallelism, number)
-
-
-def opened(store: StoreUnderTest, who: Attempt | None = None, **how: Any) -> Sink:
-    sink = store.sink(**how)
+@contextmanager
+def opened(store: Store, table: SinkTable, who: Attempt | None = None) -> Iterator[Sink]:
+    sink = store.sink(table)
     sink.open(who or attempt())
-    return sink
+    try:
+        yield sink
+    finally:
+        sink.close()
 
 
-def row(key: int, **values: Any) -> Row:
-    return {**NULLS, "id": key, **values}
+def accepted(sink: Sink, *batches: Sequence[Record]) -> None:
+    for batch in batches:
+        assert sink.write(batch).rejected == ()
 
 
-def test_all_types_read_back_exactly_by_another_client(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    assert sink.write([upsert(1, **FULL), upsert(2)]).rejected == ()
-    assert store.rows() == {(1,): row(1, **FULL), (2,): row(2)}
-    sink.close()
+def test_all_types_read_back_exactly_by_another_client(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [upsert(1, **FULL), upsert(2), upsert(3, **LEAST)])
+    assert store.rows(table) == {(1,): row(1, **FULL), (2,): row(2), (3,): row(3, **LEAST)}
 
 
-def test_written_twice_is_written_once(store: StoreUnderTest) -> None:
-    sink = opened(store)
+def test_a_row_changes_in_every_column_and_back_to_null(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [upsert(1, **FULL), upsert(2, **LEAST), upsert(3, **FULL)])
+        accepted(sink, [upsert(1, 2, **LEAST), upsert(2, 2, **FULL), upsert(3, 2)])
+    assert store.rows(table) == {(1,): row(1, **LEAST), (2,): row(2, **FULL), (3,): row(3)}
+
+
+def test_written_twice_is_written_once(store: Store) -> None:
+    table = store.table()
     batch = [upsert(1, name="a"), delete(2), upsert(3, name="c")]
-    sink.write(batch)
-    sink.write(batch)
-    assert store.rows() == {(1,): row(1, name="a"), (3,): row(3, name="c")}
-    sink.close()
+    with opened(store, table) as sink:
+        accepted(sink, batch, batch)
+    assert store.rows(table) == {(1,): row(1, name="a"), (3,): row(3, name="c")}
 
 
 @pytest.mark.parametrize("suffix", range(6))
-def test_any_suffix_replayed_by_a_newer_attempt_gives_the_same_rows(
-    store: StoreUnderTest, suffix: int
-) -> None:
+def test_any_suffix_replayed_by_a_newer_attempt_gives_the_same_rows(store: Store, suffix: int) -> None:
     log = [upsert(1, 1, name="a"), upsert(2, 2, name="b"), delete(1, 3), upsert(3, 4), upsert(2, 5, name="z")]
-    sink = opened(store)
-    for record in log:
-        sink.write([record])
-    before = store.rows()
-    newer = opened(store, attempt(1))
-    for record in log[suffix:]:
-        newer.write([record])
-    assert store.rows() == before == {(2,): row(2, name="z"), (3,): row(3)}
-    newer.close()
+    table = store.table()
+    with opened(store, table) as first:
+        accepted(first, *([record] for record in log))
+        before = store.rows(table)
+        with opened(store, table, attempt(1)) as newer:
+            accepted(newer, *([record] for record in log[suffix:]))
+    assert store.rows(table) == before == {(2,): row(2, name="z"), (3,): row(3)}
 
 
-def test_older_attempt_cannot_write_after_a_newer_one_has_opened(store: StoreUnderTest) -> None:
-    zombie = opened(store)
-    zombie.write([upsert(1, name="old")])
-    newer = opened(store, attempt(1))
-    newer.write([upsert(1, name="new")])
-    with pytest.raises(SystemicError, match="newer attempt"):
-        zombie.write([upsert(1, 99, name="zombie")])
-    assert store.rows() == {(1,): row(1, name="new")}
-    newer.close()
+def test_an_older_attempt_changes_nothing_that_a_newer_one_wrote(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as zombie:
+        accepted(zombie, [upsert(1, name="old"), upsert(2, name="old"), upsert(3, name="old")])
+        with opened(store, table, attempt(1)) as newer:
+            accepted(newer, [upsert(1, name="new"), delete(2), upsert(3, name="new"), upsert(4, name="new")])
+            late = [upsert(1, 99, name="zombie"), upsert(2, 99, name="zombie"), delete(3, 99), delete(4, 99)]
+            if store.fences:
+                with pytest.raises(SystemicError, match="newer attempt"):
+                    zombie.write(late)
+            else:
+                accepted(zombie, late)
+            expected = {(1,): row(1, name="new"), (3,): row(3, name="new"), (4,): row(4, name="new")}
+            assert store.rows(table) == expected
+            accepted(newer, [upsert(5, 2)])
+    assert store.rows(table) == {**expected, (5,): row(5)}
 
 
-def test_deleting_a_missing_row_changes_nothing(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    assert sink.write([delete(1)]).rejected == ()
-    assert store.rows() == {}
-    sink.close()
+def test_an_older_attempt_that_opens_late_does_not_take_over(store: Store) -> None:
+    table = store.table()
+    with opened(store, table, attempt(1)) as newer:
+        accepted(newer, [upsert(1, name="new")])
+        zombie = store.sink(table)
+        with suppress(SystemicError):
+            zombie.open(attempt(0))
+            zombie.write([upsert(1, 99, name="zombie")])
+        zombie.close()
+        accepted(newer, [upsert(2, 2)])
+    assert store.rows(table) == {(1,): row(1, name="new"), (2,): row(2)}
 
 
-def test_key_change_is_a_delete_and_an_insert(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    sink.write([upsert(1, name="a")])
-    sink.write([delete(1, 2), upsert(2, 3, name="a")])
-    assert store.rows() == {(2,): row(2, name="a")}
-    sink.close()
+def test_a_submission_of_the_job_anew_takes_over_from_its_end(store: Store) -> None:
+    table = store.table()
+    with opened(store, table, attempt(7)) as sink:
+        accepted(sink, [upsert(1, 99, name="a"), upsert(2, 98, name="a")])
+    with opened(store, table, attempt(0, run="later")) as later:
+        accepted(later, [upsert(1, 1, name="b"), delete(2, 2)])
+    assert store.rows(table) == {(1,): row(1, name="b")}
 
 
-def test_null_overwrites_and_absent_keeps(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    sink.write([upsert(1, name="a", big=5)])
-    sink.write([Record((1,), {"id": 1, "name": None}, RecordKind.UPSERT, 2)])
-    sink.write([Record((2,), {"id": 2, "big": 7}, RecordKind.UPSERT, 3)])
-    assert store.rows() == {(1,): row(1, big=5), (2,): row(2, big=7)}
-    sink.close()
+def test_another_parallelism_takes_over_from_all_subtasks(store: Store) -> None:
+    table = store.table()
+    with (
+        opened(store, table, attempt(parallelism=2)) as first,
+        opened(store, table, attempt(subtask=1, parallelism=2)) as second,
+    ):
+        accepted(first, [upsert(1, 1, name="a")])
+        accepted(second, [upsert(2, 1, name="b")])
+        assert store.rows(table) == {(1,): row(1, name="a"), (2,): row(2, name="b")}
+        with opened(store, table, attempt(1)) as alone:
+            accepted(alone, [delete(1, 1), upsert(2, 2, name="c")])
+            for zombie in (first, second):
+                with suppress(SystemicError):
+                    zombie.write([upsert(1, 99, name="z"), upsert(2, 99, name="z")])
+    assert store.rows(table) == {(2,): row(2, name="c")}
 
 
-def test_keys_of_any_text_stay_apart(store: StoreUnderTest) -> None:
-    columns = (SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
-    keys = [
-        ("", ""),
-        ("", "\x00"),
-        ("\x00", ""),
-        ("a\x00", "b"),
-        ("a", "\x00b"),
-        ("ä", "🦊"),
-        ("a" * 9000, ""),
-    ]
-    sink = opened(store, key=("a", "b"), columns=columns)
-    for number, (a, b) in enumerate(sorted(keys)):
-        sink.write([Record((a, b), {"a": a, "b": b}, RecordKind.UPSERT, number)])
-    assert store.rows() == {(a, b): {"a": a, "b": b} for a, b in keys}
-    sink.close()
+def test_a_restarted_subtask_leaves_its_sibling_alone(store: Store) -> None:
+    table = store.table()
+    with (
+        opened(store, table, attempt(parallelism=2)) as first,
+        opened(store, table, attempt(subtask=1, parallelism=2)),
+        opened(store, table, attempt(1, subtask=1, parallelism=2)) as restarted,
+    ):
+        accepted(first, [upsert(1, name="a")])
+        accepted(restarted, [upsert(2, name="b")])
+    assert store.rows(table) == {(1,): row(1, name="a"), (2,): row(2, name="b")}
 
 
-def test_full_batch_is_written_whole(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    count = sink.traits.max_batch_rows
-    sink.write([upsert(n) for n in range(count)])
-    assert len(store.rows()) == count - (0 if isinstance(store, RocksDb) else 1)
-    sink.close()
+def test_deleting_a_missing_row_changes_nothing(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [delete(1)])
+    assert store.rows(table) == {}
 
 
-def test_row_as_big_as_a_batch_may_be_is_written(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    big = "x" * sink.traits.max_batch_bytes
-    assert sink.write([upsert(1, name=big)]).rejected == ()
-    assert store.rows() == {(1,): row(1, name=big)}
-    sink.close()
+def test_a_deleted_row_comes_back_with_its_new_values_only(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [upsert(1, **FULL)], [delete(1, 2)], [upsert(1, 3, big=5)])
+    assert store.rows(table) == {(1,): row(1, big=5)}
 
 
-def test_one_poison_in_a_thousand_leaves_the_others(store: StoreUnderTest) -> None:
-    sink = opened(store)
-    batch = [upsert(n, **(store.poison if n == 437 else {})) for n in range(1000)]
-    rejected = sink.write(batch).rejected
-    assert [rejection.record for rejection in rejected] == [batch[437]]
-    assert set(store.rows()) == {(n,) for n in range(1000)} - {(437,)}
-    sink.close()
+def test_key_change_is_a_delete_and_an_insert(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [upsert(1, name="a")], [delete(1, 2), upsert(2, 3, name="a")])
+    assert store.rows(table) == {(2,): row(2, name="a")}
 
 
-def test_row_of_two_subtasks_is_one_table(store: StoreUnderTest) -> None:
-    first = opened(store, attempt(parallelism=2))
-    second = opened(store, attempt(subtask=1, parallelism=2))
-    first.write([upsert(1, name="a")])
-    second.write([upsert(2, name="b")])
-    assert store.rows() == {(1,): row(1, name="a"), (2,): row(2, name="b")}
-    first.close()
-    second.close()
+def test_null_overwrites_and_absent_keeps(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        accepted(sink, [upsert(1, name="a", big=5)])
+        accepted(sink, [Record((1,), {"id": 1, "name": None}, RecordKind.UPSERT, 2)])
+        accepted(sink, [Record((2,), {"id": 2, "big": 7}, RecordKind.UPSERT, 3)])
+    assert store.rows(table) == {(1,): row(1, big=5), (2,): row(2, big=7)}
 
 
-def test_traits_are_all_said(store: StoreUnderTest) -> None:
-    traits: SinkTraits = store.sink().traits
+def test_keys_of_any_text_stay_apart(store: Store) -> None:
+    table = store.table(TEXT_COLUMNS, ("a", "b"))
+    keys = sorted(store.text_keys())
+    with opened(store, table) as sink:
+        accepted(sink, [Record(key, {"a": key[0], "b": key[1]}, RecordKind.UPSERT, 1) for key in keys])
+        assert store.rows(table) == {(a, b): {"a": a, "b": b} for a, b in keys}
+        gone, left = keys[::2], keys[1::2]
+        accepted(sink, [Record(key, {}, RecordKind.DELETE, 2) for key in gone])
+    assert store.rows(table) == {(a, b): {"a": a, "b": b} for a, b in left}
+
+
+def test_full_batch_is_written_whole(store: Store) -> None:
+    table = store.table()
+    with opened(store, table) as sink:
+        count = sink.traits.max_batch_rows
+        accepted(sink, [upsert(n, name=f"n{n}") for n in range(count)])
+    assert store.rows(table) == {(n,): row(n, name=f"n{n}") for n in range(count)}
+
+
+def test_biggest_row_is_written_and_a_bigger_one_is_a_dead_letter(store: Store) -> None:
+    table = store.table()
+    big = "x" * store.biggest_text
+    with delivering(store, table) as (delivery, letters):
+        delivery.write([upsert(1, name=big), upsert(2, name="x" * store.too_big_text), upsert(3)])
+    assert [letter.table for letter in letters.kept] == [table.name]
+    assert "key=(2,)" in letters.kept[0].detail
+    found = store.rows(table)
+    assert found.keys() == {(1,), (3,)}
+    assert found[1,] == row(1, name=big)
+
+
+def test_one_poison_in_a_thousand_is_one_dead_letter(store: Store) -> None:
+    table = store.table()
+    with delivering(store, table) as (delivery, letters):
+        delivery.write([upsert(n, **(store.poison if n == POISON_ID else {})) for n in range(1000)])
+    assert [f"key=({POISON_ID},)" in letter.detail for letter in letters.kept] == [True]
+    assert store.rows(table) == {(n,): row(n) for n in range(1000) if n != POISON_ID}
+
+
+def test_null_in_the_key_is_a_dead_letter(store: Store) -> None:
+    table = store.table(TEXT_COLUMNS, ("a", "b"))
+    with delivering(store, table) as (delivery, letters):
+        whole: Row = {"a": "x", "b": "y"}
+        delivery.write(
+            [
+                Record(("x", None), {"a": "x", "b": None}, RecordKind.UPSERT, 1),
+                Record(("x", "y"), whole, RecordKind.UPSERT, 2),
+            ]
+        )
+    assert ["key=('x', None)" in letter.detail for letter in letters.kept] == [True]
+    assert store.rows(table) == {("x", "y"): whole}
+
+
+def test_rows_of_two_subtasks_are_one_table(store: Store) -> None:
+    table = store.table()
+    with (
+        opened(store, table, attempt(parallelism=2)) as first,
+        opened(store, table, attempt(subtask=1, parallelism=2)) as second,
+    ):
+        accepted(first, [upsert(1, name="a")])
+        accepted(second, [upsert(2, name="b")])
+    assert store.rows(table) == {(1,): row(1, name="a"), (2,): row(2, name="b")}
+
+
+def test_traits_are_all_said(store: Store) -> None:
+    traits: SinkTraits = store.sink(store.table()).traits
     texts = (traits.guarantee, traits.idempotence, traits.deletes, traits.ordering, traits.rejects)
     assert all(text.endswith(".") and len(text) > 15 for text in texts)
     assert traits.max_batch_rows > 0

@@ -96,7 +96,7 @@ def bench(
     cap: DeadLetterCap | None = None,
     failures: Sequence[Exception] = (),
 ) -> Bench:
-    sink = UnsteadySink(TABLE, MemoryStore(), refuses=refuses, tells=tells)
+    sink = UnsteadySink(TABLE, MemoryStore(), refuses=lambda record: record.key in refuses, tells=tells)
     sink.failures, sink.batches = list(failures), []
     letters, metrics, clock = Letters(), MemoryMetrics(), HeldClock()
     delivery = Delivery(
@@ -205,7 +205,7 @@ def test_one_poison_in_a_thousand_is_one_dead_letter(tells: bool) -> None:
     assert it.letters.kept == [
         DeadLetter(
             id="topic/0/437/0", stage=Stage.SINK, reason="refused",
-            detail=("this key" if tells else "one of the batch")
+            detail=("this record" if tells else "one of the batch")
             + "; UPSERT key=(437,) values={'id': 437, 'a': None, 'b': None}",
             job="j", table="t", topic="topic", partition=0, offset=437, row=0, at_ms=1_000_000,
         )

@@ -1,0 +1,56 @@
+"""The stores under the contract. A new store adds one line to STORES and must pass everything."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+import pytest
+
+from streamjobs.local.service import Service
+from tests.contract.stores import ServerStore, Store
+
+STORES = {
+    "memory": "tests.contract.store_memory:Memory",
+    "rocksdb": "tests.contract.store_rocksdb:RocksDb",
+}
+SERVERS: tuple[str, ...] = ()
+"""Those of STORES that are a service: a ServerStore."""
+
+
+def _started(name: str, factory: pytest.TempPathFactory) -> Iterator[Store]:
+    module, _, class_ = STORES[name].partition(":")
+    made: Store = getattr(importlib.import_module(module), class_)(factory.mktemp(name))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Each store, started once a session; pytest runs all tests of one before it starts the next."""
+    yield from _started(request.param, tmp_path_factory)
+
+
+@pytest.fixture
+def server(store: Store) -> Iterator[ServerStore]:
+    """The store as a service, well and alive again after the test."""
+    assert isinstance(store, ServerStore)
+    yield store
+    _heal(store.service)
+
+
+def _heal(service: Service) -> None:
+    if service.alive:
+        service.thaw()
+    else:
+        service.restart()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test of a `store` each of them, a test of a `server` those that are a service."""
+    if "store" in metafunc.fixturenames:
+        names = SERVERS if "server" in metafunc.fixturenames else list(STORES)
+        metafunc.parametrize("store", names, indirect=True, scope="session")

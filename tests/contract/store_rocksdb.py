@@ -1,0 +1,66 @@
+"""The RocksDB sink under the contract, read by rocksdict alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from rocksdict import AccessType, Options, Rdict
+
+from connectors.rocksdb import RocksDbSink
+from streamjobs.sink import Sink, SinkColumn, SinkTable
+from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, Store
+
+
+class RocksDb(Store):
+    """Shards under a directory; the newest version of each key counts."""
+
+    poison: ClassVar[Mapping[str, Any]] = {"big": 2**63}
+    biggest_text = 64 * 1024 * 1024 - 200
+    too_big_text = 64 * 1024 * 1024
+
+    def table(self, columns: Sequence[SinkColumn] = COLUMNS, key: tuple[str, ...] = ("id",)) -> SinkTable:
+        return SinkTable(self.next_name(), tuple(columns), key, {"path": str(self.root)})
+
+    def sink(self, table: SinkTable) -> Sink:
+        return RocksDbSink(table, takeover_wait_s=0.2)
+
+    def rows(self, table: SinkTable) -> Rows:
+        newest: dict[bytes, bytes] = {}
+        shards = self.root / table.name / "shards"
+        for number, shard in enumerate(sorted(shards.iterdir()) if shards.exists() else ()):
+            scratch = self.root / f"scratch-{number}"
+            raw = Rdict(str(shard), Options(raw_mode=True), access_type=AccessType.secondary(str(scratch)))
+            raw.try_catch_up_with_primary()
+            for key, value in raw.items():
+                newest[key] = max(value, newest.get(key, b""))
+            raw.close()
+            shutil.rmtree(scratch)
+        found = [_typed(table, value) for value in newest.values() if struct.unpack_from(">QH", value)[1]]
+        return {tuple(row[name] for name in table.key): row for row in found}
+
+    def text_keys(self) -> Sequence[tuple[str, str]]:
+        return [*TEXT_KEYS, ("a" * 9000, "")]
+
+
+def _typed(table: SinkTable, value: bytes) -> Row:
+    names = [column.name for column in table.columns]
+    return {name: _of_json(name, v) for name, v in zip(names, json.loads(value[10:]), strict=True)}
+
+
+def _of_json(name: str, value: Any) -> Any:
+    readers: dict[str, Callable[[Any], Any]] = {
+        "price": Decimal,
+        "at": lambda v: datetime.fromisoformat(v).replace(tzinfo=timezone.utc),
+        "local_at": datetime.fromisoformat,
+        "day": date.fromisoformat,
+        "clock": time.fromisoformat,
+        "raw": base64.b64decode,
+    }
+    return value if value is None else readers.get(name, lambda v: v)(value)
