@@ -106,6 +106,7 @@ class PartitionMessageBuilder:
         self._disorder_ms = disorder_ms
         self._forms = _TableForms()
         self._pending: list[list[PendingRow]] = [[] for _ in range(partitions)]
+        self._bytes = 0
         self._max_ms = [0] * partitions
 
     @property
@@ -113,16 +114,27 @@ class PartitionMessageBuilder:
         """Number of changes that wait for `flush`."""
         return sum(map(len, self._pending))
 
-    def add(self, change: RowChange) -> None:
-        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it."""
+    @property
+    def bytes(self) -> int:
+        """Size of the changes that wait for `flush`, as they travel."""
+        return self._bytes
+
+    def add(self, change: RowChange, partition_by: tuple[int, ...] | None = None) -> None:
+        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it.
+
+        `partition_by` are the indexes of the columns that choose the partition, by default the key's.
+        """
         row = self._forms.of(change).pending(change)
-        self._pending[_partition(row.image, row.table.key, len(self._pending))].append(row)
+        key = row.table.key if partition_by is None else partition_by
+        self._pending[partition_of_row(row.image, key, len(self._pending))].append(row)
+        self._bytes += row.size
 
     def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
         """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
         span = self._limits.max_span_ms + self._disorder_ms
         cut = [list(_cut(rows, header, self._limits, span)) for rows in self._pending]
         self._pending = [[] for _ in self._pending]
+        self._bytes = 0
         return iter(
             [
                 (partition, _built(header, rows, self._stamp(partition, smallest)))
@@ -161,10 +173,11 @@ class PartitionMessageBuilder:
 def partition_of(change: RowChange, partitions: int) -> int:
     """Give a change's partition by the IDL's hash of its key, or of the whole row when there is none."""
     row = change.image
-    return _partition(row, change.schema.key_indexes or tuple(range(len(row))), partitions)
+    return partition_of_row(row, change.schema.key_indexes or tuple(range(len(row))), partitions)
 
 
-def _partition(row: Row, indexes: tuple[int, ...], partitions: int) -> int:
+def partition_of_row(row: Row, indexes: tuple[int, ...], partitions: int) -> int:
+    """Give the partition of a row image by the IDL's hash of these columns."""
     data = b""
     for index in indexes:
         value = row[index]

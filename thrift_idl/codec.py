@@ -14,6 +14,7 @@ from thrift_idl.builder import (
     MessageBuilder,
     PartitionMessageBuilder,
     partition_of,
+    partition_of_row,
 )
 from thrift_idl.decoding import FORMAT_VERSION, DecodedMessage, Header, decode, decode_body
 from thrift_idl.encoding import RowTooLargeError
@@ -37,4 +38,5 @@ __all__ = [
     "decode",
     "decode_body",
     "partition_of",
+    "partition_of_row",
 ]

@@ -1,0 +1,114 @@
+"""Which tables are captured, and where their changes go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamjobs.errors import ConfigError
+from streamjobs.rowchange import TableId
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]")
+_PATTERN = re.compile(r"[^.]+\..+")
+SYSTEM_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys"})
+"""Never captured, whatever a pattern says."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Some tables and how their changes travel.
+
+    `match` and `exclude` are patterns such as `shop.*`, compared with case. `partition_by` empty: the primary
+    key, else the whole row. `event_time_column` None: the commit time; `disorder_ms` is 0 then, because
+    commits are in order.
+    """
+
+    match: str
+    exclude: tuple[str, ...]
+    topic: str
+    partitions: int
+    partition_by: tuple[str, ...]
+    event_time_column: str | None
+    disorder_ms: int
+    refuse_without_key: bool
+
+    @classmethod
+    def made(
+        cls,
+        match: str,
+        *,
+        exclude: tuple[str, ...] = (),
+        topic: str = "{database}.{table}",
+        partitions: int = 2,
+        partition_by: tuple[str, ...] = (),
+        event_time_column: str | None = None,
+        disorder_ms: int = 0,
+        refuse_without_key: bool = False,
+        where: str = "route",
+    ) -> Route:
+        """A route whose patterns and topic are checked. Raises ConfigError."""
+        for pattern in (match, *exclude):
+            if not _PATTERN.fullmatch(pattern):
+                message = (
+                    f"{where}: {pattern!r} is no pattern of tables; write database.table, such as shop.*"
+                )
+                raise ConfigError(message)
+        bare = topic.replace("{database}", "d").replace("{table}", "t")
+        if not _TOPIC.fullmatch(bare):
+            message = (
+                f"{where}: a topic is made of letters, digits, '.', '_', '-', {{database}} and {{table}}, "
+                f"not {topic!r}"
+            )
+            raise ConfigError(message)
+        return cls(
+            match,
+            exclude,
+            topic,
+            partitions,
+            partition_by,
+            event_time_column,
+            disorder_ms,
+            refuse_without_key,
+        )
+
+    def takes(self, table: TableId) -> bool:
+        """Whether this route is for the table."""
+        return _matches(self.match, table) and not any(_matches(pattern, table) for pattern in self.exclude)
+
+    def topic_of(self, table: TableId) -> str:
+        """The table's topic; characters that a topic cannot have become `_`."""
+        database, name = (_UNFIT.sub("_", part) for part in (table.database, table.table))
+        return self.topic.replace("{database}", database).replace("{table}", name)
+
+
+class Routes:
+    """All routes of a capture; the first that takes a table is its route."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = tuple(routes)
+        self._known: dict[TableId, Route | None] = {}
+
+    def of(self, table: TableId) -> Route | None:
+        """The table's route, None when it is not captured."""
+        if table not in self._known:
+            system = table.database.lower() in SYSTEM_DATABASES
+            found = (route for route in self._routes if route.takes(table))
+            self._known[table] = None if system else next(found, None)
+        return self._known[table]
+
+    def __call__(self, table: TableId, /) -> bool:
+        """Whether the table is captured."""
+        return self.of(table) is not None
+
+
+def _matches(pattern: str, table: TableId) -> bool:
+    """Whether `*` and `?` in the pattern can be filled; a dot parts database and table at its first one."""
+    database, _, name = pattern.partition(".")
+    return _like(database, table.database) and _like(name, table.table)
+
+
+def _like(pattern: str, text: str) -> bool:
+    parts = (".*" if char == "*" else "." if char == "?" else re.escape(char) for char in pattern)
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None

@@ -1,0 +1,89 @@
+"""Capture's configuration: read whole, every mistake named, secrets never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamjobs.capture.config import parse_config
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.errors import ConfigError
+from streamjobs.rowchange import TableId
+
+MINIMAL = """
+[source]
+name = "shop"
+url = "mysql://capture@db1:3307"
+password = "${DB_PASSWORD}"
+[broker]
+bootstrap = "127.0.0.1:9092"
+[[tables]]
+match = "shop.*"
+"""
+ENV = {"DB_PASSWORD": "hunter2"}
+
+
+def refusal(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "c.toml", ENV)
+    return str(caught.value).splitlines()
+
+
+def test_a_short_file_has_sensible_defaults() -> None:
+    config = parse_config(MINIMAL, "c.toml", ENV)
+    assert (config.server.host, config.server.port, config.server.user) == ("db1", 3307, "capture")
+    assert config.server.password.reveal() == "hunter2"
+    assert "hunter2" not in repr(config)
+    assert config.server.tls
+    assert config.snapshot_first
+    assert config.routes[0].topic_of(TableId("shop", "item")) == "shop.item"
+    assert config.ddl["add_column"] == "evolve"
+    assert config.ddl["unknown"] == "fail"
+
+
+def test_every_mistake_is_named_in_one_go() -> None:
+    text = MINIMAL.replace('name = "shop"', 'nam = "shop"').replace("match", "mach") + "[sourse]\n"
+    assert [line.partition("; the")[0] for line in refusal(text)] == [
+        "c.toml: unknown section 'sourse', did you mean 'source'?",
+        "c.toml: [source]: unknown option 'nam', did you mean 'name'?",
+        "c.toml: [source]: option 'name' is missing: what this source is called: in messages, offsets and "
+        "metrics",
+        "c.toml: [[tables]] 1: unknown option 'mach', did you mean 'match'?",
+        "c.toml: [[tables]] 1: option 'match' is missing: database.table, * stands for any characters",
+    ]
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match="the environment variable DB_PASSWORD is not set"):
+        parse_config(MINIMAL, "c.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mysql://capture@db1:3307", "mysql://capture:pw@db1", "no password in the url"),
+        ("mysql://capture@db1:3307", "postgres://capture@db1", "url is mysql://user@host:port"),
+        ('match = "shop.*"', 'match = "shop"', "'shop' is no pattern of tables"),
+        ('match = "shop.*"', 'match = "shop.*"\ntopic = "a b"', "a topic is made of"),
+        ('name = "shop"', 'name = "shop/1"', "name 'shop/1' is made of"),
+    ],
+)
+def test_illegal_values_are_refused(old: str, new: str, message: str) -> None:
+    assert any(message in line for line in refusal(MINIMAL.replace(old, new)))
+
+
+def test_the_first_route_that_takes_a_table_is_its_route() -> None:
+    routes = Routes(
+        [
+            Route.made("shop.order*", exclude=("shop.order_tmp*",), topic="orders"),
+            Route.made("*.*", topic="{database}-{table}"),
+        ]
+    )
+
+    def topic(database: str, table: str) -> str | None:
+        found = routes.of(TableId(database, table))
+        return found.topic_of(TableId(database, table)) if found else None
+
+    assert topic("shop", "order_line") == "orders"
+    assert topic("shop", "order_tmp1") == "shop-order_tmp1"
+    assert topic("a", "b$c d") == "a-b_c_d"
+    assert topic("mysql", "user") is None
