@@ -13,7 +13,8 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import ExplainDetail, Schema, StatementSet, StreamTableEnvironment, Table
 from pyflink.table.udf import udtf
 
-from streamjobs.errors import ConfigError
+from streamjobs.errors import ConfigError, SqlError
+from streamjobs.job.padding import padded_too_late, refusal
 from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction
 from streamjobs.job.python_insert import add_python_insert
 from streamjobs.job.sources import SourcePlan
@@ -49,7 +50,7 @@ class FlinkJob:
         self._statements: StatementSet | None = None
 
     def build(self) -> StatementSet:
-        """Register everything and give the statement set of all INSERTs; once."""
+        """Register everything and give the statement set of all INSERTs; once. Raises SqlError."""
         if self._statements is None:
             config = self.tables.get_config()
             mini_batch = config.get(_MINI_BATCH, "false")
@@ -71,6 +72,7 @@ class FlinkJob:
                         self._statements.add_insert_sql(insert.sql)
                     case PythonInsert():
                         add_python_insert(self.tables, self._statements, self.plan, insert)
+            self._refuse_late_padding(self._statements)
         return self._statements
 
     def explain(self) -> str:
@@ -85,6 +87,13 @@ class FlinkJob:
             message = f"Flink took {self.plan.name} and gave no job id"
             raise ConfigError(message)
         return str(client.get_job_id())
+
+    def _refuse_late_padding(self, statements: StatementSet) -> None:
+        if not self.plan.outer_joins:
+            return  # EXPLAIN plans the whole job once more
+        for padded in padded_too_late(str(statements.explain(ExplainDetail.CHANGELOG_MODE))):
+            message, offset = refusal(padded, self.plan.outer_joins)
+            raise SqlError(message, self.plan.text, offset, self.plan.path)
 
     def _source(self, source: SourcePlan) -> None:
         self.tables.execute_sql(source.raw_ddl)
@@ -123,8 +132,3 @@ def _load(path: str) -> Any:
     except (ImportError, AttributeError) as exc:
         message = f"there is no Python function {path}: {exc}"
         raise ConfigError(message) from exc
-
-
-def explain_plan(text: str) -> str:
-    """Take the optimized physical plan out of what EXPLAIN prints."""
-    return text.partition("== Optimized Physical Plan ==")[2].partition("== Optimized Execution Plan ==")[0]

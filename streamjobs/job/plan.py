@@ -24,6 +24,7 @@ from streamjobs.dialect.scan_start import StartKind
 from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import ConfigError
 from streamjobs.job.native import kafka_dead_letters, native_table, quoted
+from streamjobs.job.padding import OuterJoin, outer_joins
 from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
 from streamjobs.sink import SinkColumn, SinkTable
 from udfs import FUNCTIONS
@@ -132,6 +133,8 @@ class JobPlan:
     """Topics that are read, each with its bootstrap servers: for the preflight."""
     groups: tuple[str, ...] = ()
     """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
+    outer_joins: tuple[OuterJoin, ...] = ()
+    """What Flink may turn into outer interval joins: then its plan is read for what stands behind them."""
 
 
 def plan_job(
@@ -165,7 +168,7 @@ def plan_job(
     return JobPlan(
         name, path, text, settings, tuple(steps), tuple(inserts),
         tuple(map(str, warnings)), brokers.bootstrap("default"), tuple(planner.topics),
-        tuple(planner.groups),
+        tuple(planner.groups), outer_joins(script),
     )  # fmt: skip
 
 

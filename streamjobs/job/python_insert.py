@@ -10,6 +10,7 @@ from pyflink.table import DataTypes, ExplainDetail, StatementSet, StreamTableEnv
 from pyflink.table.udf import udf
 
 from streamjobs.errors import SqlError
+from streamjobs.job.explained import physical_plan
 from streamjobs.job.handover import Handover, handover
 from streamjobs.job.native import quoted
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
@@ -126,8 +127,7 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
 
 def _root_mode(plan: str) -> str:
     """Give the changelog mode of what enters the sink: the first operator below the root's Sink."""
-    physical = plan.partition("== Optimized Physical Plan ==")[2].partition("== Optimized Execution")[0]
-    for line in physical.splitlines():
+    for line in physical_plan(plan).splitlines():
         match = re.search(r"changelogMode=\[([A-Z,]+)\]", line)
         if match and "Sink(" not in line:
             return match.group(1)

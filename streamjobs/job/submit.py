@@ -21,7 +21,7 @@ from streamjobs.job.plan import Brokers, JobPlan, plan_job
 from streamjobs.job.report import root_cause
 
 _TIMEOUT_S = 180
-_CLIENT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+CLIENT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 """The client's JVM plans one job and ends: without the second compiler that takes 13 CPU seconds, not 32."""
 
 
@@ -89,7 +89,7 @@ def send(request: Request) -> str:
     request.plan()  # what our own rules refuse needs no JVM
     environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
     environment |= {"HADOOP_CLASSPATH": ":".join(request.target.client_jars), "PYTHONUNBUFFERED": "1"}
-    environment.setdefault("JVM_ARGS", _CLIENT_JVM)
+    environment.setdefault("JVM_ARGS", CLIENT_JVM)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "streamjobs.job.submit"],

@@ -1,6 +1,7 @@
 """Plans job files on Flink and prints what Flink makes of each: `python -m tests.house.explained FILE…`.
 
-A process of its own, because PyFlink starts a JVM. One JSON object: path -> {"sinks", "plan", "operators"}.
+A process of its own, because PyFlink starts a JVM. One JSON object: path -> {"sinks", "plan", "operators",
+"padded"}, the last with what `run` would refuse.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from streamjobs.job.flink import FlinkJob, explain_plan
+from streamjobs.job.explained import physical_plan
+from streamjobs.job.flink import FlinkJob
+from streamjobs.job.padding import padded_too_late
 from streamjobs.job.plan import Brokers, plan_job
 from streamjobs.job.submit import Target, configuration
 
@@ -21,13 +25,18 @@ _SINK = re.compile(r"Sink\(table=\[default_catalog\.default_database\.(\w+)\]")
 
 
 def explained(path: str, work_dir: str) -> dict[str, Any]:
-    """Give the mode of what enters each sink, the physical plan, and the operators that would run."""
+    """Give the mode of what enters each sink, the physical plan, and the operators that would run.
+
+    `padded`: sink -> what stands behind an outer interval join and works on event time; planned all the same.
+    """
     plan = plan_job(
         Path(path).read_text(encoding="utf-8"), path, Path(path).stem,
         Brokers({"default": "127.0.0.1:1"}), store_path=f"{work_dir}/store",
     )  # fmt: skip
-    job = FlinkJob(plan, configuration(Target("http://127.0.0.1:1", work_dir)), "run")
-    physical = explain_plan(job.explain())
+    unjudged = replace(plan, outer_joins=())
+    job = FlinkJob(unjudged, configuration(Target("http://127.0.0.1:1", work_dir)), "run")
+    text = job.explain()
+    physical, padded = physical_plan(text), {each.sink: each.behind.kind for each in padded_too_late(text)}
     sinks, lines = {}, physical.splitlines()
     for line, below in pairwise(lines):
         sink, mode = _SINK.search(line), _MODE.search(below)
@@ -35,7 +44,12 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
             sinks[sink[1]] = mode[1]
     job.build().attach_as_datastream()
     graph = json.loads(job._env.get_execution_plan())
-    return {"sinks": sinks, "plan": physical, "operators": [node["type"] for node in graph["nodes"]]}
+    return {
+        "sinks": sinks,
+        "plan": physical,
+        "operators": [node["type"] for node in graph["nodes"]],
+        "padded": padded,
+    }
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from streamjobs.job.session import STATE_DIR
+from streamjobs.job.submit import CLIENT_JVM
 
 ROOT = Path(__file__).parents[2]
 INGESTS = ROOT / "tests" / "house" / "ingests.sql"
+PADDING = ROOT / "tests" / "house" / "padding.sql"
 JOBS = sorted((ROOT / "sql" / "jobs").glob("*.sql"))
 APPEND, UPSERT, RETRACT = "I", "I,UA,D", "I,UB,UA,D"
 
@@ -26,8 +28,8 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.house.explained", str(tmp_path_factory.mktemp("plans")),
-         str(INGESTS), *map(str, JOBS)],
-        cwd=ROOT, env=environment | {"HADOOP_CLASSPATH": ":".join(jars)},
+         str(INGESTS), str(PADDING), *map(str, JOBS)],
+        cwd=ROOT, env=environment | {"HADOOP_CLASSPATH": ":".join(jars), "JVM_ARGS": CLIENT_JVM},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
@@ -72,6 +74,34 @@ def test_each_job_parses_each_topic_once(explained: dict[str, Any], job: Path) -
     operators = explained[str(job)]["operators"]
     tables = job.read_text().count("type='metaq'")
     assert sum("PythonCorrelate" in each for each in operators) == tables
+
+
+def test_what_drops_rows_behind_an_outer_interval_join_is_found(explained: dict[str, Any]) -> None:
+    assert explained[str(PADDING)]["padded"] == {
+        "late_window": "WindowAggregate",
+        "late_python_sink": "WindowAggregate",
+        "late_hop_by_its_columns": "WindowAggregate",
+        "late_session": "WindowAggregate",
+        "late_cumulate": "WindowAggregate",
+        "late_group_window": "GroupWindowAggregate",
+        "late_right": "GroupWindowAggregate",
+        "late_full": "GroupWindowAggregate",
+        "late_window_of_union": "WindowAggregate",
+        "late_window_rank": "WindowRank",
+        "late_window_last": "WindowDeduplicate",
+        "late_window_join": "WindowJoin",
+        "late_interval_join": "IntervalJoin",
+        "late_as_of": "TemporalJoin",
+        "late_over": "OverAggregate",
+        "late_match": "Match",
+        "late_sort": "TemporalSort",
+        "late_behind_function": "GroupWindowAggregate",
+    }, explained[str(PADDING)]["plan"]
+
+
+@pytest.mark.parametrize("job", [INGESTS, *JOBS], ids=lambda job: job.stem)
+def test_no_job_of_ours_pads_too_late(explained: dict[str, Any], job: Path) -> None:
+    assert explained[str(job)]["padded"] == {}
 
 
 def _raw_tables(operators: list[str]) -> list[str]:

@@ -72,6 +72,32 @@ def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:
     assert "OverAggregate(partitionBy=[id]" in plan
 
 
+def test_an_outer_interval_join_in_front_of_a_window_is_refused_at_its_place(tmp_path: Path) -> None:
+    columns = (
+        "id BIGINT, t TIMESTAMP_LTZ(3) METADATA FROM 'event_time', WATERMARK FOR t AS t - INTERVAL '5' SECOND"
+    )
+    tables = "".join(
+        f"CREATE TABLE {name} ({columns})\n"
+        f"WITH (type='metaq', topic='{name}', 'table'='d.{name}', ingest='append');\n"
+        for name in ("seen", "clicked")
+    )
+    text = (
+        f"{tables}CREATE TABLE o (id BIGINT, n BIGINT) WITH (type='blackhole');\n"
+        "CREATE VIEW j AS SELECT s.id, s.t, c.id AS c FROM seen AS s\n"
+        "  LEFT JOIN clicked AS c ON s.id = c.id AND c.t BETWEEN s.t AND s.t + INTERVAL '1' MINUTE;\n"
+        "INSERT INTO o SELECT {query};\n"
+    )
+    path = tmp_path / "job.sql"
+    request = FlinkSession(NOWHERE).request(path, Overrides("127.0.0.1:1", tmp_path), explain=True)
+    path.write_text(text.format(query="id, COUNT(c) FROM j GROUP BY id, TUMBLE(t, INTERVAL '1' SECOND)"))
+    with pytest.raises(ConfigError) as refused:
+        send(request)
+    told = r"\S+/job\.sql:7:3: this LEFT JOIN within .* has a window on t behind it.* UNION ALL "
+    assert re.match(told, str(refused.value)), str(refused.value)
+    path.write_text(text.format(query="id, c FROM j"))
+    assert "IntervalJoin(joinType=[LeftOuterJoin]" in send(request)
+
+
 def start(topic: str, bootstrap: str, directory: Path) -> None:
     path = directory / "job.sql"
     path.write_text(
