@@ -70,8 +70,13 @@ class Option:
     secret: bool = False
     required: bool = False
 
-    def read(self, text: str, env: Mapping[str, str]) -> OptionValue:
+    def read(self, text: str | Secret, env: Mapping[str, str]) -> OptionValue:
         """The value that the text stands for. Raises ValueError, with a text for people."""
+        if isinstance(text, Secret):
+            if not self.secret:
+                message = "is no secret"
+                raise ValueError(message)
+            return text
         if self.secret:
             return Secret(_from_environment(text, env))
         if "${" in text:
@@ -178,7 +183,9 @@ class OptionSet:
         }
         self._prefixes = {option.name[:-1]: option for option in self.options if option.name.endswith(".*")}
 
-    def parse(self, mapping: Mapping[str, str], where: str, env: Mapping[str, str] | None = None) -> Options:
+    def parse(
+        self, mapping: Mapping[str, str | Secret], where: str, env: Mapping[str, str] | None = None
+    ) -> Options:
         """Read the options.
 
         `where` names what is configured, for messages: `table item`. `env` is where `${NAME}` is looked
@@ -190,9 +197,12 @@ class OptionSet:
         return options
 
     def read(
-        self, mapping: Mapping[str, str], env: Mapping[str, str] | None = None
+        self, mapping: Mapping[str, str | Secret], env: Mapping[str, str] | None = None
     ) -> tuple[Options, list[OptionProblem]]:
-        """Read what can be read, and list what is wrong; the options are whole only if nothing is."""
+        """Read what can be read, and list what is wrong; the options are whole only if nothing is.
+
+        A value that is a Secret already is taken as it is.
+        """
         env = os.environ if env is None else env
         values: dict[str, OptionValue] = {}
         problems: list[OptionProblem] = []

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from streamjobs.options import Secret
+
 
 class RecordKind(Enum):
     """What a record does to its key."""
@@ -80,12 +82,12 @@ class SinkColumn:
 
 @dataclass(frozen=True)
 class SinkTable:
-    """The declared sink table: columns, key (never empty), and the connector's own options."""
+    """The declared sink table: columns, key (never empty), and the connector's own options as written."""
 
     name: str
     columns: tuple[SinkColumn, ...]
     key: tuple[str, ...]
-    options: Mapping[str, str]
+    options: Mapping[str, str | Secret]
 
 
 @dataclass(frozen=True)

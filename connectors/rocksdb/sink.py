@@ -25,16 +25,13 @@ from connectors.rocksdb.rows import (
 )
 from connectors.rocksdb.shard import open_writer, rocksdb_errors
 from streamjobs.column_types import UnfitValueError
-from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.errors import SystemicError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.store_options import ROCKSDB_OPTIONS
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_PATH = ".streamjobs/rocksdb"
-OPTIONS = {
-    "path": f"directory of the tables, default {DEFAULT_PATH}",
-    "sync": "true (default): each batch survives a power failure; false: only the death of the process",
-}
 _COUNTER_MASK = (1 << 33) - 1
 _POLL_S = 0.05
 
@@ -63,17 +60,9 @@ class RocksDbSink:
     )
 
     def __init__(self, table: SinkTable, *, takeover_wait_s: float = 30.0) -> None:
-        unknown = sorted(set(table.options) - set(OPTIONS))
-        if unknown:
-            message = (
-                f"table {table.name}: unknown option {', '.join(unknown)}; legal are {', '.join(OPTIONS)}"
-            )
-            raise ConfigError(message)
-        if table.options.get("sync", "true") not in ("true", "false"):
-            message = f"table {table.name}: 'sync' is true or false, not {table.options['sync']!r}"
-            raise ConfigError(message)
+        options = ROCKSDB_OPTIONS.parse(table.options, f"table {table.name}")
         Schema.of_table(table, 0)
-        self._path = Path(table.options.get("path", DEFAULT_PATH)).resolve()
+        self._path = Path(options.text("path")).resolve()
         self._table = table
         self._directory = TableDirectory(self._path, table.name)
         self._claims = Claims(self._directory.attempts)
@@ -82,7 +71,7 @@ class RocksDbSink:
         self._lock = threading.Lock()
         self._db: Any = None
         self._write_options = WriteOptions()
-        self._write_options.sync = table.options.get("sync", "true") == "true"
+        self._write_options.sync = options.flag("sync")
 
     def open(self, attempt: Attempt) -> None:
         """Claim the shard, remove older writers, open it.
