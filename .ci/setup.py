@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,8 +145,18 @@ def python_packages() -> None:
             run([*pip, "--no-build-isolation", "-e", str(ROOT)], "pip install -e .")
 
 
+def unpack(archive: Path) -> None:
+    """Replace a zip by what it holds, with the permissions that it records."""
+    with zipfile.ZipFile(archive) as content:
+        for entry in content.infolist():
+            path = Path(content.extract(entry, archive.parent))
+            if mode := entry.external_attr >> 16 & 0o777:
+                path.chmod(mode)
+    archive.unlink()
+
+
 def jars() -> None:
-    """Copy the jars of every pom to `.streamjobs/jars/<name>`."""
+    """Copy the jars of every pom to `.streamjobs/jars/<name>`, and unpack those that come as a zip."""
     # Java takes the home directory from the user database: Maven's cache shall stand where HOME says.
     home = os.environ.get("HOME")
     options = [os.environ.get("MAVEN_OPTS", ""), f"-Duser.home={home}" if home else ""]
@@ -160,6 +171,8 @@ def jars() -> None:
                 shutil.rmtree(fresh, ignore_errors=True)
                 argv = ["mvn", "-q", "-B", "-f", str(pom), MAVEN_COPY]
                 run([*argv, f"-DoutputDirectory={fresh}", "-DincludeScope=runtime"], f"mvn for {name}", env)
+                for archive in fresh.glob("*.zip"):
+                    unpack(archive)
                 shutil.rmtree(target, ignore_errors=True)
                 fresh.rename(target)
 

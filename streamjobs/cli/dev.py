@@ -20,7 +20,9 @@ from streamjobs.local.environment import Environment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a local Kafka and Flink running.")
 EXIT_NOT_RUNNING = 3
-STORES: Mapping[str, str] = MappingProxyType({"mysql": "mariadb", "redis": "redis"})
+STORES: Mapping[str, str] = MappingProxyType(
+    {"mysql": "mariadb", "redis": "redis", "elasticsearch": "elasticsearch", "hbase": "hbase"}
+)
 """What `--with` takes, and the service that it starts."""
 
 
@@ -53,6 +55,8 @@ def up(
         flink=flink,
         mariadb="mariadb" in stores,
         redis="redis" in stores,
+        elasticsearch="elasticsearch" in stores,
+        hbase="hbase" in stores,
         taskmanagers=taskmanagers,
         slots=slots,
         kafka_port=kafka_port,

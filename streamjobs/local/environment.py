@@ -12,8 +12,10 @@ from types import TracebackType
 
 from streamjobs.errors import ServiceError
 from streamjobs.local import state
+from streamjobs.local.elasticsearch import ElasticsearchOptions, ElasticsearchServer
 from streamjobs.local.flink import FlinkCluster
 from streamjobs.local.flink_config import JobManagerSize, TaskManagerSize
+from streamjobs.local.hbase import HBaseCluster, HBaseOptions
 from streamjobs.local.kafka import KafkaServer, KafkaSize
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.ports import PortLease
@@ -30,6 +32,8 @@ class Environment:
             env.flink.rest_url    # "http://127.0.0.1:24243"
             env.mariadb.url       # "mysql://root@127.0.0.1:24244"
             env.redis.url         # "redis://127.0.0.1:24245", with redis=True
+            env.elasticsearch.url # "http://127.0.0.1:24246", with elasticsearch=True
+            env.hbase.port        # 24247, of the Thrift gateway, with hbase=True
 
     Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
     the process dies of anything, no process and no port is left. Data and logs stay in `root`.
@@ -44,12 +48,16 @@ class Environment:
         flink: bool = True,
         mariadb: bool | MariaDbOptions = False,
         redis: bool | RedisOptions = False,
+        elasticsearch: bool | ElasticsearchOptions = False,
+        hbase: bool | HBaseOptions = False,
         taskmanagers: int = 1,
         slots: int = 2,
         kafka_port: int | None = None,
         rest_port: int | None = None,
         mariadb_port: int | None = None,
         redis_port: int | None = None,
+        elasticsearch_port: int | None = None,
+        hbase_port: int | None = None,
         kafka_size: KafkaSize | None = None,
         jobmanager_size: JobManagerSize | None = None,
         taskmanager_size: TaskManagerSize | None = None,
@@ -62,12 +70,16 @@ class Environment:
         self._want_flink = flink
         self._want_mariadb = mariadb
         self._want_redis = redis
+        self._want_elasticsearch = elasticsearch
+        self._want_hbase = hbase
         self._taskmanagers = taskmanagers
         self._slots = slots
         self._kafka_port = kafka_port
         self._rest_port = rest_port
         self._mariadb_port = mariadb_port
         self._redis_port = redis_port
+        self._elasticsearch_port = elasticsearch_port
+        self._hbase_port = hbase_port
         self._kafka_size = kafka_size
         self._jobmanager_size = jobmanager_size
         self._taskmanager_size = taskmanager_size
@@ -80,6 +92,8 @@ class Environment:
         self._flink: FlinkCluster | None = None
         self._mariadb: MariaDbServer | None = None
         self._redis: RedisServer | None = None
+        self._elasticsearch: ElasticsearchServer | None = None
+        self._hbase: HBaseCluster | None = None
         self._stores: list[Service] = []
 
     @property
@@ -115,6 +129,22 @@ class Environment:
         return self._redis
 
     @property
+    def elasticsearch(self) -> ElasticsearchServer:
+        """The Elasticsearch; raises ServiceError when this environment runs without."""
+        if self._elasticsearch is None:
+            msg = f"no Elasticsearch runs in {self.root}"
+            raise ServiceError(msg)
+        return self._elasticsearch
+
+    @property
+    def hbase(self) -> HBaseCluster:
+        """The HBase; raises ServiceError when this environment runs without."""
+        if self._hbase is None:
+            msg = f"no HBase runs in {self.root}"
+            raise ServiceError(msg)
+        return self._hbase
+
+    @property
     def environment_id(self) -> str:
         """What every process of this environment carries as STREAMJOBS_ENVIRONMENT."""
         return self._running().environment_id
@@ -147,6 +177,7 @@ class Environment:
             self._group = None
         self._lease.close()
         self._kafka = self._flink = self._mariadb = self._redis = None
+        self._elasticsearch = self._hbase = None
         self._stores = []
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
 
@@ -230,6 +261,22 @@ class Environment:
                 group, self._lease, port=self._redis_port, options=choice, deadline_s=self._deadline_s
             )
             self._stores.append(self._redis)
+        if self._want_elasticsearch:
+            asked = self._want_elasticsearch
+            self._elasticsearch = ElasticsearchServer(
+                group,
+                self._lease,
+                port=self._elasticsearch_port,
+                options=asked if isinstance(asked, ElasticsearchOptions) else None,
+                deadline_s=self._deadline_s,
+            )
+            self._stores.append(self._elasticsearch)
+        if self._want_hbase:
+            wish = self._want_hbase if isinstance(self._want_hbase, HBaseOptions) else None
+            self._hbase = HBaseCluster(
+                group, self._lease, port=self._hbase_port, options=wish, deadline_s=self._deadline_s
+            )
+            self._stores += self._hbase.services
         for store in self._stores:
             store.launch()
 

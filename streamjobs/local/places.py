@@ -31,12 +31,22 @@ def dev_root() -> Path:
 
 
 def jar_dir(service: str) -> Path:
-    """Directory with the jars of `kafka` or `flink`; raises ServiceError when they were not fetched."""
+    """Directory with the jars of `kafka`, `flink` or `hbase`; ServiceError without them."""
     directory = state_dir() / "jars" / service
     if not any(directory.glob("*.jar")):
         msg = f"no jars in {directory}: run `make setup` in the checkout to fetch them"
         raise ServiceError(msg)
     return directory
+
+
+def distribution(service: str) -> Path:
+    """Directory of a service that comes whole, such as `elasticsearch`; raises ServiceError without it."""
+    parent = state_dir() / "jars" / service
+    found = sorted(path.parent.parent for path in parent.glob(f"*/bin/{service}"))
+    if not found:
+        msg = f"no {service} in {parent}: run `make setup` in the checkout to fetch it"
+        raise ServiceError(msg)
+    return found[-1]
 
 
 def java() -> str:
