@@ -12,6 +12,7 @@ from connectors.kafka.dead_letters import (
     send_replay,
 )
 from connectors.kafka.producer import KafkaProducer
+from connectors.kafka.register import KafkaRegister
 from connectors.kafka.topics import (
     DEAD_LETTER_CONFIGS,
     REPLAYABLE_CONFIGS,
@@ -33,6 +34,7 @@ __all__ = [
     "KafkaConsumer",
     "KafkaDeadLetters",
     "KafkaProducer",
+    "KafkaRegister",
     "Replay",
     "TopicInfo",
     "Unreadable",

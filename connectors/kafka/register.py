@@ -1,0 +1,95 @@
+"""One value in a compacted topic, that one process at a time may replace."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import kafka
+from kafka.errors import KafkaError
+
+from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
+from connectors.kafka.consumer import KafkaConsumer, read_topic
+from connectors.kafka.topics import ensure_topic
+from streamjobs.errors import SystemicError
+
+REGISTER_CONFIGS = MappingProxyType(
+    {
+        "cleanup.policy": "compact",
+        "message.timestamp.type": "CreateTime",
+        "segment.bytes": str(8 * 1024 * 1024),
+        "min.cleanable.dirty.ratio": "0.1",
+    }
+)
+"""Only the newest record of each name is kept."""
+_FENCED = frozenset({"ProducerFencedError", "InvalidProducerEpochError", "TransactionCoordinatorFencedError"})
+
+
+class KafkaRegister:
+    """A named value in a topic that holds nothing else; a record is the name, a line feed and the value.
+
+    Promise: `write` returns when the broker has the value on all replicas; whoever opens the register last
+    owns it: a `write` of an earlier owner raises SystemicError and changes nothing (the broker fences its
+    transactions). Use from one thread.
+    """
+
+    def __init__(
+        self, bootstrap: str | KafkaConnection, topic: str, name: str, *, timeout_s: float = 30.0
+    ) -> None:
+        self._connection = connection_of(bootstrap)
+        self._topic = topic
+        self._name = name
+        ensure_topic(self._connection, topic, 1, REGISTER_CONFIGS)
+        with kafka_errors(f"taking over {name} in topic {topic}"):
+            self._client: Any = kafka.KafkaProducer(
+                **self._connection.client_options(f"streamjobs-register-{name}"),
+                acks="all",
+                enable_idempotence=True,
+                transactional_id=f"{topic}/{name}",
+                transaction_timeout_ms=int(timeout_s * 1000),
+                allow_auto_create_topics=False,
+                max_block_ms=int(timeout_s * 1000),
+                delivery_timeout_ms=int(timeout_s * 1000),
+                request_timeout_ms=int(timeout_s * 1000) - 1000,
+                linger_ms=0,
+                metrics_enabled=False,
+            )
+            try:
+                self._client.init_transactions()
+            except BaseException:
+                self._client.close(timeout=0)
+                raise
+
+    def read(self) -> bytes | None:
+        """Give the value as it was last written, None when it never was."""
+        consumer = KafkaConsumer(self._connection, "read_committed")
+        value = None
+        try:
+            for envelope in read_topic(consumer, self._topic):
+                name, _, data = envelope.payload.partition(b"\n")
+                if name == self._name.encode():
+                    value = data
+        finally:
+            consumer.close()
+        return value
+
+    def write(self, value: bytes) -> None:
+        """Replace the value."""
+        with kafka_errors(f"storing {self._name} in topic {self._topic}"):
+            try:
+                self._client.begin_transaction()
+                name = self._name.encode()
+                self._client.send(self._topic, name + b"\n" + value, key=name, partition=0)
+                self._client.commit_transaction()
+            except KafkaError as exc:
+                if type(exc).__name__ in _FENCED:
+                    message = (
+                        f"{self._name} in topic {self._topic} was taken over by another process: "
+                        "one source is captured by one process"
+                    )
+                    raise SystemicError(message) from exc
+                raise
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close(timeout=5)

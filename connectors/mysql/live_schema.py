@@ -1,0 +1,80 @@
+"""Tables as a running server declares them."""
+
+from __future__ import annotations
+
+import re
+
+from connectors.mysql.session import Session, literal
+from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from streamjobs.errors import SystemicError
+from streamjobs.rowchange import TableId
+
+_ARGUMENTS = re.compile(r"\((\d+)(?:,(\d+))?\)")
+_LABEL = re.compile(r"'((?:[^']|'')*)'")
+_JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)*)`\)", re.IGNORECASE)
+_SIZED = frozenset(
+    {"char", "varchar", "binary", "varbinary", "bit", "vector", "time", "datetime", "timestamp", "decimal"}
+)
+
+
+def read_definition(session: Session, table: TableId) -> TableDefinition:
+    """Read a table's declaration. Raises SystemicError when there is no such table, and as Session does."""
+    here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
+    found = session.named(
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA "
+        f"FROM information_schema.COLUMNS WHERE {here} ORDER BY ORDINAL_POSITION"
+    )
+    if not found:
+        message = f"there is no table {table} at {session.login}, or {session.login.user} may not SELECT it"
+        raise SystemicError(message)
+    checked = _json_columns(session, table) if session.is_mariadb else frozenset()
+    key = session.named(
+        f"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE {here} AND INDEX_NAME = 'PRIMARY' "
+        "ORDER BY SEQ_IN_INDEX"
+    )
+    charset = session.text(
+        "SELECT CHARACTER_SET_NAME FROM information_schema.TABLES t JOIN "
+        "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY c ON "
+        f"c.{'FULL_' if _has_full_names(session) else ''}COLLATION_NAME = t.TABLE_COLLATION WHERE {here}"
+    )
+    return TableDefinition(
+        table,
+        tuple(_column(row, checked) for row in found if "VIRTUAL GENERATED" not in row["EXTRA"].upper()),
+        tuple(row["COLUMN_NAME"] for row in key),
+        charset or "utf8mb4",
+    )
+
+
+def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefinition:
+    kind, native = row["DATA_TYPE"].lower(), row["COLUMN_TYPE"]
+    sizes = _ARGUMENTS.search(native) if kind in _SIZED else None
+    labels = _LABEL.findall(native) if kind in ("enum", "set") else ()
+    return ColumnDefinition(
+        row["COLUMN_NAME"],
+        kind,
+        native,
+        length=int(sizes[1]) if sizes else None,
+        scale=int(sizes[2]) if sizes and sizes[2] else None,
+        unsigned="unsigned" in native.lower() if kind not in ("enum", "set") else False,
+        charset=row["CHARACTER_SET_NAME"],
+        labels=tuple(label.replace("''", "'") for label in labels),
+        nullable=row["IS_NULLABLE"] == "YES",
+        compressed="COMPRESSED" in native if kind not in ("enum", "set") else False,
+        json_valid=row["COLUMN_NAME"] in json_columns,
+    )
+
+
+def _json_columns(session: Session, table: TableId) -> frozenset[str]:
+    clauses = session.rows(
+        "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = "
+        f"{literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
+    )
+    found = (_JSON_VALID.fullmatch((clause or b"").decode()) for (clause,) in clauses)
+    return frozenset(match[1].replace("``", "`") for match in found if match)
+
+
+def _has_full_names(session: Session) -> bool:
+    """MariaDB 10.10 and later name collations in two ways; tables use the full one."""
+    if not session.is_mariadb:
+        return False
+    return tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (10, 10)

@@ -1,0 +1,97 @@
+"""Where a server's log stands, what its clock says, which tables it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.errors import RefusedError
+from connectors.mysql.session import Session, literal
+from streamjobs.rowchange import TableId
+
+
+@dataclass(frozen=True)
+class ServerPlace:
+    """A place in the log and everything before it as GTIDs ("" without); `at_ms` is the server's clock."""
+
+    place: LogPlace
+    gtids: str
+    at_ms: int
+
+
+def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, tuple[int, int]]:
+    """Give the server's guess of rows and bytes a row of each table."""
+    sizes = {}
+    for table in tables:
+        rows = session.rows(
+            "SELECT TABLE_ROWS, AVG_ROW_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
+            f"{literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
+        )
+        if rows:
+            sizes[table] = (int(rows[0][0] or 0), int(rows[0][1] or 0))
+    return sizes
+
+
+def base_tables(session: Session) -> list[TableId]:
+    """Give every table of the server that is no view and no system table, sorted."""
+    rows = session.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' "
+        "AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
+    )
+    return sorted((TableId((a or b"").decode(), (b or b"").decode()) for a, b in rows), key=str)
+
+
+def place_now(session: Session) -> ServerPlace:
+    """Give a place of the log that every view opened from now on holds completely.
+
+    Raises: RefusedError when the server writes no binlog, and as Session does.
+    """
+    at_ms = server_clock_ms(session)
+    if not session.is_mariadb:
+        found = mysql_place(session)
+        return ServerPlace(found.place, found.gtids, at_ms)
+    place = mariadb_view(session)
+    session.execute("COMMIT")
+    return ServerPlace(place, mariadb_gtids(session, place), at_ms)
+
+
+def mariadb_view(session: Session) -> LogPlace:
+    """Open a consistent view and give its place in the log; the view ends with COMMIT."""
+    session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    status = {
+        (name or b"").decode().lower(): (value or b"").decode()
+        for name, value in session.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
+    }
+    file, offset = status.get("binlog_snapshot_file", ""), status.get("binlog_snapshot_position", "0")
+    if not file:
+        raise _no_binlog(session)
+    return LogPlace(file, int(offset))
+
+
+def mariadb_gtids(session: Session, place: LogPlace) -> str:
+    """Give the set of transactions before a place, as MariaDB spells it."""
+    return session.text(f"SELECT BINLOG_GTID_POS({literal(place.file)}, {place.offset})") or ""
+
+
+def mysql_place(session: Session) -> ServerPlace:
+    """Give the end of MySQL's log with its GTIDs."""
+    modern = tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (8, 2)
+    found = session.named("SHOW BINARY LOG STATUS" if modern else "SHOW MASTER STATUS")
+    if not found:
+        raise _no_binlog(session)
+    row = found[0]
+    gtids = row.get("Executed_Gtid_Set", "").replace("\n", "")
+    return ServerPlace(LogPlace(row["File"], int(row["Position"])), gtids, 0)
+
+
+def server_clock_ms(session: Session) -> int:
+    """Give the server's time in UTC epoch milliseconds."""
+    return int(session.text("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS UNSIGNED)") or 0)
+
+
+def _no_binlog(session: Session) -> RefusedError:
+    return RefusedError(
+        f"{session.login} writes no binary log: start it with --log-bin and --binlog-format=ROW"
+    )

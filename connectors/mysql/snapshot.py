@@ -1,0 +1,231 @@
+"""Whole tables, read in chunks: each chunk is the table's rows as of one exact place of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.server_places import mariadb_view, mysql_place, server_clock_ms
+from connectors.mysql.session import Session, TextRow, quoted, table_name
+from connectors.mysql.snapshot_values import Converter, key_expression, key_literal, selected
+from connectors.mysql.table_changes import TableDefinition
+from streamjobs.errors import RetriableError
+from streamjobs.rowchange import Row, TableId
+
+Key = tuple[str, ...]
+"""Values of the first columns of a primary key, as literals of the server: `("17", "x'6162'")`."""
+
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_LOCK_WAIT_S = 3
+_BATCH_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of one table as they were at `place`: all changes before it are in them, none behind it is.
+
+    `last_key` is where the next chunk starts, None for a table without primary key. `complete`: no row is
+    left in the range. `batches` is read once, before the session is used again.
+    """
+
+    definition: TableDefinition
+    place: LogPlace
+    at_ms: int
+    batches: Iterator[Sequence[Row]]
+    last_key: Callable[[], Key | None]
+    complete: Callable[[], bool]
+    rows: Callable[[], int]
+
+
+class TableReader:
+    """Reads one table's rows as of exact places; one session, one thread.
+
+    Promise: on MariaDB no lock is taken: each chunk has a view of its own, and the server tells its place in
+    the log. On MySQL the one table is locked against writers while the view is opened (milliseconds; given up
+    after 3 s behind somebody's long transaction, as a RetriableError).
+    """
+
+    def __init__(
+        self, session: Session, definition_of: Callable[[Session, TableId], TableDefinition]
+    ) -> None:
+        self._session = session
+        self._definition_of = definition_of
+
+    def chunk(
+        self,
+        table: TableId,
+        after: Key | None,
+        until: Key | None,
+        limit: int,
+        opened: Callable[[LogPlace], bool] = lambda _: True,
+    ) -> Chunk:
+        """Read up to `limit` rows with a key above `after`, up to and with `until`, in order of the key.
+
+        `opened` is told the place before the rows are read; when it says False another view is opened.
+        A table without primary key is read as one, whatever the limit; its rows come while they are read.
+        Raises: RetriableError when the table changed its shape meanwhile, and as Session does.
+        """
+        definition = self._definition_of(self._session, table)
+        place, at_ms = self._open_view(table)
+        while not opened(place):
+            self._session.execute("COMMIT")
+            place, at_ms = self._open_view(table)
+        try:
+            return self._read(definition, place, at_ms, (after, until), limit)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def _read(
+        self,
+        definition: TableDefinition,
+        place: LogPlace,
+        at_ms: int,
+        bounds: tuple[Key | None, Key | None],
+        limit: int,
+    ) -> Chunk:
+        query = ChunkQuery(definition)
+        if not definition.primary_key:
+            whole = _Whole(self._session, query, self._close_view, definition)
+            return Chunk(
+                definition, place, at_ms, whole.read(), lambda: None, lambda: True, lambda: whole.rows
+            )
+        found = self._session.rows(query.sql(*bounds, limit))
+        self._close_view(definition)
+        rows = [query.row(row) for row in found]
+        last = query.key(found[-1]) if found else bounds[0]
+        return Chunk(
+            definition,
+            place,
+            at_ms,
+            iter([rows] if rows else []),
+            lambda: last,
+            lambda: len(found) < limit,
+            lambda: len(found),
+        )
+
+    def _open_view(self, table: TableId) -> tuple[LogPlace, int]:
+        session = self._session
+        if session.is_mariadb:
+            place = mariadb_view(session)
+            return place, server_clock_ms(session)
+        session.execute(f"SET lock_wait_timeout = {_LOCK_WAIT_S}")
+        session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with Session(session.login) as locker:
+            locker.execute(f"SET lock_wait_timeout = {_LOCK_WAIT_S}")
+            locker.execute(f"LOCK TABLES {table_name(table)} READ")
+            session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            place = mysql_place(locker).place
+            locker.execute("UNLOCK TABLES")
+        return place, server_clock_ms(session)
+
+    def _close_view(self, definition: TableDefinition) -> None:
+        """End the view; refuse what was read if the table has another shape by now."""
+        self._session.execute("COMMIT")
+        if self._definition_of(self._session, definition.table) != definition:
+            message = f"{definition.table} was altered while a chunk of it was read; reading it again"
+            raise RetriableError(message)
+
+
+class _Whole:
+    """A table without key, as it streams in."""
+
+    def __init__(
+        self,
+        session: Session,
+        query: ChunkQuery,
+        close_view: Callable[[TableDefinition], None],
+        definition: TableDefinition,
+    ) -> None:
+        self._session = session
+        self._query = query
+        self._close_view = close_view
+        self._definition = definition
+        self.rows = 0
+
+    def read(self) -> Iterator[Sequence[Row]]:
+        for batch in self._session.batches(self._query.sql(None, None, None), _BATCH_ROWS):
+            self.rows += len(batch)
+            yield [self._query.row(row) for row in batch]
+        self._close_view(self._definition)
+
+
+class ChunkQuery:
+    """The SELECT of one table's chunks, and how to read its rows."""
+
+    def __init__(self, definition: TableDefinition) -> None:
+        columns = {column.name: column for column in definition.columns}
+        self._table = definition.table
+        self._keys = [columns[name] for name in definition.primary_key]
+        self._compared = [key_expression(column)[0] for column in self._keys]
+        chosen = [selected(column) for column in definition.columns]
+        self._width = len(chosen)
+        self._selected = [column.expression for column in chosen]
+        self._selected += [key_expression(column)[1] for column in self._keys]
+        self._converters: list[tuple[int, Converter]] = [
+            (index, column.convert) for index, column in enumerate(chosen) if column.convert is not None
+        ]
+
+    def sql(self, after: Key | None, until: Key | None, limit: int | None) -> str:
+        """Give the query of the rows behind `after` up to `until`."""
+        conditions = []
+        if after is not None:
+            conditions.append(self._above(after))
+        if until is not None:
+            conditions.append(f"NOT ({self._above(until)})")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = f" ORDER BY {', '.join(quoted(column.name) for column in self._keys)}" if self._keys else ""
+        end = "" if limit is None else f" LIMIT {limit}"
+        return f"SELECT {', '.join(self._selected)} FROM {table_name(self._table)}{where}{order}{end}"
+
+    def row(self, found: TextRow) -> Row:
+        """Give the row image in canonical form."""
+        if not self._converters:
+            return found[: self._width]
+        values = list(found[: self._width])
+        for index, convert in self._converters:
+            value = values[index]
+            if value is not None:
+                values[index] = convert(value)
+        return tuple(values)
+
+    def key(self, found: TextRow) -> Key:
+        """Give the row's key as literals."""
+        values = found[self._width :]
+        return tuple(
+            key_literal(column, value or b"") for column, value in zip(self._keys, values, strict=True)
+        )
+
+    def _above(self, key: Key) -> str:
+        """A condition for keys above this one, or above all that begin with it; usable by the index."""
+        parts = []
+        for count in range(1, len(key) + 1):
+            same = [
+                f"{name} = {value}" for name, value in zip(self._compared, key[: count - 1], strict=False)
+            ]
+            parts.append(" AND ".join([*same, f"{self._compared[count - 1]} > {key[count - 1]}"]))
+        if len(key) == 1:
+            return parts[0]
+        return f"{self._compared[0]} >= {key[0]} AND ({' OR '.join(f'({part})' for part in parts)})"
+
+
+def split_key(
+    session: Session, definition: TableDefinition, parts: int
+) -> list[tuple[Key | None, Key | None]]:
+    """Give up to `parts` ranges (above, up to) of the first key column that together hold every row.
+
+    One range unless that column is a whole number: only those can be cut without reading the table.
+    """
+    key = definition.primary_key
+    first = next((column for column in definition.columns if key and column.name == key[0]), None)
+    if parts < 2 or first is None or first.type not in _INTEGERS:
+        return [(None, None)]
+    name = quoted(first.name)
+    rows = session.rows(f"SELECT MIN({name}), MAX({name}) FROM {table_name(definition.table)}")
+    low, high = rows[0]
+    if low is None or high is None or int(high) - int(low) < parts:
+        return [(None, None)]
+    least, step = int(low), (int(high) - int(low)) // parts
+    cuts = [(str(least + step * number),) for number in range(1, parts)]
+    return list(zip([None, *cuts], [*cuts, None], strict=True))

@@ -1,0 +1,56 @@
+"""The broker's side of a capture: producer, topics, dead letters, the stored position."""
+
+from __future__ import annotations
+
+from connectors.kafka import (
+    KafkaConnection,
+    KafkaDeadLetters,
+    KafkaProducer,
+    KafkaRegister,
+    ensure_topic,
+    newest_times,
+)
+from streamjobs.capture.outbox import Topic
+from streamjobs.capture.settings import BrokerSettings, OffsetSettings
+from streamjobs.capture.state import FileStore, RegisterStore, StateStore
+
+_IN_FLIGHT_BYTES = 16 << 20
+
+
+class KafkaBroker:
+    """Opens what one capture needs of its Kafka; everything that it opens is closed by the caller."""
+
+    def __init__(self, settings: BrokerSettings, source: str) -> None:
+        self._settings = settings
+        self._source = source
+        self.connection = KafkaConnection(
+            settings.bootstrap,
+            protocol=settings.protocol,
+            mechanism=settings.mechanism,
+            username=settings.username,
+            password=settings.password.reveal() if settings.password else None,
+            ca_file=settings.ca_file,
+        )
+
+    def producer(self) -> KafkaProducer:
+        """Give a new producer."""
+        return KafkaProducer(
+            self.connection,
+            client_id=f"streamjobs-capture-{self._source}",
+            max_in_flight_bytes=_IN_FLIGHT_BYTES,
+        )
+
+    def topic(self, name: str, partitions: int) -> Topic:
+        """Find a topic, or make it with this number of partitions."""
+        info = ensure_topic(self.connection, name, partitions)
+        return Topic(info.partitions, newest_times(self.connection, name))
+
+    def dead_letters(self) -> KafkaDeadLetters:
+        """Give the topic of rows that cannot be decoded."""
+        return KafkaDeadLetters(self.connection, self._settings.dead_letters)
+
+    def store(self, settings: OffsetSettings) -> StateStore:
+        """Take over the stored position of this source."""
+        if settings.file is not None:
+            return FileStore(settings.file, self._source)
+        return RegisterStore(lambda: KafkaRegister(self.connection, settings.topic, self._source))

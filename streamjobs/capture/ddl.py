@@ -1,0 +1,144 @@
+"""What becomes of a statement that changes a captured table: evolve, ignore or fail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from connectors.mysql.changes import Ddl
+from connectors.mysql.table_changes import (
+    Altered,
+    Created,
+    DatabaseDropped,
+    Dropped,
+    Modified,
+    Renamed,
+    TableChange,
+    Truncated,
+    Unknown,
+)
+from streamjobs.capture.routes import Routes
+from streamjobs.errors import SystemicError
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import ABSENT, Row, TableId, TableSchema
+
+logger = logging.getLogger(__name__)
+
+EVOLVE, IGNORE, FAIL = "evolve", "ignore", "fail"
+
+
+class DdlRefusedError(SystemicError):
+    """A statement in the log that the configuration does not allow; the capture stands before it."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One thing that a statement did to a captured table, by the word of the configuration."""
+
+    word: str
+    table: TableId | None
+
+
+class DdlPolicy:
+    """Judges statements, and keeps the shape of tables whose changes are ignored.
+
+    `ignore` for a change of columns means: the table's messages keep the columns that they had; a dropped one
+    is absent from then on. `evolve`: messages carry the new columns from the statement on.
+    """
+
+    def __init__(self, policies: Mapping[str, str], routes: Routes) -> None:
+        self._policies = policies
+        self._routes = routes
+        self._shapes: dict[TableId, TableSchema] = {}
+        self._frozen: set[TableId] = set()
+        self._projections: dict[int, _Projection] = {}
+
+    def judge(self, event: Ddl) -> list[Effect]:
+        """Give what the statement did to captured tables; raises DdlRefusedError."""
+        effects = [effect for change in event.changes for effect in self._effects(change)]
+        for effect in effects:
+            policy = self._policies[effect.word]
+            if policy == FAIL:
+                raise DdlRefusedError(_refusal(event, effect))
+            logger.info("%s of %s at %s: %s", effect.word, effect.table, event.place, policy)
+            if policy == IGNORE and effect.table is not None and effect.word in _COLUMN_WORDS.values():
+                self._frozen.add(effect.table)
+        return effects
+
+    def shaped(self, batch: RowBatch) -> RowBatch:
+        """Give the batch with the columns that its table's messages have."""
+        schema, table = batch.schema, batch.schema.table
+        if table not in self._frozen:
+            self._shapes[table] = schema
+            return batch
+        kept = self._shapes.setdefault(table, schema)
+        if kept is schema or kept.columns == schema.columns:
+            return replace(batch, schema=kept)
+        projection = self._projections.get(id(schema))
+        if projection is None or projection.schema is not schema:
+            projection = self._projections[id(schema)] = _Projection(schema, kept)
+        return replace(
+            batch,
+            schema=kept,
+            images=projection.rows(batch.images),
+            befores=projection.rows(batch.befores),
+        )
+
+    def _effects(self, change: TableChange) -> Iterator[Effect]:
+        match change:
+            case Altered(table, _, kinds) if self._routes(table):
+                yield from (Effect(_COLUMN_WORDS[kind], table) for kind in kinds)
+            case Created(table, definition) if self._routes(table):
+                yield Effect("create_table" if definition else "unknown", table)
+            case Renamed(table, to) if self._routes(table) or self._routes(to):
+                yield Effect("rename_table", to)
+            case Dropped(table) if self._routes(table):
+                yield Effect("drop_table", table)
+            case Truncated(table) if self._routes(table):
+                yield Effect("truncate_table", table)
+            case DatabaseDropped(database):
+                gone = [table for table in self._shapes if table.database == database]
+                yield from (Effect("drop_table", table) for table in gone)
+            case Modified(table) if table is None or self._routes(table):
+                yield Effect("statement_format", table)
+            case Unknown(table, _) if table is None or self._routes(table):
+                yield Effect("unknown", table)
+            case _:
+                return
+
+
+class _Projection:
+    """Rows of one shape in another: columns by name, absent where there is none."""
+
+    def __init__(self, schema: TableSchema, kept: TableSchema) -> None:
+        self.schema = schema
+        names = {name: index for index, name in enumerate(schema.names)}
+        self._indexes = [names.get(name) for name in kept.names]
+
+    def rows(self, rows: Sequence[Row]) -> list[Row]:
+        return [tuple(ABSENT if index is None else row[index] for index in self._indexes) for row in rows]
+
+
+_COLUMN_WORDS = {
+    kind: kind.replace(" ", "_")
+    for kind in ("add column", "drop column", "rename column", "modify column", "primary key", "charset")
+}
+
+
+def _refusal(event: Ddl, effect: Effect) -> str:
+    reasons = [change.reason for change in event.changes if isinstance(change, Unknown)]
+    why = f" ({reasons[0]})" if reasons else ""
+    after = (
+        "its rows are still downstream: empty them there, then "
+        if effect.word == "truncate_table"
+        else "its rows changed without row events: "
+        if effect.word == "statement_format"
+        else ""
+    )
+    return (
+        f"{effect.word.replace('_', ' ')} of {effect.table or 'an unknown table'} before {event.place}{why}: "
+        f"{event.statement[:500]!r}. The capture stands before this statement; {after}"
+        f'allow it with {effect.word} = "ignore" in [ddl], or read everything again with '
+        "`streamjobs capture run --resnapshot`"
+    )

@@ -1,0 +1,228 @@
+"""Row changes on their way to the broker: routed, cut into messages, sent in log order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from streamjobs.broker import Envelope, Producer
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.settings import MessageSettings
+from streamjobs.errors import ConfigError
+from streamjobs.position import Half
+from streamjobs.retry import Clock
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import ChangeKind, RowChange, TableId, TableSchema
+from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, partition_of_row
+
+_FLUSH_BYTES = 4 << 20
+_FULL_MESSAGES = 5
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it is found or made: its partitions, and for each the greatest time it already holds."""
+
+    partitions: int
+    newest_ms: Mapping[int, int | None]
+
+
+class Outbox:
+    """Sends the rows of one source; use from one thread.
+
+    Promise: each partition has its rows in the order of `add`; a change of a primary key, or of the columns
+    that choose the partition, is a DELETE and an INSERT, each where its own key leads. Memory is bounded by
+    what one message run holds and by the producer. `acknowledge` returns when the broker has everything.
+
+    Commits of a source are in order, their times need not be (whole seconds; long statements are stamped when
+    they start): a commit time below what was already told to any partition is raised to it, so no row
+    of a table without event-time column is ever late.
+
+    `open_topic(name, partitions)` makes or finds a topic; it is asked once each.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        routes: Routes,
+        settings: MessageSettings,
+        producer: Producer,
+        open_topic: Callable[[str, int], Topic],
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._routes = routes
+        self._settings = settings
+        self._producer = producer
+        self._open_topic = open_topic
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._ways: dict[int, _Way] = {}
+        self._time_ms = 0
+        self._waiting_since_s: float | None = None
+        self.rows_sent = 0
+        self.bytes_sent = 0
+
+    @property
+    def time_ms(self) -> int:
+        """What the log has told of the time, in UTC epoch milliseconds; never goes back."""
+        return self._time_ms
+
+    def open(self, table: TableId) -> None:
+        """Make or find the topic of a table before its first row; nothing for one that is not captured."""
+        route = self._routes.of(table)
+        if route is not None:
+            self._lane(route, table)
+
+    def add(self, batch: RowBatch) -> None:
+        """Take a batch; sends what has become full. Raises RowTooLargeError, ConfigError, the producer's."""
+        way = self._ways.get(id(batch.schema))
+        if way is None or way.schema is not batch.schema:
+            way = self._ways[id(batch.schema)] = self._way(batch.schema)
+        lane = way.lane
+        if batch.committed_at_ms < self._time_ms:
+            batch = dataclasses.replace(batch, committed_at_ms=self._time_ms)
+        else:
+            self._time_ms = batch.committed_at_ms
+        builder, columns = lane.builder, way.columns
+        for change in way.split(batch):
+            builder.add(change, columns)
+        if builder.rows >= lane.full_rows or builder.bytes >= _FLUSH_BYTES:
+            self._send(lane)
+        elif self._waiting_since_s is None:
+            self._waiting_since_s = self._clock.monotonic_s()
+
+    def passed(self, time_ms: int) -> None:
+        """Say that the log has come to this time: whatever comes later was committed later."""
+        self._time_ms = max(self._time_ms, time_ms)
+
+    def tick(self) -> None:
+        """Send what has waited long enough, and heartbeats into partitions that were quiet too long."""
+        now_s = self._clock.monotonic_s()
+        if self._waiting_since_s is not None:
+            if (now_s - self._waiting_since_s) * 1000 >= self._settings.linger_ms:
+                self.send()
+        for lane in self._lanes.values():
+            self._beat(lane, now_s)
+
+    def send(self) -> None:
+        """Hand everything to the producer."""
+        for lane in self._lanes.values():
+            if lane.builder.rows:
+                self._send(lane)
+        self._waiting_since_s = None
+
+    def acknowledge(self) -> None:
+        """Send everything and wait until the broker has it; raises what the producer raises."""
+        self.send()
+        self._producer.flush()
+
+    def _send(self, lane: _Lane) -> None:
+        now_s = self._clock.monotonic_s()
+        for partition, message in lane.builder.flush(lane.header):
+            self._hand_over(lane, partition, message, now_s)
+
+    def _beat(self, lane: _Lane, now_s: float) -> None:
+        limit_s = now_s - self._settings.heartbeat_ms / 1000
+        quiet = [
+            partition
+            for partition, sent_s in enumerate(lane.sent_at_s)
+            if sent_s <= limit_s and lane.sent_ms[partition] < self._time_ms
+        ]
+        for partition, message in lane.builder.heartbeat(lane.header, self._time_ms, quiet):
+            self._hand_over(lane, partition, message, now_s)
+
+    def _hand_over(self, lane: _Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
+        self._producer.send(Envelope(lane.topic, partition, message.payload, message.time_ms))
+        lane.sent_at_s[partition] = now_s
+        lane.sent_ms[partition] = message.time_ms
+        self.rows_sent += message.rows
+        self.bytes_sent += len(message.payload)
+
+    def _way(self, schema: TableSchema) -> _Way:
+        route = self._routes.of(schema.table)
+        if route is None:
+            message = f"rows of {schema.table}, which is not captured"
+            raise AssertionError(message)
+        if route.refuse_without_key and not schema.key_indexes:
+            message = (
+                f'{schema.table} has no primary key and its route says without_key = "fail"; add a key, or '
+                'let the route say without_key = "whole": rows are then told apart by all their columns'
+            )
+            raise ConfigError(message)
+        missing = [name for name in route.partition_by if name not in schema.names]
+        if missing:
+            message = f"{schema.table} has no column {missing[0]!r} to partition by; it has {schema.names}"
+            raise ConfigError(message)
+        columns = tuple(schema.names.index(name) for name in route.partition_by) or None
+        return _Way(schema, self._lane(route, schema.table), columns)
+
+    def _lane(self, route: Route, table: TableId) -> _Lane:
+        name = route.topic_of(table)
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane(
+                name, self._source, route, self._settings, self._open_topic(name, route.partitions)
+            )
+            if route.event_time_column is None:
+                self.passed(max(lane.sent_ms))
+        elif (lane.route.event_time_column, lane.route.disorder_ms) != (
+            route.event_time_column,
+            route.disorder_ms,
+        ):
+            message = (
+                f"topic {name} would carry {table} by the time {route.event_time_column or 'of commit'} "
+                f"and others by {lane.route.event_time_column or 'that of commit'}: give them topics apart"
+            )
+            raise ConfigError(message)
+        return lane
+
+
+class _Lane:
+    """One topic: its builder, and per partition what was sent last and when."""
+
+    def __init__(
+        self, topic: str, source: str, route: Route, settings: MessageSettings, found: Topic
+    ) -> None:
+        self.topic = topic
+        self.route = route
+        self.header = Header(source, route.event_time_column)
+        limits = Limits(settings.max_rows, settings.max_bytes, settings.max_span_ms)
+        self.builder = PartitionMessageBuilder(found.partitions, disorder_ms=route.disorder_ms, limits=limits)
+        self.full_rows = settings.max_rows * found.partitions * _FULL_MESSAGES
+        self.sent_at_s = [float("-inf")] * found.partitions
+        self.sent_ms = [-1] * found.partitions
+        for partition, newest_ms in found.newest_ms.items():
+            if newest_ms is not None:
+                self.builder.resume(partition, newest_ms)
+                self.sent_ms[partition] = newest_ms
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What one schema's rows need on their way; `columns` None: its key chooses the partition."""
+
+    schema: TableSchema
+    lane: _Lane
+    columns: tuple[int, ...] | None
+
+    def split(self, batch: RowBatch) -> Iterable[RowChange]:
+        """Give the changes; an update that moves to another partition as DELETE and INSERT."""
+        if self.columns is None or batch.kind is not ChangeKind.UPDATE:
+            return batch
+        return (part for change in batch for part in self._moved(change, self.columns))
+
+    def _moved(self, change: RowChange, columns: tuple[int, ...]) -> tuple[RowChange, ...]:
+        partitions = len(self.lane.sent_ms)
+        before, after = change.before, change.after
+        if before is None or after is None:
+            message = f"an UPDATE of {self.schema.table} at {change.position} lacks an image"
+            raise AssertionError(message)
+        if partition_of_row(before, columns, partitions) == partition_of_row(after, columns, partitions):
+            return (change,)
+        rest = (change.position, change.committed_at_ms, change.transaction_id)
+        return (
+            RowChange.delete(self.schema, before, *rest, Half.KEY_CHANGE_DELETE),
+            RowChange.insert(self.schema, after, *rest, Half.KEY_CHANGE_INSERT),
+        )

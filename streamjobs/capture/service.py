@@ -1,0 +1,190 @@
+"""A capture from its start to its end: where it begins, what it does after trouble, how it stops."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from streamjobs.broker import Producer
+from streamjobs.capture.broker import KafkaBroker
+from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.outbox import Outbox
+from streamjobs.capture.rejects import Rejects
+from streamjobs.capture.requests import Requests
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.settings import CaptureConfig
+from streamjobs.capture.source import Source
+from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.stream import Parts, Stream
+from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
+
+logger = logging.getLogger(__name__)
+
+
+class ServerChangedError(SystemicError):
+    """The source is another server, and its log cannot be found by GTIDs."""
+
+
+class Capture:
+    """Captures one source until it is stopped.
+
+    Promise: at least once, in order per partition, nothing skipped. Trouble outside (server or broker away)
+    is retried from the last stored position with full jitter, for at most the configured budget without any
+    progress; then, and for what no retry cures, `run` raises. `stop` drains: what has been read up to a
+    commit is acknowledged and stored.
+    """
+
+    def __init__(
+        self,
+        config: CaptureConfig,
+        open_source: Callable[[Routes], Source],
+        *,
+        resnapshot: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self._config = config
+        self._open_source = open_source
+        self._resnapshot = resnapshot
+        self._clock = clock or SystemClock()
+        self._routes = Routes(config.routes)
+        self._broker = KafkaBroker(config.broker, config.name)
+        self._stop = threading.Event()
+        self.requests = Requests()
+        self.telemetry = Telemetry(CaptureStatus(config.name))
+
+    def stop(self) -> None:
+        """Ask it to drain and end; from any thread or signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Capture until `stop`.
+
+        Raises: SystemicError, ConfigError; RetriableError when the budget is spent.
+        """
+        policy = RetryPolicy(budget_s=self._config.retry_budget_ms / 1000)
+        try:
+            while not self._stop.is_set():
+                call_with_retries(self._attempt, policy, clock=self._clock, on_retry=self._retried)
+        except _StoppedWhileRetrying:
+            logger.info("stopped while retrying; the position was stored before")
+        finally:
+            self.telemetry.update(phase="stopped")
+
+    def _retried(self, error: RetriableError, wait_s: float) -> None:
+        if self._stop.is_set():
+            raise _StoppedWhileRetrying
+        logger.warning("trouble, trying again in %.1f s: %s", wait_s, error)
+        self.telemetry.add(retries=1)
+        self.telemetry.update(phase="retrying", trouble=str(error))
+
+    def _attempt(self) -> None:
+        """Run once; trouble after progress ends the attempt well, so that the next has the whole budget."""
+        stored_before = self.telemetry.status.stored_at_ms
+        try:
+            with ExitStack() as stack:
+                self._run_once(stack)
+        except RetriableError as exc:
+            if self.telemetry.status.stored_at_ms == stored_before or self._stop.is_set():
+                raise
+            self._retried(exc, 0.0)
+
+    def _run_once(self, stack: ExitStack) -> None:
+        config = self._config
+        store = self._broker.store(config.offsets)
+        stack.callback(store.close)
+        source = self._open_source(self._routes)
+        stack.callback(source.close)
+        state, by_gtids = self._begin(source, store)
+        producer = self._broker.producer()
+        stack.callback(producer.abandon)
+        outbox = self._outbox(producer)
+        handoff = Handoff(
+            source.chunks(state.epoch),
+            state.snapshots,
+            readers=config.snapshot.readers,
+            max_rows_per_second=config.snapshot.max_rows_per_second,
+            clock=self._clock,
+        )
+        stack.callback(handoff.close)
+        letters = self._broker.dead_letters()
+        stack.callback(letters.close)
+        reader = stack.enter_context(source.read(state, by_gtids=by_gtids))
+        parts = Parts(
+            source,
+            reader,
+            outbox,
+            handoff,
+            store,
+            Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
+            DdlPolicy(config.ddl, self._routes),
+        )
+        self.telemetry.update(
+            server=source.identity.id, epoch=state.epoch, place=f"{state.file}:{state.offset}"
+        )
+        logger.info("%s: reading on from %s:%d, epoch %d", config.name, state.file, state.offset, state.epoch)
+        Stream(
+            parts,
+            state,
+            every_ms=config.offsets.every_ms,
+            clock=self._clock,
+            telemetry=self.telemetry,
+            requests=self.requests,
+            by_gtids=by_gtids,
+            expected=source.sizes(handoff.tables),
+            stopping=self._stop.is_set,
+        ).run()
+
+    def _outbox(self, producer: Producer) -> Outbox:
+        config = self._config
+        return Outbox(config.name, self._routes, config.messages, producer, self._broker.topic, self._clock)
+
+    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, bool]:
+        """Give where to read from, stored already, and whether to find the place by GTIDs."""
+        known = store.read()
+        captured = [table for table in source.tables() if self._routes(table)]
+        if known is None or self._resnapshot:
+            place = source.place()
+            state = CaptureState(
+                source.identity.id,
+                0 if known is None else known.epoch + 1,
+                place.place.file,
+                place.place.offset,
+                place.gtids,
+                self._clock.now_ms(),
+            )
+            if not self._config.snapshot_first:
+                state = replace(state, tables=tuple(map(str, captured)))
+            by_gtids = False
+        else:
+            state, by_gtids = self._same_or_next_server(known, source)
+        if self._config.snapshot_first:
+            new = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
+            state = replace(state, snapshots={**state.snapshots, **source.parts(new)})
+        if state != known and not by_gtids:  # the place is still the old server's
+            store.write(state)
+        self._resnapshot = False
+        return state, by_gtids
+
+    def _same_or_next_server(self, state: CaptureState, source: Source) -> tuple[CaptureState, bool]:
+        identity = source.identity
+        if state.server == identity.id:
+            return state, False
+        if not (identity.gtids and state.gtids):
+            message = (
+                f"{self._config.name} was captured from server {state.server} and this is {identity.id}; "
+                f"without GTIDs its place {state.file}:{state.offset} cannot be found here. Connect to the "
+                "old server, or read everything again: `streamjobs capture run --resnapshot`"
+            )
+            raise ServerChangedError(message)
+        logger.info("server %s takes over from %s after %s", identity.id, state.server, state.gtids)
+        return replace(state, server=identity.id, epoch=state.epoch + 1), True
+
+
+class _StoppedWhileRetrying(ConfigError):
+    """Ends the retries after a stop; never leaves this module."""

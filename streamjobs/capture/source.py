@@ -1,0 +1,55 @@
+"""What a capture needs of its source server, and the MySQL and MariaDB that give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from connectors.mysql.changes import BinlogReader
+from connectors.mysql.server_places import ServerPlace
+from streamjobs.capture.handoff import PartReader
+from streamjobs.capture.state import CaptureState, TablePart
+from streamjobs.rowchange import TableId
+
+
+@dataclass(frozen=True)
+class ServerIdentity:
+    """Which server this is: `id` never changes on it (its UUID), `version` as it tells it.
+
+    `clock_ahead_ms`: how far its clock is ahead of ours. `gtids`: whether its log can be followed by GTIDs.
+    """
+
+    id: str
+    version: str
+    clock_ahead_ms: int
+    gtids: bool
+
+
+class Source(Protocol):
+    """One connection to the source server. Raises RetriableError and SystemicError from every method."""
+
+    @property
+    def identity(self) -> ServerIdentity:
+        """Which server this is."""
+
+    def place(self) -> ServerPlace:
+        """Give a place of the log; what comes before it is in every view that is opened from now on."""
+
+    def tables(self) -> list[TableId]:
+        """Give all tables of the server but its own."""
+
+    def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
+        """Cut tables into the parts that are read side by side."""
+
+    def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
+        """Give the server's guess of each table's rows."""
+
+    def read(self, state: CaptureState, *, by_gtids: bool) -> BinlogReader:
+        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+
+    def chunks(self, epoch: int) -> PartReader:
+        """Give what reads chunks of tables; their positions get this epoch."""
+
+    def close(self) -> None:
+        """Let go of the connection."""

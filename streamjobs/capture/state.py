@@ -1,0 +1,189 @@
+"""What a capture remembers between runs, and where: a file, or a compacted topic."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any, Protocol
+
+from streamjobs.errors import ConfigError, SystemicError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """A range of one table's primary keys that is being read whole, as the server's own literals.
+
+    Shape: `after` is the last key that was sent, None before the first; `until` is the last key of the range,
+    None: the table has no end key (read as one). Keys are tuples of SQL literals, `("17", "x'6162'")`.
+    """
+
+    after: tuple[str, ...] | None = None
+    until: tuple[str, ...] | None = None
+    done: bool = False
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class CaptureState:
+    """Where a capture stands; everything before it has been acknowledged by the broker.
+
+    `server` identifies the server (its UUID); `epoch` counts the servers of this source. `file` and `offset`
+    are where the next read starts, always between transactions; `gtids` is the set of all transactions up to
+    there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
+    complete; `schemas` counts the versions of the stored table definitions.
+    """
+
+    server: str
+    epoch: int
+    file: str
+    offset: int
+    gtids: str = ""
+    at_ms: int = 0
+    snapshots: Mapping[str, tuple[TablePart, ...]] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()
+    schemas: int = 0
+
+    def to_json(self) -> bytes:
+        """Give the one-line JSON form."""
+        fields = asdict(self) | {"v": FORMAT_VERSION, "snapshots": _plain(self.snapshots)}
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> CaptureState:
+        """Read it back. Raises ConfigError when `data` is not such a state."""
+        try:
+            fields: dict[str, Any] = json.loads(data)
+            if fields.pop("v") != FORMAT_VERSION:
+                message = f"a capture state of another version: {data[:80]!r}"
+                raise ConfigError(message)
+            parts = {
+                table: tuple(TablePart(_key(p["after"]), _key(p["until"]), p["done"], p["rows"]) for p in of)
+                for table, of in fields.pop("snapshots").items()
+            }
+            tables = tuple(fields.pop("tables"))
+            return cls(**fields, snapshots=MappingProxyType(parts), tables=tables)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            message = f"not a capture state: {data[:80]!r}"
+            raise ConfigError(message) from exc
+
+    def at(self, file: str, offset: int, gtids: str, at_ms: int) -> CaptureState:
+        """The same state at another place of the log."""
+        return replace(self, file=file, offset=offset, gtids=gtids, at_ms=at_ms)
+
+
+class StateStore(Protocol):
+    """Keeps the newest state of one source.
+
+    Promise: `write` is atomic and durable when it returns: `read` gives the old state or the new one, never a
+    part. A store that somebody else has taken over since raises SystemicError: two captures of one source
+    would overwrite each other's position.
+    """
+
+    def read(self) -> CaptureState | None:
+        """Give the state, None when there is none yet."""
+
+    def write(self, state: CaptureState) -> None:
+        """Replace the state."""
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+
+
+class FileStore:
+    """The state in one file; a lock beside it lets no second capture in.
+
+    Raises: SystemicError when another process holds the file or the disk refuses it.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path = path
+        self._source = source
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[bytes] = path.with_name(f"{path.name}.lock").open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            self._lock.close()
+            message = f"another capture holds {path}: one source is captured by one process"
+            raise SystemicError(message) from exc
+
+    def read(self) -> CaptureState | None:
+        """Give the state, None when there is none yet."""
+        try:
+            name, _, data = self._path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        if name.decode("utf-8", "replace") != self._source:
+            message = f"{self._path} holds the position of {name!r}, not of {self._source}: use another file"
+            raise ConfigError(message)
+        return CaptureState.from_json(data)
+
+    def write(self, state: CaptureState) -> None:
+        """Replace the state in one step, durably."""
+        draft = self._path.with_name(f"{self._path.name}.new")
+        try:
+            with draft.open("wb") as file:
+                file.write(self._source.encode() + b"\n" + state.to_json())
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as exc:
+            message = f"cannot store the position in {self._path}: {exc}"
+            raise SystemicError(message) from exc
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.close()
+
+
+class Register(Protocol):
+    """A place for one value in a broker (`connectors.kafka.KafkaRegister`)."""
+
+    def read(self) -> bytes | None:
+        """Give the value."""
+
+    def write(self, value: bytes) -> None:
+        """Replace the value."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class RegisterStore:
+    """The state in a broker; `open_register` takes it over from any other process."""
+
+    def __init__(self, open_register: Callable[[], Register]) -> None:
+        self._register = open_register()
+
+    def read(self) -> CaptureState | None:
+        """Give the state, None when there is none yet."""
+        data = self._register.read()
+        return None if data is None else CaptureState.from_json(data)
+
+    def write(self, state: CaptureState) -> None:
+        """Replace the state."""
+        self._register.write(state.to_json())
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._register.close()
+
+
+def _plain(snapshots: Mapping[str, tuple[TablePart, ...]]) -> dict[str, list[dict[str, Any]]]:
+    return {table: [asdict(part) for part in parts] for table, parts in snapshots.items()}
+
+
+def _key(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)

@@ -1,0 +1,208 @@
+"""One uninterrupted run from the log to the broker: it ends by a stop, or by the first trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from connectors.mysql.changes import BadRow, Begin, BinlogReader, Commit, Ddl, Heartbeat, LogPlace, Rotate
+from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.handoff import Handoff, Place
+from streamjobs.capture.outbox import Outbox
+from streamjobs.capture.rejects import Rejects
+from streamjobs.capture.requests import Requests
+from streamjobs.capture.source import Source
+from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.telemetry import Telemetry
+from streamjobs.retry import Clock
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import TableId
+
+_TICK_S = 0.02
+_SHOW_S = 0.5
+_SNAPSHOT_TURN_S = 1.0
+_STOP_IN_TRANSACTION_S = 5.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one run works with; all of it is opened for this run and closed after it."""
+
+    source: Source
+    reader: BinlogReader
+    outbox: Outbox
+    handoff: Handoff
+    store: StateStore
+    rejects: Rejects
+    policy: DdlPolicy
+
+
+class Stream:
+    """Carries changes to the broker and stores how far it is.
+
+    Promise: the position is stored only behind a commit, and only after the broker has acknowledged every row
+    before it. Whenever it ends, a next run from the stored state sends each change again that was not stored:
+    duplicates at most, in the same order, with the same `seq`.
+
+    `by_gtids`: the state's place is another server's; nothing is stored before the first commit on this one.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        state: CaptureState,
+        *,
+        by_gtids: bool,
+        every_ms: int,
+        clock: Clock,
+        telemetry: Telemetry,
+        requests: Requests,
+        expected: Mapping[TableId, int],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._p = parts
+        self._state = state
+        self._place = None if by_gtids else LogPlace(state.file, state.offset)
+        self._every_s = every_ms / 1000
+        self._clock = clock
+        self._telemetry = telemetry
+        self._requests = requests
+        self._expected = dict(expected)
+        self._stopping = stopping
+        self._ahead_ms = parts.source.identity.clock_ahead_ms
+        self._transactions = 0
+        self._snapshot_rows = 0
+        self._caught_up = False
+        self._changed = False
+        self._now_s = clock.monotonic_s()
+        self._tick_at_s = self._stored_at_s = self._shown_at_s = self._now_s
+        self._shown_rows = parts.outbox.rows_sent
+        self._stop_seen_s: float | None = None
+
+    def run(self) -> None:
+        """Stream until a stop is asked for. Raises what reading, sending and storing raise."""
+        for event in self._p.reader:
+            match event:
+                case RowBatch():
+                    self._changed = True
+                    self._p.outbox.add(self._p.policy.shaped(event))
+                case Begin(place):
+                    self._caught_up = False
+                    self._before(place)
+                case Commit():
+                    self._place = event.place
+                    self._transactions += 1
+                    self._changed = True
+                    self._p.outbox.passed(event.committed_at_ms)
+                    if self._between(event.place):
+                        return
+                    continue
+                case Ddl():
+                    self._p.policy.judge(event)
+                case BadRow():
+                    self._p.rejects.add(event)
+                case Heartbeat():
+                    self._caught_up = True
+                    self._p.outbox.passed(event.received_at_ms + self._ahead_ms)
+                    if self._between(event.place):
+                        return
+                    continue
+                case Rotate(place) if self._place is not None:
+                    self._place = place
+                    self._changed = True
+                case Rotate():
+                    pass  # found by GTIDs: only a commit tells where this is
+            if self._tick() and self._stopped_inside():
+                return
+
+    def _before(self, place: LogPlace) -> None:
+        """Send the chunks that stand before the transaction that starts at `place`."""
+        if self._p.handoff.active:
+            self._send_due(_comparable(place))
+
+    def _between(self, place: LogPlace) -> bool:
+        """Do what may be done between transactions only; whether to stop."""
+        if self._p.handoff.active or self._requests.waiting:
+            self._snapshot(_comparable(place))
+        self._tick()
+        stopping = self._stopping()
+        if stopping or self._now_s - self._stored_at_s >= self._every_s:
+            self._store()
+        return stopping
+
+    def _snapshot(self, place: Place) -> None:
+        """Let tables be read, and send what is due, for one turn at most."""
+        handoff = self._p.handoff
+        for table in self._requests.take():
+            handoff.begin(table, self._p.source.parts([table])[str(table)])
+            self._expected.update(self._p.source.sizes([table]))
+        until_s = self._clock.monotonic_s() + _SNAPSHOT_TURN_S
+        while handoff.active and self._clock.monotonic_s() < until_s and not self._stopping():
+            handoff.start_reads(place)
+            if not self._send_due(place):
+                return
+            self._tick()
+
+    def _send_due(self, place: Place) -> bool:
+        sent = False
+        for batch in self._p.handoff.due(place):
+            sent = self._changed = True
+            self._snapshot_rows += len(batch)
+            self._p.outbox.add(self._p.policy.shaped(batch))
+            self._tick()
+        return sent
+
+    def _tick(self) -> bool:
+        """Do what time demands; whether it was time."""
+        self._now_s = self._clock.monotonic_s()
+        if self._now_s < self._tick_at_s:
+            return False
+        self._tick_at_s = self._now_s + _TICK_S
+        self._p.outbox.tick()
+        if self._now_s - self._shown_at_s >= _SHOW_S:
+            self._show()
+        return True
+
+    def _stopped_inside(self) -> bool:
+        """Whether to leave in the middle of a long transaction: what it has sent is sent again."""
+        if not self._stopping():
+            return False
+        self._stop_seen_s = self._stop_seen_s or self._now_s
+        return self._now_s - self._stop_seen_s > _STOP_IN_TRANSACTION_S
+
+    def _store(self) -> None:
+        self._stored_at_s = self._now_s
+        if not self._changed or self._place is None:
+            return
+        self._p.outbox.acknowledge()
+        self._p.rejects.acknowledge()
+        parts = self._p.handoff.parts
+        finished = set(self._state.snapshots) - set(parts)
+        place, at_ms = self._place, self._clock.now_ms()
+        state = self._state.at(place.file, place.offset, self._p.reader.gtids, at_ms)
+        tables = tuple(sorted({*state.tables, *finished}))
+        self._state = replace(state, snapshots=parts, tables=tables)
+        self._p.store.write(self._state)
+        self._changed = False
+        self._telemetry.update(place=str(place), gtids=self._state.gtids, stored_at_ms=at_ms)
+
+    def _show(self) -> None:
+        outbox, span_s = self._p.outbox, max(self._now_s - self._shown_at_s, 1e-3)
+        new_rows = outbox.rows_sent - self._shown_rows
+        self._shown_at_s, self._shown_rows = self._now_s, outbox.rows_sent
+        behind_ms = self._clock.now_ms() + self._ahead_ms - outbox.time_ms
+        self._telemetry.add(rows=new_rows, transactions=self._transactions, snapshot_rows=self._snapshot_rows)
+        self._transactions = self._snapshot_rows = 0
+        self._telemetry.update(
+            phase="snapshot" if self._p.handoff.active else "streaming",
+            trouble="",
+            log_time_ms=outbox.time_ms,
+            lag_s=0.0 if self._caught_up else max(behind_ms, 0) / 1000,
+            rows_per_s=new_rows / span_s,
+            bytes_sent=outbox.bytes_sent,
+            snapshots=tuple(self._p.handoff.progress(self._expected)),
+        )
+
+
+def _comparable(place: LogPlace) -> Place:
+    return place.number, place.offset
