@@ -13,8 +13,10 @@ from tests.contract.stores import ServerStore, Store
 STORES = {
     "memory": "tests.contract.store_memory:Memory",
     "rocksdb": "tests.contract.store_rocksdb:RocksDb",
+    "redis-texts": "tests.contract.store_redis:RedisTexts",
+    "redis-hashes": "tests.contract.store_redis:RedisHashes",
 }
-SERVERS: tuple[str, ...] = ()
+SERVERS = ("redis-texts", "redis-hashes")
 """Those of STORES that are a service: a ServerStore."""
 
 

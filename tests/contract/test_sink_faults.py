@@ -11,6 +11,7 @@ import pytest
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
+from streamjobs.sink import SinkTable
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.stores import Rows, ServerStore, attempt, delete, row, upsert
 from tests.integration.waiting import wait_for
@@ -129,9 +130,15 @@ def test_a_wrong_password_stops_the_job_without_dead_letters(server: ServerStore
     assert "wrong-password-7" not in str(caught.value)
 
 
+def open_and_close(server: ServerStore, table: SinkTable) -> None:
+    sink = server.sink(table)
+    try:
+        sink.open(attempt())
+    finally:
+        sink.close()
+
+
 def test_a_target_that_does_not_fit_is_named_before_the_first_row(server: ServerStore) -> None:
     for message, table in server.broken_targets().items():
-        sink = server.sink(table)
         with pytest.raises((SystemicError, ConfigError), match=message):
-            sink.open(attempt())
-        sink.close()
+            open_and_close(server, table)

@@ -1,0 +1,211 @@
+"""Connections to one Redis or to the nodes of a cluster, and what their errors mean."""
+
+from __future__ import annotations
+
+import binascii
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
+from streamjobs.options import Options
+
+logger = logging.getLogger(__name__)
+
+SLOTS = 16384
+_SYSTEMIC = (
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+    redis.exceptions.AuthenticationWrongNumberOfArgsError,
+)
+_RETRIABLE = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.NoScriptError,
+    redis.exceptions.ClusterError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.AskError,
+    OSError,
+)
+_RETRIABLE_WORDS = (
+    "LOADING",
+    "BUSY",
+    "MISCONF",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+)
+"""How answers start that scripts give as text, and errors that the client has no class for."""
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
+
+@contextmanager
+def redis_errors(what: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours; `what` says what was done, and where."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as exc:
+        raise error_of(exc, what) from exc
+
+
+def error_of(exc: Exception, what: str) -> StreamjobsError:
+    """Give our error for one of the client's.
+
+    Trouble with the connection, a failover, a full memory and moved slots pass; credentials, permissions and
+    everything that Redis refuses for another reason do not.
+    """
+    text = str(exc)
+    message = f"{what}: {type(exc).__name__}: {text}"
+    if isinstance(exc, _SYSTEMIC) or _UNTRUSTED in text:
+        return SystemicError(message)
+    if isinstance(exc, _RETRIABLE) or text.startswith(_RETRIABLE_WORDS):
+        return RetriableError(message)
+    return SystemicError(message)
+
+
+def slot_of(key: bytes) -> int:
+    """Give a key's slot in a cluster. Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/"""
+    start = key.find(b"{")
+    if start >= 0:
+        end = key.find(b"}", start + 1)
+        if end > start + 1:
+            key = key[start + 1 : end]
+    return binascii.crc_hqx(key, 0) % SLOTS
+
+
+@cache
+def slot_tags() -> tuple[bytes, ...]:
+    """Give for each slot a short text that falls into it."""
+    tags: dict[int, bytes] = {}
+    number = 0
+    while len(tags) < SLOTS:
+        text = b"%x" % number
+        tags.setdefault(binascii.crc_hqx(text, 0) % SLOTS, text)
+        number += 1
+    return tuple(tags[slot] for slot in range(SLOTS))
+
+
+class Nodes:
+    """Open connections: one a server. Nothing is retried inside; after trouble make new ones."""
+
+    def __init__(self, options: Options, where: str) -> None:
+        self._options = options
+        self._where = where
+        self._clients: dict[tuple[str, int], Any] = {}
+        self._by_slot: list[Any] = []
+        self.is_cluster = options.flag("clusterMode") or options.text_or_none("hostAndPorts") is not None
+        if self.is_cluster and options.number("dbNum"):
+            message = f"{where}: a Redis cluster has database 0 only"
+            raise ConfigError(message)
+
+    def connect(self) -> None:
+        """Connect to the server, or ask the cluster for its nodes. Raises RetriableError, SystemicError."""
+        self.close()
+        last: StreamjobsError | None = None
+        for host, port in self._seeds():
+            try:
+                with redis_errors(f"{self._where}: connecting to Redis at {host}:{port}"):
+                    client = self._client(host, port)
+                    client.ping()
+                    self._by_slot = self._slots(client, host) if self.is_cluster else [client]
+            except RetriableError as exc:
+                last = exc
+                continue
+            else:
+                return
+        if last is not None:
+            raise last
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+        self._clients, self._by_slot = {}, []
+
+    @property
+    def connected(self) -> bool:
+        """Whether `connect` has been called since `close`."""
+        return bool(self._by_slot)
+
+    def node(self, slot: int) -> Any:
+        """Give the `redis.Redis` of the server that has the slot."""
+        return self._by_slot[slot if self.is_cluster else 0]
+
+    def primaries(self) -> list[Any]:
+        """Give each server once."""
+        return list({id(client): client for client in self._by_slot}.values())
+
+    def _seeds(self) -> list[tuple[str, int]]:
+        listed = self._options.text_or_none("hostAndPorts")
+        if listed is None:
+            host = self._options.text_or_none("host")
+            if host is None:
+                message = f"{self._where}: option 'host' (or 'hostAndPorts' of a cluster) is missing"
+                raise ConfigError(message)
+            return [(host, self._options.number("port"))]
+        seeds = []
+        for entry in listed.split(","):
+            host, _, port = entry.strip().rpartition(":")
+            if not host or not port.isdecimal():
+                message = f"{self._where}: 'hostAndPorts' reads host:port,host:port, not {listed!r}"
+                raise ConfigError(message)
+            seeds.append((host, int(port)))
+        return seeds
+
+    def _client(self, host: str, port: int) -> Any:
+        known = self._clients.get((host, port))
+        if known is None:
+            options, password = self._options, self._options.secret("password")
+            known = redis.Redis(
+                host=host,
+                port=port,
+                db=options.number("dbNum"),
+                username=options.text_or_none("userName"),
+                password=None if password is None else password.reveal(),
+                socket_connect_timeout=options.number("connectTimeout") / 1000,
+                socket_timeout=options.number("requestTimeout") / 1000,
+                retry=Retry(NoBackoff(), 0),
+                health_check_interval=0,
+                **self._tls(),
+            )
+            self._clients[host, port] = known
+        return known
+
+    def _tls(self) -> Mapping[str, Any]:
+        options = self._options
+        insecure = options.flag("tlsInsecure")
+        if not options.flag("tls") and not insecure:
+            return {}
+        if insecure:
+            logger.warning("%s: 'tlsInsecure': the server's certificate is not verified", self._where)
+        return {
+            "ssl": True,
+            "ssl_cert_reqs": "none" if insecure else "required",
+            "ssl_check_hostname": not insecure,
+            "ssl_ca_certs": options.text_or_none("tlsCa"),
+            "ssl_certfile": options.text_or_none("tlsCert"),
+            "ssl_keyfile": options.text_or_none("tlsKey"),
+        }
+
+    def _slots(self, client: Any, asked: str) -> list[Any]:
+        found: list[Any] = [None] * SLOTS
+        for first, last, primary, *_replicas in client.execute_command("CLUSTER SLOTS"):
+            node = self._client(bytes(primary[0] or b"").decode() or asked, int(primary[1]))
+            found[first : last + 1] = [node] * (last + 1 - first)
+        nodes = [node for node in found if node is not None]
+        if len(nodes) < SLOTS:
+            message = f"{self._where}: {SLOTS - len(nodes)} of the cluster's slots have no server"
+            raise RetriableError(message)
+        return nodes

@@ -1,0 +1,85 @@
+"""The fence in Redis: one hash a table, in a cluster one a slot, with the tokens of those who may write."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from connectors.redis.connection import SLOTS, Nodes, redis_errors, slot_tags
+from connectors.redis.rows import OWN_PREFIX
+from connectors.redis.scripts import REPLACE_FENCE
+from streamjobs.errors import RetriableError
+from streamjobs.fence import Fence, fenced_off, take
+from streamjobs.sink import Attempt
+
+_STATE = "state"
+_NONE = "none"
+
+
+class RedisFence:
+    """Who may write; taken once by `open`, checked by every script.
+
+    Scripts of a cluster reach the keys of one slot only, so each slot has a fence of its own. The one of slot
+    0 decides who is newer; then all others are raised to its epoch, which never falls.
+    """
+
+    def __init__(self, nodes: Nodes, table: str, name: str) -> None:
+        self._nodes = nodes
+        self._table = table
+        self._name = name.encode()
+        self.token = ""
+        self.field = ""
+        self._sha = ""
+
+    def key(self, slot: int) -> bytes:
+        """Give the key of the fence that guards a slot; without a cluster there is one."""
+        tag = b"{" + slot_tags()[slot] + b"}:" if self._nodes.is_cluster else b""
+        return OWN_PREFIX + b"fence:" + tag + self._name
+
+    def take(self, attempt: Attempt) -> None:
+        """Become the writer of this subtask. Raises SystemicError when another has taken over from us."""
+        for node in self._nodes.primaries():
+            with redis_errors(f"table {self._table}: loading the fence's script"):
+                self._sha = node.script_load(REPLACE_FENCE)
+        token, field = secrets.token_hex(8), f"w{attempt.subtask}"
+        where = f"table {self._table}: fencing off older writers"
+        with redis_errors(where):
+            for _ in range(10):
+                before = self._state()
+                fence = take(None if before is None else Fence.from_json(before), attempt, token, self._table)
+                if self._replace([0], _NONE if before is None else before, fence):
+                    break
+            else:
+                message = f"{where}: others open it all the time"
+                raise RetriableError(message)
+            if self._nodes.is_cluster:
+                self._replace(range(1, SLOTS), "", fence)
+        self.token, self.field = token, field
+
+    def lost(self) -> Exception:
+        """Give the error of a writer that a script has turned away."""
+        state = self._state()
+        return fenced_off(self._table, self.token, None if state is None else Fence.from_json(state))
+
+    def _state(self) -> bytes | None:
+        state: Any = self._nodes.node(0).hget(self.key(0).decode(), _STATE)
+        return None if state is None else bytes(state)
+
+    def _replace(self, slots: Iterable[int], expected: str | bytes, fence: Fence) -> bool:
+        fields = [_STATE, fence.to_json()]
+        for subtask, writer in fence.writers.items():
+            fields += [f"w{subtask}", writer.token]
+        by_node: dict[int, list[int]] = {}
+        for slot in slots:
+            by_node.setdefault(id(self._nodes.node(slot)), []).append(slot)
+        values, answers = json.dumps(fields), []
+        for node in self._nodes.primaries():
+            pipeline = node.pipeline(transaction=False)
+            for slot in by_node.get(id(node), ()):
+                pipeline.execute_command(
+                    "EVALSHA", self._sha, 1, self.key(slot), expected, fence.epoch, values
+                )
+            answers += pipeline.execute()
+        return all(answers)

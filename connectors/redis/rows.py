@@ -1,0 +1,156 @@
+"""How a row becomes Redis keys and values: the bytes of its key, and of its columns.
+
+A key is the prefix and the key column's text; several columns are joined by `:`, with `\\` before each `:`
+and `\\` inside them, so that no two keys share a name. Texts of values: integers and shortest floats as in
+JSON, `true`/`false`, DECIMAL with all digits of its scale, ISO dates and times (TIMESTAMP_LTZ in UTC), BYTES
+as they are (in a JSON text: base64).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.errors import ConfigError
+from streamjobs.sink import SinkTable
+
+OWN_PREFIX = b"__streamjobs__:"
+"""Starts the keys that the connector keeps for itself; no row may have such a key."""
+MAX_KEY_BYTES = 1024 * 1024
+MAX_ROW_BYTES = 16 * 1024 * 1024
+MAX_EXACT_SCORE = 1 << 53
+
+Put = Callable[[Any], bytes]
+
+
+class RowForm:
+    """The columns of one table, and how they are spelled."""
+
+    def __init__(self, table: SinkTable, prefix: str) -> None:
+        self.prefix = prefix.encode()
+        self.names = tuple(column.name for column in table.columns)
+        types = {column.name: column_type(column.type) for column in table.columns}
+        missing = [name for name in table.key if name not in types]
+        if missing or not table.key:
+            message = f"table {table.name}: key {table.key} and columns {self.names} do not fit together"
+            raise ConfigError(message)
+        self._columns = [(c.name, types[c.name], c.nullable, _put(types[c.name])) for c in table.columns]
+        self._key = [(name, types[name], _put(types[name])) for name in table.key]
+
+    def key(self, values: Sequence[Any], width: int | None = None) -> bytes:
+        """Give the Redis key of key values, of the first `width` columns if given. Raises UnfitValueError."""
+        parts = [self.key_part(values, place) for place in range(len(self._key) if width is None else width)]
+        if len(parts) > 1:
+            parts = [part.replace(b"\\", b"\\\\").replace(b":", b"\\:") for part in parts]
+        key = self.prefix + b":".join(parts)
+        if len(key) > MAX_KEY_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the key has {len(key)} bytes, the limit is {MAX_KEY_BYTES}")
+        if key.startswith(OWN_PREFIX):
+            raise UnfitValueError(
+                Reason.RANGE, f"keys that start with {OWN_PREFIX.decode()} are the framework's own"
+            )
+        return key
+
+    def key_part(self, values: Sequence[Any], place: int) -> bytes:
+        """Give the text of one key column. Raises UnfitValueError."""
+        name, kind, put = self._key[place]
+        if values[place] is None:
+            raise UnfitValueError(Reason.NULL, f"key column {name} is NULL")
+        return _spelled(name, kind, put, values[place])
+
+    def fields(self, values: Mapping[str, Any]) -> tuple[str, list[bytes]]:
+        """Give a hash's mask (see WRITE_HASHES) and the texts it sets. Raises UnfitValueError."""
+        mask, texts, size = [], [], 0
+        for name, kind, nullable, put in self._columns:
+            if name not in values:
+                mask.append("-")
+            elif (value := values[name]) is None:
+                _refuse_null(name, nullable=nullable)
+                mask.append("0")
+            else:
+                mask.append("1")
+                text = _spelled(name, kind, put, value)
+                texts.append(text)
+                size += len(text)
+        if size > MAX_ROW_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the row has {size} bytes, the limit is {MAX_ROW_BYTES}")
+        return "".join(mask), texts
+
+    def text(self, values: Mapping[str, Any], previous: bytes | None) -> bytes:
+        """Give a row's JSON text; what `values` leaves out comes from the previous text, else NULL.
+
+        Raises UnfitValueError.
+        """
+        stored: dict[str, Any] = {}
+        older = orjson.loads(previous) if previous else {}
+        for name, kind, nullable, _ in self._columns:
+            if name not in values:
+                stored[name] = older.get(name)
+            elif (value := values[name]) is None:
+                _refuse_null(name, nullable=nullable)
+                stored[name] = None
+            else:
+                stored[name] = _stored(name, kind, value)
+        try:
+            text = orjson.dumps(stored)
+        except orjson.JSONEncodeError as exc:
+            detail = f"the row holds text that is no valid Unicode: {exc}"
+            raise UnfitValueError(Reason.ENCODING, detail) from exc
+        if len(text) > MAX_ROW_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the row has {len(text)} bytes, the limit is {MAX_ROW_BYTES}")
+        return text
+
+    def is_whole(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether the record has all columns."""
+        return len(values) >= len(self.names)
+
+
+def score_text(name: str, value: Any) -> bytes:
+    """Give the text of a score: a double that is exactly the value. Raises UnfitValueError."""
+    if value is None:
+        raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: a member has one, or is deleted")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UnfitValueError(Reason.TYPE, f"the score {name} is {value!r}, which is no number")
+    if value != value:  # noqa: PLR0124 - NaN differs from itself
+        raise UnfitValueError(Reason.RANGE, f"the score {name} is NaN")
+    if isinstance(value, int) and abs(value) > MAX_EXACT_SCORE:
+        raise UnfitValueError(
+            Reason.RANGE, f"the score {name} is {value}; Redis keeps doubles, exact to 2^53"
+        )
+    return repr(value).encode()
+
+
+def _refuse_null(name: str, *, nullable: bool) -> None:
+    if not nullable:
+        raise UnfitValueError(Reason.NULL, f"column {name} is NOT NULL")
+
+
+def _stored(name: str, kind: ColumnType, value: Any) -> Any:
+    try:
+        return kind.store(value)
+    except UnfitValueError as exc:
+        raise UnfitValueError(exc.reason, f"column {name}: {exc}") from exc
+
+
+def _spelled(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
+    stored = value if kind.plain is bytes and isinstance(value, bytes) else _stored(name, kind, value)
+    try:
+        return put(stored)
+    except UnicodeEncodeError as exc:
+        detail = f"column {name}: {value!r} is no valid Unicode text: {exc}"
+        raise UnfitValueError(Reason.ENCODING, detail) from exc
+
+
+def _put(kind: ColumnType) -> Put:
+    if kind.plain is bytes:
+        return bytes
+    if kind.plain is bool:
+        return lambda value: b"true" if value else b"false"
+    if kind.plain is int:
+        return lambda value: b"%d" % value
+    if kind.plain is float:
+        return lambda value: (value if isinstance(value, str) else repr(value)).encode()
+    return lambda value: (value if isinstance(value, str) else value.isoformat()).encode()

@@ -1,0 +1,248 @@
+"""The Redis sink: a row is a JSON text, a hash or a member of a sorted set."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from connectors.redis.connection import Nodes, error_of, redis_errors, slot_of
+from connectors.redis.fences import RedisFence
+from connectors.redis.rows import RowForm, score_text
+from connectors.redis.scripts import FENCED, WRITE_HASHES, WRITE_MEMBERS, WRITE_TEXTS
+from streamjobs.column_types import UnfitValueError
+from streamjobs.errors import ConfigError, RetriableError, StreamjobsError
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.store_options import REDIS_OPTIONS
+
+logger = logging.getLogger(__name__)
+
+_SCRIPT_ROWS = 500
+"""Rows of one script call: the server does nothing else meanwhile (some 5 ms)."""
+_SCRIPT_BYTES = 4 * 1024 * 1024
+_SCRIPTS = {"STRING": WRITE_TEXTS, "HASHMAP": WRITE_HASHES, "SORTEDSET": WRITE_MEMBERS}
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A record as one script takes it: its Redis key and the script's arguments for it."""
+
+    record: Record
+    key: bytes
+    arguments: tuple[bytes | str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.key) + sum(map(len, self.arguments))
+
+
+class RedisSink:
+    """Writes one table's rows to Redis; fulfils `streamjobs.sink.Sink`.
+
+    Promise: each script writes its rows and checks the fence in one step: an older attempt never writes
+    after a newer one has opened. Keys that a script wrote before the server died are written again.
+    """
+
+    traits = SinkTraits(
+        guarantee="Each key holds the last change made to it, as durable as appendfsync makes it.",
+        idempotence="Writing the same changes again gives the same rows; only a time to live begins anew.",
+        deletes="A delete removes the key, the fields or the member; nothing is left.",
+        ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
+        rejects=(
+            "Values that their declared type cannot hold, NULL in a key, keys > 1 MiB, rows > 16 MiB, keys "
+            "that hold another kind of value, scores that no double holds exactly."
+        ),
+        max_batch_rows=2000,
+        max_batch_bytes=8 * 1024 * 1024,
+    )
+
+    def __init__(self, table: SinkTable) -> None:
+        where = f"table {table.name}"
+        options = REDIS_OPTIONS.parse(table.options, where)
+        prefix = options.text_or_none("keyPrefix")
+        self._table = table
+        self._mode = options.text("mode")
+        self._ttl = str(options.number_or_none("ttl") or 0)
+        self._form = RowForm(table, f"{table.name}:" if prefix is None else prefix)
+        self._score = _score_column(table, options.text_or_none("scoreColumn")) if self._is_set else ""
+        writer = options.text_or_none("writer")
+        self._shared = writer is not None
+        self._nodes = Nodes(options, where)
+        self._fence = RedisFence(self._nodes, table.name, f"{self._form.prefix.decode()}{writer or ''}")
+        script = _SCRIPTS[self._mode]
+        self._script = script
+        self._sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def _is_set(self) -> bool:
+        return self._mode == "SORTEDSET"
+
+    def open(self, attempt: Attempt) -> None:
+        """Connect and become the writer of this subtask. Raises as the contract says, and ConfigError."""
+        self._connect()
+        self._warn_of_eviction()
+        try:
+            self._fence.take(attempt)
+        except RetriableError:
+            self._nodes.close()
+            raise
+
+    def write(self, batch: Sequence[Record]) -> WriteResult:
+        """Write the batch; see the contract."""
+        if not self._nodes.connected:
+            self._connect()
+        try:
+            rejected: list[Rejection] = []
+            written = list(self._spelled(batch, rejected))
+            for chunk in self._chunks(written):
+                rejected += self._send(chunk)
+        except RetriableError:
+            self._nodes.close()  # whatever is still on its way must not answer a later request
+            raise
+        return WriteResult(tuple(rejected))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._nodes.close()
+
+    def _connect(self) -> None:
+        try:
+            self._nodes.connect()
+            with redis_errors(f"table {self._table.name}: loading the script"):
+                for node in self._nodes.primaries():
+                    node.script_load(self._script)
+        except StreamjobsError:
+            self._nodes.close()
+            raise
+
+    def _warn_of_eviction(self) -> None:
+        for node in self._nodes.primaries():
+            try:
+                policy = str(node.info("memory").get("maxmemory_policy", ""))
+            except redis.ResponseError:  # an ACL user need not see it
+                continue
+            except (redis.RedisError, OSError) as exc:
+                self._nodes.close()
+                raise error_of(exc, f"table {self._table.name}: asking for the memory policy") from exc
+            if policy.startswith("allkeys"):
+                logger.warning(
+                    "table %s: Redis may evict any row (maxmemory-policy %s); use noeviction to keep them",
+                    self._table.name,
+                    policy,
+                )
+
+    def _spelled(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[_Written]:
+        previous = self._previous(batch)
+        for record in batch:
+            try:
+                yield self._spell(record, previous)
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+
+    def _spell(self, record: Record, previous: Mapping[tuple[Any, ...], bytes | None]) -> _Written:
+        deletes = record.kind is RecordKind.DELETE
+        if self._is_set:
+            width = len(record.key) - 1
+            key = self._form.key(record.key, width) if width else self._form.prefix.rstrip(b":")
+            score = b"" if deletes else score_text(self._score, record.values.get(self._score))
+            return _Written(record, key, (score, self._form.key_part(record.key, width)))
+        key = self._form.key(record.key)
+        if self._mode == "HASHMAP":
+            if deletes:
+                return _Written(record, key, ("d" if self._shared else "",))
+            mask, texts = self._form.fields(record.values)
+            return _Written(record, key, (mask, *texts))
+        if deletes:
+            return _Written(record, key, ("",))
+        return _Written(record, key, (self._form.text(record.values, previous.get(record.key)),))
+
+    def _previous(self, batch: Sequence[Record]) -> Mapping[tuple[Any, ...], bytes | None]:
+        """Give the texts under the UPSERTs that leave columns out; none in other modes."""
+        if self._mode != "STRING":
+            return {}
+        partial: dict[tuple[Any, ...], bytes] = {}
+        for record in batch:
+            if record.kind is RecordKind.UPSERT and not self._form.is_whole(record.values):
+                try:
+                    partial[record.key] = self._form.key(record.key)
+                except UnfitValueError:
+                    continue  # will be rejected when it is spelled
+        with redis_errors(f"table {self._table.name}: reading rows to be completed"):
+            return {
+                key: self._nodes.node(slot_of(name) if self._nodes.is_cluster else 0).get(name)
+                for key, name in partial.items()
+            }
+
+    def _chunks(self, written: Iterable[_Written]) -> Iterator[list[tuple[int, list[_Written]]]]:
+        """Give lists of script calls that are sent together: each with its slot and rows."""
+        calls: dict[int, list[_Written]] = {}
+        rows = size = 0
+        for each in written:
+            if rows and (rows >= _SCRIPT_ROWS or size + each.size > _SCRIPT_BYTES):
+                yield list(calls.items())
+                calls, rows, size = {}, 0, 0
+            calls.setdefault(slot_of(each.key) if self._nodes.is_cluster else 0, []).append(each)
+            rows, size = rows + 1, size + each.size
+        if calls:
+            yield list(calls.items())
+
+    def _send(self, calls: list[tuple[int, list[_Written]]]) -> list[Rejection]:
+        rejected: list[Rejection] = []
+        for node in self._nodes.primaries():
+            own = [call for call in calls if self._nodes.node(call[0]) is node]
+            if not own:
+                continue
+            pipeline = node.pipeline(transaction=False)
+            for slot, rows in own:
+                pipeline.execute_command(
+                    "EVALSHA", self._sha, 1 + len(rows), self._fence.key(slot), *(row.key for row in rows),
+                    self._fence.field, self._fence.token, self._ttl, *self._columns(),
+                    *(argument for row in rows for argument in row.arguments),
+                )  # fmt: skip
+            what = f"table {self._table.name}: writing {sum(len(rows) for _, rows in own)} rows"
+            with redis_errors(what):
+                answers = pipeline.execute(raise_on_error=False)
+            for (_, rows), answer in zip(own, answers, strict=True):
+                rejected += self._judged(answer, rows, what)
+        return rejected
+
+    def _columns(self) -> tuple[str, ...]:
+        return (str(len(self._form.names)), *self._form.names) if self._mode == "HASHMAP" else ()
+
+    def _judged(self, answer: Any, rows: Sequence[_Written], what: str) -> Iterator[Rejection]:
+        if isinstance(answer, Exception):
+            if FENCED in str(answer):
+                with redis_errors(f"table {self._table.name}: reading the fence"):
+                    lost = self._fence.lost()
+                raise lost
+            raise error_of(answer, what) from answer
+        for place, message in zip(answer[::2], answer[1::2], strict=True):
+            text = message.decode("utf-8", "replace")
+            row = rows[int(place) - 1]
+            if not text.startswith("WRONGTYPE"):
+                raise error_of(redis.ResponseError(text), what)
+            yield Rejection(row.record, "wrongtype", f"key {row.key!r}: {text}")
+
+
+def _score_column(table: SinkTable, given: str | None) -> str:
+    others = [column for column in table.columns if column.name not in table.key]
+    if given is None and len(others) == 1:
+        given = others[0].name
+    types = {column.name: column.type for column in others}
+    if given is None or given not in types or len(others) != 1:
+        message = (
+            f"table {table.name}: a SORTEDSET has the columns of its key, the last of which is the member, "
+            f"and one score; beside the key there are {', '.join(types) or 'none'}"
+        )
+        raise ConfigError(message)
+    root = types[given].partition("(")[0].split()[0]
+    if root not in ("TINYINT", "SMALLINT", "INT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE"):
+        message = (
+            f"table {table.name}: the score {given} is {types[given]}; Redis keeps scores as DOUBLE: cast it"
+        )
+        raise ConfigError(message)
+    return given
