@@ -33,7 +33,7 @@ class ColumnDefinition:
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """A table's stored columns in order (no virtual generated ones), and its primary key's column names."""
+    """A table's columns in order, also generated and invisible ones, and the names of its primary key's."""
 
     table: TableId
     columns: tuple[ColumnDefinition, ...]

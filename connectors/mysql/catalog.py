@@ -1,0 +1,152 @@
+"""The tables as they are at one place of the log: given once, then followed through its statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from connectors.mysql import charsets
+from connectors.mysql.column_sql import table_charset
+from connectors.mysql.errors import RefusedError
+from connectors.mysql.schema_sql import Context, read_statement
+from connectors.mysql.sql_tokens import Cursor, tokens
+from connectors.mysql.table_changes import (
+    Altered,
+    Created,
+    DatabaseDropped,
+    Dropped,
+    Renamed,
+    TableChange,
+    TableDefinition,
+    Unknown,
+)  # fmt: skip
+from connectors.mysql.transactions import Query
+from streamjobs.errors import ConfigError
+from streamjobs.rowchange import TableId
+
+
+class Catalog:
+    """Table definitions that follow DDL. Not thread-safe.
+
+    `mariadb` says how JSON is declared. `database_charsets` gives the default character set of databases; of
+    one that is not known, a table without a declared set has columns whose text is refused unless the log
+    tells it.
+    """
+
+    def __init__(
+        self, tables: Iterable[TableDefinition] = (), *, mariadb: bool = False,
+        database_charsets: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.mariadb = mariadb
+        self._tables = {definition.table: definition for definition in tables}
+        self._charsets = dict(database_charsets or {})
+
+    @classmethod
+    def of_sql(cls, text: str, database: str, *, mariadb: bool = False) -> Catalog:
+        """Read CREATE TABLE statements, as SHOW CREATE TABLE and dumps print them.
+
+        `database` is that of unqualified names; USE and CREATE DATABASE count. Raises: ConfigError when a
+        statement that defines a table is not understood.
+        """
+        catalog = cls(mariadb=mariadb)
+        for statement in statements(text):
+            words = statement.split(None, 2)
+            if words and words[0].upper() == "USE" and len(words) > 1:
+                database = words[1].strip("`\"'")
+                continue
+            for change in catalog.apply(Query(database, statement)):
+                if isinstance(change, Unknown):
+                    message = f"the schema's statement {statement[:200]!r}: {change.reason}"
+                    raise ConfigError(message)
+        return catalog
+
+    @property
+    def tables(self) -> tuple[TableDefinition, ...]:
+        """All definitions, to be stored beside a position and given to the next catalog."""
+        return tuple(self._tables.values())
+
+    @property
+    def database_charsets(self) -> Mapping[str, str]:
+        """The default character sets of the databases, to be stored too."""
+        return dict(self._charsets)
+
+    def table(self, table: TableId) -> TableDefinition | None:
+        """The definition of a table now; None when it is not known."""
+        return self._tables.get(table)
+
+    def put(self, definition: TableDefinition) -> None:
+        """Set the definition of a table, as read from the server."""
+        self._tables[definition.table] = definition
+
+    def apply(self, query: Query) -> tuple[TableChange, ...]:
+        """Follow a statement; give what it does to tables, nothing for other statements. Never raises."""
+        self._follow_database(query)
+        changes = read_statement(Context(query, self.mariadb, self.table, self._charsets))
+        for change in changes:
+            self._follow(change)
+        return changes
+
+    def _follow(self, change: TableChange) -> None:
+        match change:
+            case Created(table, None) | Altered(table, None) | Dropped(table):
+                self._tables.pop(table, None)
+            case Created(_, definition) | Altered(_, definition):
+                if definition is not None:
+                    self._tables[definition.table] = definition
+            case Renamed(table, to):
+                definition = self._tables.pop(table, None)
+                if definition is not None:
+                    self._tables[to] = replace(definition, table=to)
+            case DatabaseDropped(database):
+                self._tables = {
+                    table: definition
+                    for table, definition in self._tables.items()
+                    if table.database != database
+                }
+            case Unknown(table) if table is not None:
+                self._tables.pop(table, None)
+            case _:
+                pass
+
+    def _follow_database(self, query: Query) -> None:
+        """Remember the character set that CREATE and ALTER DATABASE declare."""
+        verb, kind = query.verb
+        if verb not in ("CREATE", "ALTER") or kind not in ("DATABASE", "SCHEMA"):
+            return
+        try:
+            cursor = Cursor(tokens(query.sql, ansi_quotes=query.ansi_quotes))
+            cursor.next()
+            cursor.next()
+            cursor.skip("IF", "NOT", "EXISTS")
+            name = cursor.name()
+            charset = table_charset(cursor.rest)
+        except RefusedError:
+            return
+        if charset:
+            self._charsets[name] = charsets.charset(charset).name
+
+
+def statements(text: str) -> list[str]:
+    """Split a file of SQL at the semicolons that stand in no quotes and comments."""
+    found, start, at, quote = [], 0, 0, ""
+    while at < len(text):
+        character = text[at]
+        if quote:
+            if character == "\\" and quote != "`":
+                at += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"`":
+            quote = character
+        elif text.startswith("/*", at):
+            end = text.find("*/", at + 2)
+            at = len(text) if end < 0 else end + 1
+        elif character == "#" or text.startswith("-- ", at):
+            end = text.find("\n", at)
+            at = len(text) if end < 0 else end
+        elif character == ";":
+            found.append(text[start:at].strip())
+            start = at + 1
+        at += 1
+    found.append(text[start:].strip())
+    return [statement for statement in found if statement]

@@ -1,0 +1,75 @@
+"""Lengths and strings as the protocol packs them, read with bounds."""
+
+from __future__ import annotations
+
+from connectors.mysql.errors import BinlogError
+
+_WIDTHS = {252: 2, 253: 3, 254: 8}
+
+
+class PackedReader:
+    """Steps through bytes. Every method raises BinlogError when they end too early."""
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self._data = data
+        self.at = at
+
+    @property
+    def left(self) -> int:
+        """Bytes that are left."""
+        return len(self._data) - self.at
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        end = self.at + size
+        if end > len(self._data):
+            message = f"{size} bytes at byte {self.at} of an event body of {len(self._data)}"
+            raise BinlogError(message)
+        data = self._data[self.at : end]
+        self.at = end
+        return data
+
+    def integer(self, size: int) -> int:
+        """An unsigned little-endian number of `size` bytes."""
+        return int.from_bytes(self.take(size), "little")
+
+    def length(self) -> int:
+        """A length-encoded number: one byte up to 250, or 2, 3, 8 bytes behind a mark."""
+        first = self.integer(1)
+        if first < 251:
+            return first
+        if first not in _WIDTHS:
+            message = f"a length that starts with byte {first}, at byte {self.at - 1}"
+            raise BinlogError(message)
+        return self.integer(_WIDTHS[first])
+
+    def counted(self) -> bytes:
+        """Bytes behind their length-encoded number."""
+        return self.take(self.length())
+
+    def name(self) -> str:
+        """A name of at most 255 bytes, with its length before and a zero behind it."""
+        data = self.take(self.integer(1))
+        if self.take(1) != b"\0":
+            message = f"the name {data!r} has no zero behind it"
+            raise BinlogError(message)
+        try:
+            return data.decode()
+        except UnicodeDecodeError as exc:
+            message = f"the name {data!r} is not UTF-8"
+            raise BinlogError(message) from exc
+
+    def rest(self) -> bytes:
+        """All bytes that are left."""
+        return self.take(self.left)
+
+
+def bits(data: bytes, count: int) -> tuple[bool, ...]:
+    """The first `count` bits, lowest first."""
+    number = int.from_bytes(data, "little")
+    return tuple(bool(number >> place & 1) for place in range(count))
+
+
+def bits_high_first(data: bytes, count: int) -> tuple[bool, ...]:
+    """The first `count` bits, highest first, as table metadata has them."""
+    return tuple(bool(data[place // 8] >> (7 - place % 8) & 1) for place in range(count))

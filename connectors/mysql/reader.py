@@ -1,0 +1,353 @@
+"""The binlog as transactions: the machine that turns framed events into what capture works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import (
+    BadRow,
+    Begin,
+    BinlogEvent,
+    Commit,
+    Ddl,
+    Heartbeat,
+    LogPlace,
+    Rotate,
+    Wanted,
+)  # fmt: skip
+from connectors.mysql.compression import payload_events
+from connectors.mysql.errors import BinlogError, RefusedError
+from connectors.mysql.framing import HEADER_BYTES, EventType, Format, Header, read_header
+from connectors.mysql.gtid import GtidSet, MariaGtids
+from connectors.mysql.packed import PackedReader
+from connectors.mysql.row_events import ROW_EVENTS, STATEMENT_END, Origin, TableRows, read_rows_head
+from connectors.mysql.table_changes import TableChange, TableDefinition, Unknown
+from connectors.mysql.table_map import read_table_map, read_table_name, table_id_of
+from connectors.mysql.table_plan import plan_of
+from connectors.mysql.transactions import Query, read_gtid, read_query
+from streamjobs.position import Position
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import TableId
+
+_IGNORABLE: Final = 0x80
+_NOTHING: Final = frozenset(
+    {3, 5, 13, 14, 28, 29, 36, 37, EventType.ANNOTATE_ROWS, EventType.BINLOG_CHECKPOINT}
+)
+"""Events that change nothing: stop, variables of statements, the texts of row statements, group views."""
+_LOAD: Final = "LOAD DATA"
+_LOADED: Final[tuple[TableChange, ...]] = (Unknown(None, "LOAD DATA in statement format"),)
+_LOAD_DATA: Final = frozenset({6, 12, 17, 18})
+_ENDS, _ANOTHER = "the log ends", "another transaction starts"
+_NEW_LOG, _ROTATED = "the server started a new log", "the log goes on in another file"
+_DUMMY_TABLE: Final = 0xFFFFFF
+_PLANS: Final = 1024
+_REFUSED: Final = {
+    EventType.INCIDENT: "the server lost events (INCIDENT): take a new snapshot",
+    EventType.START_ENCRYPTION: (
+        "the log is encrypted (MariaDB encrypt_binlog): read it from the server, or turn the encryption off"
+    ),
+    20: "row events of MySQL 5.1 before its release",
+    21: "row events of MySQL 5.1 before its release",
+    22: "row events of MySQL 5.1 before its release",
+}
+
+
+@dataclass(frozen=True)
+class FramedEvent:
+    """One event of a log: its header, all of its bytes, where it starts and ends; None: it is in no file."""
+
+    header: Header
+    data: bytes
+    start: int | None
+    end: int | None
+
+
+class EventSource(Protocol):
+    """Where framed events come from. Checksums are checked by the reader."""
+
+    def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]: ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+@dataclass
+class _Group:
+    """The transaction that is being read."""
+
+    begin: Begin
+    explicit: bool
+    prepared_xa: bool = False
+    rows: bool = False
+    events: int = 0
+
+
+class LogReader:
+    """Reads transactions from a source of events; implements `BinlogReader`."""
+
+    def __init__(
+        self, source: EventSource, place: LogPlace, *, wanted: Wanted, catalog: Catalog, epoch: int,
+        gtids: GtidSet | MariaGtids | None, clock_ms: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._source = source
+        self._file = place.file
+        self._place = place
+        self._wanted = wanted
+        self._catalog = catalog
+        self._epoch = epoch
+        self._gtids = gtids
+        self._clock_ms = clock_ms
+        self._group: _Group | None = None
+        self._maps: dict[int, TableRows | None] = {}
+        self._plans: dict[tuple[bytes, TableDefinition | None], TableRows] = {}
+        self._is_wanted: dict[TableId, bool] = {}
+        self._payload_rows: int | None = None
+
+    @property
+    def place(self) -> LogPlace:
+        """The end of the last transaction."""
+        return self._place
+
+    @property
+    def gtids(self) -> str:
+        """The set of all transactions so far; "" as long as it is not known."""
+        return "" if self._gtids is None else str(self._gtids)
+
+    def __iter__(self) -> Iterator[BinlogEvent]:
+        """Give all events to the end of the source."""
+        for event, log_format in self._source:
+            place = f"{self._file}:{event.start if event.start is not None else '(sent by the server)'}"
+            try:
+                body = log_format.body(event.data, place)
+                yield from self._read(event, body, log_format)
+            except BinlogError as exc:
+                raise exc.at(place) from exc
+        if self._group is not None:
+            raise self._torn(_ENDS)
+
+    def close(self) -> None:
+        """Free the source."""
+        self._source.close()
+
+    def __enter__(self) -> LogReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[BinlogEvent]:
+        kind = event.header.type
+        if kind in ROW_EVENTS:
+            yield from self._rows(event, body, log_format)
+        elif kind == EventType.TABLE_MAP:
+            self._table_map(body, log_format)
+        elif kind in (EventType.XID, EventType.XA_PREPARE):
+            yield self._commit(event)
+        elif kind in (EventType.QUERY, EventType.QUERY_COMPRESSED):
+            yield from self._query(event, read_query(kind, body))
+        elif kind in (EventType.GTID, EventType.ANONYMOUS_GTID, EventType.MARIA_GTID, EventType.TAGGED_GTID):
+            yield self._begin_group(event, body)
+        elif kind == EventType.TRANSACTION_PAYLOAD:
+            yield from self._payload(event, body, log_format)
+        elif kind in (EventType.ROTATE, EventType.HEARTBEAT, EventType.HEARTBEAT_V2):
+            yield from self._outside(event, body)
+        else:
+            yield from self._other(event, body)
+
+    def _other(self, event: FramedEvent, body: bytes) -> Iterator[BinlogEvent]:
+        kind = event.header.type
+        if kind == EventType.FORMAT_DESCRIPTION:
+            if self._group is not None and event.end is not None:
+                raise self._torn(_NEW_LOG)
+            self._maps.clear()
+        elif kind == EventType.PREVIOUS_GTIDS:
+            self._gtids = GtidSet.decode(body) if self._gtids is None else self._gtids
+        elif kind == EventType.MARIA_GTID_LIST:
+            self._gtids = MariaGtids.decode(body) if self._gtids is None else self._gtids
+        elif kind in _LOAD_DATA:
+            yield from self._statement(event, Query("", _LOAD))
+        elif kind in _REFUSED:
+            raise RefusedError(_REFUSED[kind])
+        elif kind not in _NOTHING and not event.header.flags & _IGNORABLE:
+            message = f"an event of type {kind}, which is not known and may not be left out"
+            raise RefusedError(message)
+        if event.end is not None and self._group is None:
+            self._place = LogPlace(self._file, event.end)
+
+    # transactions
+
+    def _start(self, event: FramedEvent) -> LogPlace:
+        if event.start is None:
+            message = f"an event of type {event.header.type} that is in no file"
+            raise BinlogError(message)
+        return LogPlace(self._file, event.start)
+
+    def _begin_group(self, event: FramedEvent, body: bytes) -> Begin:
+        if self._group is not None:
+            raise self._torn(_ANOTHER)
+        found = read_gtid(event.header.type, body, event.header.server_id)
+        committed_at_us = found.committed_at_us
+        if committed_at_us is None:
+            committed_at_us = event.header.timestamp_s * 1_000_000
+        begin = Begin(self._start(event), found.gtid, committed_at_us // 1000)
+        self._group = _Group(begin, found.explicit, found.prepared_xa)
+        return begin
+
+    def _begin_plain(self, event: FramedEvent, *, explicit: bool) -> Iterator[Begin]:
+        """Start a group by a statement, where no GTID event has done so."""
+        if self._group is None:
+            begin = Begin(self._start(event), "", event.header.timestamp_s * 1000)
+            self._group = _Group(begin, explicit)
+            yield begin
+        else:
+            self._group.explicit = self._group.explicit or explicit
+
+    def _commit(self, event: FramedEvent) -> Commit:
+        group = self._in_group(event)
+        if event.end is not None:
+            self._place = LogPlace(self._file, event.end)
+        gtid = group.begin.gtid
+        if gtid and self._gtids is not None:
+            self._gtids = self._gtids.with_gtid(gtid)
+        self._group = None
+        self._maps.clear()
+        return Commit(self._place, gtid, group.begin.committed_at_ms)
+
+    def _in_group(self, event: FramedEvent) -> _Group:
+        if self._group is None:
+            message = (
+                f"an event of type {event.header.type} outside of a transaction: reading started inside "
+                "of one. Start where a Commit ended"
+            )
+            raise BinlogError(message)
+        return self._group
+
+    def _torn(self, what: str) -> BinlogError:
+        begin = self._group.begin if self._group else None
+        return BinlogError(
+            f"{what} in the middle of the transaction {begin.gtid if begin else ''} that began at "
+            f"{begin.place if begin else '?'}; its rows must not be used",
+            str(self._place),
+        )
+
+    # statements
+
+    def _query(self, event: FramedEvent, query: Query) -> Iterator[BinlogEvent]:
+        match query.verb:
+            case ("BEGIN", "") | ("START", "TRANSACTION"):
+                yield from self._begin_plain(event, explicit=True)
+            case ("COMMIT", ""):
+                yield self._commit(event)
+            case ("ROLLBACK", "TO"):
+                self._refuse_rows(event, "part of a transaction was rolled back (ROLLBACK TO a savepoint)")
+            case ("ROLLBACK", _):
+                self._refuse_rows(event, "a transaction with rows was rolled back")
+                yield self._commit(event)
+            case ("XA", "START" | "BEGIN"):
+                yield from self._begin_plain(event, explicit=True)
+                self._in_group(event).prepared_xa = True
+            case ("XA", "END") | ("SAVEPOINT", _) | ("RELEASE", _):
+                self._in_group(event)
+            case ("XA", _):  # COMMIT, ROLLBACK: of rows that were refused, or that nobody wanted
+                yield from self._begin_plain(event, explicit=False)
+                yield self._commit(event)
+            case _:
+                yield from self._statement(event, query)
+
+    def _refuse_rows(self, event: FramedEvent, what: str) -> None:
+        if self._in_group(event).rows:
+            message = f"{what}; its rows have been read already"
+            raise RefusedError(message)
+
+    def _statement(self, event: FramedEvent, query: Query) -> Iterator[BinlogEvent]:
+        yield from self._begin_plain(event, explicit=False)
+        group = self._in_group(event)
+        changes = _LOADED if query.sql == _LOAD else self._catalog.apply(query)
+        place = self._place if event.end is None else LogPlace(self._file, event.end)
+        begin = group.begin
+        yield Ddl(place, begin.gtid, begin.committed_at_ms, query.database, query.sql, changes)
+        if not group.explicit:
+            yield self._commit(event)
+
+    # rows
+
+    def _table_map(self, body: bytes, log_format: Format) -> None:
+        width = 4 if log_format.post_header_bytes(EventType.TABLE_MAP) == 6 else 6
+        number = table_id_of(body, width)
+        table = read_table_name(body, width)
+        wanted = self._is_wanted.get(table)
+        if wanted is None:
+            wanted = self._is_wanted[table] = self._wanted(table)
+        if not wanted:
+            self._maps[number] = None
+            return
+        key = (body[width:], self._catalog.table(table))
+        rows = self._plans.get(key)
+        if rows is None:
+            stored = read_table_map(body, width, mariadb=log_format.is_mariadb)
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            rows = self._plans[key] = TableRows(plan_of(stored, key[1]))
+        self._maps[number] = rows
+
+    def _rows(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[RowBatch | BadRow]:
+        group = self._in_group(event)
+        kind = event.header.type
+        width = 4 if log_format.post_header_bytes(kind) == 6 else 6
+        number = table_id_of(body, width)
+        flags = int.from_bytes(body[width : width + 2], "little")
+        if number not in self._maps:
+            if not (number == _DUMMY_TABLE and flags & STATEMENT_END):
+                message = f"a row event of table id {number:#x}, which no table map has named"
+                raise BinlogError(message)
+        elif (table := self._maps[number]) is not None:
+            if group.prepared_xa:
+                message = f"an XA transaction changes {table.plan.schema.table}; XA transactions are refused"
+                raise RefusedError(message)
+            group.rows = True
+            head = read_rows_head(kind, body, log_format.post_header_bytes(kind))
+            start = self._start(event)
+            first = self._payload_rows or 0
+            origin = Origin(
+                Position(self._epoch, start.number, start.offset, first),
+                group.begin.committed_at_ms,
+                group.begin.gtid,
+            )
+            found, count = table.read(kind, head, body, origin)
+            if self._payload_rows is not None:
+                self._payload_rows += count
+            yield from found
+        if flags & STATEMENT_END:
+            self._maps.clear()
+
+    def _payload(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[BinlogEvent]:
+        """A compressed transaction: its events all stand where the payload does, their rows count on."""
+        self._payload_rows = 0
+        inner_format = replace(log_format, checksum=False)
+        for data in payload_events(body):
+            header = read_header(data, "")
+            inner = FramedEvent(header, data, event.start, event.end)
+            yield from self._read(inner, data[HEADER_BYTES:], inner_format)
+        self._payload_rows = None
+
+    # the log itself
+
+    def _outside(self, event: FramedEvent, body: bytes) -> Iterator[BinlogEvent]:
+        reader = PackedReader(body)
+        if event.header.type == EventType.ROTATE:
+            offset = reader.integer(8)
+            file = reader.rest().decode("utf-8", "replace")
+            moved = file != self._file
+            if self._group is not None and moved:
+                raise self._torn(_ROTATED)
+            self._file = file
+            if self._group is None and (moved or event.header.artificial):
+                self._place = LogPlace(file, offset)
+            if moved:
+                yield Rotate(LogPlace(file, offset))
+            return
+        if self._group is None:
+            yield Heartbeat(self._place, self._clock_ms())

@@ -1,0 +1,216 @@
+"""Statements on tables: what they do, and the definition of a table after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from connectors.mysql.alter_sql import alter
+from connectors.mysql.column_sql import primary_key, read_column, table_charset
+from connectors.mysql.errors import RefusedError
+from connectors.mysql.sql_tokens import Cursor, Kind, Token, split, tokens
+from connectors.mysql.table_changes import (
+    Altered,
+    Created,
+    DatabaseDropped,
+    Dropped,
+    Modified,
+    Renamed,
+    TableChange,
+    TableDefinition,
+    Truncated,
+    Unknown,
+)  # fmt: skip
+from connectors.mysql.transactions import Query
+from streamjobs.rowchange import TableId
+
+Lookup = Callable[[TableId], TableDefinition | None]
+_OBJECTS: Final = (
+    "TABLE", "DATABASE", "SCHEMA", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "USER",
+    "ROLE", "SERVER", "TABLESPACE", "LOGFILE", "UNDO", "SEQUENCE", "PACKAGE", "INSTANCE", "RESOURCE",
+    "SPATIAL", "LIBRARY", "MASKING",
+)  # fmt: skip
+_HARMLESS: Final = frozenset(
+    {
+        "GRANT", "REVOKE", "SET", "ANALYZE", "OPTIMIZE", "REPAIR", "CHECK", "FLUSH", "INSTALL", "UNINSTALL",
+        "KILL", "RESET", "CHANGE", "START", "STOP", "LOCK", "UNLOCK", "USE", "DO", "CACHE", "PURGE",
+        "SHUTDOWN", "BINLOG", "DELIMITER", "COMMIT", "BEGIN",
+    }
+)  # fmt: skip
+_WRITES: Final = frozenset(
+    {"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "SELECT", "HANDLER", "IMPORT"}
+)
+_KEYS: Final = (
+    "KEY",
+    "INDEX",
+    "UNIQUE",
+    "FULLTEXT",
+    "SPATIAL",
+    "FOREIGN",
+    "CHECK",
+    "CONSTRAINT",
+    "PRIMARY",
+    "VECTOR",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What reading a statement depends on: the session, the dialect, the tables and databases that are known.
+
+    `database_charsets` gives the default of each database that is known.
+    """
+
+    query: Query
+    mariadb: bool
+    lookup: Lookup
+    database_charsets: Mapping[str, str]
+
+    def charset_of(self, database: str) -> str:
+        """The default of a new table; "" when it is not known."""
+        return self.query.default_charset or self.database_charsets.get(database, "")
+
+
+def read_statement(context: Context) -> tuple[TableChange, ...]:
+    """Say what a statement does to tables. Never raises: what is not understood is `Unknown`."""
+    query = context.query
+    try:
+        found = tokens(query.sql, ansi_quotes=query.ansi_quotes, backslash_escapes=query.backslash_escapes)
+    except RefusedError as exc:
+        return (Unknown(None, exc.detail),)
+    cursor = Cursor(found)
+    verb = cursor.next()
+    try:
+        return _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context)
+    except RefusedError as exc:
+        return (Unknown(None, exc.detail),)
+
+
+def _read(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    if verb in _HARMLESS:
+        return ()
+    match verb:
+        case "CREATE" | "DROP" | "ALTER":
+            return _object(verb, cursor, context)
+        case "RENAME":
+            return _rename(cursor, context) if cursor.skip_any("TABLE", "TABLES") else ()
+        case "TRUNCATE":
+            cursor.skip_any("TABLE")
+            return (Truncated(_table(cursor, context)),)
+        case _ if verb in _WRITES:
+            return _modified(verb, cursor, context)
+        case _:
+            return (Unknown(None, f"the statement {verb or cursor.peek().text!r} is not known"),)
+
+
+def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    temporary = False
+    while not cursor.done and not cursor.peek().is_word(*_OBJECTS):
+        if cursor.peek().is_word("AS", "SELECT", "BEGIN") or cursor.peek().is_mark("("):
+            break
+        temporary = cursor.next().is_word("TEMPORARY") or temporary
+    if cursor.skip_any("DATABASE", "SCHEMA"):
+        cursor.skip("IF", "EXISTS")
+        return (DatabaseDropped(cursor.name()),) if verb == "DROP" else ()
+    if not cursor.skip_any("TABLE", "TABLES"):
+        return (
+            () if cursor.peek().is_word(*_OBJECTS) else (Unknown(None, f"{verb} of {cursor.peek().text!r}"),)
+        )
+    if temporary:
+        return ()
+    cursor.skip("IF", "EXISTS") or cursor.skip("IF", "NOT", "EXISTS")
+    if verb == "DROP":
+        return tuple(
+            Dropped(_table(Cursor(part), context)) for part in split(cursor.rest) if not part[0].is_mark(";")
+        )
+    table = _table(cursor, context)
+    try:
+        return _create(table, cursor, context) if verb == "CREATE" else _alter(table, cursor, context)
+    except RefusedError as exc:
+        return (Unknown(table, exc.detail),)
+
+
+def _table(cursor: Cursor, context: Context) -> TableId:
+    first = cursor.name()
+    if cursor.skip_mark("."):
+        return TableId(first, cursor.name())
+    return TableId(context.query.database, first)
+
+
+def _create(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    like = cursor.skip_any("LIKE")
+    if not like and cursor.peek().is_mark("(") and cursor.peek(1).is_word("LIKE"):
+        cursor.next()
+        like = cursor.skip_any("LIKE")
+    if like:
+        source = context.lookup(_table(cursor, context))
+        return (Created(table, replace(source, table=table) if source else None),)
+    if not cursor.peek().is_mark("("):
+        return (Created(table, None),)
+    body = cursor.group()
+    if any(token.is_word("SELECT") for token in cursor.rest) or body[0].is_word("SELECT"):
+        return (Created(table, None),)
+    charset = table_charset(cursor.rest) or context.charset_of(table.database)
+    return (Created(table, _definition(table, body, charset, mariadb=context.mariadb)),)
+
+
+def _definition(table: TableId, body: list[Token], charset: str, *, mariadb: bool) -> TableDefinition:
+    columns = []
+    key: tuple[str, ...] = ()
+    for part in split(body):
+        if part[0].is_word(*_KEYS) or (part[0].is_word("PERIOD") and part[1].is_word("FOR")):
+            key = primary_key(part) or key
+            continue
+        found = read_column(part, charset, mariadb=mariadb)
+        columns.append(found)
+        if found.primary_key:
+            key = (found.column.name,)
+    definition = TableDefinition(table, tuple(found.column for found in columns), (), charset)
+    return with_key(definition, key)
+
+
+def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefinition:
+    """A definition with a primary key: its columns by their declared names, none of them nullable."""
+    folded = {name.lower() for name in key}
+    columns = tuple(
+        replace(column, nullable=False) if column.name.lower() in folded else column
+        for column in definition.columns
+    )
+    by_name = {column.name.lower(): column.name for column in columns}
+    names = tuple(by_name.get(name.lower(), name) for name in key)
+    return replace(definition, columns=columns, primary_key=names)
+
+
+def _alter(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    renamed, definition, kinds = alter(context.lookup(table), split(cursor.rest), mariadb=context.mariadb)
+    changes: list[TableChange] = [Altered(table, definition, kinds)]
+    if renamed is not None:
+        to = renamed if renamed.database else TableId(context.query.database, renamed.table)
+        changes = changes if kinds else []
+        changes.append(Renamed(table, to))
+    return tuple(changes)
+
+
+def _rename(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    cursor.skip("IF", "EXISTS")
+    changes = []
+    for part in split(cursor.rest):
+        pair = Cursor(part)
+        source = _table(pair, context)
+        while not pair.done and not pair.skip_any("TO"):
+            pair.next()
+        changes.append(Renamed(source, _table(pair, context)))
+    return tuple(changes)
+
+
+def _modified(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    """Rows changed by a statement: in which table, where that is plain to see."""
+    while cursor.skip_any("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO"):
+        pass
+    if verb in ("INSERT", "REPLACE") or (verb == "DELETE" and cursor.skip_any("FROM")):
+        return (Modified(_table(cursor, context)),)
+    if verb == "UPDATE":
+        table = _table(cursor, context)
+        return (Modified(table if cursor.peek().is_word("SET") else None),)
+    return (Modified(None),)

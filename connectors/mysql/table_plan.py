@@ -1,0 +1,199 @@
+"""What a table's rows mean: the log's metadata and the known definition put together, once a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.mysql import charsets
+from connectors.mysql.column_codecs import Codec, Meaning, codec_of
+from connectors.mysql.errors import BinlogError, RefusedError, SchemaMissingError
+from connectors.mysql.stored_types import native_type, stored_of
+from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from connectors.mysql.table_map import Stored, StoredColumn, TableMap
+from streamjobs.rowchange import Column, SqlType, TableSchema
+
+_SPECIAL: Final = frozenset({"uuid", "inet4", "inet6"})
+_SIGNED: Final = {
+    Stored.TINY: SqlType.TINYINT, Stored.SHORT: SqlType.SMALLINT, Stored.INT24: SqlType.INT,
+    Stored.LONG: SqlType.INT, Stored.LONGLONG: SqlType.BIGINT,
+}  # fmt: skip
+_UNSIGNED: Final = {
+    Stored.TINY: SqlType.SMALLINT, Stored.SHORT: SqlType.INT, Stored.INT24: SqlType.INT,
+    Stored.LONG: SqlType.BIGINT, Stored.LONGLONG: SqlType.UNSIGNED_BIGINT,
+}  # fmt: skip
+_PLAIN: Final = {
+    Stored.NEWDECIMAL: SqlType.DECIMAL, Stored.FLOAT: SqlType.FLOAT, Stored.DOUBLE: SqlType.DOUBLE,
+    Stored.BIT: SqlType.BIT, Stored.DATE: SqlType.DATE, Stored.NEWDATE: SqlType.DATE, Stored.TIME:
+    SqlType.TIME, Stored.TIME2: SqlType.TIME, Stored.DATETIME: SqlType.DATETIME, Stored.DATETIME2:
+    SqlType.DATETIME, Stored.TIMESTAMP: SqlType.TIMESTAMP, Stored.TIMESTAMP2: SqlType.TIMESTAMP, Stored.YEAR:
+    SqlType.YEAR, Stored.ENUM: SqlType.ENUM, Stored.SET: SqlType.SET, Stored.JSON: SqlType.JSON,
+    Stored.GEOMETRY: SqlType.GEOMETRY, Stored.VECTOR: SqlType.BYTES,
+}  # fmt: skip
+_ALIKE: Final = {
+    Stored.TIME2: Stored.TIME, Stored.DATETIME2: Stored.DATETIME, Stored.TIMESTAMP2: Stored.TIMESTAMP,
+    Stored.NEWDATE: Stored.DATE, Stored.VAR_STRING: Stored.VARCHAR, Stored.TINY_BLOB: Stored.BLOB,
+    Stored.MEDIUM_BLOB: Stored.BLOB, Stored.LONG_BLOB: Stored.BLOB,
+}  # fmt: skip
+"""Storage types that one declaration may have, depending on the server's age."""
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """A table's schema and the codec of each of its columns, in stored order."""
+
+    schema: TableSchema
+    codecs: tuple[Codec, ...]
+    json: tuple[bool, ...]
+    """Which columns hold MySQL's binary JSON."""
+
+
+def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
+    """Put together what the log and the definition tell.
+
+    The log has the last word where it tells something; the definition fills in names, types and labels that
+    it leaves out, and the spelling of types. A definition that does not fit is not used. Raises:
+    SchemaMissingError when the log leaves something out and no definition that fits tells it.
+    """
+    misfit = _misfit(stored, definition)
+    known = None if misfit else definition
+    if known is None and not stored.complete:
+        message = (
+            f"the log does not name the columns of {stored.table}, and {misfit}. "
+            "Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
+        )
+        raise SchemaMissingError(message)
+    declared = known.columns if known else (None,) * len(stored.columns)
+    meanings = [
+        _meaning(stored, column, declaration)
+        for column, declaration in zip(stored.columns, declared, strict=True)
+    ]
+    key = _key(stored, known)
+    columns = tuple(
+        Column(
+            column.name or (declaration.name if declaration else ""),
+            sql_type(column.type, meaning, declaration),
+            declaration.native_type if declaration else native_type(column, meaning),
+            place in key,
+            column.nullable,
+        )
+        for place, (column, meaning, declaration) in enumerate(
+            zip(stored.columns, meanings, declared, strict=True)
+        )
+    )
+    codecs = tuple(
+        codec_of(column.type, column.size, column.scale, meaning)
+        for column, meaning in zip(stored.columns, meanings, strict=True)
+    )
+    json = tuple(column.type is Stored.JSON for column in stored.columns)
+    return TablePlan(TableSchema(stored.table, columns), codecs, json)
+
+
+def schema_of(definition: TableDefinition) -> TableSchema:
+    """The schema of rows that are read by SELECT: the same as that of the log's rows."""
+    return TableSchema(
+        definition.table,
+        tuple(
+            Column(
+                column.name,
+                sql_type(stored_of(column).type, declared_meaning(column), column),
+                column.native_type,
+                column.name in definition.primary_key,
+                column.nullable and column.name not in definition.primary_key,
+            )
+            for column in definition.columns
+        ),
+    )
+
+
+def declared_meaning(column: ColumnDefinition) -> Meaning:
+    """What a column's bytes mean by its declaration. Raises RefusedError for an unknown character set."""
+    charset = _charset_named(column.charset) if column.charset else None
+    special = column.type if column.type in _SPECIAL else ""
+    return Meaning(column.unsigned, charset, column.labels, special)
+
+
+def sql_type(kind: Stored, meaning: Meaning, declaration: ColumnDefinition | None) -> SqlType:
+    """Give the wire's type."""
+    if kind in _SIGNED:
+        return (_UNSIGNED if meaning.unsigned else _SIGNED)[kind]
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if meaning.special:
+        return SqlType.TEXT
+    if meaning.charset is None or meaning.charset.is_binary:
+        return SqlType.BYTES
+    return SqlType.JSON if declaration is not None and declaration.json_valid else SqlType.TEXT
+
+
+def _key(stored: TableMap, known: TableDefinition | None) -> frozenset[int]:
+    if stored.complete or known is None:
+        return frozenset(stored.primary_key or ())
+    return frozenset(place for place, column in enumerate(known.columns) if column.name in known.primary_key)
+
+
+def _misfit(stored: TableMap, definition: TableDefinition | None) -> str:
+    """Say in which way a definition is not of this table; "": it fits."""
+    if definition is None:
+        return "its definition is not known"
+    if len(definition.columns) != len(stored.columns):
+        names = ", ".join(column.name for column in definition.columns)
+        return (
+            f"its definition has {len(definition.columns)} columns ({names}), the log {len(stored.columns)}"
+        )
+    for place, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
+        if column.name is not None and column.name != declaration.name:
+            return f"column {place + 1} is {column.name} in the log and {declaration.name} in its definition"
+        expected = stored_of(declaration)
+        if _shape(column) != _shape(expected):
+            return (
+                f"column {declaration.name} is {declaration.native_type} in its definition, but the log "
+                f"stores {column.type.name} of size {column.size}"
+            )
+    return ""
+
+
+def _shape(column: StoredColumn) -> tuple[object, ...]:
+    kind = _ALIKE.get(column.type, column.type)
+    if kind in (Stored.NEWDECIMAL, Stored.BIT, Stored.ENUM, Stored.SET):
+        return kind, column.size, column.scale
+    if column.type in (Stored.TIME2, Stored.DATETIME2, Stored.TIMESTAMP2):
+        return kind, column.size
+    if kind in (Stored.TIME, Stored.DATETIME, Stored.TIMESTAMP):
+        return kind, 0
+    return (kind,)
+
+
+def _meaning(stored: TableMap, column: StoredColumn, declaration: ColumnDefinition | None) -> Meaning:
+    declared = declared_meaning(declaration) if declaration else Meaning()
+    unsigned = declared.unsigned if column.unsigned is None else column.unsigned
+    charset = declared.charset
+    if column.collation is not None:
+        charset = _charset_numbered(stored, column.collation)
+    labels = declared.labels
+    if column.labels is not None:
+        if charset is None:
+            message = f"{stored.table}.{column.name}: labels without their character set"
+            raise BinlogError(message)
+        try:
+            labels = tuple(map(charset.decode, column.labels))
+        except UnicodeDecodeError as exc:
+            message = f"{stored.table}.{column.name}: a label that is not {charset.name}: {exc}"
+            raise BinlogError(message) from exc
+    return Meaning(unsigned, charset, labels, declared.special)
+
+
+def _charset_numbered(stored: TableMap, collation: int) -> charsets.Charset:
+    try:
+        return charsets.of_collation(collation)
+    except KeyError as exc:
+        message = f"{stored.table} has a column of collation {collation}, which is not known"
+        raise RefusedError(message) from exc
+
+
+def _charset_named(name: str) -> charsets.Charset:
+    try:
+        return charsets.charset(name)
+    except KeyError as exc:
+        message = f"the character set {name!r} is not known"
+        raise RefusedError(message) from exc

@@ -1,0 +1,133 @@
+"""Events that frame transactions: GTIDs of both dialects, and queries with what the session said of them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.mysql import charsets
+from connectors.mysql.compression import inflate_event
+from connectors.mysql.errors import BinlogError, RefusedError
+from connectors.mysql.framing import EventType
+from connectors.mysql.packed import PackedReader
+
+_STANDALONE: Final = 1
+_PREPARED_XA: Final = 64
+_ANSI_QUOTES: Final = 4
+_NO_BACKSLASH_ESCAPES: Final = 1 << 20
+_WORDS: Final = re.compile(r"\s*(?:/\*.*?\*/\s*)*([A-Za-z_]+)(?:\s+([A-Za-z_]+))?", re.S)
+
+
+@dataclass(frozen=True)
+class GtidEvent:
+    """The start of a group of events.
+
+    `gtid` is "" for an anonymous transaction. `committed_at_us` is None where the log does not tell.
+    `explicit`: the group ends by a commit, not with its first statement. `prepared_xa`: its rows count only
+    after another group.
+    """
+
+    gtid: str
+    committed_at_us: int | None
+    explicit: bool
+    prepared_xa: bool
+
+
+def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
+    """Read a GTID event of either dialect. Raises BinlogError and RefusedError."""
+    reader = PackedReader(body)
+    if event_type == EventType.MARIA_GTID:
+        number, domain, flags = reader.integer(8), reader.integer(4), reader.integer(1)
+        return GtidEvent(
+            f"{domain}-{server_id}-{number}", None, not flags & _STANDALONE, bool(flags & _PREPARED_XA)
+        )
+    if event_type == EventType.TAGGED_GTID:
+        message = "a tagged GTID (gtid_next = 'AUTOMATIC:tag'), which is not read; write without tags"
+        raise RefusedError(message)
+    reader.take(1)
+    source, number = str(uuid.UUID(bytes=reader.take(16))), reader.integer(8)
+    committed_at_us = None
+    if reader.left >= 17 + 7 and reader.integer(1) == 2:
+        reader.take(16)  # last_committed, sequence_number
+        immediate = reader.integer(7)
+        committed_at_us = reader.integer(7) if immediate >> 55 else immediate
+    gtid = f"{source}:{number}" if event_type == EventType.GTID else ""
+    return GtidEvent(gtid, committed_at_us, explicit=False, prepared_xa=False)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement in the log, with the session's settings that its reading depends on.
+
+    `default_charset` is the database's, "" when the log does not tell.
+    """
+
+    database: str
+    sql: str
+    ansi_quotes: bool = False
+    backslash_escapes: bool = True
+    default_charset: str = ""
+
+    @property
+    def verb(self) -> tuple[str, str]:
+        """The first two words, in capitals: `("XA", "START")`."""
+        found = _WORDS.match(self.sql)
+        return (found[1].upper(), (found[2] or "").upper()) if found else ("", "")
+
+
+def read_query(event_type: int, body: bytes) -> Query:
+    """Read a QUERY event. Raises BinlogError."""
+    reader = PackedReader(body)
+    reader.take(8)  # thread, seconds that it took
+    database_bytes = reader.integer(1)
+    reader.take(2)
+    status = reader.take(reader.integer(2))
+    database = reader.take(database_bytes).decode("utf-8", "replace")
+    reader.take(1)
+    compressed = event_type == EventType.QUERY_COMPRESSED
+    text = inflate_event(body, reader.at) if compressed else reader.rest()
+    mode, client, default = _session(status)
+    return Query(
+        database, _decoded(text, client), bool(mode & _ANSI_QUOTES), not mode & _NO_BACKSLASH_ESCAPES, default
+    )
+
+
+def _decoded(text: bytes, collation: int | None) -> str:
+    try:
+        return (charsets.of_collation(collation) if collation else charsets.charset("utf8mb4")).decode(text)
+    except (KeyError, UnicodeDecodeError):
+        return text.decode("latin-1")  # names in ASCII are still right; others are unknown tables
+
+
+def _session(status: bytes) -> tuple[int, int | None, str]:
+    """Give sql_mode, the client's collation and the database's charset from the status variables."""
+    reader = PackedReader(status)
+    mode, client, default = 0, None, ""
+    try:
+        while reader.left:
+            match reader.integer(1):
+                case 0:
+                    reader.take(4)
+                case 1:
+                    mode = reader.integer(8)
+                case 2:
+                    reader.take(reader.integer(1) + 1)
+                case 3:
+                    reader.take(4)
+                case 4:
+                    client = reader.integer(2)
+                    reader.take(4)
+                case 5 | 6:
+                    reader.take(reader.integer(1))
+                case 7:
+                    reader.take(2)
+                case 8:
+                    default = charsets.of_collation(reader.integer(2)).name
+                case _:
+                    break  # nothing behind it is needed
+    except (BinlogError, KeyError) as exc:
+        message = f"the status variables of a query cannot be read: {status.hex()}"
+        raise BinlogError(message) from exc
+    return mode, client, default
