@@ -7,6 +7,8 @@ CONNECTORS: Mapping[str, str] = MappingProxyType(
     {
         "kafka": "connectors.kafka:KafkaProducer",
         "memory": "connectors.memory:MemorySink",
+        "mysql": "connectors.mysql.sink:MySqlSink",
+        "redis": "connectors.redis:RedisSink",
         "rocksdb": "connectors.rocksdb:RocksDbSink",
     }
 )

@@ -13,10 +13,11 @@ from tests.contract.stores import ServerStore, Store
 STORES = {
     "memory": "tests.contract.store_memory:Memory",
     "rocksdb": "tests.contract.store_rocksdb:RocksDb",
+    "mysql": "tests.contract.store_mysql:MySql",
     "redis-texts": "tests.contract.store_redis:RedisTexts",
     "redis-hashes": "tests.contract.store_redis:RedisHashes",
 }
-SERVERS = ("redis-texts", "redis-hashes")
+SERVERS = ("mysql", "redis-texts", "redis-hashes")
 """Those of STORES that are a service: a ServerStore."""
 
 

@@ -1,0 +1,167 @@
+"""The MySQL sink: upserts and deletes of a batch in one transaction, under the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from connectors.mysql.sink_connection import RefusedBatchError, SinkConnection, target_of
+from connectors.mysql.sink_fence import MySqlFence
+from connectors.mysql.sink_target import BoundColumn, bind, quoted, update_clause
+from streamjobs.column_types import Reason, UnfitValueError
+from streamjobs.errors import ConfigError, StreamjobsError
+from streamjobs.options import Options
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.store_options import MYSQL_OPTIONS
+
+_STATEMENT_BYTES = 1024 * 1024
+_DELETED_AT_ONCE = 200
+"""Keys of one DELETE: a longer list of ORs costs the server more than another statement."""
+
+
+class MySqlSink:
+    """Writes one table's rows to a MySQL or MariaDB table; fulfils `streamjobs.sink.Sink`.
+
+    Promise: a batch is one transaction that also holds the fence: it is there whole, or not at all. After
+    trouble with the connection a new one is made by the next write.
+    """
+
+    traits = SinkTraits(
+        guarantee="Each key holds the last change made to it; a batch is written whole or not at all.",
+        idempotence="Writing the same changes again gives the same rows.",
+        deletes="A delete removes the row; nothing is left.",
+        ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
+        rejects=(
+            "Values that their declared type or the column cannot hold, NULL in a key, rows beyond "
+            "max_allowed_packet, rows that a constraint or trigger refuses."
+        ),
+        max_batch_rows=5000,
+        max_batch_bytes=4 * 1024 * 1024,
+    )
+
+    def __init__(self, table: SinkTable) -> None:
+        where = f"table {table.name}"
+        options = MYSQL_OPTIONS.parse(table.options, where)
+        missing = [name for name in table.key if name not in {column.name for column in table.columns}]
+        if missing or not table.key:
+            message = f"{where}: the key {table.key} is none of its columns"
+            raise ConfigError(message)
+        self._table = table
+        self._options = options
+        self._kept = _kept_columns(table, options)
+        self._target = target_of(options, table.name)
+        self._connection = SinkConnection(options, self._target, where)
+        writer = options.text_or_none("writer")
+        name = self._target.table if writer is None else f"{self._target.table}#{writer}"
+        self._fence = MySqlFence(self._connection, table.name, name)
+        self._columns: Mapping[str, BoundColumn] = {}
+        self._max_packet = 0
+
+    def open(self, attempt: Attempt) -> None:
+        """Connect, check that the table fits, become the writer of this subtask. Raises ConfigError too."""
+        try:
+            self._connection.connect()
+            loose = self._options.flag("looseKeys")
+            columns = bind(self._connection, self._table, self._target, loose_keys=loose)
+            self._columns = {column.name: column for column in columns}
+            rows = self._connection.run("SELECT @@max_allowed_packet", "asking for the greatest packet")
+            self._max_packet = int(rows[0][0])
+            self._fence.take(attempt)
+        except StreamjobsError:
+            self._connection.close()
+            raise
+
+    def write(self, batch: Sequence[Record]) -> WriteResult:
+        """Write the batch in one transaction; see the contract."""
+        rejected: list[Rejection] = []
+        statements = list(self._statements(batch, rejected))
+        if not statements:
+            return WriteResult(tuple(rejected))
+        what = f"writing {len(batch) - len(rejected)} rows"
+        try:
+            if not self._connection.is_open:
+                self._connection.connect()
+                self._fence.enter()
+            self._fence.check()
+            for statement in statements:
+                self._connection.run(statement, what)
+            self._connection.commit(what)
+        except RefusedBatchError as exc:
+            self._connection.rollback()
+            refused = {id(rejection.record) for rejection in rejected}
+            others = [record for record in batch if id(record) not in refused]
+            rejected += [Rejection(record, exc.reason, str(exc)) for record in others]
+        return WriteResult(tuple(rejected))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _statements(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[bytes]:
+        """Spell the batch; records that cannot be spelled are added to `rejected`."""
+        upserts: dict[tuple[str, ...], list[bytes]] = {}
+        deletes: list[bytes] = []
+        for record in batch:
+            try:
+                if record.kind is RecordKind.DELETE:
+                    deletes.append(self._condition(record))
+                else:
+                    names = tuple(record.values)
+                    row = self._row(record, names)
+                    upserts.setdefault(names, []).append(row)
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        for names, rows in upserts.items():
+            yield from self._inserts(names, rows)
+        table = quoted(self._target.table).encode()
+        for start in range(0, len(deletes), _DELETED_AT_ONCE):
+            yield (
+                b"DELETE FROM " + table + b" WHERE " + b" OR ".join(deletes[start : start + _DELETED_AT_ONCE])
+            )
+
+    def _row(self, record: Record, names: Sequence[str]) -> bytes:
+        for name, value in zip(self._table.key, record.key, strict=True):
+            self._columns[name].spell_key(value)
+        columns, values = self._columns, record.values
+        row = b"(" + b",".join([columns[name].spell(values[name]) for name in names]) + b")"
+        return self._fitting(row)
+
+    def _condition(self, record: Record) -> bytes:
+        parts = [
+            quoted(name).encode() + b"=" + self._columns[name].spell_key(value)
+            for name, value in zip(self._table.key, record.key, strict=True)
+        ]
+        return self._fitting(b"(" + b" AND ".join(parts) + b")")
+
+    def _fitting(self, text: bytes) -> bytes:
+        if len(text) + 64 * 1024 > self._max_packet:
+            detail = f"the row has {len(text)} bytes, max_allowed_packet is {self._max_packet}"
+            raise UnfitValueError(Reason.SIZE, detail)
+        return text
+
+    def _inserts(self, names: Sequence[str], rows: Sequence[bytes]) -> Iterator[bytes]:
+        listed = ", ".join(map(quoted, names))
+        head = f"INSERT INTO {quoted(self._target.table)} ({listed}) VALUES ".encode()
+        changed = [name for name in names if name not in self._table.key and name not in self._kept]
+        tail = update_clause(changed) if changed else update_clause(self._table.key[:1])
+        limit = min(_STATEMENT_BYTES, self._max_packet - len(head) - len(tail) - 1024)
+        start = size = 0
+        for i, row in enumerate(rows):
+            if i > start and size + len(row) > limit:
+                yield head + b",".join(rows[start:i]) + tail
+                start, size = i, 0
+            size += len(row) + 1
+        yield head + b",".join(rows[start:]) + tail
+
+
+def _kept_columns(table: SinkTable, options: Options) -> frozenset[str]:
+    listed = options.text_or_none("excludeUpdateColumns") or ""
+    names = [name.strip().strip("`") for name in listed.split(",") if name.strip()]
+    known = [column.name for column in table.columns]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = (
+            f"table {table.name}: 'excludeUpdateColumns' names {unknown[0]}; "
+            f"the columns are {', '.join(known)}"
+        )
+        raise ConfigError(message)
+    return frozenset(names)
