@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 CONNECTORS: Mapping[str, str] = MappingProxyType(
     {
+        "elasticsearch": "connectors.elasticsearch:ElasticsearchSink",
+        "hbase": "connectors.hbase:HBaseSink",
         "kafka": "connectors.kafka:KafkaProducer",
         "memory": "connectors.memory:MemorySink",
         "mysql": "connectors.mysql.sink:MySqlSink",

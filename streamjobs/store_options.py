@@ -150,15 +150,68 @@ REDIS_OPTIONS = OptionSet(
     )
 )  # fmt: skip
 
+ELASTICSEARCH_OPTIONS = OptionSet(
+    (
+        TYPE,
+        Option("endPoint", "nodes to ask, one after the other: https://host:port,…",
+               aliases=("endpoint", "hosts", "url"), required=True),
+        Option("index", "the index, or one a date of a key column: items-{day|yyyy.MM}; default: the name"),
+        Option("userName", "who writes", aliases=("username", "user", "accessId")),
+        Option("password", "the password", secret=True, aliases=("accessKey",)),
+        Option("apiKey", "an API key, in place of user and password", secret=True, aliases=("api-key",)),
+        Option("createIndex", "make an index that is missing, with a strict mapping", OptionKind.FLAG,
+               default="true", aliases=("create-index",)),
+        Option("settings.*", "a setting of an index that we make: settings.number_of_replicas"),
+        Option("compression", "compress requests", OptionKind.FLAG, default="false"),
+        WRITER,
+        *TLS_OPTIONS,
+        *REQUEST_OPTIONS,
+        *DELIVERY_OPTIONS,
+        *NO_EFFECT_OPTIONS,
+        *(Option(name, "Blink's; has no effect") for name in ("typeName", "discovery", "multiThread")),
+    )
+)  # fmt: skip
+
+HBASE_OPTIONS = OptionSet(
+    (
+        TYPE,
+        Option("endPoint", "Thrift gateways to ask, one after the other: host:port,…",
+               aliases=("endpoint", "thrift"), required=True),
+        Option("tableName", "the table; default: the declared name", aliases=("table-name", "table")),
+        Option("columnFamily", "the column family of columns that no 'family.…' names", default="cf",
+               aliases=("column-family",)),
+        Option("family.*", "columns, by commas, of a family of their own: 'family.stats'='clicks,ctr'"),
+        Option("saltBuckets", "one byte before each row key that spreads rows over so many ranges; 0: none",
+               OptionKind.INTEGER, default="0", minimum=0, aliases=("salt-buckets",)),
+        Option("stringWriteMode", "true: all cells are text; false: as Java's Bytes.toBytes",
+               OptionKind.FLAG, default="false", aliases=("string-write-mode",)),
+        Option("ttl", "how long a cell lives; default: as long as its column family says",
+               OptionKind.DURATION_MS, minimum=1),
+        Option("createTable", "make a table that is missing", OptionKind.FLAG, default="false",
+               aliases=("create-table",)),
+        Option("transport", "the gateway's transport", choices=("buffered", "framed"), default="buffered"),
+        Option("protocol", "the gateway's protocol", choices=("binary", "compact"), default="binary"),
+        WRITER,
+        *REQUEST_OPTIONS,
+        *DELIVERY_OPTIONS,
+        *NO_EFFECT_OPTIONS,
+        *(Option(name, "Blink's; has no effect: rows go through the Thrift gateway", aliases=aliases)
+          for name, aliases in (("zkQuorum", ("zookeeper.quorum",)), ("haClusterID", ()))),
+    )
+)  # fmt: skip
+
 STORE_OPTIONS: Mapping[str, OptionSet] = MappingProxyType(
     {
         "rocksdb": ROCKSDB_OPTIONS,
         "mysql": MYSQL_OPTIONS,
         "rds": MYSQL_OPTIONS,
         "redis": REDIS_OPTIONS,
+        "elasticsearch": ELASTICSEARCH_OPTIONS,
+        "hbase": HBASE_OPTIONS,
+        "cloudhbase": HBASE_OPTIONS,
     }
 )
 """Each store's `type` -> its options. Every one of them is written by a Python sink."""
 
-STORE_KINDS: Mapping[str, str] = MappingProxyType({"rds": "mysql"})
+STORE_KINDS: Mapping[str, str] = MappingProxyType({"rds": "mysql", "cloudhbase": "hbase"})
 """Types that are another name for a connector."""

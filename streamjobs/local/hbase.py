@@ -173,6 +173,11 @@ class HBaseCluster:
         self.services: tuple[Service, ...] = (self.server, self.gateway)
         self._write_configuration()
 
+    @property
+    def alive(self) -> bool:
+        """Whether both run."""
+        return all(service.alive for service in self.services)
+
     def kill(self) -> None:
         """Kill both without warning."""
         for service in self.services:

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamjobs.local.service import Service
-from tests.contract.stores import ServerStore, Store
+from tests.contract.stores import Server, ServerStore, Store
 
 STORES = {
     "memory": "tests.contract.store_memory:Memory",
     "rocksdb": "tests.contract.store_rocksdb:RocksDb",
-    "mysql": "tests.contract.store_mysql:MySql",
     "redis-texts": "tests.contract.store_redis:RedisTexts",
     "redis-hashes": "tests.contract.store_redis:RedisHashes",
+    "elasticsearch": "tests.contract.store_elasticsearch:Elasticsearch",
+    "hbase": "tests.contract.store_hbase:HBase",
 }
-SERVERS = ("mysql", "redis-texts", "redis-hashes")
+SERVERS = ("redis-texts", "redis-hashes", "elasticsearch", "hbase")
 """Those of STORES that are a service: a ServerStore."""
 
 
@@ -45,7 +45,7 @@ def server(store: Store) -> Iterator[ServerStore]:
     _heal(store.service)
 
 
-def _heal(service: Service) -> None:
+def _heal(service: Server) -> None:
     if service.alive:
         service.thaw()
     else:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from streamjobs.local.service import Service
 from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkColumn, SinkTable
 
 COLUMNS = (
@@ -124,17 +123,28 @@ class Store(ABC):
         return TEXT_KEYS
 
 
+class Server(Protocol):
+    """What a `Service` is, or several of them together."""
+
+    @property
+    def alive(self) -> bool: ...
+    def kill(self) -> None: ...
+    def restart(self) -> None: ...
+    def freeze(self) -> None: ...
+    def thaw(self) -> None: ...
+
+
 class ServerStore(Store):
     """A store that is a process of its own, which can be killed, frozen and locked."""
 
     @property
     @abstractmethod
-    def service(self) -> Service:
+    def service(self) -> Server:
         """The process: kill, restart, freeze, thaw."""
 
     @abstractmethod
-    def wrong_password(self, table: SinkTable) -> SinkTable:
-        """The same table with credentials that the service refuses."""
+    def wrong_password(self, table: SinkTable) -> SinkTable | None:
+        """The same table with credentials that the service refuses; None where it knows none."""
 
     @abstractmethod
     def broken_targets(self) -> Mapping[str, SinkTable]:

@@ -1,0 +1,271 @@
+"""How a row becomes a document: its id, its index, its fields, and the mapping that the index needs.
+
+Fields hold what `streamjobs.column_types` calls the stored form, so `_source` is exact: DECIMAL and times as
+text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in UTC with
+a `Z`. NULL is null. What the index keeps beside `_source` for searching is less exact where Elasticsearch has
+no such type: DECIMAL as double, times in milliseconds, texts beyond 8191 characters not at all.
+
+The id is the text of the key; several columns are joined by `:`, with `\\` before each `:` and `\\` inside
+them. An empty text is `\\0`, so no two keys share an id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+
+from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.errors import ConfigError
+from streamjobs.sink import SinkTable
+
+MAX_ID_BYTES = 512
+"""Source: https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/mapping-id-field"""
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+_JSON = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+_TEXT: dict[str, object] = {"type": "keyword", "ignore_above": 8191}
+_DATE: dict[str, object] = {"type": "date", "format": "strict_date_optional_time_nanos"}
+_MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
+    "BOOLEAN": ({"type": "boolean"}, ()),
+    "TINYINT": ({"type": "byte"}, ("short", "integer", "long")),
+    "SMALLINT": ({"type": "short"}, ("integer", "long")),
+    "INT": ({"type": "integer"}, ("long",)),
+    "BIGINT": ({"type": "long"}, ()),
+    "FLOAT": ({"type": "float"}, ("double",)),
+    "DOUBLE": ({"type": "double"}, ()),
+    "DECIMAL": ({"type": "double"}, ("scaled_float", "float")),
+    "STRING": (_TEXT, ("text", "wildcard", "constant_keyword", "ip", "match_only_text")),
+    "BYTES": ({"type": "binary"}, ()),
+    "DATE": ({"type": "date", "format": "strict_date"}, ("date_nanos",)),
+    "TIME": ({"type": "keyword"}, ()),
+    "TIMESTAMP": (_DATE, ("date_nanos",)),
+    "TIMESTAMP_LTZ": (_DATE, ("date_nanos",)),
+}
+"""Root of the type's name -> the mapping we make, and further field types that hold it as well.
+
+Every type may also be a `keyword`, and an `object` field with `enabled: false` never comes from us."""
+_INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+_PLACE = re.compile(r"\{([^|}]+)\|([^}]+)\}")
+_DATE_WORDS = {"yyyy": "{0.year:04}", "MM": "{0.month:02}", "dd": "{0.day:02}", "HH": "{0.hour:02}"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column: its type, how it is stored, and whether NULL may stand there."""
+
+    name: str
+    kind: ColumnType
+    nullable: bool
+
+    @property
+    def root(self) -> str:
+        """The type's name without its parameters: DECIMAL."""
+        return self.kind.name.partition("(")[0]
+
+    def store(self, value: Any) -> Any:
+        """Give what JSON takes. Raises UnfitValueError."""
+        if value is None:
+            if not self.nullable:
+                raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
+            return None
+        return self.finished(self.kind.store(value))
+
+    def finished(self, stored: Any) -> Any:
+        """Spell what orjson would spell otherwise, and refuse what Elasticsearch has no number for."""
+        if self.root == "TIMESTAMP" and isinstance(stored, datetime):
+            return stored.isoformat()
+        if self.root == "TIMESTAMP_LTZ" and isinstance(stored, str):
+            return f"{stored}Z"
+        if isinstance(stored, str) and self.root in ("DOUBLE", "FLOAT"):
+            raise UnfitValueError(Reason.RANGE, f"column {self.name}: Elasticsearch has no {stored}")
+        return stored
+
+    def store_many(self, values: list[Any]) -> list[Any] | None:
+        """Give what `store` gives for many values, by a look at all of them; None when one is unfit."""
+        classes = set(map(type, values))
+        has_null = type(None) in classes
+        if (has_null and not self.nullable) or not classes <= {self.kind.plain, type(None)}:
+            return None
+        if self.kind.is_stored is None or self.root == "TIMESTAMP":
+            try:
+                return [None if value is None else self.store(value) for value in values]
+            except UnfitValueError:
+                return None
+        known = [value for value in values if value is not None] if has_null else values
+        return None if known and not self.kind.is_stored(known) else values
+
+
+class IndexPattern:
+    """The name of the index, or one name a day, month, year or hour of a key column: `items-{day|yyyy.MM}`.
+
+    The column is part of the key, so that a row never moves between indexes: a changed day is a delete in the
+    one and an insert in the other. Raises ConfigError for anything else.
+    """
+
+    def __init__(self, text: str, table: SinkTable) -> None:
+        self.text = text
+        where = f"table {table.name}: index {text!r}"
+        places = list(_PLACE.finditer(text))
+        if len(places) > 1 or not _INDEX_NAME.fullmatch(_PLACE.sub("0", text)):
+            message = (
+                f"{where}: lower-case letters, digits and . _ + - only, and at most one {{column|yyyy.MM.dd}}"
+            )
+            raise ConfigError(message)
+        self.column: int | None = None
+        if places:
+            name, form = places[0].groups()
+            types = {column.name: column_type(column.type).plain for column in table.columns}
+            if types.get(name) not in (date, datetime):
+                message = f"{where}: {name} is no DATE or TIMESTAMP column of the table"
+                raise ConfigError(message)
+            if name not in table.key:
+                message = (
+                    f"{where}: {name} must be part of the PRIMARY KEY: a row whose {name} changed would stay "
+                    "in its old index too"
+                )
+                raise ConfigError(message)
+            if types[name] is date and "HH" in form:
+                message = f"{where}: {name} is a DATE and has no hours"
+                raise ConfigError(message)
+            self.column = table.key.index(name)
+            self._head, self._tail = text[: places[0].start()], text[places[0].end() :]
+            self._form = _date_form(form, where)
+
+    def of(self, key: Sequence[Any]) -> str:
+        """Give the index of a key whose values are fit."""
+        if self.column is None:
+            return self.text
+        return f"{self._head}{self._form.format(key[self.column])}{self._tail}"
+
+
+def _date_form(text: str, where: str) -> str:
+    form = text
+    for word, python in _DATE_WORDS.items():
+        form = form.replace(word, python)
+    rest = re.sub(r"\{0\.[a-z]+:0[24]\}", "", form)
+    if form == text or re.search(r"[^._-]", rest):
+        message = f"{where}: a date is made of {', '.join(_DATE_WORDS)} and . _ -, not {text!r}"
+        raise ConfigError(message)
+    return form
+
+
+class DocumentForm:
+    """The columns of one table as fields. Raises ConfigError for types or names that no index can have."""
+
+    def __init__(self, table: SinkTable) -> None:
+        self.fields = tuple(Field(c.name, column_type(c.type), c.nullable) for c in table.columns)
+        self.names = tuple(field.name for field in self.fields)
+        by_name = {field.name: field for field in self.fields}
+        missing = [name for name in table.key if name not in by_name]
+        if missing or not table.key or len(by_name) != len(self.fields):
+            message = f"table {table.name}: key {table.key} and columns {self.names} do not fit together"
+            raise ConfigError(message)
+        dotted = [name for name in self.names if "." in name or name.startswith("_") or not name.strip()]
+        if dotted:
+            message = f"table {table.name}: Elasticsearch cannot have a field {dotted[0]!r}"
+            raise ConfigError(message)
+        self._key = [by_name[name] for name in table.key]
+        self._spell: list[Callable[[Any], str]] = [_key_text(field) for field in self._key]
+
+    def id(self, key: Sequence[Any]) -> str:
+        """Give the document's id. Raises UnfitValueError for NULL, a wrong type, or more than 512 bytes."""
+        parts = []
+        for value, field, spell in zip(key, self._key, self._spell, strict=True):
+            if value is None:
+                raise UnfitValueError(Reason.NULL, f"key column {field.name} is NULL")
+            parts.append(spell(field.kind.store(value)))
+        if len(parts) > 1:
+            parts = [part.replace(":", "\\:") for part in parts]
+        text = ":".join(parts)
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as exc:
+            raise UnfitValueError(Reason.ENCODING, f"the key is no valid Unicode text: {exc}") from exc
+        if size > MAX_ID_BYTES:
+            raise UnfitValueError(Reason.SIZE, f"the id has {size} bytes, the limit is {MAX_ID_BYTES}")
+        return text
+
+    def bodies(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
+        """Give the documents of many whole rows, or None when one of them needs a closer look."""
+        columns = []
+        for field in self.fields:
+            try:
+                stored = field.store_many([row[field.name] for row in rows])
+            except KeyError:
+                return None
+            if stored is None:
+                return None
+            columns.append(stored)
+        names = self.names
+        try:
+            bodies = [
+                orjson.dumps(dict(zip(names, row, strict=True)), option=_JSON)
+                for row in zip(*columns, strict=True)
+            ]
+        except orjson.JSONEncodeError:
+            return None
+        return None if max(map(len, bodies), default=0) > MAX_DOCUMENT_BYTES else bodies
+
+    def body(self, values: Mapping[str, Any], before: Mapping[str, Any] | None) -> bytes:
+        """Give the document of one row, its ABSENT columns from `before` (fields as stored), else null.
+
+        Raises UnfitValueError.
+        """
+        document = {}
+        for field in self.fields:
+            if field.name in values:
+                document[field.name] = field.store(values[field.name])
+            else:
+                document[field.name] = (before or {}).get(field.name)
+        try:
+            body = orjson.dumps(document, option=_JSON)
+        except orjson.JSONEncodeError as exc:
+            raise UnfitValueError(
+                Reason.ENCODING, f"the row holds text that is no valid Unicode: {exc}"
+            ) from exc
+        if len(body) > MAX_DOCUMENT_BYTES:
+            detail = f"the document has {len(body)} bytes, the limit is {MAX_DOCUMENT_BYTES}"
+            raise UnfitValueError(Reason.SIZE, detail)
+        return body
+
+    def mapping(self) -> dict[str, dict[str, object]]:
+        """Give the properties of an index that we make."""
+        return {field.name: dict(_MAPPINGS[field.root][0]) for field in self.fields}
+
+    def misfits(self, properties: Mapping[str, Any]) -> list[str]:
+        """Tell which fields of an index that exists cannot hold their column, one sentence each."""
+        told = []
+        for field in self.fields:
+            found = properties.get(field.name)
+            if found is None:
+                continue
+            ours, others = _MAPPINGS[field.root]
+            legal = [str(ours["type"]), *others, "keyword"]
+            if found.get("type") not in legal:
+                kind = found.get("type", "object")
+                told.append(f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}")
+        return told
+
+
+def _key_text(field: Field) -> Callable[[Any], str]:
+    match field.root:
+        case "STRING":
+            return lambda value: str(value).replace("\\", "\\\\") or "\\0"
+        case "BOOLEAN":
+            return lambda value: "true" if value else "false"
+        case "DATE" | "TIMESTAMP" | "TIMESTAMP_LTZ":
+            return lambda value: value if isinstance(value, str) else value.isoformat()
+        case "FLOAT" | "DOUBLE":
+            return _float_text
+        case _:
+            return str
+
+
+def _float_text(value: float | str) -> str:
+    if isinstance(value, str):
+        raise UnfitValueError(Reason.RANGE, f"{value} cannot be a key")
+    return repr(value + 0.0)

@@ -1,0 +1,194 @@
+"""The Elasticsearch sink: a bulk request a batch, each document with a version that only grows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from connectors.elasticsearch.connection import Cluster, RefusedError, TooLargeError
+from connectors.elasticsearch.documents import DocumentForm, IndexPattern
+from connectors.elasticsearch.fences import ElasticsearchFence
+from connectors.elasticsearch.indexes import Indexes
+from streamjobs.column_types import Reason, UnfitValueError
+from streamjobs.errors import RetriableError, SystemicError
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.store_options import ELASTICSEARCH_OPTIONS
+
+logger = logging.getLogger(__name__)
+
+_COUNTER_BITS = 33
+_COUNTER_MASK = (1 << _COUNTER_BITS) - 1
+_FILTER = "filter_path=errors,items.*.status,items.*.error"
+_RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
+
+
+class ElasticsearchSink:
+    """Writes one table's rows to an index, or to an index a day; fulfils `streamjobs.sink.Sink`.
+
+    Promise: a document of a newer attempt is never overwritten or deleted by an older one: versions carry
+    the epoch that each `open` makes greater. Deletes are real; Elasticsearch remembers their version for
+    `index.gc_deletes` (an hour in indexes we make), and a connection does not outlive a restart of its node.
+    """
+
+    traits = SinkTraits(
+        guarantee="Each document holds the last change of its key; searches see it after the next refresh.",
+        idempotence="A version of ours a document: what is not newer than the document changes nothing.",
+        deletes="A delete removes the document; its version is remembered for index.gc_deletes.",
+        ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
+        rejects=(
+            "Values that their declared type cannot hold or that the index's mapping refuses, NaN and "
+            "infinite numbers, NULL in a key, ids > 512 bytes, documents > 16 MiB."
+        ),
+        max_batch_rows=5000,
+        max_batch_bytes=8 * 1024 * 1024,
+    )
+
+    def __init__(self, table: SinkTable) -> None:
+        where = f"table {table.name}"
+        options = ELASTICSEARCH_OPTIONS.parse(table.options, where)
+        self._table = table
+        self._form = DocumentForm(table)
+        self._pattern = IndexPattern(options.text_or_none("index") or table.name.lower(), table)
+        self._cluster = Cluster(options, where)
+        settings = {name: str(value) for name, value in options.prefixed("settings.").items()}
+        self._indexes = Indexes(
+            self._cluster, self._form, where, create=options.flag("createIndex"), settings=settings
+        )
+        writer = options.text_or_none("writer")
+        target = self._pattern.text if writer is None else f"{self._pattern.text} {writer}"
+        self._fence = ElasticsearchFence(self._cluster, table.name, target)
+        self._names = frozenset(self._form.names)
+        self._unsent: tuple[Sequence[Record], _Answers] | None = None
+
+    def open(self, attempt: Attempt) -> None:
+        """Connect, make or check the index, become the writer. Raises ConfigError too."""
+        self._unsent = None
+        self._cluster.connect()
+        if self._pattern.column is None:
+            self._indexes.ensure(self._pattern.text)
+        self._fence.take(attempt)
+
+    def write(self, batch: Sequence[Record]) -> WriteResult:
+        """Write the batch; see the contract. After a RetriableError only what has no answer is sent again."""
+        if not self._cluster.connected:
+            self._cluster.connect()
+        self._fence.check()
+        if self._unsent is None or self._unsent[0] is not batch:
+            self._unsent = (batch, _Answers(range(len(batch))))
+        answers = self._unsent[1]
+        try:
+            self._send(batch, answers)
+        except TooLargeError as exc:
+            self._unsent = None
+            return _refused(batch, Reason.SIZE.value, str(exc))
+        except RefusedError as exc:
+            self._unsent = None
+            return _refused(batch, "refused", str(exc))
+        if answers.waiting:
+            message = f"table {self._table.name}: {len(answers.waiting)} documents wait: {answers.why}"
+            raise RetriableError(message)
+        self._unsent = None
+        return WriteResult(tuple(answers.rejected))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._cluster.close()
+
+    def _send(self, batch: Sequence[Record], answers: _Answers) -> None:
+        places = answers.waiting
+        records = [batch[place] for place in places]
+        lines, sent = self._lines(records, places, answers)
+        answers.waiting = sent
+        if not sent:
+            return
+        what = f"writing {len(sent)} documents"
+        answer = self._cluster.request(what, "POST", f"/_bulk?{_FILTER}", b"\n".join((*lines, b"")))
+        answers.take(batch, sent, answer)
+
+    def _lines(
+        self, records: Sequence[Record], places: Sequence[int], answers: _Answers
+    ) -> tuple[list[bytes], list[int]]:
+        """Give the request's lines, and the places in the batch that they stand for."""
+        upserts = [record.values for record in records if record.kind is RecordKind.UPSERT]
+        bodies = self._form.bodies(upserts)
+        before = {} if bodies is not None else self._before(records)
+        ready = iter(bodies or ())
+        epoch = self._fence.epoch << _COUNTER_BITS
+        lines, sent = [], []
+        for place, record in zip(places, records, strict=True):
+            is_upsert = record.kind is RecordKind.UPSERT
+            body = next(ready) if bodies is not None and is_upsert else None
+            try:
+                id_ = self._form.id(record.key)
+                index = self._pattern.of(record.key)
+                if is_upsert and body is None:
+                    body = self._form.body(record.values, before.get((index, id_)))
+            except UnfitValueError as exc:
+                answers.rejected.append(Rejection(record, exc.reason.value, str(exc)))
+                continue
+            if is_upsert:
+                self._indexes.ensure(index)
+            elif self._pattern.column is not None and not self._indexes.exists(index):
+                continue  # a delete makes no index
+            meta = {
+                "_index": index, "_id": id_, "version": epoch | (record.version & _COUNTER_MASK),
+                "version_type": "external",
+            }  # fmt: skip
+            lines.append(orjson.dumps({"index" if is_upsert else "delete": meta}))
+            if body is not None:
+                lines.append(body)
+            sent.append(place)
+        return lines, sent
+
+    def _before(self, records: Sequence[Record]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Read the documents that UPSERTs with ABSENT columns are laid over, by index and id."""
+        wanted = []
+        for record in records:
+            if record.kind is RecordKind.UPSERT and not record.values.keys() >= self._names:
+                try:
+                    place = {"_index": self._pattern.of(record.key), "_id": self._form.id(record.key)}
+                except UnfitValueError:
+                    continue
+                if self._indexes.exists(place["_index"]):
+                    wanted.append(place)
+        if not wanted:
+            return {}
+        answer = self._cluster.request("reading what partial rows keep", "POST", "/_mget", {"docs": wanted})
+        return {(d["_index"], d["_id"]): d["_source"] for d in answer["docs"] if d.get("found")}
+
+
+class _Answers:
+    """What is known of a batch: the places that still wait, why, and what was refused for ever."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self.waiting = list(places)
+        self.why = ""
+        self.rejected: list[Rejection] = []
+
+    def take(self, batch: Sequence[Record], sent: Sequence[int], answer: Mapping[str, Any]) -> None:
+        """Judge each item. Raises SystemicError for one that no retry cures and no record is to blame for."""
+        self.waiting = []
+        if not answer["errors"]:
+            return
+        for place, item in zip(sent, answer["items"], strict=True):
+            (result,) = item.values()
+            error = result.get("error")
+            if error is None or result["status"] == 409:
+                continue  # 409: the document is as new or newer
+            cause = error.get("caused_by", {}).get("reason", "")
+            text = f"{error['type']}: {error['reason']}{f' ({cause})' if cause else ''}"
+            if result["status"] in _RETRIABLE_STATUS:
+                self.waiting.append(place)
+                self.why = f"HTTP {result['status']} {text}"
+            elif result["status"] in (401, 403, 404):
+                message = f"HTTP {result['status']} {text}; key {batch[place].key!r}"
+                raise SystemicError(message)
+            else:
+                self.rejected.append(Rejection(batch[place], "mapping", text))
+
+
+def _refused(batch: Sequence[Record], reason: str, detail: str) -> WriteResult:
+    return WriteResult(tuple(Rejection(record, reason, detail) for record in batch))

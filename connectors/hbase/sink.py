@@ -1,0 +1,156 @@
+"""The HBase sink: a batch is one request to the Thrift gateway, all its cells of one time."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Sequence
+
+from connectors.hbase.cells import RowForm
+from connectors.hbase.connection import Gateway, RefusedError
+from connectors.hbase.fences import HBaseFence
+from connectors.hbase.thrift_types import BatchMutation, ColumnDescriptor, Mutation
+from streamjobs.column_types import UnfitValueError
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.options import Options
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.store_options import HBASE_OPTIONS
+
+logger = logging.getLogger(__name__)
+
+_TTL = b"_ttl"
+"""Attribute of a mutation: milliseconds its cells live. Source: HBase 2.6, Mutation.OP_ATTRIBUTE_TTL."""
+
+
+class HBaseSink:
+    """Writes one table's rows to HBase by its Thrift gateway; fulfils `streamjobs.sink.Sink`.
+
+    Promise: a cell or a delete of a newer attempt is never overtaken by an older one: each batch has a time
+    of its own that no older attempt can have (see HBaseFence). Delete markers guard deleted rows until a
+    major compaction purges them, which `hbase.hstore.time.to.purge.deletes` puts off.
+    """
+
+    traits = SinkTraits(
+        guarantee="Each row holds the last change of its key; a batch is not written in one step.",
+        idempotence="Cells carry the time of their batch, which only grows; sent again, it is the same time.",
+        deletes="A delete hides all cells of the row, and a major compaction removes them.",
+        ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
+        rejects=(
+            "Values that their declared type cannot hold, NULL in a key, empty row keys and those > 32767 "
+            "bytes, cells > 9.9 MiB."
+        ),
+        max_batch_rows=2000,
+        max_batch_bytes=8 * 1024 * 1024,
+    )
+
+    def __init__(self, table: SinkTable) -> None:
+        where = f"table {table.name}"
+        options = HBASE_OPTIONS.parse(table.options, where)
+        self._table = table
+        self._name = (options.text_or_none("tableName") or table.name).encode()
+        self._form = RowForm(
+            table,
+            options.text("columnFamily"),
+            _families(options, where),
+            text=options.flag("stringWriteMode"),
+            salt_buckets=options.number("saltBuckets"),
+        )
+        self._create = options.flag("createTable")
+        ttl_ms = options.number_or_none("ttl")
+        self._attributes = {} if ttl_ms is None else {_TTL: struct.pack(">q", ttl_ms)}
+        self._gateway = Gateway(options, where)
+        writer = options.text_or_none("writer")
+        target = self._name.decode() if writer is None else f"{self._name.decode()} {writer}"
+        self._fence = HBaseFence(self._gateway, table.name, target)
+        self._sent: tuple[Sequence[Record], int] | None = None
+
+    def open(self, attempt: Attempt) -> None:
+        """Connect, check table and families, become the writer. Raises ConfigError too."""
+        self._sent = None
+        self._gateway.connect()
+        self._check_table()
+        self._fence.take(attempt)
+
+    def write(self, batch: Sequence[Record]) -> WriteResult:
+        """Write the batch; see the contract."""
+        if not self._gateway.connected:
+            self._gateway.connect()
+        rejected: list[Rejection] = []
+        rows = []
+        for record in batch:
+            try:
+                rows.append(BatchMutation(row=self._form.key(record.key), mutations=self._mutations(record)))
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        if self._sent is not None and self._sent[0] is batch:
+            self._fence.check()
+        else:
+            self._sent = (batch, self._fence.next_time_ms())
+        moment = self._sent[1]
+        if rows:
+            what = f"writing {len(rows)} rows to {self._name.decode()}"
+            try:
+                self._gateway.call(
+                    what, lambda client: client.mutateRowsTs(self._name, rows, moment, self._attributes)
+                )
+            except RefusedError as exc:
+                return WriteResult(tuple(Rejection(record, "refused", str(exc)) for record in batch))
+        return WriteResult(tuple(rejected))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._gateway.close()
+
+    def _mutations(self, record: Record) -> list[Mutation]:
+        if record.kind is RecordKind.DELETE:
+            return [Mutation(isDelete=True, column=family) for family in self._form.families]
+        return [
+            Mutation(isDelete=True, column=column) if value is None else Mutation(column=column, value=value)
+            for column, value in self._form.row(record.key, record.values)
+        ]
+
+    def _check_table(self) -> None:
+        name, what = self._name.decode(), f"looking at table {self._name.decode()}"
+        if self._name not in self._gateway.call(what, lambda client: client.getTableNames()):
+            if not self._create:
+                message = (
+                    f"{self._gateway.where}: there is no HBase table {name}: create it with the column "
+                    f"families {self._family_names()}, or set 'createTable'"
+                )
+                raise SystemicError(message)
+            self._create_table()
+        found = self._gateway.call(what, lambda client: client.getColumnDescriptors(self._name))
+        missing = [family for family in self._form.families if family + b":" not in found]
+        if missing:
+            have = ", ".join(sorted(key.decode().rstrip(":") for key in found))
+            message = (
+                f"{self._gateway.where}: HBase table {name} has no column family {missing[0].decode()}; "
+                f"it has {have}"
+            )
+            raise SystemicError(message)
+        if not self._gateway.call(what, lambda client: client.isTableEnabled(self._name)):
+            message = f"{self._gateway.where}: HBase table {name} is disabled"
+            raise SystemicError(message)
+
+    def _create_table(self) -> None:
+        families = [ColumnDescriptor(name=family + b":", maxVersions=1) for family in self._form.families]
+        what = f"creating table {self._name.decode()}"
+        try:
+            self._gateway.call(what, lambda client: client.createTable(self._name, families))
+        except RefusedError as exc:
+            if self._name not in self._gateway.call(what, lambda client: client.getTableNames()):
+                raise ConfigError(str(exc)) from exc
+
+    def _family_names(self) -> str:
+        return ", ".join(family.decode() for family in self._form.families)
+
+
+def _families(options: Options, where: str) -> dict[str, str]:
+    families: dict[str, str] = {}
+    for family, columns in options.prefixed("family.").items():
+        for column in filter(None, (part.strip() for part in str(columns).split(","))):
+            if column in families:
+                message = f"{where}: column {column} is in the families {families[column]} and {family}"
+                raise ConfigError(message)
+            families[column] = family
+    return families
