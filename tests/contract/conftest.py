@@ -12,12 +12,13 @@ from tests.contract.stores import Server, ServerStore, Store
 STORES = {
     "memory": "tests.contract.store_memory:Memory",
     "rocksdb": "tests.contract.store_rocksdb:RocksDb",
+    "mysql": "tests.contract.store_mysql:MySql",
     "redis-texts": "tests.contract.store_redis:RedisTexts",
     "redis-hashes": "tests.contract.store_redis:RedisHashes",
     "elasticsearch": "tests.contract.store_elasticsearch:Elasticsearch",
     "hbase": "tests.contract.store_hbase:HBase",
 }
-SERVERS = ("redis-texts", "redis-hashes", "elasticsearch", "hbase")
+SERVERS = ("mysql", "redis-texts", "redis-hashes", "elasticsearch", "hbase")
 """Those of STORES that are a service: a ServerStore."""
 
 
