@@ -12,9 +12,11 @@ DELETES_WRITTEN = "deletes_written"
 RECORDS_REJECTED = "records_rejected"
 BATCHES_WRITTEN = "batches_written"
 BATCH_ROWS = "batch_rows"
+BYTES_WRITTEN = "bytes_written"
 WRITE_MS = "write_ms"
 RETRIES = "retries"
 BLOCKED_MS = "blocked_ms"
+CIRCUIT_OPEN = "circuit_open"
 DEAD_LETTERS = "dead_letters"
 PARSE_SKIPPED = "parse_skipped"
 
@@ -26,9 +28,11 @@ METRICS: Mapping[str, str] = MappingProxyType(
         RECORDS_REJECTED: "records that the store will never take",
         BATCHES_WRITTEN: "batches that the store answered",
         BATCH_ROWS: "distribution: records a batch",
+        BYTES_WRITTEN: "estimated bytes of the batches that the store answered",
         WRITE_MS: "distribution: milliseconds a batch took, with its retries",
         RETRIES: "tries again after trouble outside",
         BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 when all is well",
+        CIRCUIT_OPEN: "gauge: 1 while a failing store is sent a few records at a time, else 0",
         DEAD_LETTERS: "records that became dead letters",
         PARSE_SKIPPED: "rows and messages that a parser with skipAllException has dropped",
     }

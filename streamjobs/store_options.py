@@ -87,6 +87,7 @@ ROCKSDB_OPTIONS = OptionSet(
             OptionKind.FLAG,
             default="true",
         ),
+        *DELIVERY_OPTIONS,
     )
 )
 

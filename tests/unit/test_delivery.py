@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from connectors.memory import MemorySink, MemoryStore
 from streamjobs.dead_letter import DeadLetter, Stage
-from streamjobs.delivery import DeadLetterCap, Delivery, reduce_changes, split_batches
+from streamjobs.delivery import (
+    DeadLetterCap,
+    Delivery,
+    DeliverySettings,
+    delivery_settings,
+    reduce_changes,
+    split_batches,
+)
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.metrics import METRICS, MemoryMetrics
 from streamjobs.retry import RetryPolicy
@@ -67,9 +74,13 @@ class UnsteadySink(MemorySink):
 
     failures: list[Exception]
     batches: list[list[Record]]
+    bears: int = 1_000_000
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
         self.batches.append(list(batch))
+        if len(batch) > self.bears:
+            message = "too slow for so many"
+            raise RetriableError(message)
         if self.failures:
             raise self.failures.pop(0)
         return super().write(batch)
@@ -95,6 +106,7 @@ def bench(
     alive: Callable[[], None] = lambda: None,
     cap: DeadLetterCap | None = None,
     failures: Sequence[Exception] = (),
+    settings: DeliverySettings | None = None,
 ) -> Bench:
     sink = UnsteadySink(TABLE, MemoryStore(), refuses=lambda record: record.key in refuses, tells=tells)
     sink.failures, sink.batches = list(failures), []
@@ -102,6 +114,7 @@ def bench(
     delivery = Delivery(
         sink, FIRST, job="j", table=TABLE, metrics=metrics, dead_letters=letters, alive=alive,
         policy=RetryPolicy(first_delay_s=0.1, max_delay_s=10, budget_s=60), cap=cap, clock=clock,
+        settings=settings,
     )  # fmt: skip
     delivery.open()
     return Bench(sink, delivery, letters, metrics, clock)
@@ -149,7 +162,7 @@ def test_transient_trouble_is_retried_with_the_same_batch() -> None:
     it.delivery.write([upsert(1)])
     assert it.sink.batches == [[upsert(1)]] * 3
     assert it.metrics.counts() == {
-        "records_in": 1, "records_written": 1, "batches_written": 1, "retries": 2,
+        "records_in": 1, "records_written": 1, "batches_written": 1, "bytes_written": 52, "retries": 2,
     }  # fmt: skip
 
 
@@ -159,6 +172,43 @@ def test_waits_grow_with_full_jitter_and_never_pass_the_limit() -> None:
     limits = [min(10.0, 0.1 * 2**n) for n in range(8)]
     assert len(it.clock.sleeps) == 8
     assert all(0 <= wait <= limit for wait, limit in zip(it.clock.sleeps, limits, strict=True))
+
+
+def test_store_that_keeps_failing_is_probed_with_one_record_and_then_with_more() -> None:
+    it = bench(failures=[RetriableError("away")] * 7)
+    it.delivery.write([upsert(n) for n in range(20)])
+    assert [len(batch) for batch in it.sink.batches] == [20] * 5 + [1, 1, 1, 2, 4, 8, 5]
+    assert len(it.rows) == 20
+    assert it.metrics.gauges["circuit_open"]() == 1
+    it.delivery.write([upsert(n) for n in range(2000)])
+    assert it.metrics.gauges["circuit_open"]() == 0
+    assert len(it.sink.batches[-1]) > 400
+
+
+def test_store_too_slow_for_a_batch_gets_on_in_smaller_ones() -> None:
+    it = bench()
+    it.sink.bears = 10
+    it.delivery.write([upsert(n) for n in range(300)])
+    assert len(it.rows) == 300
+
+
+def test_settings_bound_batches_and_ignore_deletes() -> None:
+    it = bench(settings=DeliverySettings(max_rows=2, ignore_deletes=True))
+    it.delivery.write([upsert(1), upsert(2), delete(1), upsert(3)])
+    assert [[record.key[0] for record in batch] for batch in it.sink.batches] == [[1, 2], [3]]
+    assert it.metrics.counts()["records_in"] == 4
+
+
+def test_settings_are_read_from_the_tables_options() -> None:
+    options = {"host": "h", "retryTimeout": "2 min", "batchSize": "500", "ignoreDelete": "true"}
+    assert delivery_settings("redis", "t", options) == DeliverySettings(RetryPolicy(budget_s=120), 500, True)
+    assert delivery_settings("rocksdb", "t", {}) == DeliverySettings()
+
+
+def test_bytes_are_counted() -> None:
+    it = bench()
+    it.delivery.write([upsert(1, a="x" * 1000), upsert(2)])
+    assert it.metrics.counts()["bytes_written"] == 1104
 
 
 def test_spent_budget_fails_the_attempt_with_the_cause() -> None:

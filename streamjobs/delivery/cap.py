@@ -1,0 +1,49 @@
+"""The cap on dead letters: a flood of poison is no poison but a wrong declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamjobs.errors import SystemicError
+from streamjobs.retry import Clock
+from streamjobs.sink import Rejection
+
+
+@dataclass(frozen=True)
+class DeadLetterCap:
+    """When poison is no longer an exception: the job stops before it drains a topic into dead letters.
+
+    It stops when, within `window_s`, more than `at_least` records and more than `share` of all were rejected.
+    """
+
+    share: float = 0.05
+    at_least: int = 100
+    window_s: float = 60.0
+
+
+class CapWatch:
+    """Counts rejections in windows, and raises SystemicError once there are too many."""
+
+    def __init__(self, cap: DeadLetterCap, clock: Clock) -> None:
+        self._cap = cap
+        self._clock = clock
+        self._since_s = clock.monotonic_s()
+        self._seen = 0
+        self._rejected = 0
+
+    def note(self, seen: int, rejected: Sequence[Rejection], table: str) -> None:
+        """Count `seen` records, of which some were rejected. Raises SystemicError at the cap."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._since_s > self._cap.window_s:
+            self._since_s, self._seen, self._rejected = now_s, 0, 0
+        self._seen += seen
+        self._rejected += len(rejected)
+        if rejected and self._rejected > max(self._cap.at_least, self._cap.share * self._seen):
+            last = rejected[-1]
+            message = (
+                f"table {table} refused {self._rejected} of {self._seen} records within "
+                f"{self._cap.window_s:g} s: stopped before the rest become dead letters. "
+                f"Last: key {last.record.key!r}: {last.reason}: {last.detail}"
+            )
+            raise SystemicError(message)

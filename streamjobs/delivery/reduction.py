@@ -1,0 +1,61 @@
+"""What of a subtask's changes reaches the store: each key's last effect, in batches that it bears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from streamjobs.sink import Record, RecordKind, SinkTable
+
+
+def reduce_changes(records: Sequence[Record], table: SinkTable) -> list[Record]:
+    """Give each key's last effect, sorted by key.
+
+    An UPSERT that leaves columns out (ABSENT) is laid over an earlier one of the same key; after a DELETE
+    its missing columns are NULL. A DELETE stays whatever came before it: after a filter on an updating view
+    a lone UPDATE_BEFORE is a delete.
+    """
+    last: dict[tuple[object, ...], Record] = {}
+    for record in records:
+        earlier = last.get(record.key)
+        last[record.key] = record if earlier is None else _over(earlier, record, table)
+    try:
+        return sorted(last.values(), key=lambda record: record.key)
+    except TypeError:
+        return sorted(last.values(), key=lambda record: repr(record.key))
+
+
+def _over(earlier: Record, later: Record, table: SinkTable) -> Record:
+    if later.kind is RecordKind.DELETE or len(later.values) == len(table.columns):
+        return later
+    if earlier.kind is RecordKind.UPSERT:
+        return replace(later, values={**earlier.values, **later.values})
+    nulls = dict.fromkeys((column.name for column in table.columns), None)
+    return replace(later, values={**nulls, **later.values})
+
+
+def split_batches(records: Sequence[Record], max_rows: int, max_bytes: int) -> Iterator[Sequence[Record]]:
+    """Cut into batches of at most `max_rows` and about `max_bytes`; one record too big stands alone."""
+    for batch, _ in weighed_batches(records, max_rows, max_bytes):
+        yield batch
+
+
+def weighed_batches(
+    records: Sequence[Record], max_rows: int, max_bytes: int
+) -> Iterator[tuple[Sequence[Record], int]]:
+    """Cut as `split_batches` does, and give each batch's bytes."""
+    start = size = 0
+    for i, record in enumerate(records):
+        weight = record_bytes(record)
+        if i > start and (i - start >= max_rows or size + weight > max_bytes):
+            yield records[start:i], size
+            start, size = i, 0
+        size += weight
+    if start < len(records):
+        yield records[start:], size
+
+
+def record_bytes(record: Record) -> int:
+    """Estimate what a record weighs on the way to a store; texts and bytes count, the rest is flat."""
+    values = record.values.values()
+    return 16 + 12 * len(record.values) + sum([len(v) for v in values if type(v) is str or type(v) is bytes])

@@ -1,0 +1,29 @@
+"""What a job may say of the delivery to its table, beside what the store must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streamjobs.options import Secret
+from streamjobs.retry import RetryPolicy
+from streamjobs.store_options import STORE_OPTIONS
+
+
+@dataclass(frozen=True)
+class DeliverySettings:
+    """How a table's changes are delivered; `max_rows` None: as many as the store bears."""
+
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    max_rows: int | None = None
+    ignore_deletes: bool = False
+
+
+def delivery_settings(kind: str, table: str, options: Mapping[str, str | Secret]) -> DeliverySettings:
+    """Read the settings from a table's options. Raises ConfigError."""
+    read = STORE_OPTIONS[kind].parse(options, f"table {table}")
+    return DeliverySettings(
+        RetryPolicy(budget_s=read.number("retryTimeout") / 1000),
+        read.number_or_none("batchSize"),
+        read.flag("ignoreDelete"),
+    )
