@@ -26,7 +26,7 @@ _FENCED = frozenset({"ProducerFencedError", "InvalidProducerEpochError", "Transa
 
 
 class KafkaRegister:
-    """A named value in a topic that holds nothing else; a record is the name, a line feed and the value.
+    """A named value, with slots for more, in a topic of such; a record is name/slot, a line feed, the value.
 
     Promise: `write` returns when the broker has the value on all replicas; whoever opens the register last
     owns it: a `write` of an earlier owner raises SystemicError and changes nothing (the broker fences its
@@ -60,26 +60,26 @@ class KafkaRegister:
                 self._client.close(timeout=0)
                 raise
 
-    def read(self) -> bytes | None:
-        """Give the value as it was last written, None when it never was."""
+    def read(self, slot: str = "") -> bytes | None:
+        """Give the value of a slot as it was last written, None when it never was."""
         consumer = KafkaConsumer(self._connection, "read_committed")
         value = None
         try:
             for envelope in read_topic(consumer, self._topic):
                 name, _, data = envelope.payload.partition(b"\n")
-                if name == self._name.encode():
+                if name == self._key(slot):
                     value = data
         finally:
             consumer.close()
         return value
 
-    def write(self, value: bytes) -> None:
-        """Replace the value."""
+    def write(self, value: bytes, slot: str = "") -> None:
+        """Replace the value of a slot."""
         with kafka_errors(f"storing {self._name} in topic {self._topic}"):
             try:
                 self._client.begin_transaction()
-                name = self._name.encode()
-                self._client.send(self._topic, name + b"\n" + value, key=name, partition=0)
+                key = self._key(slot)
+                self._client.send(self._topic, key + b"\n" + value, key=key, partition=0)
                 self._client.commit_transaction()
             except KafkaError as exc:
                 if type(exc).__name__ in _FENCED:
@@ -93,3 +93,6 @@ class KafkaRegister:
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close(timeout=5)
+
+    def _key(self, slot: str) -> bytes:
+        return f"{self._name}/{slot}".encode() if slot else self._name.encode()

@@ -17,8 +17,12 @@ _SIZED = frozenset(
 )
 
 
+class NoSuchTableError(SystemicError):
+    """The server has no such table, or the user may not see it."""
+
+
 def read_definition(session: Session, table: TableId) -> TableDefinition:
-    """Read a table's declaration. Raises SystemicError when there is no such table, and as Session does."""
+    """Read a table's declaration. Raises NoSuchTableError, and as Session does."""
     here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
     found = session.named(
         "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA "
@@ -26,7 +30,7 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
     )
     if not found:
         message = f"there is no table {table} at {session.login}, or {session.login.user} may not SELECT it"
-        raise SystemicError(message)
+        raise NoSuchTableError(message)
     checked = _json_columns(session, table) if session.is_mariadb else frozenset()
     key = session.named(
         f"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE {here} AND INDEX_NAME = 'PRIMARY' "
@@ -78,3 +82,9 @@ def _has_full_names(session: Session) -> bool:
     if not session.is_mariadb:
         return False
     return tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (10, 10)
+
+
+def read_database_charsets(session: Session) -> dict[str, str]:
+    """Read the default character set of every database."""
+    found = session.named("SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA")
+    return {row["SCHEMA_NAME"]: row["DEFAULT_CHARACTER_SET_NAME"] for row in found}

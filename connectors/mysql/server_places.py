@@ -95,3 +95,12 @@ def _no_binlog(session: Session) -> RefusedError:
     return RefusedError(
         f"{session.login} writes no binary log: start it with --log-bin and --binlog-format=ROW"
     )
+
+
+def bytes_behind(session: Session, file: str, offset: int) -> int | None:
+    """Count the bytes of the log behind a place; None when the server no longer has that file."""
+    sizes = {row["Log_name"]: int(row["File_size"]) for row in session.named("SHOW BINARY LOGS")}
+    if file not in sizes:
+        return None
+    names = list(sizes)
+    return sum(sizes[name] for name in names[names.index(file) :]) - offset

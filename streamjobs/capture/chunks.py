@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from connectors.mysql.changes import LogPlace
-from connectors.mysql.live_schema import read_definition
+from connectors.mysql.live_schema import NoSuchTableError, read_definition
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import Chunk, TableReader
 from connectors.mysql.table_plan import schema_of
-from streamjobs.capture.handoff import Place
+from streamjobs.capture.handoff import PartChunk, Place
 from streamjobs.capture.settings import SnapshotSettings
 from streamjobs.capture.state import TablePart
 from streamjobs.errors import RetriableError
@@ -46,8 +46,8 @@ class MySqlChunks:
 
     def read(
         self, table: TableId, part: TablePart, at_least: Place, opened: Callable[[Place], None]
-    ) -> PartRows:
-        """Read the part's next chunk."""
+    ) -> PartChunk:
+        """Read the part's next chunk; a table that was dropped meanwhile has no rows."""
         session = self._take()
         limit = max(1, min(self._settings.chunk_rows, self._settings.chunk_bytes // self._row_bytes(table)))
         reader = TableReader(session, read_definition)
@@ -64,7 +64,12 @@ class MySqlChunks:
             time.sleep(_CATCH_UP_POLL_S)
             return False
 
-        chunk = reader.chunk(table, part.after, part.until, limit, fresh)
+        try:
+            chunk = reader.chunk(table, part.after, part.until, limit, fresh)
+        except NoSuchTableError:
+            self._give_back(session)
+            opened(at_least)
+            return NoRows()
         return PartRows(chunk, self._schema(chunk), self._epoch, lambda: self._give_back(session))
 
     def close(self) -> None:
@@ -127,3 +132,15 @@ class PartRows:
             done=self._chunk.complete(),
             rows=part.rows + self._chunk.rows(),
         )
+
+
+class NoRows:
+    """What a dropped table has; fulfils `handoff.PartChunk`."""
+
+    def batches(self) -> Iterator[RowBatch]:
+        """Give nothing."""
+        return iter(())
+
+    def rest(self, part: TablePart) -> TablePart:
+        """Give the part as done."""
+        return replace(part, done=True)

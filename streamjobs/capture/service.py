@@ -8,8 +8,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
+from connectors.mysql.catalog import Catalog
 from streamjobs.broker import Producer
 from streamjobs.capture.broker import KafkaBroker
+from streamjobs.capture.catalogs import catalog_from_json, catalog_to_json
 from streamjobs.capture.ddl import DdlPolicy
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.outbox import Outbox
@@ -58,6 +60,11 @@ class Capture:
         self.requests = Requests()
         self.telemetry = Telemetry(CaptureStatus(config.name))
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
         """Ask it to drain and end; from any thread or signal handler."""
         self._stop.set()
@@ -100,7 +107,7 @@ class Capture:
         stack.callback(store.close)
         source = self._open_source(self._routes)
         stack.callback(source.close)
-        state, by_gtids = self._begin(source, store)
+        state, catalog, by_gtids = self._begin(source, store)
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = self._outbox(producer)
@@ -114,7 +121,7 @@ class Capture:
         stack.callback(handoff.close)
         letters = self._broker.dead_letters()
         stack.callback(letters.close)
-        reader = stack.enter_context(source.read(state, by_gtids=by_gtids))
+        reader = stack.enter_context(source.read(state, catalog, by_gtids=by_gtids))
         parts = Parts(
             source,
             reader,
@@ -123,6 +130,7 @@ class Capture:
             store,
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
             DdlPolicy(config.ddl, self._routes),
+            lambda: catalog_to_json(catalog, self._routes),
         )
         self.telemetry.update(
             server=source.identity.id, epoch=state.epoch, place=f"{state.file}:{state.offset}"
@@ -137,39 +145,59 @@ class Capture:
             requests=self.requests,
             by_gtids=by_gtids,
             expected=source.sizes(handoff.tables),
-            stopping=self._stop.is_set,
+            stopping=lambda: self.stopping,
         ).run()
 
     def _outbox(self, producer: Producer) -> Outbox:
         config = self._config
         return Outbox(config.name, self._routes, config.messages, producer, self._broker.topic, self._clock)
 
-    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, bool]:
-        """Give where to read from, stored already, and whether to find the place by GTIDs."""
+    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Catalog, bool]:
+        """Give where to read from, the tables as they are there, and whether to find the place by GTIDs.
+
+        Promise: all of it is stored already.
+        """
         known = store.read()
-        captured = [table for table in source.tables() if self._routes(table)]
+        by_gtids = False
         if known is None or self._resnapshot:
-            place = source.place()
-            state = CaptureState(
-                source.identity.id,
-                0 if known is None else known.epoch + 1,
-                place.place.file,
-                place.place.offset,
-                place.gtids,
-                self._clock.now_ms(),
-            )
-            if not self._config.snapshot_first:
-                state = replace(state, tables=tuple(map(str, captured)))
-            by_gtids = False
+            state, catalog = self._from_now_on(source, 0 if known is None else known.epoch + 1, known)
         else:
             state, by_gtids = self._same_or_next_server(known, source)
+            data = store.read_catalog(state.catalog)
+            catalog = source.catalog() if data is None else catalog_from_json(data)
+        captured = [table for table in source.tables() if self._routes(table)]
         if self._config.snapshot_first:
             new = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
             state = replace(state, snapshots={**state.snapshots, **source.parts(new)})
+        elif known is None:
+            state = replace(state, tables=tuple(map(str, captured)))
+        if known is None or state.catalog != known.catalog:
+            store.write_catalog(state.catalog, catalog_to_json(catalog, self._routes))
         if state != known and not by_gtids:  # the place is still the old server's
             store.write(state)
         self._resnapshot = False
-        return state, by_gtids
+        return state, catalog, by_gtids
+
+    def _from_now_on(
+        self, source: Source, epoch: int, known: CaptureState | None
+    ) -> tuple[CaptureState, Catalog]:
+        """Start at the end of the log, with the definitions that hold there."""
+        catalog = source.catalog()
+        while True:
+            place, before = source.place(), catalog.tables
+            catalog = source.catalog()
+            if catalog.tables == before:
+                break
+        state = CaptureState(
+            source.identity.id,
+            epoch,
+            place.place.file,
+            place.place.offset,
+            place.gtids,
+            self._clock.now_ms(),
+            catalog=1 if known is None else known.catalog + 1,
+        )
+        return state, catalog
 
     def _same_or_next_server(self, state: CaptureState, source: Source) -> tuple[CaptureState, bool]:
         identity = source.identity

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader
 from connectors.mysql.server_places import ServerPlace
 from streamjobs.capture.handoff import PartReader
@@ -45,8 +46,14 @@ class Source(Protocol):
     def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
         """Give the server's guess of each table's rows."""
 
-    def read(self, state: CaptureState, *, by_gtids: bool) -> BinlogReader:
-        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+    def catalog(self) -> Catalog:
+        """Read the definitions of the captured tables, as they are now."""
+
+    def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
+        """Follow the log from a state's place, or from its GTIDs when another server has written it.
+
+        `catalog` holds at that place and is followed through the log.
+        """
 
     def chunks(self, epoch: int) -> PartReader:
         """Give what reads chunks of tables; their positions get this epoch."""

@@ -37,7 +37,7 @@ class CaptureState:
     `server` identifies the server (its UUID); `epoch` counts the servers of this source. `file` and `offset`
     are where the next read starts, always between transactions; `gtids` is the set of all transactions up to
     there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
-    complete; `schemas` counts the versions of the stored table definitions.
+    complete; `catalog` numbers the stored table definitions that hold at this place, 0: none are stored.
     """
 
     server: str
@@ -48,7 +48,7 @@ class CaptureState:
     at_ms: int = 0
     snapshots: Mapping[str, tuple[TablePart, ...]] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
-    schemas: int = 0
+    catalog: int = 0
 
     def to_json(self) -> bytes:
         """Give the one-line JSON form."""
@@ -81,9 +81,10 @@ class CaptureState:
 class StateStore(Protocol):
     """Keeps the newest state of one source.
 
-    Promise: `write` is atomic and durable when it returns: `read` gives the old state or the new one, never a
-    part. A store that somebody else has taken over since raises SystemicError: two captures of one source
-    would overwrite each other's position.
+    Promise: `write` is atomic and durable when it returns: `read` gives the old state or the new one, never
+    a part. Two numbers of table definitions are kept, so that a crash between the two writes loses none. A
+    store that somebody else has taken over since raises SystemicError: two captures of one source would
+    overwrite each other's position.
     """
 
     def read(self) -> CaptureState | None:
@@ -91,6 +92,12 @@ class StateStore(Protocol):
 
     def write(self, state: CaptureState) -> None:
         """Replace the state."""
+
+    def read_catalog(self, number: int) -> bytes | None:
+        """Give the table definitions of this number, None when they are not there."""
+
+    def write_catalog(self, number: int, data: bytes) -> None:
+        """Store table definitions before the state that names them; the ones before stay."""
 
     def close(self) -> None:
         """Let go of the file or the connection."""
@@ -127,13 +134,30 @@ class FileStore:
 
     def write(self, state: CaptureState) -> None:
         """Replace the state in one step, durably."""
-        draft = self._path.with_name(f"{self._path.name}.new")
+        self._replace(self._path, self._source.encode() + b"\n" + state.to_json())
+
+    def read_catalog(self, number: int) -> bytes | None:
+        """Give the table definitions of this number, None when they are not there."""
+        try:
+            return self._slot(number).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write_catalog(self, number: int, data: bytes) -> None:
+        """Store table definitions beside the state, durably."""
+        self._replace(self._slot(number), data)
+
+    def _slot(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.tables{number % 2}")
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        draft = path.with_name(f"{path.name}.new")
         try:
             with draft.open("wb") as file:
-                file.write(self._source.encode() + b"\n" + state.to_json())
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(self._path)
+            draft.replace(path)
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -151,11 +175,11 @@ class FileStore:
 class Register(Protocol):
     """A place for one value in a broker (`connectors.kafka.KafkaRegister`)."""
 
-    def read(self) -> bytes | None:
-        """Give the value."""
+    def read(self, slot: str = "") -> bytes | None:
+        """Give the value of a slot."""
 
-    def write(self, value: bytes) -> None:
-        """Replace the value."""
+    def write(self, value: bytes, slot: str = "") -> None:
+        """Replace the value of a slot."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -175,6 +199,14 @@ class RegisterStore:
     def write(self, state: CaptureState) -> None:
         """Replace the state."""
         self._register.write(state.to_json())
+
+    def read_catalog(self, number: int) -> bytes | None:
+        """Give the table definitions of this number, None when they are not there."""
+        return self._register.read(f"tables{number % 2}")
+
+    def write_catalog(self, number: int, data: bytes) -> None:
+        """Store table definitions beside the state."""
+        self._register.write(data, f"tables{number % 2}")
 
     def close(self) -> None:
         """Let go of the connection."""

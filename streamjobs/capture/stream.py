@@ -35,6 +35,8 @@ class Parts:
     store: StateStore
     rejects: Rejects
     policy: DdlPolicy
+    catalog: Callable[[], bytes]
+    """Gives the table definitions as they are now, to be stored."""
 
 
 class Stream:
@@ -73,7 +75,7 @@ class Stream:
         self._transactions = 0
         self._snapshot_rows = 0
         self._caught_up = False
-        self._changed = False
+        self._changed = self._altered = False
         self._now_s = clock.monotonic_s()
         self._tick_at_s = self._stored_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
@@ -98,6 +100,7 @@ class Stream:
                         return
                     continue
                 case Ddl():
+                    self._altered = self._altered or bool(event.changes)
                     self._p.policy.judge(event)
                 case BadRow():
                     self._p.rejects.add(event)
@@ -182,6 +185,10 @@ class Stream:
         state = self._state.at(place.file, place.offset, self._p.reader.gtids, at_ms)
         tables = tuple(sorted({*state.tables, *finished}))
         self._state = replace(state, snapshots=parts, tables=tables)
+        if self._altered:
+            self._state = replace(self._state, catalog=state.catalog + 1)
+            self._p.store.write_catalog(self._state.catalog, self._p.catalog())
+            self._altered = False
         self._p.store.write(self._state)
         self._changed = False
         self._telemetry.update(place=str(place), gtids=self._state.gtids, stored_at_ms=at_ms)

@@ -25,7 +25,8 @@ def test_the_last_value_of_each_name_is_read(bootstrap: str) -> None:
     for n in range(20):
         first.write(b"a\n%d" % n)
         second.write(b"%d" % (100 + n))
-    assert (first.read(), second.read()) == (b"a\n19", b"119")
+    first.write(b"beside", "slot")
+    assert (first.read(), second.read(), first.read("slot")) == (b"a\n19", b"119", b"beside")
     first.close()
     second.close()
     again = KafkaRegister(bootstrap, "positions", "a")

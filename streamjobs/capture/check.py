@@ -1,0 +1,178 @@
+"""Preflight: what keeps a server from being captured, each with the statement that cures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.server_places import base_tables
+from connectors.mysql.session import Session, quoted
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.settings import CaptureConfig
+from streamjobs.capture.state import CaptureState
+from streamjobs.errors import SystemicError
+from streamjobs.rowchange import TableId
+
+_HOUR_S = 3600
+_SHORT_RETENTION_S = 24 * _HOUR_S
+
+
+class Severity(str, Enum):
+    """Whether a capture can run."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to put right; `fix` is the SQL or command that does, "" when there is none."""
+
+    severity: Severity
+    what: str
+    fix: str = ""
+
+
+def check_server(session: Session, config: CaptureConfig, state: CaptureState | None) -> list[Finding]:
+    """Look at everything that a capture depends on; `state` is its stored position, if it has one."""
+    routes = Routes(config.routes)
+    captured = [table for table in base_tables(session) if routes(table)]
+    return [
+        *_binlog(session),
+        *_privileges(session, captured),
+        *_server_id(session, config.server_id),
+        *_retention(session, state),
+        *_tables(session, captured, routes),
+    ]
+
+
+def _binlog(session: Session) -> Iterator[Finding]:
+    if _lower(session, "log_bin") not in ("on", "1"):
+        yield Finding(
+            Severity.ERROR, "the server writes no binary log", "start it with --log-bin --binlog-format=ROW"
+        )
+        return
+    wanted = [("binlog_format", "ROW", Severity.ERROR), ("binlog_row_image", "FULL", Severity.ERROR)]
+    if session.variable("binlog_row_value_options"):
+        yield Finding(
+            Severity.ERROR,
+            f"binlog_row_value_options is {session.variable('binlog_row_value_options')}: JSON values would "
+            "be logged in part",
+            "SET GLOBAL binlog_row_value_options = ''",
+        )
+    for name, value, severity in wanted:
+        if _lower(session, name) != value.lower():
+            yield Finding(
+                severity, f"{name} is {session.variable(name)}, not {value}", f"SET GLOBAL {name} = '{value}'"
+            )
+    if session.variable("binlog_row_metadata") is None:
+        yield Finding(
+            Severity.WARNING,
+            "the server's log cannot name columns (it has no binlog_row_metadata): the live schema is used, "
+            "followed through DDL",
+        )
+    elif _lower(session, "binlog_row_metadata") != "full":
+        yield Finding(
+            Severity.WARNING,
+            f"binlog_row_metadata is {session.variable('binlog_row_metadata')}: columns are named by the "
+            "live schema, followed through DDL",
+            "SET GLOBAL binlog_row_metadata = 'FULL'",
+        )
+
+
+def _privileges(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
+    user = session.text("SELECT CURRENT_USER()") or ""
+    name, _, host = user.rpartition("@")
+    account = f"'{name}'@'{host}'"
+    grants = " ".join(
+        (row[0] or b"").decode("utf-8", "replace").upper() for row in session.rows("SHOW GRANTS")
+    )
+    everything = "ALL PRIVILEGES ON *.*" in grants
+    needed: list[tuple[str, ...]] = [("REPLICATION SLAVE", "REPLICATION REPLICA")]
+    if session.is_mariadb:
+        needed.append(("BINLOG MONITOR", "REPLICATION CLIENT"))
+    else:
+        needed += [("REPLICATION CLIENT",), ("LOCK TABLES",)]
+    for spellings in needed:
+        if not everything and not any(spelling in grants for spelling in spellings):
+            grant = f"GRANT {spellings[0]} ON *.* TO {account}"
+            yield Finding(Severity.ERROR, f"{account} lacks {spellings[0]}", grant)
+    if not captured:
+        yield Finding(
+            Severity.WARNING,
+            f"no table that {account} may see matches the patterns; tables that appear later are captured",
+            f"GRANT SELECT ON `shop`.* TO {account}  -- the database that you mean",
+        )
+
+
+def _server_id(session: Session, server_id: int | None) -> Iterator[Finding]:
+    if server_id is None:
+        return
+    taken = {row["Server_id"] for row in session.named("SHOW SLAVE HOSTS")} if session.is_mariadb else set()
+    if session.variable("server_id") == str(server_id) or str(server_id) in taken:
+        yield Finding(
+            Severity.ERROR,
+            f"server_id {server_id} is the server's own or another replica's: one would throw the other out",
+            "choose another [source] server_id, or leave it out",
+        )
+
+
+def _retention(session: Session, state: CaptureState | None) -> Iterator[Finding]:
+    seconds = int(float(session.variable("binlog_expire_logs_seconds") or 0))
+    days = int(float(session.variable("expire_logs_days") or 0))
+    kept_s = seconds or days * 24 * _HOUR_S
+    if 0 < kept_s < _SHORT_RETENTION_S:
+        yield Finding(
+            Severity.WARNING,
+            f"the log is kept for {kept_s / _HOUR_S:.1f} h: one that is down longer must read all again",
+            "SET GLOBAL binlog_expire_logs_seconds = 604800",
+        )
+    if state is None:
+        return
+    files = [row["Log_name"] for row in session.named("SHOW BINARY LOGS")]
+    if state.file not in files:
+        yield Finding(
+            Severity.ERROR,
+            f"the stored position {state.file}:{state.offset} is gone; the log begins at {files[:1]}",
+            "streamjobs capture run --resnapshot",
+        )
+    elif files.index(state.file) == 0 and len(files) > 1 and kept_s:
+        yield Finding(
+            Severity.WARNING,
+            f"the stored position is in the oldest file of the log ({state.file}), which goes next",
+            "SET GLOBAL binlog_expire_logs_seconds = 604800",
+        )
+
+
+def _tables(session: Session, captured: Sequence[TableId], routes: Routes) -> Iterator[Finding]:
+    for table in captured:
+        try:
+            definition = read_definition(session, table)
+        except SystemicError as exc:
+            yield Finding(
+                Severity.ERROR,
+                str(exc),
+                f"GRANT SELECT ON {quoted(table.database)}.* TO {session.login.user}",
+            )
+            continue
+        route = routes.of(table)
+        if route is None:
+            continue
+        columns = {column.name for column in definition.columns}
+        named = (*route.partition_by, *((route.event_time_column,) if route.event_time_column else ()))
+        for name in named:
+            if name not in columns:
+                yield Finding(Severity.ERROR, f"{table} has no column {name}, which its route names")
+        if not definition.primary_key:
+            yield Finding(
+                Severity.ERROR if route.refuse_without_key else Severity.WARNING,
+                f"{table} has no primary key: it is read as one, from its start again after a crash, and its "
+                "rows are told apart by all their columns",
+                f"ALTER TABLE {quoted(table.database)}.{quoted(table.table)} ADD PRIMARY KEY (…)",
+            )
+
+
+def _lower(session: Session, name: str) -> str:
+    return (session.variable(name) or "").lower()
