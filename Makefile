@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export PYTHON
 
-.PHONY: help setup demo test check format integration acceptance faults bench lock docs clean distclean
+.PHONY: help setup demo test check format integration acceptance faults bench lock docs compose-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ lock: setup ## resolve requirements.lock again from pyproject.toml
 
 docs: setup ## write the generated pages of docs/ again
 	@$(BIN)/python -m tests.house.cli_page
+
+compose-check: setup ## docker-compose.yml against its schema and the versions of streamjobs/local
+	@$(PYTEST) tests/house/test_compose.py
 
 clean: ## stop the services of `dev up` and remove everything that was built, but not .venv and jars
 	@if [ -x $(BIN)/streamjobs ]; then $(BIN)/streamjobs dev down; fi
