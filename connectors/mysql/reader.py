@@ -290,7 +290,7 @@ class LogReader:
             stored = read_table_map(body, width, mariadb=log_format.is_mariadb)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            rows = self._plans[key] = TableRows(plan_of(stored, key[1]))
+            rows = self._plans[key] = TableRows(plan_of(stored, key[1]), mariadb=log_format.is_mariadb)
         self._maps[number] = rows
 
     def _rows(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[RowBatch | BadRow]:

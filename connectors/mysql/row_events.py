@@ -46,9 +46,13 @@ ROW_EVENTS: Final = frozenset(_KINDS)
 _COMPRESSED: Final = frozenset(
     range(EventType.WRITE_ROWS_COMPRESSED_V1, EventType.DELETE_ROWS_COMPRESSED + 1)
 )
-_MINIMAL_KEY_CHANGE: Final = (
+MINIMAL_KEY_CHANGE: Final = (
     "the primary key changed, and the row image leaves out other columns of the row; "
     "SET GLOBAL binlog_row_image = 'FULL'"
+)
+MINIMAL_REPLACE: Final = (
+    "the row image leaves out columns, and MariaDB writes a REPLACE, which resets them, like an UPDATE, "
+    "which keeps them; SET GLOBAL binlog_row_image = 'FULL'"
 )
 _EMPTY: Final[tuple[Row, ...]] = ()
 
@@ -89,10 +93,11 @@ def read_rows_head(event_type: int, body: bytes, post_header_bytes: int) -> Rows
 
 
 class TableRows:
-    """The compiled decoders of one table."""
+    """The compiled decoders of one table, of a log of MariaDB or MySQL."""
 
-    def __init__(self, plan: TablePlan) -> None:
+    def __init__(self, plan: TablePlan, *, mariadb: bool) -> None:
         self.plan = plan
+        self._mariadb = mariadb
         self._fast: dict[tuple[Present, ...], FastDecoder] = {}
         self._careful = CarefulDecoder(plan)
         self._key = plan.schema.key_indexes
@@ -191,6 +196,9 @@ class TableRows:
         if not all(images[1]):
             places = [place for place, there in enumerate(images[1]) if not there and images[0][place]]
             afters = [_filled(before, after, places) for before, after in zip(befores, afters, strict=True)]
+            if self._may_be_replace(images):
+                yield from self._replaced(befores, afters, origin)
+                return
         start = 0
         for index in self._key_changes(befores, afters):
             if index > start:
@@ -200,6 +208,22 @@ class TableRows:
             start = index + 1
         if start < len(afters):
             yield self._batch(kind, afters[start:], befores[start:], _later(origin, start))
+
+    def _may_be_replace(self, images: tuple[Present, ...]) -> bool:
+        """Both SET key = … and REPLACE put the key into a partial image of MariaDB."""
+        return (
+            self._mariadb
+            and bool(self._key)
+            and all(images[1][place] for place in self._key)
+            and not all(before or after for before, after in zip(*images, strict=True))
+        )
+
+    def _replaced(self, befores: Sequence[Row], afters: Sequence[Row], origin: Origin) -> Iterator[BadRow]:
+        changed = frozenset(self._key_changes(befores, afters))
+        for index, after in enumerate(afters):
+            reason = MINIMAL_KEY_CHANGE if index in changed else MINIMAL_REPLACE
+            bad = Undecodable(after.index(ABSENT), b"", reason)
+            yield self._bad(ChangeKind.UPDATE, bad, _later(origin, index))
 
     def _key_changes(self, befores: Sequence[Row], afters: Sequence[Row]) -> list[int]:
         """Rows whose key is another one now: all, where there is no key and the row is its own."""
@@ -221,7 +245,7 @@ class TableRows:
     def _key_change(self, before: Row, after: Row, origin: Origin) -> Iterator[RowBatch | BadRow]:
         if ABSENT in after:
             lost = after.index(ABSENT)
-            yield self._bad(ChangeKind.UPDATE, Undecodable(lost, b"", _MINIMAL_KEY_CHANGE), origin)
+            yield self._bad(ChangeKind.UPDATE, Undecodable(lost, b"", MINIMAL_KEY_CHANGE), origin)
             return
         deleted = self._batch(ChangeKind.DELETE, [before], _EMPTY, origin)
         yield replace(deleted, half=Half.KEY_CHANGE_DELETE)

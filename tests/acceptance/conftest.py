@@ -44,6 +44,9 @@ def user_behavior() -> Path:
     return USER_BEHAVIOR
 
 
+BINLOGS = USER_BEHAVIOR.parent / "binlogs"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it where nobody overlooks it: a skip alone is easily missed."""
     if not USER_BEHAVIOR.is_file():
@@ -51,3 +54,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(
             f"{USER_BEHAVIOR} is not there: the acceptance on real shop events did not run."
         )
+    if not BINLOGS.is_dir():
+        terminalreporter.section("RECORDED BINLOGS NOT JUDGED", red=True, bold=True)
+        terminalreporter.line(f"{BINLOGS} is not there: capture was not compared with what SELECT returned.")
