@@ -230,6 +230,15 @@ class OptionSet:
                 values[option.name] = None if option.default is None else option.read(option.default, env)
         return Options(values, frozenset(written)), problems
 
+    def as_given(self, mapping: Mapping[str, str], options: Options) -> dict[str, str | Secret]:
+        """Give what was written by its declared names, secrets as read: to be read once more elsewhere."""
+        given: dict[str, str | Secret] = {}
+        for key, text in mapping.items():
+            name, _ = self._option(key)
+            value = options.get(name)
+            given[name] = value if isinstance(value, Secret) else text
+        return given
+
     def _option(self, key: str) -> tuple[str, Option | None]:
         option = self._exact.get(key.lower())
         if option is not None:

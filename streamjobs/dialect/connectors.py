@@ -9,6 +9,7 @@ from enum import Enum
 from streamjobs.dialect import kafka_properties
 from streamjobs.dialect.scan_start import START_OPTIONS, ScanStart
 from streamjobs.options import Option, OptionKind, OptionSet, Secret
+from streamjobs.store_options import STORE_OPTIONS
 
 
 class Ingest(Enum):
@@ -83,10 +84,15 @@ class KafkaTable:
 
 
 @dataclass(frozen=True)
-class RocksdbTable:
-    """An embedded store: one directory a table under `path`."""
+class StoreTable:
+    """A table in a store that a Python sink writes.
 
-    path: str
+    `kind` is the connector's name (`mysql`, also for `type='rds'`). `options` are those that were given, by
+    their declared names, each as written or, where it is one, as a Secret.
+    """
+
+    kind: str
+    options: Mapping[str, str | Secret]
     role: Role = Role.SINK
 
 
@@ -114,7 +120,7 @@ class FlinkTable:
     role: Role = Role.UNKNOWN
 
 
-Connector = MetaqTable | KafkaTable | RocksdbTable | BlackholeTable | PrintTable | FlinkTable
+Connector = MetaqTable | KafkaTable | StoreTable | BlackholeTable | PrintTable | FlinkTable
 
 _TYPE = Option("type", "what the table stands for", required=True)
 _BROKER = Option("broker", "the profile of the broker", default="default")
@@ -142,7 +148,6 @@ METAQ_OPTIONS = OptionSet(
         Option("cast.*", "convert the column although the types differ", OptionKind.FLAG),
     )
 )
-ROCKSDB_OPTIONS = OptionSet((_TYPE, Option("path", "the store's directory", default=".streamjobs/rocksdb")))
 BLACKHOLE_OPTIONS = OptionSet((_TYPE,))
 PRINT_OPTIONS = OptionSet(
     (
@@ -187,7 +192,7 @@ def kafka_options(format_: str) -> OptionSet:
 TYPES: Mapping[str, OptionSet] = {
     "metaq": METAQ_OPTIONS,
     "kafka": kafka_options("json"),
-    "rocksdb": ROCKSDB_OPTIONS,
+    **STORE_OPTIONS,
     "blackhole": BLACKHOLE_OPTIONS,
     "print": PRINT_OPTIONS,
 }

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 
-from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, RocksdbTable, Role
+from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, Role, StoreTable
 from streamjobs.dialect.findings import Finding, error, warning
 from streamjobs.dialect.lexer import Span, significant
 from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
@@ -79,9 +79,10 @@ class _QueryRules:
         if connector is not None and connector.role is Role.SOURCE:
             message = f"cannot write to {target.name}: a table of this type can only be read"
             yield error("source-only", message, insert.target_span)
-        if isinstance(connector, RocksdbTable):
+        if isinstance(connector, StoreTable):
             if target.name in self._written:
-                message = f"{target.name} has one writer, as every rocksdb table: UNION ALL the queries"
+                kind = connector.kind
+                message = f"{target.name} has one writer, as every {kind} table: UNION ALL the queries"
                 yield error("two-writers", message, insert.target_span)
             self._written.add(target.name)
         if insert.on_conflict is not None and not target.primary_key:

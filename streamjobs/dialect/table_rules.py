@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, RocksdbTable
+from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, StoreTable
 from streamjobs.dialect.findings import Finding, error
 from streamjobs.dialect.lexer import Span
 from streamjobs.dialect.nodes import Column, CreateTable
@@ -42,8 +42,8 @@ def table_findings(table: CreateTable, connector: Connector | None) -> Iterator[
             yield reserved(f"column {column.name}", column.name_span)
     if isinstance(connector, MetaqTable):
         yield from _metaq(table, connector)
-    elif isinstance(connector, RocksdbTable):
-        yield from _rocksdb(table)
+    elif isinstance(connector, StoreTable):
+        yield from _store(table, connector)
 
 
 def reserved(what: str, span: Span) -> Finding:
@@ -151,20 +151,21 @@ def _metadata(table: CreateTable, known: Mapping[str, str]) -> Iterator[Finding]
             yield error("key-column", message, key_column.span)
 
 
-def _rocksdb(table: CreateTable) -> Iterator[Finding]:
+def _store(table: CreateTable, connector: StoreTable) -> Iterator[Finding]:
     if not table.primary_key:
-        message = f"table {table.name}: a rocksdb table needs PRIMARY KEY (…) NOT ENFORCED: it is keyed by it"
+        kind = connector.kind
+        message = f"table {table.name}: a {kind} table needs PRIMARY KEY (…) NOT ENFORCED: it is keyed by it"
         yield error("key-missing", message, table.name_span)
     for column in table.columns:
         if not column.is_physical:
-            yield _not_stored(column)
+            yield _not_stored(column, connector.kind)
     if table.watermark is not None:
         message = f"table {table.name} is a sink: it has no watermark"
         yield error("sink-watermark", message, table.watermark.span)
 
 
-def _not_stored(column: Column) -> Finding:
-    message = f"column {column.name}: a rocksdb table has plain columns only"
+def _not_stored(column: Column, kind: str) -> Finding:
+    message = f"column {column.name}: a {kind} table has plain columns only"
     return error("column-type", message, column.span)
 
 

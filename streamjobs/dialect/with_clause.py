@@ -15,14 +15,15 @@ from streamjobs.dialect.connectors import (
     KafkaTable,
     MetaqTable,
     PrintTable,
-    RocksdbTable,
     Role,
+    StoreTable,
     kafka_options,
 )
 from streamjobs.dialect.findings import Finding, error
 from streamjobs.dialect.nodes import CreateTable
 from streamjobs.dialect.scan_start import ScanStart, scan_start
 from streamjobs.options import OptionProblem, Options, OptionValue, Secret
+from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
 
 
 def read_connector(
@@ -52,7 +53,7 @@ def read_connector(
     options, problems = option_set.read(table.options, env)
     findings = [_finding(table, problem) for problem in problems]
     if not findings:
-        findings = _property_findings(table, options)
+        findings = _property_findings(table, options) + _secret_findings(table, options)
     if findings:
         return None, findings
     try:
@@ -70,8 +71,9 @@ def _build(type_: str, table: CreateTable, options: Options, time_zone: str) -> 
         return _metaq(table, options, scan_start(options, time_zone))
     if type_ == "kafka":
         return _kafka(options, scan_start(options, time_zone))
-    if type_ == "rocksdb":
-        return RocksdbTable(options.text("path"))
+    if type_ in STORE_OPTIONS:
+        given = STORE_OPTIONS[type_].as_given(table.options, options)
+        return StoreTable(STORE_KINDS.get(type_, type_), given)
     if type_ == "print":
         return PrintTable(options.text_or_none("print-identifier") or "", options.flag("standard-error"))
     return BlackholeTable()
@@ -141,6 +143,24 @@ def _property_findings(table: CreateTable, options: Options) -> list[Finding]:
             findings.append(
                 error("kafka-property", refusal, table.options.entry(f"properties.{name}").key_span)
             )
+    return findings
+
+
+def _secret_findings(table: CreateTable, options: Options) -> list[Finding]:
+    """Refuse a store's password that stands in the file."""
+    if table.options["type"].lower() not in STORE_OPTIONS:
+        return []
+    given = STORE_OPTIONS[table.options["type"].lower()]
+    findings = []
+    for entry in table.options.entries:
+        is_secret = any(
+            isinstance(v, Secret) for v in given.as_given({entry.key: entry.value}, options).values()
+        )
+        if is_secret and "${" not in entry.value:
+            message = (
+                f"option {entry.key!r}: a file is no place for a secret: write '${{NAME}}', and set NAME"
+            )
+            findings.append(error("secret-in-file", message, entry.value_span))
     return findings
 
 

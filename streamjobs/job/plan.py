@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamjobs.dialect.connectors import Connector, KafkaTable, MetaqTable, RocksdbTable
+from streamjobs.dialect.connectors import Connector, KafkaTable, MetaqTable, StoreTable
 from streamjobs.dialect.nodes import (
     CreateFunction,
     CreateTable,
@@ -225,7 +225,7 @@ class _Planner:
 
     def _table(self, table: CreateTable) -> list[Step]:
         connector = self._connectors[table.name]
-        if isinstance(connector, RocksdbTable):
+        if isinstance(connector, StoreTable):
             return []
         if isinstance(connector, MetaqTable):
             bootstrap = self._bootstrap(table, connector.broker)
@@ -276,13 +276,13 @@ class _Planner:
             message = f"there is no table {insert.target}; the file declares {', '.join(self._tables)}"
             raise self._script.error(message, insert.target_span)
         connector = self._connectors[table.name]
-        if not isinstance(connector, RocksdbTable):
+        if not isinstance(connector, StoreTable):
             columns = ", ".join(quoted(each.text) for each in insert.columns)
             target = quoted(table.name) + (f" ({columns})" if columns else "")
             conflict = f"\nON CONFLICT DO {insert.on_conflict}" if insert.on_conflict else ""
             return NativeInsert(f"INSERT INTO {target}\n{insert.query}{conflict}")
         return PythonInsert(
-            "rocksdb", sink_table(table, connector, self._store_path), self._ordered(insert, table),
+            connector.kind, sink_table(table, connector, self._store_path), self._ordered(insert, table),
             insert.on_conflict, insert.target_span.start,
         )  # fmt: skip
 
@@ -305,10 +305,13 @@ class _Planner:
         return f"SELECT {selected} FROM (\n{insert.query}\n) AS `__given` ({names})"
 
 
-def sink_table(table: CreateTable, connector: RocksdbTable, store_path: str) -> SinkTable:
+def sink_table(table: CreateTable, connector: StoreTable, store_path: str) -> SinkTable:
     """Give what a Python sink needs to know of its declared table."""
     columns = tuple(
         SinkColumn(column.name, column.type, column.nullable) for column in table.physical_columns
     )
-    path = store_path if connector.path == DEFAULT_STORE_PATH else str(Path(connector.path).absolute())
-    return SinkTable(table.name, columns, table.primary_key, {"path": path})
+    options = {name: text for name, text in connector.options.items() if name != "type"}
+    if connector.kind == "rocksdb":
+        path = options.get("path", DEFAULT_STORE_PATH)
+        options["path"] = store_path if path == DEFAULT_STORE_PATH else str(Path(str(path)).absolute())
+    return SinkTable(table.name, columns, table.primary_key, options)

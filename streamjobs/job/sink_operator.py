@@ -16,7 +16,7 @@ from pyflink.table.udf import FunctionContext, ScalarFunction
 
 from connectors import CONNECTORS
 from streamjobs.dead_letter import DeadLetter
-from streamjobs.delivery import DeadLetters, Delivery
+from streamjobs.delivery import DeadLetters, Delivery, delivery_settings
 from streamjobs.job.handover import Handover
 from streamjobs.processes import task_manager_guard
 from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable
@@ -95,6 +95,7 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
             metrics=function_context.get_metric_group().add_group("sink", spec.table.name),
             dead_letters=LazyDeadLetters(spec.dead_letter_bootstrap, spec.dead_letter_topic),
             alive=task_manager_guard(),
+            settings=delivery_settings(spec.kind, spec.table.name, spec.table.options),
         )
         self._delivery.open()
 

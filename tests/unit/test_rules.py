@@ -176,7 +176,7 @@ def test_two_starts_are_refused() -> None:
     [
         ("(id BIGINT) WITH (type='rocksdb')", ("key-missing", "hole")),
         ("(id BIGINT, x AS id, PRIMARY KEY (id)) WITH (type='rocksdb')", ("column-type", "x AS id")),
-        ("(id BIGINT) WITH (type='redis')", ("type-unknown", "'redis'")),
+        ("(id BIGINT) WITH (type='reddis')", ("type-unknown", "'reddis'")),
         ("(id BIGINT) WITH ('topic'='x')", ("option-missing", "WITH ('topic'='x')")),
         ("(id BIGINT) WITH (type='print', 'connector'='print')", ("option-unknown", "type")),
         ("(id BIGINT) WITH (type='kafka', topic='x')", ("option-missing", "WITH (type='kafka', topic='x')")),

@@ -18,7 +18,7 @@ from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import SqlError
 
 CASES = Path(__file__).parent.parent / "sql_cases"
-ENVIRONMENT = {"KAFKA_PASSWORD": "hidden"}
+ENVIRONMENT = {name: "hidden" for name in ("KAFKA_PASSWORD", "MYSQL_PASSWORD", "REDIS_PASSWORD")}
 
 
 def render(text: str, name: str) -> str:
