@@ -58,10 +58,12 @@ def rows_of(offset: int, catalog: Catalog) -> dict[str, list[Row]]:
 
 
 def behind_the_definitions() -> int:
-    """Where the log's own CREATE TABLE statements end."""
+    """Where the last statement in front of the rows ends."""
     offset = 0
     with open_file(SAKILA, wanted=WANTED.__contains__, name=NAME) as reader:
         for event in reader:
+            if isinstance(event, RowBatch):
+                break
             if isinstance(event, Ddl):
                 offset = event.place.offset
     return offset
