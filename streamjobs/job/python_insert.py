@@ -10,8 +10,8 @@ from pyflink.table import DataTypes, ExplainDetail, StatementSet, StreamTableEnv
 from pyflink.table.udf import udf
 
 from streamjobs.errors import SqlError
-from streamjobs.job.explained import physical_plan
-from streamjobs.job.handover import Handover, handover
+from streamjobs.job.explained import sinks
+from streamjobs.job.handover import NO_CONSTANT, Handover, handover
 from streamjobs.job.native import quoted
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
 from streamjobs.job.sink_operator import SinkOperator, SinkSpec
@@ -24,10 +24,15 @@ _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Changes:
-    """What the planner says of a query: whether it only inserts, and whether the sink's key is its own."""
+    """What the planner says of a query: whether it only inserts, and whether the sink's key is its own.
+
+    `scattered`: a union or VALUES is its last step. The planner pushes functions into each part of those, and
+    a sink's function must stand in one place only: a store has one writer a subtask.
+    """
 
     insert_only: bool
     key_fits: bool
+    scattered: bool
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ def add_python_insert(
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
     query = _checked(tables, plan, insert, typed, changes)
-    if query.deduplicates and _changes(tables, insert, query.sql).insert_only != changes.insert_only:
+    written = _changes(tables, insert, query.sql) if query.deduplicates else changes
+    if written.insert_only != changes.insert_only:
         message = f"the deduplication of {name} loses updates or deletes:\n{query.sql}"
         raise AssertionError(message)
     _refuse_local_times(plan, insert)
@@ -62,13 +68,14 @@ def add_python_insert(
     tables.create_temporary_function(function, operator)
     tables.execute_sql(f"CREATE TEMPORARY TABLE {quoted(done)} (`n` INT) WITH ('connector'='blackhole')")
     tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(rows)} AS\n{query.sql}")
-    statements.add_insert_sql(_write(hand, function, rows, done, insert_only=changes.insert_only))
+    plain = written.insert_only and not written.scattered
+    statements.add_insert_sql(_write(hand, function, rows, done, plain=plain))
 
 
-def _write(hand: Handover, function: str, rows: str, done: str, *, insert_only: bool) -> str:
+def _write(hand: Handover, function: str, rows: str, done: str, *, plain: bool) -> str:
     arguments = ", ".join(hand.expressions)
-    if insert_only:
-        call = f"{quoted(function)}('INSERT', {arguments})"
+    if plain:
+        call = f"{quoted(function)}({NO_CONSTANT}, {arguments})"
         return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM {quoted(rows)}"
     call = f"{quoted(function)}(`op`, {arguments})"
     return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM TO_CHANGELOG(input => TABLE {quoted(rows)})"
@@ -122,17 +129,15 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
         plan, fits = tables.explain_sql(query, ExplainDetail.CHANGELOG_MODE), False
     finally:
         tables.execute_sql(f"DROP TEMPORARY TABLE {quoted(twin)}")
-    return Changes(_root_mode(plan) == "I", fits)
-
-
-def _root_mode(plan: str) -> str:
-    """Give the changelog mode of what enters the sink: the first operator below the root's Sink."""
-    for line in physical_plan(plan).splitlines():
-        match = re.search(r"changelogMode=\[([A-Z,]+)\]", line)
-        if match and "Sink(" not in line:
-            return match.group(1)
-    message = f"EXPLAIN shows no changelog mode:\n{plan}"
-    raise AssertionError(message)
+    (last,) = sinks(plan)
+    last = last.inputs[0] if last.kind == "Sink" else last
+    mode = last.attribute("changelogMode")
+    if not mode:
+        message = f"EXPLAIN shows no changelog mode:\n{plan}"
+        raise AssertionError(message)
+    while last.kind in ("Calc", "PythonCalc"):
+        (last,) = last.inputs
+    return Changes(mode == ["I"], fits, last.kind in ("Union", "Values"))
 
 
 def _checked(

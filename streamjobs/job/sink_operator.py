@@ -64,8 +64,9 @@ class LazyDeadLetters:
 class SinkOperator(ScalarFunction):  # type: ignore[misc]
     """Writes each batch of rows to the sink and gives one 1 a row.
 
-    Called by PyFlink with the change kind ('INSERT', 'UPDATE_BEFORE' …) and the columns of the handover,
-    each a pandas Series or a scalar. Raising fails the checkpoint and restarts the job from the last one.
+    Called by PyFlink with the change kinds as a pandas Series ('INSERT', 'UPDATE_BEFORE' …, or numbers where
+    all are inserts), and the columns of the handover, each a Series or a scalar. Raising fails the checkpoint
+    and restarts the job from the last one.
     """
 
     def __init__(self, spec: SinkSpec) -> None:
@@ -108,17 +109,17 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
         """Write one batch; returns when the store has it."""
         import pandas as pd  # noqa: PLC0415 - only workers write
 
-        length = next(len(c) for c in (kind, *columns) if isinstance(c, pd.Series))
-        self._write(kind, self._spec.handover.columns(columns, length), length)
+        length = len(kind)
+        kinds = [_KINDS[each] for each in kind] if kind.dtype == object else [RecordKind.UPSERT] * length
+        self._write(kinds, self._spec.handover.columns(columns, length))
         return pd.Series([1] * length, dtype="int32")
 
-    def _write(self, kind: Any, columns: Sequence[Sequence[Any]], length: int) -> None:
+    def _write(self, kinds: Sequence[RecordKind], columns: Sequence[Sequence[Any]]) -> None:
         delivery, table = self._delivery, self._spec.table
         if delivery is None:
             message = "eval before open"
             raise AssertionError(message)
         names = tuple(column.name for column in table.columns)
-        kinds = [_KINDS[kind]] * length if isinstance(kind, str) else [_KINDS[k] for k in kind.tolist()]
         keys = zip(*(columns[names.index(name)] for name in table.key), strict=True)
         delivery.write(
             [

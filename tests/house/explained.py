@@ -27,7 +27,8 @@ _SINK = re.compile(r"Sink\(table=\[default_catalog\.default_database\.(\w+)\]")
 def explained(path: str, work_dir: str) -> dict[str, Any]:
     """Give the mode of what enters each sink, the physical plan, and the operators that would run.
 
-    `padded`: sink -> what stands behind an outer interval join and works on event time; planned all the same.
+    `padded`: sink -> what stands behind an outer interval join and works on event time. Such a job is
+    planned all the same, and has no operators.
     """
     plan = plan_job(
         Path(path).read_text(encoding="utf-8"), path, Path(path).stem,
@@ -42,14 +43,14 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
         sink, mode = _SINK.search(line), _MODE.search(below)
         if sink and mode:
             sinks[sink[1]] = mode[1]
+    operators = [] if padded else _operators(job)
+    return {"sinks": sinks, "plan": physical, "operators": operators, "padded": padded}
+
+
+def _operators(job: FlinkJob) -> list[str]:
     job.build().attach_as_datastream()
     graph = json.loads(job._env.get_execution_plan())
-    return {
-        "sinks": sinks,
-        "plan": physical,
-        "operators": [node["type"] for node in graph["nodes"]],
-        "padded": padded,
-    }
+    return [node["type"] for node in graph["nodes"]]
 
 
 if __name__ == "__main__":

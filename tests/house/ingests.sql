@@ -41,6 +41,8 @@ CREATE TABLE s_latest_count (b VARCHAR, n BIGINT, total DOUBLE) WITH (type='blac
 CREATE TABLE s_latest_timed (id BIGINT, v DOUBLE, happened_at TIMESTAMP_LTZ(3)) WITH (type='blackhole');
 CREATE TABLE s_joined (a BIGINT, b VARCHAR, v DOUBLE, w DOUBLE) WITH (type='blackhole');
 CREATE TABLE s_as_of (id BIGINT, name VARCHAR, born DATE, upper_name VARCHAR) WITH (type='blackhole');
+CREATE TABLE kept_union (id BIGINT, v DOUBLE, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
+CREATE TABLE kept_constants (id BIGINT, v DOUBLE, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
 
 BEGIN STATEMENT SET;
 INSERT INTO s_event SELECT id, price, doubled, happened FROM event;
@@ -53,4 +55,8 @@ INSERT INTO s_joined SELECT l.a, l.b, l.v, r.v FROM latest AS l LEFT JOIN latest
 INSERT INTO s_as_of
 SELECT e.id, v.name, v.born, v.upper_name
 FROM timed_event AS e LEFT JOIN version FOR SYSTEM_TIME AS OF e.happened_at AS v ON e.id = v.id;
+INSERT INTO kept_union
+SELECT id, CAST(price AS DOUBLE) FROM event UNION ALL (SELECT id, 1 FROM timed_event UNION ALL SELECT 7, 8)
+ON CONFLICT DO NOTHING;
+INSERT INTO kept_constants VALUES (1, 2), (2, 3) ON CONFLICT DO NOTHING;
 END;

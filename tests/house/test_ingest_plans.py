@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,8 @@ def test_every_ingest_has_its_changelog_mode(explained: dict[str, Any]) -> None:
         "s_latest_timed": RETRACT,
         "s_joined": RETRACT,
         "s_as_of": APPEND,
+        "__done_kept_union": APPEND,
+        "__done_kept_constants": APPEND,
     }, explained[str(INGESTS)]["plan"]
 
 
@@ -56,6 +60,12 @@ def test_a_parsed_topic_is_read_and_parsed_once(explained: dict[str, Any]) -> No
     tables = ["event", "latest", "latest_timed", "timed_event", "version"]
     assert sorted(_raw_tables(operators)) == tables
     assert sum("PythonCorrelate" in each for each in operators) == len(tables)
+
+
+def test_each_python_sink_is_written_at_one_place(explained: dict[str, Any]) -> None:
+    calls = Counter(re.findall(r"__write_(\w+)\(", "".join(each["plan"] for each in explained.values())))
+    assert set(calls) >= {"kept_union", "kept_constants", "late_python_sink", "ctr_samples"}
+    assert set(calls.values()) == {1}, calls
 
 
 def test_each_job_is_planned_with_its_modes(explained: dict[str, Any]) -> None:
@@ -105,4 +115,8 @@ def test_no_job_of_ours_pads_too_late(explained: dict[str, Any], job: Path) -> N
 
 
 def _raw_tables(operators: list[str]) -> list[str]:
-    return [each.partition(".__raw_")[2] for each in operators if each.startswith("Source: ")]
+    return [
+        each.partition(".__raw_")[2]
+        for each in operators
+        if each.startswith("Source: ") and "Values[" not in each
+    ]

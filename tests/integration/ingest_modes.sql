@@ -60,6 +60,12 @@ CREATE TABLE every_type_kept (
     ts6 TIMESTAMP_LTZ(6),
     PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='rocksdb');
+CREATE TABLE constant (
+    id BIGINT, v VARCHAR, d DECIMAL(10, 2), b VARBINARY, at TIMESTAMP(3), nothing INT, PRIMARY KEY (id) NOT ENFORCED
+) WITH (type='rocksdb');
+CREATE TABLE listed (id BIGINT, v VARCHAR, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
+CREATE TABLE chosen (sale_id BIGINT, v VARCHAR, PRIMARY KEY (sale_id) NOT ENFORCED) WITH (type='rocksdb');
+CREATE TABLE sale_twice (id BIGINT, item_id BIGINT, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
 
 CREATE VIEW hand AS
 SELECT T.* FROM message, LATERAL TABLE(parse_item(x)) AS T (item_id, title, category_id, price, kind, seq, error);
@@ -85,4 +91,10 @@ SELECT s.sale_id, s.item_id, p.price, p.note, s.origin
 FROM sale AS s LEFT JOIN price FOR SYSTEM_TIME AS OF s.sold AS p ON s.item_id = p.item_id
 ON CONFLICT DO NOTHING;
 INSERT INTO every_type_kept SELECT * FROM every_type;
+INSERT INTO constant
+SELECT 1, 'it''s', 1.50, X'00ff', TIMESTAMP '2024-01-02 03:04:05.678', CAST(NULL AS INT) ON CONFLICT DO NOTHING;
+INSERT INTO listed VALUES (1, 'a'), (2, CAST(NULL AS VARCHAR)) ON CONFLICT DO NOTHING;
+INSERT INTO chosen SELECT sale_id, 'chosen' FROM sale WHERE sale_id = 12 ON CONFLICT DO NOTHING;
+INSERT INTO sale_twice
+SELECT sale_id, item_id FROM sale UNION ALL SELECT -sale_id, item_id FROM sale ON CONFLICT DO NOTHING;
 END;

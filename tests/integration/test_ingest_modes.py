@@ -314,6 +314,18 @@ def test_inserts_that_share_a_key_leave_the_last(outcome: Outcome) -> None:
     assert outcome.rows("last_sale") == sorted(last.values(), key=repr)
 
 
+def test_constants_are_written_once(outcome: Outcome) -> None:
+    at = datetime(2024, 1, 2, 3, 4, 5, 678000)  # noqa: DTZ001 - the column has no zone
+    assert outcome.rows("constant") == [(1, "it's", Decimal("1.50"), b"\x00\xff", at, None)]
+    assert outcome.rows("listed") == [(1, "a"), (2, None)]
+    assert outcome.rows("chosen") == [(12, "chosen")]
+
+
+def test_a_union_has_one_writer(outcome: Outcome) -> None:
+    twice = {(sign * int(sale), int(item)) for item, sale, _ in SALES for sign in (1, -1)}
+    assert outcome.rows("sale_twice") == sorted(twice, key=repr)
+
+
 def test_events_are_joined_as_of_their_time(outcome: Outcome) -> None:
     versions = {10: (None, None), 11: ("1.00", "first"), 12: ("1.00", "first"), 13: ("2.00", "second"),
                 14: (None, None), 15: (None, None), 16: ("5.00", "same moment"), 17: ("9.00", "late"),

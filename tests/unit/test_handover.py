@@ -31,6 +31,10 @@ def test_numbers_travel_beside_their_nulls() -> None:
     )
 
 
+def test_bytes_never_arrive_as_a_constant() -> None:
+    assert planned("STRING", "BYTES").expressions == ("`c0`", "CASE WHEN RAND_INTEGER(1) = 0 THEN `c1` END")
+
+
 def test_a_null_key_does_not_spoil_the_numbers_beside_it() -> None:
     arguments = [pd.Series([2**53 + 1, 0]), pd.Series([7, 8]), pd.Series([0, 1])]
     assert planned("BIGINT", "BIGINT").columns(arguments, 2) == [[2**53 + 1, None], [7, 8]]
