@@ -13,7 +13,7 @@ from streamjobs.job.plan import JobPlan
 from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
 from streamjobs.job.report import root_cause
-from streamjobs.job.rest import FlinkRest
+from streamjobs.job.rest import FlinkRest, JobState
 from streamjobs.job.submit import Request, Target, send
 
 MAX_WATERMARK_MS = 2**63 - 1
@@ -102,6 +102,7 @@ class RunningFlinkJob:
         self._reader = ProgressReader(rest, job_id, plan)
         self._drained = False
         self._closed = False
+        self._ended = False
         self._causes: list[str] = []
         self._covered: int | None = None
         self._last_failure_ms = 0
@@ -110,7 +111,7 @@ class RunningFlinkJob:
         """Wait until every task runs. Raises JobError with the root cause when it does not come up."""
         deadline = time.monotonic() + timeout_s
         while True:
-            state = self._rest.job(self.job_id)
+            state = self._state()
             up, wanted = self._rest.running_tasks(self.job_id)
             if state.ended or (state.state == "RUNNING" and up == wanted > 0):
                 break
@@ -127,7 +128,7 @@ class RunningFlinkJob:
         Raises JobError when the job has failed for good, or when the same cause has brought it down
         SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first.
         """
-        state = self._rest.job(self.job_id)
+        state = self._state()
         new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
         causes = [root_cause(failure.text) for failure in reversed(new)]
         if causes:
@@ -161,8 +162,20 @@ class RunningFlinkJob:
         return self._reader.read()
 
     def ended(self) -> bool:
-        """Tell whether the job has ended."""
-        return self._rest.job(self.job_id).ended
+        """Tell whether the job has ended; once it has been seen to, also after `close`."""
+        if not self._ended:
+            if self._closed:
+                message = (
+                    f"{self.plan.name} was still running when it was closed: nothing is known of it since"
+                )
+                raise AssertionError(message)
+            self._state()
+        return self._ended
+
+    def _state(self) -> JobState:
+        state = self._rest.job(self.job_id)
+        self._ended = state.ended
+        return state
 
     def watermark_ms(self) -> int | None:
         """Give the smallest watermark of the job's last stages; the greatest possible after `drain`."""
@@ -195,7 +208,7 @@ class RunningFlinkJob:
         trigger = self._rest.stop_with_drain(self.job_id)
         deadline = time.monotonic() + _DRAIN_TIMEOUT_S
         while True:
-            state = self._rest.job(self.job_id)
+            state = self._state()
             done, where = self._rest.savepoint(self.job_id, trigger)
             if state.ended and done:
                 break

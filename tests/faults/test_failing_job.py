@@ -169,6 +169,7 @@ def test_a_job_that_always_fails_is_stopped_with_the_python_traceback(start: Sta
     assert len(cause.splitlines()) <= 8
     assert fragile.causes == [cause] * SAME_CAUSE_LIMIT
     assert fragile.arena.rest.job(fragile.job.job_id).state == "CANCELED"
+    assert fragile.job.ended()
 
 
 def test_failures_with_progress_in_between_do_not_stop_a_job(start: Start) -> None:
