@@ -19,10 +19,12 @@ from connectors.kafka import (
     KafkaConsumer,
     KafkaDeadLetters,
     KafkaProducer,
+    committed_offsets,
     create_topic,
     delete_topic,
     describe_topic,
     ensure_topic,
+    fetch_messages,
     list_topics,
     newest_times,
     plan_replay,
@@ -150,6 +152,53 @@ def test_offset_that_is_gone_is_an_error_not_a_jump(bootstrap: str, topic: str) 
     consumer.seek(topic, 0, 1000)
     with pytest.raises(SystemicError, match="OffsetOutOfRange"):
         consumer.poll(20)
+    consumer.close()
+
+
+def test_committed_offsets_are_those_of_the_group_and_no_other(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 0, b"%d" % n, OLD_MS) for n in range(3)])
+    for group, offset in (("CID_a", 2), ("CID_b", 3)):
+        committed(bootstrap, group, topic, offset)
+    assert committed_offsets(bootstrap, "CID_a") == {(topic, 0): 2}
+    assert committed_offsets(bootstrap, "CID_b") == {(topic, 0): 3}
+    committed(bootstrap, "CID_a", topic, 3)
+    assert committed_offsets(bootstrap, "CID_a") == {(topic, 0): 3}
+    assert committed_offsets(bootstrap, "CID_nobody") == {}
+
+
+def committed(bootstrap: str, group: str, topic: str, offset: int) -> None:
+    client = kafka.KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    place = kafka.TopicPartition(topic, 0)
+    client.assign([place])
+    client.commit({place: kafka.structs.OffsetAndMetadata(offset, "", -1)})
+    client.close()
+
+
+def test_single_messages_are_fetched_as_far_as_they_are_there(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, n % 2, b"%d" % n, OLD_MS + n) for n in range(6)])
+    wanted = [(topic, 1, 2), (topic, 0, 1), (topic, 0, 99), (topic, 7, 0)]
+    assert fetch_messages(bootstrap, wanted) == {
+        (topic, 0, 1): Envelope(topic, 0, b"2", OLD_MS + 2, offset=1),
+        (topic, 1, 2): Envelope(topic, 1, b"5", OLD_MS + 5, offset=2),
+    }
+    assert fetch_messages(bootstrap, []) == {}
+    with pytest.raises(SystemicError, match="topic nope does not exist"):
+        fetch_messages(bootstrap, [("nope", 0, 0)])
+
+
+def test_an_offset_that_holds_no_record_reads_as_none(bootstrap: str, topic: str) -> None:
+    transactional = kafka.KafkaProducer(
+        bootstrap_servers=bootstrap, transactional_id="markers", reconnect_backoff_max_ms=1000
+    )
+    transactional.init_transactions()
+    for text in (b"a", b"b"):
+        transactional.begin_transaction()
+        transactional.send(topic, text, partition=0, timestamp_ms=OLD_MS)
+        transactional.commit_transaction()
+    transactional.close()
+    consumer = KafkaConsumer(bootstrap, "read_committed")
+    assert consumer.read_one(topic, 0, 1) is None  # the marker of the first transaction
+    assert consumer.read_one(topic, 0, 2) == Envelope(topic, 0, b"b", OLD_MS, offset=2)
     consumer.close()
 
 
