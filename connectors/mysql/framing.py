@@ -163,8 +163,13 @@ def read_format(event: bytes, place: str) -> Format:
         message = f"checksum algorithm {algorithm} is not known; 0 (none) and 1 (CRC32) are"
         raise RefusedError(message, place)
     if algorithm == 1 or _HEADER.unpack_from(event)[4]:
-        check_crc(event, place)
+        check_crc(_as_written(event), place)
     return Format(name, checksum=algorithm == 1, post_header=lengths[: -1 - CHECKSUM_BYTES])
+
+
+def _as_written(event: bytes) -> bytes:
+    """A FORMAT_DESCRIPTION as its checksum was made: without the flag that the file is in use."""
+    return event[:17] + bytes((event[17] & 0xFE,)) + event[18:]
 
 
 def _has_checksum_byte(server_version: str) -> bool:

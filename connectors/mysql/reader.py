@@ -175,7 +175,8 @@ class LogReader:
             message = f"an event of type {kind}, which is not known and may not be left out"
             raise RefusedError(message)
         if event.end is not None and self._group is None:
-            self._place = LogPlace(self._file, event.end)
+            place = LogPlace(self._file, event.end)
+            self._place = max(place, self._place) if place.file == self._place.file else place
 
     # transactions
 

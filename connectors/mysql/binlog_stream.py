@@ -1,0 +1,216 @@
+"""A server's binlog as it is written: the replication protocol on a connection that pymysql has logged in.
+
+Source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication.html and
+https://mariadb.com/kb/en/replication-protocol/
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import LogPlace, Wanted
+from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLostError, RefusedError
+from connectors.mysql.framing import EventType, Format, Header, read_format, read_header
+from connectors.mysql.gtid import GtidSet, MariaGtids
+from connectors.mysql.reader import FramedEvent, LogReader
+from connectors.mysql.session import Login, Session, literal, mysql_errors
+from streamjobs.errors import SystemicError
+
+_COM_BINLOG_DUMP: Final = 0x12
+_COM_REGISTER_SLAVE: Final = 0x15
+_COM_BINLOG_DUMP_GTID: Final = 0x1E
+_THROUGH_GTID: Final = 4
+_MAX_PACKET: Final = 0xFFFFFF
+_FATAL: Final = 1236
+"""ER_MASTER_FATAL_ERROR_READING_BINLOG: all that is wrong with a position, and some other things."""
+_GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
+"""Shutdown, aborted and killed connections, network errors."""
+_MOST_OFFSET: Final = 0xFFFFFFFF
+_UUID_SPACE: Final = uuid.UUID("9d2d9a6c-5f4e-4f0a-9a55-6f3a2d1c7b10")
+
+
+def open_stream(
+    login: Login, *, place: LogPlace | None, gtids: str, server_id: int, wanted: Wanted,
+    catalog: Catalog | None = None, epoch: int = 0, heartbeat_s: float = 1.0, silence_s: float = 30.0,
+) -> LogReader:  # fmt: skip
+    """Follow a server's log from `place`, or from behind the transactions in `gtids` when `place` is None.
+
+    `gtids` is also what the reader's set starts with; "" with a place: it becomes known with the next log
+    file. `server_id` must be this reader's alone among the server's replicas: a newer one with the same id
+    ends this one. After `heartbeat_s` without an event the server sends a sign of life; after `silence_s`
+    without any the reader gives up. Semi-synchronous replication is never asked for. Raises: as Session does;
+    while it is iterated PositionLostError (purged, or another server's position), RefusedError,
+    ConnectionLostError, SystemicError (privileges).
+    """
+    session = Session(login, timeout_s=max(silence_s, 10.0))
+    try:
+        known = (MariaGtids.parse if session.is_mariadb else GtidSet.parse)(gtids)
+        if place is None and not gtids:
+            message = f"{login}: a stream needs a place or a set of GTIDs to start from"
+            raise RefusedError(message)
+        if place is not None and place.offset > _MOST_OFFSET:
+            message = f"{login}: the protocol cannot start at {place}, behind 4 GiB of a file; start by GTIDs"
+            raise RefusedError(message)
+        source = _StreamSource(session, silence_s)
+        source.start(place, known, server_id, heartbeat_s)
+    except BaseException:
+        session.close()
+        raise
+    return LogReader(
+        source,
+        place or LogPlace("", 4),
+        wanted=wanted,
+        catalog=catalog or Catalog(mariadb=session.is_mariadb),
+        epoch=epoch,
+        gtids=known if gtids else None,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+class _StreamSource:
+    """The framed events that a server sends."""
+
+    def __init__(self, session: Session, silence_s: float) -> None:
+        self._session = session
+        self._silence_s = silence_s
+        self._format = Format(session.version, checksum=False, post_header=b"")
+        self._high = 0
+        self._last_end = 0
+
+    def start(
+        self, place: LogPlace | None, gtids: GtidSet | MariaGtids, server_id: int, heartbeat_s: float
+    ) -> None:
+        """Say who reads, what it understands, and from where."""
+        session = self._session
+        replica = uuid.uuid5(_UUID_SPACE, str(server_id))
+        checksum = (session.text("SELECT @@global.binlog_checksum") or "NONE").upper()
+        nanoseconds = int(heartbeat_s * 1_000_000_000)
+        session.execute(
+            f"SET @master_binlog_checksum = '{checksum}', @source_binlog_checksum = '{checksum}', "
+            f"@master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}, "
+            f"@slave_uuid = '{replica}', @replica_uuid = '{replica}'"
+        )
+        self._format = Format(session.version, checksum=checksum == "CRC32", post_header=b"")
+        if session.is_mariadb:
+            session.execute("SET @mariadb_slave_capability = 4")
+            if place is None:
+                session.execute(
+                    f"SET @slave_connect_state = {literal(str(gtids))}, @slave_gtid_strict_mode = 0, "
+                    "@slave_gtid_ignore_duplicates = 0"
+                )
+        self._command(_COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
+        self._reply()
+        if place is None and isinstance(gtids, GtidSet):
+            data = gtids.encoded()
+            self._command(
+                _COM_BINLOG_DUMP_GTID,
+                struct.pack("<HIIQI", _THROUGH_GTID, server_id, 0, 4, len(data)) + data,
+            )
+            return
+        offset, file = (place.offset, place.file) if place else (4, "")
+        self._last_end = offset
+        self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
+
+    def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]:
+        while True:
+            data = self._packet()
+            if not data or data[0] == 0xFE:
+                message = f"{self._session.login}: the server ended the stream"
+                raise ConnectionLostError(message)
+            if data[0] == 0xFF:
+                raise self._error(data)
+            yield self._framed(data[1:])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def _framed(self, event: bytes) -> tuple[FramedEvent, Format]:
+        header = read_header(event, "(stream)")
+        if header.size != len(event):
+            message = f"an event of {header.size} bytes in a packet of {len(event)}"
+            raise BinlogError(message, "(stream)")
+        if header.type == EventType.FORMAT_DESCRIPTION:
+            self._format = read_format(event, "(stream)")
+            used = Format(self._format.server_version, checksum=False, post_header=self._format.post_header)
+        else:
+            used = self._format
+        start, end = self._offsets(header)
+        return FramedEvent(header, event, start, end), used
+
+    def _offsets(self, header: Header) -> tuple[int | None, int | None]:
+        """Where an event stands: the server tells the lower 32 bits of its end."""
+        if header.type == EventType.ROTATE:
+            end = self._high + header.end
+            self._high = self._last_end = 0
+            return (None, None) if header.artificial or not header.end else (end - header.size, end)
+        sent_only = header.type in (EventType.HEARTBEAT, EventType.HEARTBEAT_V2)
+        if header.artificial or not header.end or sent_only:
+            return None, None
+        if header.end < self._last_end and header.type != EventType.FORMAT_DESCRIPTION:
+            self._high += 1 << 32
+        self._last_end = header.end
+        return self._high + header.end - header.size, self._high + header.end
+
+    # the protocol
+
+    def _command(self, command: int, data: bytes) -> None:
+        connection: Any = self._session.connection
+        with mysql_errors(f"{self._session.login}: asking for the log"):
+            connection._execute_command(command, data)  # noqa: SLF001 (pymysql has no public way)
+            connection._sock.settimeout(self._silence_s)  # noqa: SLF001
+
+    def _reply(self) -> None:
+        data = self._packet()
+        if data[:1] == b"\xff":
+            raise self._error(data)
+
+    def _packet(self) -> bytes:
+        """The next packet, put together when it came in parts of 16 MiB."""
+        size, data = self._part()
+        if size < _MAX_PACKET:
+            return data
+        parts = [data]
+        while size == _MAX_PACKET:
+            size, data = self._part()
+            parts.append(data)
+        return b"".join(parts)
+
+    def _part(self) -> tuple[int, bytes]:
+        stream = self._session.connection._rfile  # noqa: SLF001
+        if stream is None:
+            message = f"{self._session.login}: the connection is closed"
+            raise ConnectionLostError(message)
+        try:
+            head = stream.read(4)
+            size = int.from_bytes(head[:3], "little")
+            data = stream.read(size)
+        except TimeoutError as exc:
+            message = f"{self._session.login}: no sign of life for {self._silence_s:g} s"
+            raise ConnectionLostError(message) from exc
+        except (OSError, ValueError) as exc:
+            message = f"{self._session.login}: the connection broke: {exc}"
+            raise ConnectionLostError(message) from exc
+        if len(head) < 4 or len(data) < size:
+            message = f"{self._session.login}: the server closed the connection"
+            raise ConnectionLostError(message)
+        return size, data
+
+    def _error(self, data: bytes) -> Exception:
+        (code,) = struct.unpack_from("<H", data, 1)
+        text = data[9:] if data[3:4] == b"#" else data[3:]
+        message = f"{self._session.login}: error {code}: {text.decode('utf-8', 'replace')}"
+        if code in _GOING:
+            return ConnectionLostError(message)
+        if code != _FATAL:
+            return SystemicError(message)
+        if b"same server" in text.lower():
+            return RefusedError(f"{message}. Another reader uses this server_id: give each its own")
+        return PositionLostError(
+            f"{message}. The log behind this position cannot be had: take a new snapshot"
+        )
