@@ -41,21 +41,21 @@ partition and subtask. | the connector's | As above. |
 
 Refused rows become dead letters of stage `sink`, durable before the checkpoint that covers them. More than
 {share:.0%} of the rows (and {at_least}) within {window_s:g} s stop the job before it drains a topic into dead
-letters. Trouble outside is never a dead letter: wrong credentials, a missing table or a full disk stop the job.
+letters. Trouble outside is never a dead letter: wrong credentials, a missing table, a full disk stop the job.
 
-A store that is down is backpressure: the operator retries with growing, jittered pauses of up to {pause_s:g} s
-for {budget_min:g} minutes (`retryTimeout`), and Flink restarts the job from its last checkpoint after that.
+A store that is down is backpressure: the operator retries with growing, jittered pauses of up to
+{pause_s:g} s for {budget_min:g} minutes (`retryTimeout`), and Flink restarts the job from its last checkpoint after that.
 After five failures in a row the store is probed with one row, then sent twice as many with each success.
 
 A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when nothing
-says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO DEDUPLICATE` sees to it.
-One job writes a table; jobs that share a target, each with columns or keys of its own, name themselves with
+says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO DEDUPLICATE` sees to
+it. One job writes a table; jobs that share a target, each with columns or keys of its own, name themselves with
 `writer`.
 
 ## Options
 
-Names are taken in any case; those behind the first are other spellings. Secrets are given as `${{NAME}}` only,
-from the environment of the command that submits the job.
+Names are taken in any case; those behind the first are other spellings. Secrets are given as `${{NAME}}`
+only, from the environment of the command that submits the job.
 {options}
 """
 
