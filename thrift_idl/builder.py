@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from crc32c import crc32c
 
 from streamjobs.errors import ConfigError
+from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, Row, RowChange
 from thrift_idl import bounds
 from thrift_idl.decoding import Header
@@ -129,6 +130,20 @@ class PartitionMessageBuilder:
         self._pending[partition_of_row(row.image, key, len(self._pending))].append(row)
         self._bytes += row.size
 
+    def add_batch(self, batch: RowBatch, partition_by: tuple[int, ...] | None = None) -> None:
+        """Take a batch, as if its changes were added one by one.
+
+        Raises: RowTooLargeError or ConfigError; the rows before the one that does not fit are taken.
+        """
+        table = self._forms.of(batch)
+        key = table.key if partition_by is None else partition_by
+        pending, count = self._pending, len(self._pending)
+        size = 0
+        for row in table.pending_batch(batch):
+            pending[partition_of_row(row.image, key, count)].append(row)
+            size += row.size
+        self._bytes += size
+
     def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
         """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
         span = self._limits.max_span_ms + self._disorder_ms
@@ -197,7 +212,7 @@ class _TableForms:
         self._last: TableForm | None = None
         self._known: dict[int, TableForm] = {}
 
-    def of(self, change: RowChange) -> TableForm:
+    def of(self, change: RowChange | RowBatch) -> TableForm:
         schema = change.schema
         if self._last is not None and self._last.schema is schema:
             return self._last
@@ -228,7 +243,7 @@ def _cut(
             added = row.size + table.size
         else:
             added = row.size
-        time = row_event_time(row, index)
+        time = row.wire.committed_at_ms if index is None else row_event_time(row, index)
         full = len(rows) >= limits.max_rows or size + added > limits.max_bytes
         if time is not None and low is not None and not full:
             full = max(high, time) - min(low, time) > span_ms

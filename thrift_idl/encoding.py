@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 from crc32c import crc32c
@@ -11,6 +11,8 @@ from thrift.protocol import fastbinary
 
 from streamjobs import rowchange
 from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.position import Position
+from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, ChangeKind, Row, SqlType, TableSchema
 from streamjobs.values import event_time_ms
 from thrift_idl import bounds
@@ -19,6 +21,8 @@ from thrift_idl.structs import BODY_TYPE, Body, BodyHeader, DBMSRowChange, RowIm
 from thrift_idl.validation import EVENT_TIME_TYPES
 
 _MESSAGE_HEAD = struct.Struct(">BhiBhiBhi")
+_SEQ_PLACE = struct.Struct(">HIQ")
+_SEQ_ROW = struct.Struct(">IB")
 _STOP = b"\0"
 _WITH_BEFORE = frozenset({ChangeKind.UPDATE, ChangeKind.DELETE})
 _FIELD, _STRING, _LIST = 3, 3 + 4, 3 + 5
@@ -90,7 +94,46 @@ class TableForm:
             raise RowTooLargeError(message)
         return PendingRow(self, image, wire, size)
 
-    def _image(self, change: rowchange.RowChange, row: Row) -> tuple[RowImage, int]:
+    def pending_batch(self, batch: RowBatch) -> Iterator[PendingRow]:
+        """Make the wire forms of a batch, the same as those of its changes one by one, but faster.
+
+        Raises: as `pending`, at the first row that does not fit.
+        """
+        place, kind, half = batch.position, batch.kind, int(batch.half)
+        place_bytes = _SEQ_PLACE.pack(place.epoch, place.file, place.offset)
+        committed_at_ms, transaction = batch.committed_at_ms, batch.transaction_id
+        fixed = _ROW_BYTES + (_STRING + len(transaction.encode()) if transaction else 0)
+        most = bounds.MAX_MESSAGE_BYTES - self.size - HEADER_BYTES
+        befores = batch.befores if kind is ChangeKind.UPDATE else ()
+        deleted = kind is ChangeKind.DELETE
+        for index, image in enumerate(batch.images):
+            wire = WireRowChange()
+            wire.kind = kind
+            wire.seq = place_bytes + _SEQ_ROW.pack(place.row + index, half)
+            wire.committed_at_ms = committed_at_ms
+            if transaction:
+                wire.transaction_id = transaction
+            made, size = self._image(batch, image)
+            size += fixed
+            if deleted:
+                wire.before = made
+            else:
+                wire.after = made
+            if befores:
+                wire.before, extra = self._image(batch, befores[index])
+                size += extra
+            if size > most:
+                raise self._too_large(kind, batch.position, index, size)
+            yield PendingRow(self, image, wire, size)
+
+    def _too_large(self, kind: ChangeKind, place: Position, index: int, size: int) -> RowTooLargeError:
+        message = (
+            f"{kind.name} of {self.schema.table} at {place}, row {index}, takes {size} bytes, "
+            f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+        )
+        return RowTooLargeError(message)
+
+    def _image(self, change: rowchange.RowChange | RowBatch, row: Row) -> tuple[RowImage, int]:
         if len(row) != self.width:
             message = f"{self.schema.table} at {change.position}: {len(row)} values for {self.width} columns"
             raise AssertionError(message)

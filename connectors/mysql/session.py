@@ -135,7 +135,10 @@ class Session:
 
     def variable(self, name: str) -> str | None:
         """Give a server variable, None when this server has none of that name."""
-        rows = self.rows(f"SHOW GLOBAL VARIABLES LIKE {literal(name)}")
+        if not name.isidentifier():
+            message = f"{name!r} is no name of a server variable"
+            raise AssertionError(message)
+        rows = self.rows(f"SHOW GLOBAL VARIABLES LIKE '{name}'")  # it takes no literal with a charset
         return (rows[0][1] or b"").decode() if rows else None
 
     def close(self) -> None:

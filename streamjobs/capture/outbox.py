@@ -86,8 +86,11 @@ class Outbox:
         else:
             self._time_ms = batch.committed_at_ms
         builder, columns = lane.builder, way.columns
-        for change in way.split(batch):
-            builder.add(change, columns)
+        if columns is not None and batch.kind is ChangeKind.UPDATE:
+            for change in way.split(batch):
+                builder.add(change, columns)
+        else:
+            builder.add_batch(batch, columns)
         if builder.rows >= lane.full_rows or builder.bytes >= _FLUSH_BYTES:
             self._send(lane)
         elif self._waiting_since_s is None:
@@ -208,10 +211,9 @@ class _Way:
     columns: tuple[int, ...] | None
 
     def split(self, batch: RowBatch) -> Iterable[RowChange]:
-        """Give the changes; an update that moves to another partition as DELETE and INSERT."""
-        if self.columns is None or batch.kind is not ChangeKind.UPDATE:
-            return batch
-        return (part for change in batch for part in self._moved(change, self.columns))
+        """Give the updates; one that moves to another partition as DELETE and INSERT."""
+        columns = self.columns or ()
+        return (part for change in batch for part in self._moved(change, columns))
 
     def _moved(self, change: RowChange, columns: tuple[int, ...]) -> tuple[RowChange, ...]:
         partitions = len(self.lane.sent_ms)

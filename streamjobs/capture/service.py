@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from connectors.mysql.catalog import Catalog
+from connectors.mysql.errors import PositionLostError
 from streamjobs.broker import Producer
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import catalog_from_json, catalog_to_json
@@ -100,6 +101,12 @@ class Capture:
             if self.telemetry.status.stored_at_ms == stored_before or self._stop.is_set():
                 raise
             self._retried(exc, 0.0)
+        except PositionLostError as exc:
+            message = (
+                f"{exc.detail}. Nothing was skipped: the position stays {self.telemetry.status.place}. "
+                "To read all tables again from now on: `streamjobs capture run --resnapshot`"
+            )
+            raise PositionLostError(message, exc.place) from exc
 
     def _run_once(self, stack: ExitStack) -> None:
         config = self._config

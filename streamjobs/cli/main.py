@@ -41,6 +41,7 @@ COMMANDS = {
     "query": _Command("streamjobs.cli.query", "Read a table of the embedded store."),
     "dlq": _Command("streamjobs.cli.dlq", "List, show and replay dead letters."),
     "demo": _Command("streamjobs.cli.demo", "Run the sample job on generated traffic and prove it right."),
+    "capture": _Command("streamjobs.cli.capture", "Capture row changes of MySQL and MariaDB."),
     "dev": _Command("streamjobs.cli.dev", "Keep a local Kafka and Flink running."),
 }
 

@@ -68,17 +68,21 @@ def oracle(path: Path) -> sqlite3.Connection:
 
 
 def shell(*args: str) -> str:
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "streamjobs.cli.main", *args],
         env={**os.environ, "COLUMNS": "200"},
         cwd=JOB.parents[2],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+        assert process.returncode == 0, err
+    return out
 
 
 def table(home: Path, name: str) -> list[Found]:

@@ -16,3 +16,8 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 30.0)
             message = f"not within {deadline_s:g} s: {what}"
             raise AssertionError(message)
         pause.wait(0.05)
+
+
+def pause(seconds: float) -> None:
+    """Let time pass where time itself is the fault that is tested (a stall, a random moment)."""
+    threading.Event().wait(seconds)

@@ -1,0 +1,145 @@
+"""A MySQL or MariaDB server as a capture's source."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from connectors.mysql.binlog_stream import open_stream
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import BinlogReader, LogPlace
+from connectors.mysql.live_schema import NoSuchTableError, read_database_charsets, read_definition
+from connectors.mysql.server_places import (
+    ServerPlace,
+    base_tables,
+    place_now,
+    server_clock_ms,
+    table_sizes,
+)
+from connectors.mysql.session import Login, Session
+from connectors.mysql.snapshot import split_key
+from connectors.mysql.table_changes import TableDefinition
+from streamjobs.capture.chunks import MySqlChunks
+from streamjobs.capture.handoff import whole
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.settings import CaptureConfig, ServerAddress
+from streamjobs.capture.source import ServerIdentity
+from streamjobs.capture.state import CaptureState, TablePart
+from streamjobs.retry import SystemClock
+from streamjobs.rowchange import TableId
+
+HEARTBEAT_S = 0.2
+"""How long the server is silent before it says that it has nothing new; rows wait for others that long."""
+_SPLIT_ROWS = 4
+"""Tables of fewer chunks than this are read by one reader."""
+_GUESSED_ROW_BYTES = 256
+
+
+class MySqlSource:
+    """Fulfils `source.Source`."""
+
+    def __init__(self, config: CaptureConfig, routes: Routes) -> None:
+        self._config = config
+        self._routes = routes
+        self._login = login_of(config.server)
+        self._session = Session(self._login)
+        try:
+            self._identity = self._identify()
+        except BaseException:
+            self._session.close()
+            raise
+        self._row_bytes: dict[TableId, int] = {}
+
+    @property
+    def identity(self) -> ServerIdentity:
+        """Which server this is."""
+        return self._identity
+
+    def place(self) -> ServerPlace:
+        """Give a place of the log; what comes before it is in every view that is opened from now on."""
+        return place_now(self._session)
+
+    def tables(self) -> list[TableId]:
+        """Give all tables of the server but its own."""
+        return base_tables(self._session)
+
+    def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
+        """Cut tables into the parts that are read side by side."""
+        settings = self._config.snapshot
+        parts = {}
+        sizes = self.sizes(tables := list(tables))
+        for definition in self._definitions(tables):
+            table = definition.table
+            large = sizes.get(table, 0) > settings.chunk_rows * _SPLIT_ROWS
+            parts[str(table)] = whole(split_key(self._session, definition, settings.readers if large else 1))
+        return parts
+
+    def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
+        """Give the server's guess of each table's rows."""
+        found = table_sizes(self._session, list(tables))
+        self._row_bytes |= {table: size for table, (_, size) in found.items()}
+        return {table: rows for table, (rows, _) in found.items()}
+
+    def catalog(self) -> Catalog:
+        """Read the definitions of the captured tables, as they are now."""
+        captured = [table for table in self.tables() if self._routes(table)]
+        return Catalog(
+            self._definitions(captured),
+            mariadb=self._session.is_mariadb,
+            database_charsets=read_database_charsets(self._session),
+        )
+
+    def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
+        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+        return open_stream(
+            self._login,
+            place=None if by_gtids else LogPlace(state.file, state.offset),
+            gtids=state.gtids,
+            server_id=self._server_id(),
+            wanted=self._routes,
+            catalog=catalog,
+            epoch=state.epoch,
+            heartbeat_s=HEARTBEAT_S,
+            silence_s=self._config.watchdog_ms / 1000,
+        )
+
+    def chunks(self, epoch: int) -> MySqlChunks:
+        """Give what reads chunks of tables."""
+        return MySqlChunks(
+            self._login,
+            self._config.snapshot,
+            epoch,
+            lambda table: self._row_bytes.get(table) or _GUESSED_ROW_BYTES,
+        )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._session.close()
+
+    def _definitions(self, tables: Iterable[TableId]) -> Iterator[TableDefinition]:
+        for table in tables:
+            try:
+                yield read_definition(self._session, table)
+            except NoSuchTableError:
+                continue  # dropped a moment ago
+
+    def _server_id(self) -> int:
+        """The configured one, else one made of the source's name, high above those that people choose."""
+        return self._config.server_id or 1 << 31 | zlib.crc32(self._config.name.encode())
+
+    def _identify(self) -> ServerIdentity:
+        session = self._session
+        if session.is_mariadb:
+            uid = session.variable("server_uid")
+            known = uid or f"mariadb-{session.variable('server_id')}"
+            gtids = True
+        else:
+            known = session.variable("server_uuid") or ""
+            gtids = (session.variable("gtid_mode") or "").upper() == "ON"
+        ahead_ms = server_clock_ms(session) - SystemClock().now_ms()
+        return ServerIdentity(known, session.version, ahead_ms, gtids)
+
+
+def login_of(server: ServerAddress) -> Login:
+    """Give how a configured server is logged in to."""
+    return Login(server.host, server.port, server.user, server.password, server.tls, server.tls_ca_file)

@@ -1,0 +1,182 @@
+"""`streamjobs capture`: row changes out of MySQL and MariaDB, exactly."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from connectors.mysql.session import Session
+from streamjobs.capture.broker import KafkaBroker
+from streamjobs.capture.check import Severity, check_server
+from streamjobs.capture.config import read_config
+from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
+from streamjobs.capture.mysql_source import MySqlSource, login_of
+from streamjobs.capture.replay import Replay
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.service import Capture
+from streamjobs.capture.settings import BrokerSettings, CaptureConfig
+from streamjobs.cli.capture_line import CaptureLine, status_lines
+from streamjobs.cli.main import EXIT_FAILED
+from streamjobs.errors import ConfigError
+from streamjobs.local import places, state
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Capture row changes of MySQL and MariaDB."
+)
+_SHOW_S = 0.5
+ConfigArgument = Annotated[Path, typer.Argument(help="The capture's TOML file.")]
+
+
+@app.command()
+def check(config: ConfigArgument) -> None:
+    """Say what keeps the server from being captured, each with the SQL that cures it; exit 1 on errors."""
+    wanted = read_config(config)
+    console = Console()
+    with Session(login_of(wanted.server)) as session:
+        findings = check_server(session, wanted, None)
+    for finding in findings:
+        color = "red" if finding.severity is Severity.ERROR else "yellow"
+        console.print(f"[{color}]{finding.severity.value}[/{color}] ", end="")
+        console.print(finding.what, markup=False, highlight=False, soft_wrap=True)
+        if finding.fix:
+            console.print(f"    {finding.fix}", markup=False, highlight=False, soft_wrap=True)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+    console.print(f"{wanted.server}: ready to be captured.", highlight=False)
+
+
+@app.command()
+def run(
+    config: ConfigArgument,
+    *,
+    resnapshot: Annotated[
+        bool, typer.Option(help="Forget the position; read all tables again from now on.")
+    ] = False,
+) -> None:
+    """Capture until SIGTERM or Ctrl-C, which drain; a second Ctrl-C leaves at once."""
+    wanted = read_config(config)
+    console = Console(stderr=True)
+    _log_to(console)
+    capture = Capture(wanted, lambda routes: MySqlSource(wanted, routes), resnapshot=resnapshot)
+    routes = Routes(wanted.routes)
+    endpoint = Endpoint(
+        wanted.metrics_port, capture.telemetry, capture.requests, routes, _address_file(wanted)
+    )
+    with endpoint, _stopped_by_signals(capture), _shown(console, capture):
+        console.print(f"metrics on http://127.0.0.1:{endpoint.port}/metrics", highlight=False)
+        capture.run()
+
+
+@app.command()
+def status(config: ConfigArgument) -> None:
+    """Show where the capture stands and how far it is behind; exit status 3 when none runs."""
+    wanted = read_config(config)
+    console = Console()
+    known = read_status(_address_file(wanted))
+    with Session(login_of(wanted.server)) as session:
+        for line in status_lines(known, session):
+            console.print(line, highlight=False, soft_wrap=True)
+    if known is None:
+        raise typer.Exit(3)
+
+
+@app.command()
+def snapshot(
+    table: Annotated[str, typer.Argument(help="database.table, its name as the server has it.")],
+    config: ConfigArgument,
+) -> None:
+    """Let the running capture send all rows of one table, while it streams on."""
+    Console().print(ask_snapshot(_address_file(read_config(config)), table), highlight=False)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Binlog files in order, also gzipped.")],
+    *,
+    match: Annotated[list[str] | None, typer.Option(help="Tables to send: shop.*; all by default.")] = None,
+    topic: Annotated[str, typer.Option(help="Where the changes go.")] = "{database}.{table}",
+    partitions: Annotated[int, typer.Option(min=1, help="Of topics that do not exist yet.")] = 2,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="The broker; default is the one of `streamjobs dev up`.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="SQL file with the CREATE TABLEs, for logs that name no columns.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="What the messages name as their source.")] = "replay",
+) -> None:
+    """Send the row changes of binlog files to the broker."""
+    known = state.running(places.dev_root())
+    address = bootstrap or (known.bootstrap if known else None)
+    if address is None:
+        message = "no broker: give --bootstrap, or start one with `streamjobs dev up`"
+        raise ConfigError(message)
+    routes = Routes([Route.made(pattern, topic=topic, partitions=partitions) for pattern in match or ["*.*"]])
+    console = Console(stderr=True)
+    replayed = Replay(source, routes, KafkaBroker(BrokerSettings(address), source), schema)
+    with console.status("replaying"):
+        summary = replayed.run(files)
+    for name, count in sorted(summary.rows.items()):
+        console.print(f"{count:>12,}  {name}", highlight=False)
+    console.print(
+        f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
+        f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters",
+        highlight=False,
+    )
+
+
+def _address_file(config: CaptureConfig) -> Path:
+    return places.state_dir() / "capture" / f"{config.name}.address"
+
+
+def _log_to(console: Console) -> None:
+    handler = RichHandler(console=console, show_path=False, markup=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("streamjobs", "connectors"):
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+@contextmanager
+def _stopped_by_signals(capture: Capture) -> Iterator[None]:
+    def on_signal(_number: int, _frame: object) -> None:
+        if capture.stopping:
+            raise KeyboardInterrupt
+        capture.stop()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(console: Console, capture: Capture) -> Iterator[None]:
+    """Show the status twice a second, from a thread that ends with the block."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(_SHOW_S):
+            line.show(capture.telemetry.status)
+
+    with CaptureLine(console) as line:
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            ended.set()
+            thread.join()
+            line.end(capture.telemetry.status, failed=failed)

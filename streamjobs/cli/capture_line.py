@@ -1,0 +1,117 @@
+"""What `streamjobs capture` shows: one live line, and bars for the tables that are read whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from connectors.mysql.server_places import bytes_behind
+from connectors.mysql.session import Session
+from streamjobs.capture.telemetry import CaptureStatus
+from streamjobs.cli.live import lag_text
+
+_PRINT_EVERY_S = 5.0
+
+
+class CaptureLine:
+    """Shows a capture's status: redrawn on a terminal, printed now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} rows"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, object] = {}
+        self._live = Live("", console=console, refresh_per_second=4, transient=True)
+        self._printed_at_s = 0.0
+
+    def __enter__(self) -> CaptureLine:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, status: CaptureStatus) -> None:
+        """Show where it is."""
+        if self._console.is_terminal:
+            self._live.update(Group(self._bars_of(status), Text(status_text(status), overflow="fold")))
+        elif time.monotonic() - self._printed_at_s >= _PRINT_EVERY_S:
+            self._printed_at_s = time.monotonic()
+            self._console.print(status_text(status), markup=False, highlight=False, soft_wrap=True)
+
+    def end(self, status: CaptureStatus, *, failed: bool) -> None:
+        """Print the last line."""
+        self._live.stop()
+        self._console.print(status_text(status), markup=False, highlight=False, soft_wrap=True)
+        if not failed:
+            text = f"{status.source}  drained; the next run reads on from {status.place}"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _bars_of(self, status: CaptureStatus) -> RenderableType:
+        shown = {str(one.table): one for one in status.snapshots}
+        for task in list(self._bars.tasks):
+            if task.description not in shown:
+                self._bars.remove_task(task.id)
+        tasks = {task.description: task.id for task in self._bars.tasks}
+        for name, one in shown.items():
+            total = max(one.expected, one.rows) or None
+            if name not in tasks:
+                tasks[name] = self._bars.add_task(name, total=total)
+            self._bars.update(tasks[name], completed=one.rows, total=total)
+        return self._bars if shown else ""
+
+
+def status_text(status: CaptureStatus) -> str:
+    """Word a status in one line."""
+    parts = [
+        f"{status.source}  {status.phase}",
+        f"rows {status.rows:,} ({status.rows_per_s:,.0f}/s)",
+        f"at {status.place or '?'}",
+        f"lag {lag_text(timedelta(seconds=status.lag_s))}",
+    ]
+    if status.snapshots:
+        done, expected = (sum(getattr(one, n) for one in status.snapshots) for n in ("rows", "expected"))
+        parts.append(f"snapshot of {len(status.snapshots)} tables {done:,} of about {max(done, expected):,}")
+    if status.dead_letters:
+        parts.append(f"dead letters {status.dead_letters:,}")
+    if status.retries:
+        parts.append(f"retries {status.retries}")
+    if status.trouble:
+        parts.append(status.trouble)
+    return "  ".join(parts)
+
+
+def status_lines(known: dict[str, object] | None, session: Session) -> Iterator[str]:
+    """Word what a running capture tells, and how many bytes of the log it has before it."""
+    if known is None:
+        yield "No capture of this source runs here."
+        return
+    yield f"{known['source']}  {known['phase']}  server {known['server']}  epoch {known['epoch']}"
+    yield f"position    {known['place']}  {known['gtids']}"
+    file, _, offset = str(known["place"]).rpartition(":")
+    behind = bytes_behind(session, file, int(offset or 0))
+    yield (
+        f"lag         {known['lag_s']} s, "
+        f"{'the log before it is gone' if behind is None else f'{behind:,} bytes of the log'}"
+    )
+    yield f"rows        {known['rows']:,} ({known['rows_per_s']:,.0f}/s)"
+    yield f"trouble     {known['trouble'] or 'none'}; {known['retries']} retries"
+    yield f"set aside   {known['dead_letters']} rows that could not be decoded"
+    snapshots = known["snapshots"]
+    for one in snapshots if isinstance(snapshots, list) else ():
+        yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
