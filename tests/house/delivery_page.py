@@ -44,13 +44,14 @@ Refused rows become dead letters of stage `sink`, durable before the checkpoint 
 letters. Trouble outside is never a dead letter: wrong credentials, a missing table, a full disk stop the job.
 
 A store that is down is backpressure: the operator retries with growing, jittered pauses of up to
-{pause_s:g} s for {budget_min:g} minutes (`retryTimeout`), and Flink restarts the job from its last checkpoint after that.
-After five failures in a row the store is probed with one row, then sent twice as many with each success.
+{pause_s:g} s for {budget_min:g} minutes (`retryTimeout`); after that Flink restarts the job from its last
+checkpoint. After five failures in a row the store is probed with one row, then sent twice as many with
+each success.
 
-A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when nothing
-says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO DEDUPLICATE` sees to
-it. One job writes a table; jobs that share a target, each with columns or keys of its own, name themselves with
-`writer`.
+A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when
+nothing says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO
+DEDUPLICATE` makes it so. One job writes a table; jobs that share a target, each with columns or keys of
+its own, name themselves with `writer`.
 
 ## Options
 
