@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export PYTHON
 
-.PHONY: help setup demo test check format integration acceptance faults bench lock docs compose-check clean distclean
+.PHONY: help setup demo test check format integration test-mysql acceptance faults bench lock docs compose-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ format: setup ## rewrite the sources in the house format
 
 integration: setup ## tests against real services
 	@$(PYTEST) -m "not long" tests/contract tests/integration
+
+test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:password@127.0.0.1:3306
+	@test -n "$(MYSQL_URL)" || { echo "test-mysql: set MYSQL_URL=mysql://root:password@host:port" >&2; exit 2; }
+	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) tests/integration/test_capture_live.py
 
 acceptance: setup ## the sample job against its oracles
 	@$(PYTEST) -m "not long" tests/acceptance

@@ -12,7 +12,7 @@ from connectors.kafka.dead_letters import (
     send_replay,
 )
 from connectors.kafka.producer import KafkaProducer
-from connectors.kafka.register import KafkaRegister
+from connectors.kafka.register import KafkaRegister, read_register
 from connectors.kafka.topics import (
     DEAD_LETTER_CONFIGS,
     REPLAYABLE_CONFIGS,
@@ -48,6 +48,7 @@ __all__ = [
     "newest_times",
     "plan_replay",
     "read_dead_letters",
+    "read_register",
     "read_topic",
     "send_replay",
 ]

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
 from connectors.kafka.consumer import KafkaConsumer, read_topic
-from connectors.kafka.topics import ensure_topic
+from connectors.kafka.topics import describe_topic, ensure_topic
 from streamjobs.errors import SystemicError
 
 REGISTER_CONFIGS = MappingProxyType(
@@ -62,23 +62,14 @@ class KafkaRegister:
 
     def read(self, slot: str = "") -> bytes | None:
         """Give the value of a slot as it was last written, None when it never was."""
-        consumer = KafkaConsumer(self._connection, "read_committed")
-        value = None
-        try:
-            for envelope in read_topic(consumer, self._topic):
-                name, _, data = envelope.payload.partition(b"\n")
-                if name == self._key(slot):
-                    value = data
-        finally:
-            consumer.close()
-        return value
+        return read_register(self._connection, self._topic, self._name, slot)
 
     def write(self, value: bytes, slot: str = "") -> None:
         """Replace the value of a slot."""
         with kafka_errors(f"storing {self._name} in topic {self._topic}"):
             try:
                 self._client.begin_transaction()
-                key = self._key(slot)
+                key = _key(self._name, slot)
                 self._client.send(self._topic, key + b"\n" + value, key=key, partition=0)
                 self._client.commit_transaction()
             except KafkaError as exc:
@@ -94,5 +85,22 @@ class KafkaRegister:
         """Let go of the connection."""
         self._client.close(timeout=5)
 
-    def _key(self, slot: str) -> bytes:
-        return f"{self._name}/{slot}".encode() if slot else self._name.encode()
+
+def read_register(bootstrap: str | KafkaConnection, topic: str, name: str, slot: str = "") -> bytes | None:
+    """Give the value of a slot without taking the register over; None when it or the topic is not there."""
+    if describe_topic(bootstrap, topic) is None:
+        return None
+    consumer = KafkaConsumer(bootstrap, "read_committed")
+    value = None
+    try:
+        for envelope in read_topic(consumer, topic):
+            key, _, data = envelope.payload.partition(b"\n")
+            if key == _key(name, slot):
+                value = data
+    finally:
+        consumer.close()
+    return value
+
+
+def _key(name: str, slot: str) -> bytes:
+    return f"{name}/{slot}".encode() if slot else name.encode()

@@ -9,10 +9,11 @@ from connectors.kafka import (
     KafkaRegister,
     ensure_topic,
     newest_times,
+    read_register,
 )
 from streamjobs.capture.outbox import Topic
 from streamjobs.capture.settings import BrokerSettings, OffsetSettings
-from streamjobs.capture.state import FileStore, RegisterStore, StateStore
+from streamjobs.capture.state import CaptureState, FileStore, RegisterStore, StateStore, read_file
 
 _IN_FLIGHT_BYTES = 16 << 20
 
@@ -48,6 +49,13 @@ class KafkaBroker:
     def dead_letters(self) -> KafkaDeadLetters:
         """Give the topic of rows that cannot be decoded."""
         return KafkaDeadLetters(self.connection, self._settings.dead_letters)
+
+    def stored(self, settings: OffsetSettings) -> CaptureState | None:
+        """Read the stored position without taking it over; None when there is none."""
+        if settings.file is not None:
+            return read_file(settings.file, self._source)
+        data = read_register(self.connection, settings.topic, self._source)
+        return None if data is None else CaptureState.from_json(data)
 
     def store(self, settings: OffsetSettings) -> StateStore:
         """Take over the stored position of this source."""

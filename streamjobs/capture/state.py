@@ -123,14 +123,7 @@ class FileStore:
 
     def read(self) -> CaptureState | None:
         """Give the state, None when there is none yet."""
-        try:
-            name, _, data = self._path.read_bytes().partition(b"\n")
-        except FileNotFoundError:
-            return None
-        if name.decode("utf-8", "replace") != self._source:
-            message = f"{self._path} holds the position of {name!r}, not of {self._source}: use another file"
-            raise ConfigError(message)
-        return CaptureState.from_json(data)
+        return read_file(self._path, self._source)
 
     def write(self, state: CaptureState) -> None:
         """Replace the state in one step, durably."""
@@ -170,6 +163,18 @@ class FileStore:
     def close(self) -> None:
         """Give the lock back."""
         self._lock.close()
+
+
+def read_file(path: Path, source: str) -> CaptureState | None:
+    """Read a state's file, None when there is none. Raises ConfigError when it is another source's."""
+    try:
+        name, _, data = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if name.decode("utf-8", "replace") != source:
+        message = f"{path} holds the position of {name!r}, not of {source}: use another file"
+        raise ConfigError(message)
+    return CaptureState.from_json(data)
 
 
 class Register(Protocol):

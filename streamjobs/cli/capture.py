@@ -24,7 +24,7 @@ from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.service import Capture
 from streamjobs.capture.settings import BrokerSettings, CaptureConfig
-from streamjobs.cli.capture_line import CaptureLine, status_lines
+from streamjobs.cli.capture_line import CaptureLine, status_lines, stored_lines
 from streamjobs.cli.main import EXIT_FAILED
 from streamjobs.errors import ConfigError
 from streamjobs.local import places, state
@@ -41,8 +41,9 @@ def check(config: ConfigArgument) -> None:
     """Say what keeps the server from being captured, each with the SQL that cures it; exit 1 on errors."""
     wanted = read_config(config)
     console = Console()
+    stored = KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
     with Session(login_of(wanted.server)) as session:
-        findings = check_server(session, wanted, None)
+        findings = check_server(session, wanted, stored)
     for finding in findings:
         color = "red" if finding.severity is Severity.ERROR else "yellow"
         console.print(f"[{color}]{finding.severity.value}[/{color}] ", end="")
@@ -82,9 +83,11 @@ def status(config: ConfigArgument) -> None:
     wanted = read_config(config)
     console = Console()
     known = read_status(_address_file(wanted))
+    stored = None if known else KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
     with Session(login_of(wanted.server)) as session:
-        for line in status_lines(known, session):
-            console.print(line, highlight=False, soft_wrap=True)
+        lines = status_lines(known, session) if known else stored_lines(stored, session)
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if known is None:
         raise typer.Exit(3)
 

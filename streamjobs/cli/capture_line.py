@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from connectors.mysql.server_places import bytes_behind
 from connectors.mysql.session import Session
+from streamjobs.capture.state import CaptureState
 from streamjobs.capture.telemetry import CaptureStatus
 from streamjobs.cli.live import lag_text
 
@@ -32,7 +33,6 @@ class CaptureLine:
             TimeRemainingColumn(),
             console=console,
         )
-        self._tasks: dict[str, object] = {}
         self._live = Live("", console=console, refresh_per_second=4, transient=True)
         self._printed_at_s = 0.0
 
@@ -96,22 +96,33 @@ def status_text(status: CaptureStatus) -> str:
     return "  ".join(parts)
 
 
-def status_lines(known: dict[str, object] | None, session: Session) -> Iterator[str]:
+def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]:
     """Word what a running capture tells, and how many bytes of the log it has before it."""
-    if known is None:
-        yield "No capture of this source runs here."
-        return
     yield f"{known['source']}  {known['phase']}  server {known['server']}  epoch {known['epoch']}"
     yield f"position    {known['place']}  {known['gtids']}"
-    file, _, offset = str(known["place"]).rpartition(":")
-    behind = bytes_behind(session, file, int(offset or 0))
-    yield (
-        f"lag         {known['lag_s']} s, "
-        f"{'the log before it is gone' if behind is None else f'{behind:,} bytes of the log'}"
-    )
+    yield f"lag         {known['lag_s']} s, {_behind_text(session, str(known['place']))}"
     yield f"rows        {known['rows']:,} ({known['rows_per_s']:,.0f}/s)"
     yield f"trouble     {known['trouble'] or 'none'}; {known['retries']} retries"
     yield f"set aside   {known['dead_letters']} rows that could not be decoded"
     snapshots = known["snapshots"]
     for one in snapshots if isinstance(snapshots, list) else ():
         yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
+
+
+def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
+    """Word where a capture that does not run here will read on."""
+    if state is None:
+        yield "No capture of this source runs here, and none has stored a position."
+        return
+    place = f"{state.file}:{state.offset}"
+    yield f"No capture of this source runs here.  server {state.server}  epoch {state.epoch}"
+    yield f"position    {place}  {state.gtids}"
+    yield f"lag         {_behind_text(session, place)}"
+    for table, parts in state.snapshots.items():
+        yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
+
+
+def _behind_text(session: Session, place: str) -> str:
+    file, _, offset = place.rpartition(":")
+    behind = bytes_behind(session, file, int(offset or 0))
+    return "the log there is gone" if behind is None else f"{behind:,} bytes of the log"
