@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from streamjobs import values
@@ -23,11 +23,10 @@ _REMEMBERED = 1 << 16
 _DAY_ZERO = 719_163  # date.toordinal() of 1970-01-01
 
 INT8: Final = tuple(b"%d" % number for number in (*range(0x80), *range(-0x80, 0)))
-"""Signed bytes: to be indexed by -128 to 127."""
+"""Signed bytes, by the unsigned number of the byte."""
 UINT8: Final = tuple(b"%d" % number for number in range(0x100))
 YEARS: Final = (b"0000", *(b"%d" % (1900 + number) for number in range(1, 0x100)))
 ZERO_TIME: Final = b"0000-00-00 00:00:00"
-NOT_FINITE: Final = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
 
 
 class Remembered(dict[int, bytes]):
@@ -144,6 +143,11 @@ def float32(value: float) -> bytes:
     return values.encode(SqlType.FLOAT, value)
 
 
+def float64(value: float) -> bytes:
+    """Spell a DOUBLE."""
+    return values.encode(SqlType.DOUBLE, value)
+
+
 _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
@@ -162,51 +166,63 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
     if not 0 < precision <= 65 or not 0 <= scale <= min(30 + 8, precision):
         message = f"DECIMAL({precision},{scale}) cannot be"
         raise ValueError(message)
-    size = decimal_bytes(precision, scale)
     whole = precision - scale
     groups = _groups([whole % 9, *[9] * (whole // 9)], [*[9] * (scale // 9), scale % 9])
-    top = 1 << (8 * size - 1)
-    inverted = (1 << 8 * size) - 1
-    limits = [(8 * shift, (1 << 8 * width) - 1, 10**digits) for digits, width, shift in groups]
-    form = _decimal_form(whole, scale)
-
-    def decode(data: bytes) -> bytes:
-        number = int.from_bytes(data, "big")
-        negative = not number & top
-        number = (number ^ inverted if negative else number) & ~top
-        value = 0
-        for shift, mask, limit in limits:
-            group = number >> shift & mask
-            if group >= limit:
-                message = f"a DECIMAL({precision},{scale}) with a group of digits {group}"
-                raise ValueError(message)
-            value = value * limit + group
-        return form(negative and value > 0, value)
-
+    fraction_groups = len(groups) - (-(-whole // 9))
+    names = [f"g{number}" for number in range(len(groups))]
+    parts = [
+        f"{name} = n >> {8 * group.behind} & {group.mask:#x}"
+        for name, group in zip(names, groups, strict=True)
+    ]
+    limits = " or ".join(
+        f"{name} > {10**group.digits - 1}" for name, group in zip(names, groups, strict=True)
+    )
+    left = names[: len(names) - fraction_groups]
+    number = "0"
+    for name in left:
+        number = name if number == "0" else f"({number}) * 1000000000 + {name}"
+    right = groups[len(left) :]
+    form = "%d" + ("." + "".join(f"%0{group.digits}d" for group in right) if right else "")
+    top = 1 << (8 * decimal_bytes(precision, scale) - 1)
+    lines = [
+        "def decode(v):",
+        ' n = from_bytes(v, "big")',
+        f" positive = n & {top:#x}",
+        f" n ^= {top:#x} if positive else {top - 1:#x}",
+        *(f" {part}" for part in parts),
+        f" if {limits}: raise ValueError(REFUSED)",
+        f" text = FORM % ({', '.join([number, *names[len(left) :]])},)",
+        ' return text if positive or not n else b"-" + text',
+    ]
+    scope: dict[str, Any] = {
+        "from_bytes": int.from_bytes,
+        "FORM": form.encode(),
+        "REFUSED": f"a DECIMAL({precision},{scale}) with a group of too many digits",
+    }
+    exec("\n".join(lines), scope)  # noqa: S102 (our own text: only numbers are put in)
+    decode: Callable[[bytes], bytes] = scope["decode"]
     return decode
 
 
-def _groups(whole: Sequence[int], part: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Give digits, bytes, and bytes behind it, of every group that is there."""
+class _Group(NamedTuple):
+    """Digits of a DECIMAL that are stored together: how many bytes, and how many stand behind them."""
+
+    digits: int
+    size: int
+    behind: int
+
+    @property
+    def mask(self) -> int:
+        return (1 << 8 * self.size) - 1
+
+
+def _groups(whole: Sequence[int], part: Sequence[int]) -> list[_Group]:
     groups, behind = [], 0
     for digits in reversed([*whole, *part]):
         if digits:
-            groups.append((digits, _DIGIT_BYTES[digits], behind))
+            groups.append(_Group(digits, _DIGIT_BYTES[digits], behind))
             behind += _DIGIT_BYTES[digits]
     return groups[::-1]
-
-
-def _decimal_form(whole: int, scale: int) -> Callable[[bool, int], bytes]:
-    if not scale:
-        return lambda negative, value: b"-%d" % value if negative else b"%d" % value
-    unit = 10**scale
-    pattern = b"%%d.%%0%dd" % scale
-
-    def spell(negative: bool, value: int) -> bytes:
-        text: bytes = pattern % divmod(value, unit)
-        return b"-" + text if negative else text
-
-    return spell
 
 
 class Sets(Remembered):

@@ -2,7 +2,7 @@
 
     make bench                 all of it: about half an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
-    make bench ONLY=codec,parse,samples,demo
+    make bench ONLY=codec,binlog,parse,samples,demo
 
 Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>.json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from streamjobs.local.environment import Environment
-from tests.benchmarks import codec, demo, meter, parse, samples
+from tests.benchmarks import binlog, codec, demo, meter, parse, samples
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("codec", "parse", "samples", "demo")
+PARTS = ("codec", "binlog", "parse", "samples", "demo")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Sizes:
     """How much of everything."""
 
     codec_rows: int = 200_000
+    binlog_rows: int = 100_000
     parse_rows: int = 4_000_000
     parallelisms: tuple[int, ...] = (1, 2)
     impressions: int = 600_000
@@ -43,7 +44,7 @@ class Sizes:
     warm: int = 1
 
 
-QUICK = Sizes(20_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
+QUICK = Sizes(20_000, 10_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
 
 
 def main() -> int:
@@ -58,6 +59,8 @@ def main() -> int:
     lines: list[str] = []
     if "codec" in only:
         lines += _codec(sizes, figures)
+    if "binlog" in only:
+        lines += _binlog(sizes, figures)
     if "demo" in only:
         lines += _demo(sizes, figures)
     if "parse" in only or "samples" in only:
@@ -84,6 +87,26 @@ def _codec(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
         f"    MessageBuilder add and flush          {best.encode:>10,.0f}   {best.bytes_per_row} bytes a row",
         f"    decode_body                           {best.decode_body:>10,.0f}",
         f"    decode_body and convert (the parser)  {best.parse:>10,.0f}",
+    ]
+
+
+def _binlog(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print(f"binlog: writing {sizes.binlog_rows:,} rows", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory,
+        Environment(Path(directory), kafka=False, flink=False, mariadb=True) as environment,
+    ):
+        runs = binlog.BinlogBench(environment.mariadb, sizes.binlog_rows).alternate(sizes.rounds)
+    figures["binlog"] = [asdict(run) for run in runs]
+    ours, peer = (
+        sorted(run.rows_per_cpu_s for run in runs if run.side == side)[sizes.rounds // 2]
+        for side in (binlog.OURS, binlog.PEER)
+    )
+    return [
+        "(e) a live binlog, 10 mixed columns           rows per CPU second",
+        f"    {binlog.OURS:<38}{ours:>10,.0f}",
+        f"    {binlog.PEER:<38}{peer:>10,.0f}",
+        f"    ratio                                 {ours / peer:>10.1f}",
     ]
 
 
