@@ -9,18 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from connectors.kafka import KafkaProducer, committed_offsets, create_topic, delete_topic
-from connectors.rocksdb import RocksDbTable, list_tables
+from connectors.kafka import (
+    KafkaProducer,
+    committed_offsets,
+    create_topic,
+    delete_topic,
+    read_dead_letters,
+)
+from connectors.rocksdb import RocksDbSink, RocksDbTable, list_tables
 from streamjobs.broker import Envelope
+from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import JobError, RetriableError
 from streamjobs.job.package import worker_package
+from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.session import SAME_CAUSE_LIMIT, FlinkSession, RunningFlinkJob
+from streamjobs.sink import Attempt, SinkColumn, SinkTable
 from tests.faults.arena import Arena
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
 
 TOPIC = "numbers"
+JOB_NAME = "fragile"
 FUNCTIONS = '''
 from pathlib import Path
 
@@ -40,6 +50,12 @@ def checked(number):
     if number % 10 == 3:
         raise ValueError(f"the number {{number}} ends in 3")
     return number
+
+
+@udf(result_type=DataTypes.BIGINT())
+def null_for_zero(payload):
+    """Gives a NULL key, which no sink takes, for zero."""
+    return int(payload) or None
 
 
 @udf(result_type=DataTypes.BIGINT())
@@ -111,6 +127,11 @@ class Fragile:
             return 0
         return offsets.get((TOPIC, 0), 0)
 
+    def letters(self) -> list[DeadLetter]:
+        """Give the job's dead letters."""
+        found = read_dead_letters(self.arena.cluster.kafka.bootstrap, DEAD_LETTER_TOPIC)
+        return [each for each in found if isinstance(each, DeadLetter) and each.job == JOB_NAME]
+
     def checkpoints(self) -> int:
         return self.arena.rest.checkpoints(self.job.job_id)
 
@@ -137,7 +158,7 @@ def start(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     started: list[RunningFlinkJob] = []
 
     def start(function: str) -> Fragile:
-        sql = tmp_path / "fragile.sql"
+        sql = tmp_path / f"{JOB_NAME}.sql"
         sql.write_text(JOB.format(function=function), encoding="utf-8")
         settings = {"python.files": f"{worker_package(tmp_path)},{module}"}
         session = FlinkSession(arena.cluster.flink.rest_url)
@@ -170,6 +191,34 @@ def test_a_job_that_always_fails_is_stopped_with_the_python_traceback(start: Sta
     assert fragile.causes == [cause] * SAME_CAUSE_LIMIT
     assert fragile.arena.rest.job(fragile.job.job_id).state == "CANCELED"
     assert fragile.job.ended()
+
+
+def test_one_row_that_the_store_refuses_is_a_dead_letter_and_the_job_lives(start: Start) -> None:
+    fragile = start("null_for_zero")
+    fragile.send(*range(1, 500), 0, *range(500, 1000))
+    fragile.watch_until(lambda: fragile.stored() == set(range(1, 1000)), "all others are stored")
+    fragile.watch_until(lambda: fragile.covered("null_for_zero") == 1000, "a checkpoint covers all")
+    (letter,) = fragile.letters()
+    assert (letter.stage, letter.table, letter.reason) == (Stage.SINK, "kept", "null")
+    assert fragile.causes == []
+    fragile.send(1000)
+    fragile.watch_until(lambda: 1000 in fragile.stored(), "the job goes on")
+
+
+def test_a_store_that_cannot_be_written_at_all_stops_the_job_and_drains_nothing(
+    start: Start, arena: Arena
+) -> None:
+    other = SinkTable(
+        "kept", (SinkColumn("word", "STRING", nullable=False),), ("word",), {"path": str(arena.store)}
+    )
+    with closing(RocksDbSink(other)) as sink:
+        sink.open(Attempt("another-run", 0, 1, 0))
+    with closing(KafkaProducer(arena.cluster.kafka.bootstrap)) as producer:
+        producer.send(Envelope(TOPIC, 0, b"1", 1_000))
+    with pytest.raises(JobError, match="fragile was stopped: 3 restarts, no progress") as failure:
+        start("null_for_zero").watch_until(lambda: False, "the job is stopped")
+    assert "kept" in failure.value.cause
+    assert committed_offsets(arena.cluster.kafka.bootstrap, "CID_null_for_zero") == {}
 
 
 def test_failures_with_progress_in_between_do_not_stop_a_job(start: Start) -> None:
