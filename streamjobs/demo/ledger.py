@@ -66,6 +66,10 @@ class Ledger:
             else:
                 arrival(change, time)
 
+    def ends(self) -> Mapping[tuple[str, int], int]:
+        """Where each topic and partition ends when it holds each message once."""
+        return dict(self._offsets)
+
     def dead(self, topic: str, *stages: Stage) -> int:
         """How many dead letters of `topic` are expected at these stages."""
         return sum(letter.topic == topic and letter.stage in stages for letter in self.dead_letters.values())

@@ -120,6 +120,7 @@ def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Wat
         started = time.monotonic()
         with closing(KafkaProducer(options.bootstrap, client_id="streamjobs-demo")) as producer:
             fed = feed(scenario.messages(), truth.ledger, producer, options.feed, watch.on_rows)
+        check_sent(truth.ledger.ends(), options.bootstrap)
         watch.on_stage("reading to the end")
         await_idle(job, options.idle_s, options.deadline_s)
         run_s = time.monotonic() - started - options.idle_s
@@ -159,6 +160,23 @@ def prepare_topics(scenario: Scenario, bootstrap: str) -> Mapping[int, int]:
     ensure_topic(bootstrap, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
     with closing(KafkaConsumer(bootstrap)) as consumer:
         return consumer.end_offsets(DEAD_LETTER_TOPIC)
+
+
+def check_sent(ends: Mapping[tuple[str, int], int], bootstrap: str) -> None:
+    """See that the broker holds each message once: offsets are part of the truth, the job is not to blame.
+
+    Raises: JobError naming each partition that ends elsewhere.
+    """
+    with closing(KafkaConsumer(bootstrap)) as consumer:
+        found = {topic: consumer.end_offsets(topic) for topic in {topic for topic, _ in ends}}
+    wrong = [
+        f"{topic}/{partition} has {found[topic][partition]} messages, {end} were sent"
+        for (topic, partition), end in sorted(ends.items())
+        if found[topic][partition] != end
+    ]
+    if wrong:
+        message = "the broker does not hold what the demo sent; nothing can be proved from it"
+        raise JobError(message, "\n".join(wrong))
 
 
 def await_idle(job: RunningJob, idle_s: float, deadline_s: float) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from connectors.kafka import KafkaProducer, create_topic
+from streamjobs.broker import Envelope
 from streamjobs.cli.demo_summary import show
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
-from streamjobs.demo.proof import Proof, RunOptions, forget, prove
+from streamjobs.demo.proof import Proof, RunOptions, check_sent, forget, prove
 from streamjobs.demo.runner import JobRunner
 from streamjobs.demo.scenario import ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, IMPRESSION_TOPIC
-from streamjobs.errors import ConfigError
+from streamjobs.errors import ConfigError, JobError
 from streamjobs.local.environment import Environment
 from tests.integration.batch_runner import BatchRunner, Mistake
 
@@ -82,3 +85,13 @@ def test_the_summary_shows_every_term(bootstrap: str, tmp_path: Path) -> None:
     assert str(proof.line) in text.getvalue()
     assert "table ctr_samples against the truth: all" in text.getvalue()
     assert "dead letters ad.impression late: late" in text.getvalue()
+
+
+def test_a_broker_that_holds_other_than_was_sent_is_told_before_the_job_is_judged(bootstrap: str) -> None:
+    create_topic(bootstrap, "sent", 2)
+    with closing(KafkaProducer(bootstrap)) as producer:
+        producer.send(Envelope("sent", 1, b"twice", 0))
+        producer.send(Envelope("sent", 1, b"twice", 0))
+    check_sent({("sent", 1): 2}, bootstrap)
+    with pytest.raises(JobError, match="sent/1 has 2 messages, 1 were sent"):
+        check_sent({("sent", 0): 0, ("sent", 1): 1}, bootstrap)
