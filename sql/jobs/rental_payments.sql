@@ -7,9 +7,6 @@
 -- State     one row a rental and a payment, for ever: any of them may be changed at any time.
 
 SET 'execution.checkpointing.interval' = '5 s';
-SET 'table.exec.mini-batch.enabled' = 'true';
-SET 'table.exec.mini-batch.allow-latency' = '500 ms';
-SET 'table.exec.mini-batch.size' = '5000';
 
 CREATE TABLE rental (
     rental_id   INT,

@@ -1,0 +1,296 @@
+"""Capture of a live server: what consumers hold at the end is what SELECT gives, whatever happened."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.server_places import mysql_place
+from connectors.mysql.session import Session
+from streamjobs.position import Half
+from streamjobs.rowchange import ChangeKind, TableId, Value
+from tests.integration.capture_rig import CaptureFile, Rig, Sent, by_key, replayed, rig
+from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
+from tests.integration.waiting import pause, wait_for
+
+pytestmark = [
+    pytest.mark.services,
+    # kafka-python leaves the socket of a refused connection to the garbage collector
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    yield from rig(tmp_path_factory.mktemp("capture"))
+
+
+@pytest.fixture
+def capture(live: Rig) -> Iterator[CaptureFile]:
+    """A database with an empty table of items, and its capture, not started."""
+    database = live.database()
+    with live.session() as session:
+        session.execute(ITEMS.format(database=database))
+    made = live.configure(database, snapshot="chunk_rows = 37\n")
+    yield made
+    made.kill()
+
+
+def items(capture: CaptureFile) -> TableId:
+    return TableId(capture.name, "items")
+
+
+def sent_items(live: Rig, capture: CaptureFile) -> list[Sent]:
+    return live.sent(str(items(capture)))
+
+
+def fill(session: Session, table: str, keys: range, seed: int = 1) -> None:
+    chance = random.Random(seed)
+    for start in range(keys.start, keys.stop, 500):
+        rows = [row(key, chance) for key in range(start, min(start + 500, keys.stop))]
+        session.execute(f"INSERT INTO {table} ({COLUMNS}) VALUES {', '.join(rows)}")
+
+
+def test_a_row_is_the_same_by_snapshot_and_by_log(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(100))
+        capture.start().streaming()
+        session.execute(
+            f"INSERT INTO {capture.name}.items SELECT id + 1000, {COLUMNS[4:]} FROM {capture.name}.items"
+        )
+    live.caught_up(capture)
+    sent = sent_items(live, capture)
+    found: dict[ChangeKind, dict[int, list[Value]]] = {ChangeKind.SNAPSHOT: {}, ChangeKind.INSERT: {}}
+    for one in sent:
+        key, *rest = one.change.image
+        assert isinstance(key, bytes)
+        found[one.change.kind][int(key) % 1000] = rest
+    assert len(found[ChangeKind.SNAPSHOT]) == 100
+    assert found[ChangeKind.SNAPSHOT] == found[ChangeKind.INSERT]
+    assert {one.change.schema for one in sent} == {sent[0].change.schema}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: CaptureFile, seed: int) -> None:
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(200), seed)
+    with Writers(live, capture.name, seed=seed) as writers:
+        wait_for(lambda: writers.committed > 50, "writers write")
+        capture.start().streaming()
+        wait_for(lambda: writers.committed > 400, "writers write on")
+    live.caught_up(capture)
+    sent = sent_items(live, capture)
+    assert replayed(sent) == live.rows(items(capture))
+    assert any(one.change.kind is ChangeKind.SNAPSHOT for one in sent)
+    assert capture.stop() == 0, capture.log()
+    assert "drained; the next run reads on from" in capture.log()
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_killed_at_random_it_repeats_at_most(live: Rig, capture: CaptureFile, seed: int) -> None:
+    chance = random.Random(seed)
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(200), seed)
+    with Writers(live, capture.name, seed=seed):
+        for _ in range(4):
+            capture.start()
+            wait_for(lambda: capture.ended() or _place(capture) != "", "it has begun", 60.0)
+            pause(chance.random() * 1.5)
+            capture.kill()
+    capture.start().streaming()
+    live.caught_up(capture)
+    sent = sent_items(live, capture)
+    assert replayed(sent, strict=False) == live.rows(items(capture))
+    for changes in by_key(sent).values():
+        copies: dict[bytes, object] = {}
+        for change in changes:
+            if change.kind is ChangeKind.SNAPSHOT:
+                continue
+            same = (change.kind, change.before, change.after)
+            assert copies.setdefault(change.seq, same) == same
+        logged = [change.seq for change in changes if change.kind is not ChangeKind.SNAPSHOT]
+        assert list(dict.fromkeys(logged)) == sorted(set(logged))
+
+
+def test_a_changed_key_is_a_delete_and_an_insert(live: Rig, capture: CaptureFile) -> None:
+    capture.start().streaming()
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(5))
+        session.execute(f"UPDATE {capture.name}.items SET id = id + 100 ORDER BY id DESC")
+    live.caught_up(capture)
+    changes = [one.change for one in sent_items(live, capture) if one.change.half is not Half.ONLY]
+    assert sorted((change.kind, change.half, change.image[0]) for change in changes) == sorted(
+        [(ChangeKind.DELETE, Half.KEY_CHANGE_DELETE, b"%d" % key) for key in range(5)]
+        + [(ChangeKind.INSERT, Half.KEY_CHANGE_INSERT, b"%d" % (key + 100)) for key in range(5)]
+    )
+
+
+def test_server_trouble_is_survived(live: Rig, capture: CaptureFile) -> None:
+    if not live.is_ours:
+        pytest.skip("the server is not ours to kill")
+    server = live.environment.mariadb
+    with Writers(live, capture.name, seed=7) as writers:
+        capture.start().streaming()
+        with live.session() as session:
+            (dump,) = session.named(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'"
+            )
+            session.execute(f"KILL {dump['ID']}")
+        for act in (server.kill, server.freeze):
+            before = writers.committed
+            wait_for(lambda least=before: writers.committed > least + 30, "writers write")  # type: ignore[misc]
+            act()
+            if act == server.kill:
+                server.restart()
+            else:
+                pause(3.0)
+                server.thaw()
+        before = writers.committed
+        wait_for(lambda: writers.committed > before + 30, "writers write again")
+    live.caught_up(capture)
+    assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
+    status = capture.status()
+    assert status is not None
+    assert status["retries"] >= 2, capture.log()
+    assert capture.stop() == 0
+
+
+def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFile) -> None:
+    if not live.is_ours:
+        pytest.skip("the log is not ours to purge")
+    capture.start().streaming()
+    live.caught_up(capture)
+    assert capture.stop() == 0
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(5))
+        session.execute("FLUSH BINARY LOGS")
+        session.execute("FLUSH BINARY LOGS")
+        newest = mysql_place(session).place.file
+
+        def purged() -> bool:
+            session.execute(f"PURGE BINARY LOGS TO '{newest}'")
+            return len(session.named("SHOW BINARY LOGS")) == 1
+
+        wait_for(purged, "the old logs are gone")
+    assert capture.start().wait() == 1
+    assert "`streamjobs capture run --resnapshot`" in capture.log()
+    assert replayed(sent_items(live, capture)) == []
+    code, text = capture.command("check", str(capture.path))
+    assert code == 0, text
+    capture.start("--resnapshot").streaming()
+    live.caught_up(capture)
+    assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
+    status = capture.status()
+    assert status is not None
+    assert status["epoch"] == 1
+
+
+def test_columns_come_and_go_with_the_log(live: Rig, capture: CaptureFile) -> None:
+    table = f"{capture.name}.items"
+    capture.start().streaming()
+    with live.session() as session:
+        fill(session, table, range(3))
+        session.execute(f"ALTER TABLE {table} ADD COLUMN more INT NOT NULL DEFAULT 7 AFTER id")
+        fill(session, table, range(10, 13))
+        session.execute(f"ALTER TABLE {table} DROP COLUMN text_, CHANGE name title VARCHAR(60)")
+        session.execute(f"INSERT INTO {table} (id, title, version) VALUES (20, 'x', 1)")
+        session.execute("CREATE DATABASE IF NOT EXISTS elsewhere")
+        session.execute("CREATE TABLE IF NOT EXISTS elsewhere.t (a INT) ENGINE=MyISAM")
+        session.execute("DROP DATABASE elsewhere")
+    live.caught_up(capture)
+    names = {one.change.image[0]: one.change.schema.names for one in sent_items(live, capture)}
+    first = tuple(name.strip() for name in COLUMNS.split(","))
+    second = ("id", "more", *first[1:])
+    last = tuple("title" if name == "name" else name for name in second if name != "text_")
+    assert names == {
+        **{b"%d" % key: first for key in range(3)},
+        **{b"%d" % key: second for key in range(10, 13)},
+        b"20": last,
+    }
+    with live.session() as session:
+        assert tuple(column.name for column in read_definition(session, items(capture)).columns) == last
+        session.execute(f"TRUNCATE TABLE {table}")
+    assert capture.wait() == 1
+    assert f"truncate table of {table} before" in capture.log()
+    assert 'allow it with truncate_table = "ignore" in [ddl]' in capture.log()
+
+
+def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(100))
+    capture.start().streaming()
+    with Writers(live, capture.name, seed=9) as writers:
+        wait_for(lambda: writers.committed > 20, "writers write")
+        code, text = capture.command("snapshot", str(items(capture)), str(capture.path))
+        assert (code, text) == (0, f"{items(capture)} will be sent whole\n")
+        wait_for(lambda: _snapshot_rows(capture) > 110, "the rows are sent again")
+        capture.streaming()
+    live.caught_up(capture)
+    sent = sent_items(live, capture)
+    assert replayed(sent) == live.rows(items(capture))
+    code, text = capture.command("snapshot", "other.table", str(capture.path))
+    assert (code, text) == (2, "streamjobs: other.table is not captured: no route takes it\n")
+
+
+def test_quiet_partitions_hear_the_time(live: Rig, capture: CaptureFile) -> None:
+    capture.start().streaming()
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(1))
+    live.caught_up(capture)
+    from connectors.kafka import newest_times  # noqa: PLC0415
+
+    def times() -> list[int]:
+        return [time_ms or 0 for time_ms in newest_times(live.bootstrap, str(items(capture))).values()]
+
+    before = max(times())
+    wait_for(lambda: min(times()) > before + 1000, "both partitions are told a later time")
+    assert len(sent_items(live, capture)) == 1
+
+
+def test_one_source_has_one_capture(live: Rig, capture: CaptureFile) -> None:
+    capture.start().streaming()
+    second = CaptureFile(capture.path, capture.name, live.home, live.login.password)
+    second.start().streaming()
+    with live.session() as session:
+        fill(session, f"{capture.name}.items", range(5))
+    assert capture.wait() == 1
+    assert "was taken over by another process" in capture.log()
+    second.kill()
+
+
+def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        session.execute(f"CREATE TABLE {capture.name}.huge (id INT PRIMARY KEY, v INT, t VARCHAR(200))")
+        for start in range(0, 60_000, 5_000):
+            rows = ", ".join(f"({key}, 0, REPEAT('x', 150))" for key in range(start, start + 5_000))
+            session.execute(f"INSERT INTO {capture.name}.huge VALUES {rows}")
+        capture.start().streaming()
+        assert capture.process is not None
+        process = psutil.Process(capture.process.pid)
+        before = process.memory_info().rss
+        session.execute(f"UPDATE {capture.name}.huge SET v = v + 1")
+    most = before
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, process.memory_info().rss)
+        return int((capture.status() or {}).get("rows", 0)) >= 120_000
+
+    wait_for(done, f"all rows are sent: {capture.status()}", 90.0)
+    live.caught_up(capture)
+    assert most < 300 << 20, f"{most >> 20} MiB, {before >> 20} before"
+    assert replayed(live.sent(f"{capture.name}.huge")) == live.rows(TableId(capture.name, "huge"))
+
+
+def _snapshot_rows(capture: CaptureFile) -> int:
+    return int((capture.status() or {}).get("snapshot_rows", 0))
+
+
+def _place(capture: CaptureFile) -> str:
+    return str((capture.status() or {}).get("place", ""))

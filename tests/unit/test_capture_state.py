@@ -1,0 +1,110 @@
+"""What a capture remembers: whole or not at all, one owner, the tables of its place; and what it serves."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from streamjobs.capture.catalogs import catalog_from_json, catalog_to_json
+from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
+from streamjobs.capture.requests import Requests
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.state import CaptureState, FileStore, TablePart, read_file
+from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.rowchange import TableId
+
+ITEM = TableId("shop", "item")
+STATE = CaptureState(
+    "uuid-1",
+    2,
+    "bin.000007",
+    4711,
+    "0-1-590",
+    1000,
+    {"shop.item": (TablePart(("17", "_latin1 x'e9'"), ("20",), rows=5), TablePart(done=True))},
+    ("shop.user",),
+    3,
+)
+
+
+def test_a_state_comes_back_as_it_was() -> None:
+    assert CaptureState.from_json(STATE.to_json()) == STATE
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"v":1}', b'{"v":2}'])
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="state"):
+        CaptureState.from_json(data)
+
+
+def test_a_file_holds_the_newest_state_of_its_source(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "shop"
+    store = FileStore(path, "shop")
+    assert store.read() is None
+    store.write(STATE)
+    newer = replace(STATE, offset=5000)
+    store.write(newer)
+    assert store.read() == read_file(path, "shop") == newer
+    with pytest.raises(ConfigError, match="not of other"):
+        read_file(path, "other")
+    store.close()
+
+
+def test_a_file_has_one_owner(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "shop", "shop")
+    with pytest.raises(SystemicError, match="another capture holds"):
+        FileStore(tmp_path / "shop", "shop")
+    store.close()
+    FileStore(tmp_path / "shop", "shop").close()
+
+
+def test_two_numbers_of_tables_are_kept(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "shop", "shop")
+    assert store.read_catalog(1) is None
+    for number in (1, 2):
+        store.write_catalog(number, b"%d" % number)
+    assert (store.read_catalog(1), store.read_catalog(2)) == (b"1", b"2")
+    store.close()
+
+
+def test_table_definitions_of_captured_tables_come_back() -> None:
+    kind = ColumnDefinition("kind", "enum", "enum('a','b')", charset="utf8mb4", labels=("a", "b"))
+    definition = TableDefinition(ITEM, (kind,), ("kind",), "latin1")
+    other = replace(definition, table=TableId("other", "t"))
+    catalog = Catalog([definition, other], mariadb=True, database_charsets={"shop": "latin1"})
+    back = catalog_from_json(catalog_to_json(catalog, Routes([Route.made("shop.*")])))
+    assert (back.tables, back.mariadb, back.database_charsets) == ((definition,), True, {"shop": "latin1"})
+
+
+def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) -> None:
+    telemetry, requests = Telemetry(CaptureStatus('sh"op', rows=7)), Requests()
+    address = tmp_path / "address"
+    with Endpoint(0, telemetry, requests, Routes([Route.made("shop.*")]), address) as endpoint:
+        with urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        assert 'streamjobs_capture_rows_total{source="sh\\"op"} 7' in lines
+        assert 'streamjobs_capture_phase{source="sh\\"op",phase="starting"} 1' in lines
+        telemetry.add(rows=3)
+        status = read_status(address)
+        assert status is not None
+        assert (status["rows"], status["snapshots"]) == (10, [])
+        assert ask_snapshot(address, "shop.item") == "shop.item will be sent whole"
+        assert requests.take() == [ITEM]
+        with pytest.raises(ConfigError, match=r"other\.item is not captured"):
+            ask_snapshot(address, "other.item")
+        page = urllib.request.Request(
+            f"http://127.0.0.1:{endpoint.port}/snapshot?table=shop.item", method="POST"
+        )
+        with pytest.raises(urllib.error.HTTPError, match="Forbidden") as refused:
+            urllib.request.urlopen(page)  # noqa: S310 (loopback)
+        refused.value.close()
+    assert not requests.waiting
+    assert read_status(address) is None
+    with pytest.raises(RetriableError, match="no capture runs here"):
+        ask_snapshot(address, "shop.item")
