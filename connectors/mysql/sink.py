@@ -13,7 +13,10 @@ from streamjobs.options import Options
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import MYSQL_OPTIONS
 
-_STATEMENT_BYTES = 1024 * 1024
+_STATEMENT_CHARS = 1024 * 1024
+_UTF8_BYTES = 4
+_OVERHEAD_BYTES = 64 * 1024
+"""What a packet holds beside the rows, generously: column names and the rest of the statement."""
 _DELETED_AT_ONCE = 200
 """Keys of one DELETE: a longer list of ORs costs the server more than another statement."""
 
@@ -98,59 +101,81 @@ class MySqlSink:
 
     def _statements(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[bytes]:
         """Spell the batch; records that cannot be spelled are added to `rejected`."""
-        upserts: dict[tuple[str, ...], list[bytes]] = {}
-        deletes: list[bytes] = []
+        upserts: dict[tuple[str, ...], list[Record]] = {}
+        deletes: list[str] = []
         for record in batch:
+            if record.kind is RecordKind.UPSERT:
+                upserts.setdefault(tuple(record.values), []).append(record)
+                continue
             try:
-                if record.kind is RecordKind.DELETE:
-                    deletes.append(self._condition(record))
-                else:
-                    names = tuple(record.values)
-                    row = self._row(record, names)
-                    upserts.setdefault(names, []).append(row)
+                deletes.append(self._condition(record))
             except UnfitValueError as exc:
                 rejected.append(Rejection(record, exc.reason.value, str(exc)))
-        for names, rows in upserts.items():
-            yield from self._inserts(names, rows)
-        table = quoted(self._target.table).encode()
-        for start in range(0, len(deletes), _DELETED_AT_ONCE):
-            yield (
-                b"DELETE FROM " + table + b" WHERE " + b" OR ".join(deletes[start : start + _DELETED_AT_ONCE])
+        for names, records in upserts.items():
+            rows = self._rows(records, names)
+            yield from self._inserts(
+                names, self._one_by_one(records, names, rejected) if rows is None else rows
             )
+        table = quoted(self._target.table)
+        for start in range(0, len(deletes), _DELETED_AT_ONCE):
+            keys = " OR ".join(deletes[start : start + _DELETED_AT_ONCE])
+            yield f"DELETE FROM {table} WHERE {keys}".encode()
 
-    def _row(self, record: Record, names: Sequence[str]) -> bytes:
-        for name, value in zip(self._table.key, record.key, strict=True):
-            self._columns[name].spell_key(value)
-        columns, values = self._columns, record.values
-        row = b"(" + b",".join([columns[name].spell(values[name]) for name in names]) + b")"
-        return self._fitting(row)
+    def _rows(self, records: Sequence[Record], names: Sequence[str]) -> Sequence[str] | None:
+        """Spell rows a column at a time; None where one needs a closer look."""
+        if not set(self._table.key) <= set(names):
+            return None
+        spelled = []
+        for name in names:
+            literals = self._columns[name].spell_many([record.values[name] for record in records])
+            if literals is None:
+                return None
+            spelled.append(literals)
+        rows = [f"({','.join(row)})" for row in zip(*spelled, strict=True)]
+        return None if max(map(len, rows)) * _UTF8_BYTES > self._max_packet - _OVERHEAD_BYTES else rows
 
-    def _condition(self, record: Record) -> bytes:
+    def _one_by_one(
+        self, records: Sequence[Record], names: Sequence[str], rejected: list[Rejection]
+    ) -> list[str]:
+        rows = []
+        for record in records:
+            try:
+                for name, value in zip(self._table.key, record.key, strict=True):
+                    self._columns[name].spell_key(value)
+                cells = [self._columns[name].spell(record.values[name]) for name in names]
+                rows.append(self._fitting(f"({','.join(cells)})"))
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        return rows
+
+    def _condition(self, record: Record) -> str:
         parts = [
-            quoted(name).encode() + b"=" + self._columns[name].spell_key(value)
+            f"{quoted(name)}={self._columns[name].spell_key(value)}"
             for name, value in zip(self._table.key, record.key, strict=True)
         ]
-        return self._fitting(b"(" + b" AND ".join(parts) + b")")
+        return self._fitting(f"({' AND '.join(parts)})")
 
-    def _fitting(self, text: bytes) -> bytes:
-        if len(text) + 64 * 1024 > self._max_packet:
-            detail = f"the row has {len(text)} bytes, max_allowed_packet is {self._max_packet}"
+    def _fitting(self, text: str) -> str:
+        most = self._max_packet - _OVERHEAD_BYTES
+        if len(text) * _UTF8_BYTES > most and (size := len(text.encode())) > most:
+            detail = f"the row has {size} bytes, max_allowed_packet is {self._max_packet}"
             raise UnfitValueError(Reason.SIZE, detail)
         return text
 
-    def _inserts(self, names: Sequence[str], rows: Sequence[bytes]) -> Iterator[bytes]:
+    def _inserts(self, names: Sequence[str], rows: Sequence[str]) -> Iterator[bytes]:
         listed = ", ".join(map(quoted, names))
-        head = f"INSERT INTO {quoted(self._target.table)} ({listed}) VALUES ".encode()
+        head = f"INSERT INTO {quoted(self._target.table)} ({listed}) VALUES "
         changed = [name for name in names if name not in self._table.key and name not in self._kept]
-        tail = update_clause(changed) if changed else update_clause(self._table.key[:1])
-        limit = min(_STATEMENT_BYTES, self._max_packet - len(head) - len(tail) - 1024)
+        tail = update_clause(changed or self._table.key[:1])
+        limit = min(_STATEMENT_CHARS, (self._max_packet - _OVERHEAD_BYTES) // _UTF8_BYTES)
         start = size = 0
         for i, row in enumerate(rows):
             if i > start and size + len(row) > limit:
-                yield head + b",".join(rows[start:i]) + tail
+                yield f"{head}{','.join(rows[start:i])}{tail}".encode()
                 start, size = i, 0
             size += len(row) + 1
-        yield head + b",".join(rows[start:]) + tail
+        if rows:
+            yield f"{head}{','.join(rows[start:])}{tail}".encode()
 
 
 def _kept_columns(table: SinkTable, options: Options) -> frozenset[str]:

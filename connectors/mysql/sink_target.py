@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pymysql.converters import escape_string
 
 from connectors.mysql.sink_connection import SinkConnection, Target
+from connectors.mysql.sink_literals import Literals, literals_of
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
-
-Literal = Callable[[Any], bytes]
-"""Spells a value that the type has stored as a SQL literal in utf8mb4."""
 
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
@@ -53,29 +49,44 @@ class _Found:
 
 @dataclass(frozen=True)
 class BoundColumn:
-    """A declared column with its type and its literals; `pads` where texts that end in spaces are others."""
+    """A declared column, its type and literals; `pads` where a text that ends in spaces is another's key."""
 
     name: str
     type: ColumnType
-    literal: Literal
+    literals: Literals
     nullable: bool
+    is_key: bool = False
     pads: bool = False
 
-    def spell(self, value: Any) -> bytes:
+    def spell(self, value: Any) -> str:
         """Give the literal. Raises UnfitValueError."""
         if value is None:
             if not self.nullable:
                 raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
-            return b"NULL"
+            return "NULL"
         try:
-            return self.literal(self.type.store(value))
+            return self.literals.one(self.type.store(value))
         except UnfitValueError as exc:
             raise UnfitValueError(exc.reason, f"column {self.name}: {exc}") from exc
-        except UnicodeEncodeError as exc:
-            detail = f"column {self.name}: {value!r} is no valid Unicode text: {exc}"
-            raise UnfitValueError(Reason.ENCODING, detail) from exc
 
-    def spell_key(self, value: Any) -> bytes:
+    def spell_many(self, values: Sequence[Any]) -> Sequence[str] | None:
+        """Give what `spell` (of a key: `spell_key`) gives of each, or None where one needs a closer look."""
+        if self.pads:
+            return None
+        classes = set(map(type, values))
+        has_null = type(None) in classes
+        if (has_null and not self.nullable) or not classes <= {self.type.plain, type(None)}:
+            return None
+        if not has_null:
+            return self.literals.many(values)
+        known = [value for value in values if value is not None]
+        spelled = self.literals.many(known) if known else []
+        if spelled is None:
+            return None
+        next_one = iter(spelled)
+        return ["NULL" if value is None else next(next_one) for value in values]
+
+    def spell_key(self, value: Any) -> str:
         """Give the literal of a key's value. Raises UnfitValueError."""
         if value is None:
             raise UnfitValueError(Reason.NULL, f"key column {self.name} is NULL")
@@ -111,7 +122,8 @@ def bind(
         if is_key and not loose_keys:
             problems += _collation_problems(known)
         pads = is_key and known.collation is not None and _pads(known.collation)
-        columns.append(BoundColumn(column.name, kind, _literal(kind), known.nullable and not is_key, pads))
+        nullable = known.nullable and not is_key
+        columns.append(BoundColumn(column.name, kind, literals_of(kind), nullable, is_key, pads))
     declared = {column.name.lower() for column in table.columns}
     problems += [
         f"column {each.name} of {target} is NOT NULL without a default, and the job does not give it"
@@ -212,48 +224,7 @@ def _int(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _literal(kind: ColumnType) -> Literal:
-    root = kind.name.partition("(")[0]
-    if kind.plain is bool:
-        return lambda value: b"1" if value else b"0"
-    if kind.plain is int:
-        return lambda value: b"%d" % value
-    if kind.plain is float:
-        return _float_literal
-    if kind.plain is bytes:
-        return lambda value: b"x'" + _base64_hex(value) + b"'"
-    if root == "DECIMAL":
-        return str.encode
-    if root.startswith("TIMESTAMP"):
-        return _moment_literal
-    if kind.plain is str:
-        return _text_literal
-    return lambda value: b"'%s'" % str(value).encode()
-
-
-def _text_literal(value: str) -> bytes:
-    text: str = escape_string(value)
-    return b"'" + text.encode() + b"'"
-
-
-def _float_literal(value: float | str) -> bytes:
-    if isinstance(value, str):
-        raise UnfitValueError(Reason.RANGE, f"MySQL has no {value}")
-    text = repr(value)
-    return (text if "e" in text else f"{text}e0").encode()  # without an exponent it is a DECIMAL
-
-
-def _moment_literal(value: datetime | str) -> bytes:
-    text = value if isinstance(value, str) else value.isoformat(" ")
-    return f"'{text}'".encode()
-
-
-def _base64_hex(value: str) -> bytes:
-    return base64.b64decode(value).hex().encode()
-
-
-def update_clause(columns: Sequence[str]) -> bytes:
+def update_clause(columns: Sequence[str]) -> str:
     """Give what an upsert does to a row that is there."""
-    return b" ON DUPLICATE KEY UPDATE " + b", ".join(
-        f"{quoted(name)} = VALUES({quoted(name)})".encode() for name in columns
-    )
+    changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in columns)
+    return f" ON DUPLICATE KEY UPDATE {changes}"
