@@ -1,0 +1,199 @@
+"""Updating queries into MySQL and Redis, whose servers die under way, end as a batch does."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pymysql
+import pytest
+import redis
+
+from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
+from streamjobs.broker import Envelope
+from streamjobs.demo.runner import Overrides
+from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.session import FlinkSession
+from streamjobs.local.environment import Environment
+from streamjobs.local.redis import RedisOptions
+from streamjobs.position import Position
+from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
+from tests.integration.waiting import wait_for
+from thrift_idl.codec import Header, Limits, PartitionMessageBuilder
+
+pytestmark = pytest.mark.services
+
+ITEM = TableSchema(
+    TableId("shop", "item"),
+    (
+        Column("item_id", SqlType.BIGINT, "bigint", key=True, nullable=False),
+        Column("category_id", SqlType.BIGINT, "bigint"),
+        Column("title", SqlType.TEXT, "varchar(64)"),
+        Column("price", SqlType.DECIMAL, "decimal(10,2)"),
+    ),
+)
+JOB = """-- Items and what their categories are worth, in two stores.
+CREATE TABLE item (item_id BIGINT, category_id BIGINT, title VARCHAR, price DECIMAL(10, 2),
+  PRIMARY KEY (item_id) NOT ENFORCED)
+WITH (type='metaq', topic='shop.item', 'table'='shop.item', 'ingest'='upsert');
+
+CREATE TABLE by_category (category_id BIGINT, n BIGINT, total DECIMAL(38, 2), dearest VARCHAR,
+  PRIMARY KEY (category_id) NOT ENFORCED)
+WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/shop?rewriteBatchedStatements=true', userName='writer',
+  password='${{STORE_PASSWORD}}', 'requestTimeout'='5 s');
+
+CREATE TABLE dear_item (item_id BIGINT, category_id BIGINT, title VARCHAR, price DECIMAL(10, 2),
+  PRIMARY KEY (item_id) NOT ENFORCED)
+WITH (type='redis', host='127.0.0.1', port='{redis}', password='${{STORE_PASSWORD}}', mode='HASHMAP',
+  keyPrefix='item:', 'requestTimeout'='5 s');
+
+CREATE VIEW worth AS
+SELECT category_id, COUNT(*) AS n, SUM(price) AS total, MAX(title) AS dearest FROM item GROUP BY category_id;
+
+INSERT INTO by_category SELECT category_id, n, total, dearest FROM worth WHERE n > 2;
+INSERT INTO dear_item SELECT item_id, category_id, title, price FROM item WHERE price > 50;
+"""
+ITEMS, CHANGES = 300, 4000
+Item = tuple[int, str | None, Decimal]
+
+
+class Shop:
+    """Items that come, change their category, title and price, and go."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._count = 0
+        self.items: dict[int, Item] = {}
+
+    def changes(self, count: int) -> list[RowChange]:
+        """The next changes, applied to `items`."""
+        return [self._change() for _ in range(count)]
+
+    def _change(self) -> RowChange:
+        rng, at = self._rng, Position(0, 1, self._count)
+        self._count += 1
+        number, at_ms = rng.randrange(ITEMS), 1000 + self._count
+        before = self.items.pop(number, None)
+        if before is not None and rng.random() < 0.3:
+            return RowChange.delete(ITEM, _wire(number, before), at, at_ms)
+        title = None if rng.random() < 0.1 else f"Nº {rng.randrange(10**6)} 🦊"
+        after = (rng.randrange(20), title, Decimal(rng.randrange(1, 10_000)) / 100)
+        self.items[number] = after
+        if before is None:
+            return RowChange.insert(ITEM, _wire(number, after), at, at_ms)
+        return RowChange.update(ITEM, _wire(number, before), _wire(number, after), at, at_ms)
+
+    def by_category(self) -> dict[int, tuple[int, Decimal, str | None]]:
+        """What a batch query over the items gives."""
+        groups: dict[int, list[Item]] = defaultdict(list)
+        for item in self.items.values():
+            groups[item[0]].append(item)
+        return {
+            category: (
+                len(items),
+                sum((price for _, _, price in items), Decimal(0)),
+                max((title for _, title, _ in items if title is not None), default=None),
+            )
+            for category, items in groups.items()
+            if len(items) > 2
+        }
+
+    def dear(self) -> dict[int, Item]:
+        """What a batch query over the items gives."""
+        return {number: item for number, item in self.items.items() if item[2] > 50}
+
+
+def _wire(number: int, item: Item) -> Row:
+    category, title, price = item
+    return (
+        b"%d" % number,
+        b"%d" % category,
+        None if title is None else title.encode(),
+        f"{price:.2f}".encode(),
+    )
+
+
+def produce(bootstrap: str, changes: Sequence[RowChange]) -> None:
+    """Send the changes, some of them twice."""
+    builder = PartitionMessageBuilder(2, disorder_ms=1000, limits=Limits(max_rows=50))
+    for change in changes:
+        builder.add(change)
+    with closing(KafkaProducer(bootstrap)) as producer:
+        for number, (partition, message) in enumerate(builder.flush(Header("shop"))):
+            for _ in range(2 if number % 7 == 0 else 1):
+                producer.send(Envelope("shop.item", partition, message.payload, message.time_ms))
+        producer.flush()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    options = RedisOptions(password="secret-7")  # noqa: S106
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Environment(tmp_path_factory.mktemp("stores"), slots=2, mariadb=True, redis=options) as environment,
+    ):
+        patch.setenv("STORE_PASSWORD", "secret-7")
+        yield environment
+
+
+def ask(environment: Environment, sql: str) -> Sequence[tuple[object, ...]]:
+    with (
+        closing(pymysql.connect(host="127.0.0.1", port=environment.mariadb.port, user="root")) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def found_categories(environment: Environment) -> dict[object, tuple[object, ...]]:
+    rows = ask(environment, "SELECT category_id, n, total, dearest FROM shop.by_category")
+    return {row[0]: row[1:] for row in rows}
+
+
+def found_items(environment: Environment) -> dict[int, Item]:
+    items = {}
+    with redis.Redis(port=environment.redis.port, password="secret-7", decode_responses=True) as client:  # noqa: S106
+        for key in client.scan_iter("item:*", 1000):
+            row = client.hgetall(key)
+            assert key == f"item:{row['item_id']}"
+            assert isinstance(row, dict)
+            item = (int(row["category_id"]), row.get("title"), Decimal(row["price"]))
+            items[int(row["item_id"])] = item
+    return items
+
+
+def test_both_stores_end_as_a_batch_computation(environment: Environment, tmp_path: Path) -> None:
+    shop, bootstrap = Shop(7), environment.kafka.bootstrap
+    ask(environment, "CREATE DATABASE shop")
+    ask(environment, "CREATE USER writer@'127.0.0.1' IDENTIFIED BY 'secret-7'")
+    ask(environment, "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
+    ask(
+        environment,
+        "CREATE TABLE shop.by_category (category_id BIGINT PRIMARY KEY, n BIGINT, total DECIMAL(38,2), "
+        "dearest VARCHAR(100))",
+    )
+    create_topic(bootstrap, "shop.item", 2)
+    produce(bootstrap, shop.changes(CHANGES // 2))
+    file = tmp_path / "stores.sql"
+    file.write_text(
+        JOB.format(mysql=environment.mariadb.port, redis=environment.redis.port), encoding="utf-8"
+    )
+    job = FlinkSession(environment.flink.rest_url).start(file, Overrides(bootstrap, tmp_path, 2, None))
+    try:
+        wait_for(lambda: bool(found_categories(environment)) and bool(found_items(environment)), "rows", 120)
+        environment.mariadb.kill()
+        environment.redis.kill()
+        produce(bootstrap, shop.changes(CHANGES // 2))
+        environment.redis.restart()
+        environment.mariadb.restart()
+        wait_for(lambda: job.is_idle(3.0), "all input is read", 120)
+        job.drain()
+    finally:
+        job.cancel()
+    assert found_items(environment) == shop.dear()
+    assert found_categories(environment) == shop.by_category()
+    assert list(read_dead_letters(bootstrap, DEAD_LETTER_TOPIC)) == []
