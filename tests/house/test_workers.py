@@ -17,6 +17,9 @@ NOT_FOR_WORKERS = ("streamjobs.cli", "streamjobs.local", "streamjobs.demo", "str
 # The part of streamjobs.job that runs inside workers.
 SHIPPED_OPERATORS = ("streamjobs.job.handover", "streamjobs.job.sink_operator")
 
+# Elasticsearch's transport imports every HTTP client that it finds; ours do not (import-linter sees to it).
+BROUGHT = {"connectors": "rich,httpx"}
+
 PROBE = """
 import importlib, sys
 sys.path.insert(0, sys.argv[1])
@@ -55,7 +58,7 @@ def _probe(package: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
 def test_a_fresh_interpreter_imports_it_from_the_zip(package: Path, root: str) -> None:
     done = _probe(package, _names(root))
     assert done.stderr == ""
-    assert (done.returncode, done.stdout.strip()) == (0, "")
+    assert (done.returncode, done.stdout.strip()) == (0, BROUGHT.get(root, ""))
 
 
 def test_the_parser_needs_no_client_of_any_store(package: Path) -> None:

@@ -1,0 +1,43 @@
+"""sql/jobs/item_wide.sql: Elasticsearch and MySQL equal a batch SQL join over the final tables."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from streamjobs.local.environment import Environment
+from tests.acceptance.wide_arena import PASSWORD, WideArena
+from tests.acceptance.wide_shop import changed_shop
+from tests.integration.waiting import wait_for
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
+    root = tmp_path_factory.mktemp("wide")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Environment(root / "env", slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
+    ):
+        patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
+        made = WideArena(environment, root)
+        made.prepare()
+        yield made
+
+
+def test_both_sinks_equal_a_batch_join_over_the_final_tables(arena: WideArena) -> None:
+    shop = changed_shop(3, 6000, items=400, shops=20, schedules=10)
+    truth = shop.wide()
+    assert len(truth) > 200
+    job = arena.start()
+    try:
+        arena.feed(shop, random.Random(3))
+        wait_for(lambda: job.is_idle(3.0), "all input is read", 180)
+        job.drain()
+    finally:
+        job.cancel()
+    assert arena.report() == truth
+    assert arena.search() == truth

@@ -1,0 +1,130 @@
+"""item_wide.sql on real services: fed, run, and read back by plain clients."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pymysql
+
+from connectors.kafka import KafkaProducer, create_topic
+from streamjobs.broker import Envelope
+from streamjobs.demo.runner import Overrides
+from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.local.environment import Environment
+from tests.acceptance.wide_shop import PARTITIONS, Shop, messages
+
+JOB = Path(__file__).parents[2] / "sql" / "jobs" / "item_wide.sql"
+PASSWORD = "item-wide-7"  # noqa: S105
+_TABLE = """
+CREATE TABLE item_wide (
+    item_id BIGINT PRIMARY KEY, title VARCHAR(64), price DECIMAL(10, 2), updated_at DATETIME(3),
+    shop_id BIGINT, shop_name VARCHAR(64), shop_city VARCHAR(64), shop_rating DOUBLE,
+    schedule_id BIGINT, schedule_label VARCHAR(64), starts_on DATE, ends_on DATE, discount DECIMAL(5, 2)
+)
+"""
+
+
+class WideArena:
+    """One cluster, one MySQL, one Elasticsearch; `start` runs the job of the repository on them."""
+
+    def __init__(self, environment: Environment, work: Path) -> None:
+        self.environment = environment
+        self._work = work
+
+    def prepare(self) -> None:
+        """Make topics, the user and the table of the report."""
+        for topic in ("shop.item", "shop.shop", "shop.schedule"):
+            create_topic(self.environment.kafka.bootstrap, topic, PARTITIONS)
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+            cursor.execute(f"CREATE USER writer@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
+            cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
+            cursor.execute("USE shop")
+            cursor.execute(_TABLE)
+            connection.commit()
+
+    def start(self) -> RunningFlinkJob:
+        """Run the job file with the addresses of this environment."""
+        text = JOB.read_text(encoding="utf-8")
+        for given, ours in (
+            ("http://127.0.0.1:9200", self.environment.elasticsearch.url),
+            ("mysql://127.0.0.1:3306/shop", f"mysql://127.0.0.1:{self.environment.mariadb.port}/shop"),
+        ):
+            assert given in text
+            text = text.replace(given, ours)
+        path = self._work / JOB.name
+        path.write_text(text, encoding="utf-8")
+        overrides = Overrides(
+            self.environment.kafka.bootstrap,
+            self._work,
+            2,
+            settings={"execution.checkpointing.interval": "3 s"},
+        )
+        return FlinkSession(self.environment.flink.rest_url).start(path, overrides)
+
+    def feed(self, shop: Shop, rng: random.Random, *, pause_s: float = 0.0, pauses: int = 1) -> None:
+        """Send all changes, topic by topic in slices, so that the three tables change side by side."""
+        waiting = threading.Event()
+        with closing(KafkaProducer(self.environment.kafka.bootstrap)) as producer:
+            for envelopes in _slices(shop, rng, pauses):
+                for envelope in envelopes:
+                    producer.send(envelope)
+                producer.flush()
+                waiting.wait(pause_s)
+
+    def report(self) -> dict[int, dict[str, Any]]:
+        """What a plain SELECT shows."""
+        with closing(self._connect("shop")) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM item_wide")
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return {row["item_id"]: {name: _spelled(value) for name, value in row.items()} for row in rows}
+
+    def search(self) -> dict[int, dict[str, Any]]:
+        """What a plain search shows."""
+        found: dict[int, dict[str, Any]] = {}
+        with httpx.Client(base_url=self.environment.elasticsearch.url, timeout=60) as client:
+            client.post("/item_wide/_refresh").raise_for_status()
+            page = client.post("/item_wide/_search?scroll=1m", json={"size": 5000}).raise_for_status().json()
+            while hits := page["hits"]["hits"]:
+                found |= {hit["_source"]["item_id"]: _searched(hit["_source"]) for hit in hits}
+                body = {"scroll": "1m", "scroll_id": page["_scroll_id"]}
+                page = client.post("/_search/scroll", json=body).raise_for_status().json()
+            client.request("DELETE", "/_search/scroll", json={"scroll_id": page["_scroll_id"]})
+        return found
+
+    def _connect(self, database: str | None = None) -> Any:
+        port = self.environment.mariadb.port
+        return pymysql.connect(
+            host="127.0.0.1", port=port, user="root", database=database, charset="utf8mb4", use_unicode=True
+        )
+
+
+def _slices(shop: Shop, rng: random.Random, count: int) -> Iterator[list[Envelope]]:
+    built = {topic: messages(table, rng) for topic, table in shop.tables.items()}
+    for number in range(count):
+        yield [
+            Envelope(topic, partition, message.payload, message.time_ms)
+            for topic, all_ in built.items()
+            for partition, message in all_[len(all_) * number // count : len(all_) * (number + 1) // count]
+        ]
+
+
+def _spelled(value: Any) -> Any:
+    """Give a value of pymysql as the truth spells it."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat(" ", "milliseconds") if hasattr(value, "hour") else value.isoformat()
+    return value if value is None or isinstance(value, (int, float, str)) else str(value)
+
+
+def _searched(source: dict[str, Any]) -> dict[str, Any]:
+    """Give a document as the truth spells it."""
+    moment = source["updated_at"]
+    text = None if moment is None else f"{moment.replace('T', ' ')}{'' if '.' in moment else '.000'}"
+    return {**source, "updated_at": None if text is None else text[:23]}
