@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
-from connectors.redis.connection import SLOTS, Nodes, redis_errors, slot_tags
+from connectors.redis.connection import SLOTS, Nodes, call, redis_errors, slot_tags
 from connectors.redis.rows import OWN_PREFIX
 from connectors.redis.scripts import REPLACE_FENCE
 from streamjobs.errors import RetriableError
@@ -29,8 +29,8 @@ class RedisFence:
         self._nodes = nodes
         self._table = table
         self._name = name.encode()
-        self.token = ""
-        self.field = ""
+        self.token = b""
+        self.field = b""
         self._sha = ""
 
     def key(self, slot: int) -> bytes:
@@ -43,7 +43,7 @@ class RedisFence:
         for node in self._nodes.primaries():
             with redis_errors(f"table {self._table}: loading the fence's script"):
                 self._sha = node.script_load(REPLACE_FENCE)
-        token, field = secrets.token_hex(8), f"w{attempt.subtask}"
+        token = secrets.token_hex(8)
         where = f"table {self._table}: fencing off older writers"
         with redis_errors(where):
             for _ in range(10):
@@ -56,12 +56,12 @@ class RedisFence:
                 raise RetriableError(message)
             if self._nodes.is_cluster:
                 self._replace(range(1, SLOTS), "", fence)
-        self.token, self.field = token, field
+        self.token, self.field = token.encode(), b"w%d" % attempt.subtask
 
     def lost(self) -> Exception:
         """Give the error of a writer that a script has turned away."""
         state = self._state()
-        return fenced_off(self._table, self.token, None if state is None else Fence.from_json(state))
+        return fenced_off(self._table, self.token.decode(), None if state is None else Fence.from_json(state))
 
     def _state(self) -> bytes | None:
         state: Any = self._nodes.node(0).hget(self.key(0).decode(), _STATE)
@@ -74,12 +74,12 @@ class RedisFence:
         by_node: dict[int, list[int]] = {}
         for slot in slots:
             by_node.setdefault(id(self._nodes.node(slot)), []).append(slot)
-        values, answers = json.dumps(fields), []
+        head, answers = [b"EVALSHA", self._sha.encode(), b"1"], []
+        state = expected if isinstance(expected, bytes) else expected.encode()
+        tail = [state, b"%d" % fence.epoch, json.dumps(fields).encode()]
         for node in self._nodes.primaries():
-            pipeline = node.pipeline(transaction=False)
-            for slot in by_node.get(id(node), ()):
-                pipeline.execute_command(
-                    "EVALSHA", self._sha, 1, self.key(slot), expected, fence.epoch, values
-                )
-            answers += pipeline.execute()
+            for answer in call(node, [[*head, self.key(slot), *tail] for slot in by_node.get(id(node), ())]):
+                if isinstance(answer, Exception):
+                    raise answer
+                answers.append(answer)
         return all(answers)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
-from connectors.redis.connection import Nodes, error_of, redis_errors, slot_of
+from connectors.redis.connection import Nodes, call, error_of, redis_errors, slot_of
 from connectors.redis.fences import RedisFence
 from connectors.redis.rows import RowForm, score_text
 from connectors.redis.scripts import FENCED, WRITE_HASHES, WRITE_MEMBERS, WRITE_TEXTS
@@ -27,13 +26,12 @@ _SCRIPT_BYTES = 4 * 1024 * 1024
 _SCRIPTS = {"STRING": WRITE_TEXTS, "HASHMAP": WRITE_HASHES, "SORTEDSET": WRITE_MEMBERS}
 
 
-@dataclass(frozen=True)
-class _Written:
+class _Written(NamedTuple):
     """A record as one script takes it: its Redis key and the script's arguments for it."""
 
     record: Record
     key: bytes
-    arguments: tuple[bytes | str, ...]
+    arguments: tuple[bytes, ...]
 
     @property
     def size(self) -> int:
@@ -66,7 +64,7 @@ class RedisSink:
         prefix = options.text_or_none("keyPrefix")
         self._table = table
         self._mode = options.text("mode")
-        self._ttl = str(options.number_or_none("ttl") or 0)
+        self._ttl = b"%d" % (options.number_or_none("ttl") or 0)
         self._form = RowForm(table, f"{table.name}:" if prefix is None else prefix)
         self._score = _score_column(table, options.text_or_none("scoreColumn")) if self._is_set else ""
         writer = options.text_or_none("writer")
@@ -75,7 +73,9 @@ class RedisSink:
         self._fence = RedisFence(self._nodes, table.name, f"{self._form.prefix.decode()}{writer or ''}")
         script = _SCRIPTS[self._mode]
         self._script = script
-        self._sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        self._sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode()
+        names = [name.encode() for name in self._form.names] if self._mode == "HASHMAP" else []
+        self._columns = [b"%d" % len(names), *names] if names else []
 
     @property
     def _is_set(self) -> bool:
@@ -97,8 +97,7 @@ class RedisSink:
             self._connect()
         try:
             rejected: list[Rejection] = []
-            written = list(self._spelled(batch, rejected))
-            for chunk in self._chunks(written):
+            for chunk in self._chunks(self._spelled(batch, rejected)):
                 rejected += self._send(chunk)
         except RetriableError:
             self._nodes.close()  # whatever is still on its way must not answer a later request
@@ -135,7 +134,26 @@ class RedisSink:
                     policy,
                 )
 
-    def _spelled(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[_Written]:
+    def _spelled(self, batch: Sequence[Record], rejected: list[Rejection]) -> Sequence[_Written]:
+        deletes = any(record.kind is RecordKind.DELETE for record in batch)
+        many = None if deletes or self._is_set else self._spelled_at_once(batch)
+        return list(self._spelled_one_by_one(batch, rejected)) if many is None else many
+
+    def _spelled_at_once(self, batch: Sequence[Record]) -> Sequence[_Written] | None:
+        """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
+        keys = self._form.keys_many([record.key for record in batch])
+        if keys is None:
+            return None
+        rows = [record.values for record in batch]
+        if self._mode == "HASHMAP":
+            fields = self._form.fields_many(rows)
+            arguments = None if fields is None else [(mask.encode(), *texts) for mask, texts in fields]
+        else:
+            texts = self._form.texts_many(rows)
+            arguments = None if texts is None else [(text,) for text in texts]
+        return None if arguments is None else list(map(_Written, batch, keys, arguments))
+
+    def _spelled_one_by_one(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[_Written]:
         previous = self._previous(batch)
         for record in batch:
             try:
@@ -153,11 +171,11 @@ class RedisSink:
         key = self._form.key(record.key)
         if self._mode == "HASHMAP":
             if deletes:
-                return _Written(record, key, ("d" if self._shared else "",))
+                return _Written(record, key, (b"d" if self._shared else b"",))
             mask, texts = self._form.fields(record.values)
-            return _Written(record, key, (mask, *texts))
+            return _Written(record, key, (mask.encode(), *texts))
         if deletes:
-            return _Written(record, key, ("",))
+            return _Written(record, key, (b"",))
         return _Written(record, key, (self._form.text(record.values, previous.get(record.key)),))
 
     def _previous(self, batch: Sequence[Record]) -> Mapping[tuple[Any, ...], bytes | None]:
@@ -196,22 +214,20 @@ class RedisSink:
             own = [call for call in calls if self._nodes.node(call[0]) is node]
             if not own:
                 continue
-            pipeline = node.pipeline(transaction=False)
-            for slot, rows in own:
-                pipeline.execute_command(
-                    "EVALSHA", self._sha, 1 + len(rows), self._fence.key(slot), *(row.key for row in rows),
-                    self._fence.field, self._fence.token, self._ttl, *self._columns(),
-                    *(argument for row in rows for argument in row.arguments),
-                )  # fmt: skip
+            head, token = [b"EVALSHA", self._sha], [self._fence.field, self._fence.token, self._ttl]
+            commands = [
+                [
+                    *head, b"%d" % (1 + len(rows)), self._fence.key(slot), *[row.key for row in rows],
+                    *token, *self._columns, *[argument for row in rows for argument in row.arguments],
+                ]
+                for slot, rows in own
+            ]  # fmt: skip
             what = f"table {self._table.name}: writing {sum(len(rows) for _, rows in own)} rows"
             with redis_errors(what):
-                answers = pipeline.execute(raise_on_error=False)
+                answers = call(node, commands)
             for (_, rows), answer in zip(own, answers, strict=True):
                 rejected += self._judged(answer, rows, what)
         return rejected
-
-    def _columns(self) -> tuple[str, ...]:
-        return (str(len(self._form.names)), *self._form.names) if self._mode == "HASHMAP" else ()
 
     def _judged(self, answer: Any, rows: Sequence[_Written], what: str) -> Iterator[Rejection]:
         if isinstance(answer, Exception):

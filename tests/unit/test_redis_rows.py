@@ -1,0 +1,75 @@
+"""Rows and keys spelled at once are those spelled one by one; keys never collide."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.redis.rows import RowForm, score_text
+from streamjobs.column_types import UnfitValueError
+from streamjobs.sink import SinkColumn, SinkTable
+
+COLUMNS = {
+    "id": ("BIGINT", st.integers(-(2**63), 2**63 - 1)),
+    "name": ("STRING", st.none() | st.text()),
+    "price": ("DECIMAL(10, 2)", st.none() | st.decimals(-1000, 1000, places=2)),
+    "share": ("DOUBLE", st.none() | st.floats(allow_nan=False)),
+    "flag": ("BOOLEAN", st.none() | st.booleans()),
+    "at": ("TIMESTAMP_LTZ(3)", st.none() | st.datetimes(timezones=st.just(timezone.utc))),
+    "day": ("DATE", st.none() | st.dates()),
+    "clock": ("TIME(3)", st.none() | st.times()),
+    "raw": ("BYTES", st.none() | st.binary()),
+}
+TABLE = SinkTable("t", tuple(SinkColumn(name, type_) for name, (type_, _) in COLUMNS.items()), ("id",), {})
+FORM = RowForm(TABLE, "t:")
+ROWS = st.lists(st.fixed_dictionaries({name: values for name, (_, values) in COLUMNS.items()}), min_size=1)
+
+
+@given(ROWS)
+def test_many_rows_are_spelled_as_one_by_one(rows: list[dict[str, Any]]) -> None:
+    keys = [(row["id"],) for row in rows]
+    assert FORM.keys_many(keys) == [FORM.key(key) for key in keys]
+    assert FORM.texts_many(rows) == [FORM.text(row, None) for row in rows]
+    assert FORM.fields_many(rows) == [FORM.fields(row) for row in rows]
+
+
+@pytest.mark.parametrize("bad", [{"id": 2**63}, {"id": None}, {"name": 5}, {"name": "\ud800"}, {"raw": "x"}])
+def test_what_is_unfit_is_left_to_the_closer_look(bad: dict[str, Any]) -> None:
+    row = {**dict.fromkeys(COLUMNS), "id": 1, **bad}
+    at_once = (FORM.keys_many([(row["id"],)]), FORM.texts_many([row]), FORM.fields_many([row]))
+    assert None in at_once
+    with pytest.raises(UnfitValueError):  # noqa: PT012 - any of the two
+        FORM.key((row["id"],))
+        FORM.text(row, None)
+
+
+def test_a_text_keeps_what_a_record_leaves_out() -> None:
+    at = datetime(2026, 11, 23, tzinfo=timezone.utc)
+    whole = FORM.text({**dict.fromkeys(COLUMNS), "id": 1, "price": Decimal("1.5"), "at": at}, None)
+    changed = FORM.text({"id": 1, "name": "x"}, whole)
+    expected = b'"name":"x","price":"1.50","share":null,"flag":null,"at":"2026-11-23T00:00:00"'
+    assert expected in changed
+    assert FORM.fields({"id": 1, "name": None})[0] == "10-------"
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=2, unique=True))
+def test_no_two_keys_of_several_columns_share_a_name(keys: list[tuple[str, str]]) -> None:
+    columns = (SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
+    form = RowForm(SinkTable("t", columns, ("a", "b"), {}), "t:")
+    assert len({form.key(key) for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(("score", "text"), [(1, b"1"), (-2.5, b"-2.5"), (2**53, b"9007199254740992")])
+def test_scores_are_doubles(score: float, text: bytes) -> None:
+    assert score_text("s", score) == text
+
+
+@pytest.mark.parametrize("score", [None, True, "1", float("nan"), 2**53 + 1, Decimal(1)])
+def test_what_is_no_double_is_no_score(score: Any) -> None:
+    with pytest.raises(UnfitValueError, match="the score s is"):
+        score_text("s", score)
