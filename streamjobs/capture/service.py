@@ -118,6 +118,8 @@ class Capture:
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = self._outbox(producer)
+        for table in catalog.tables:  # quiet tables have topics too, and hear the time
+            outbox.open(table.table)
         handoff = Handoff(
             source.chunks(state.epoch),
             state.snapshots,

@@ -100,8 +100,7 @@ class Stream:
                         return
                     continue
                 case Ddl():
-                    self._altered = self._altered or bool(event.changes)
-                    self._p.policy.judge(event)
+                    self._statement(event)
                 case BadRow():
                     self._p.rejects.add(event)
                 case Heartbeat():
@@ -117,6 +116,12 @@ class Stream:
                     pass  # found by GTIDs: only a commit tells where this is
             if self._tick() and self._stopped_inside():
                 return
+
+    def _statement(self, event: Ddl) -> None:
+        self._altered = self._altered or bool(event.changes)
+        for effect in self._p.policy.judge(event):
+            if effect.table is not None and effect.word in ("create_table", "rename_table"):
+                self._p.outbox.open(effect.table)
 
     def _before(self, place: LogPlace) -> None:
         """Send the chunks that stand before the transaction that starts at `place`."""

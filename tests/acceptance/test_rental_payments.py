@@ -86,7 +86,7 @@ def shell(*args: str) -> str:
 
 
 def table(home: Path, name: str) -> list[Found]:
-    out = shell("query", name, "--format", "json", "--store", str(home / "rocksdb"))
+    out = shell("query", name, "--format", "json", "--limit", "0", "--path", str(home / "rocksdb"))
     return [json.loads(line) for line in out.splitlines()]
 
 

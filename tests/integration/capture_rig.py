@@ -71,13 +71,18 @@ class Rig:
             session.execute(f"CREATE DATABASE {name}")
         return name
 
-    def configure(self, database: str, text: str = "", **sections: str) -> CaptureFile:
-        """Write a capture's file for one database; `sections` are lines for `[name]`."""
+    def configure(
+        self, database: str, text: str = "", *, port: int | None = None, **sections: str
+    ) -> CaptureFile:
+        """Write a capture's file for one database; `sections` are lines for `[name]`.
+
+        `port` is that of another server on this machine.
+        """
         tables = text or f'[[tables]]\nmatch = "{database}.*"\n'
         lines = {
             "source": (
                 f'name = "{database}"\ntls = "off"\npassword = "${{{LOGIN_VARIABLE}}}"\n'
-                f'url = "mysql://{self.login.user}@{self.login.host}:{self.login.port}"\n'
+                f'url = "mysql://{self.login.user}@{self.login.host}:{port or self.login.port}"\n'
             ),
             "broker": f'bootstrap = "{self.bootstrap}"\n',
             "offsets": 'every = "100 ms"\n',
@@ -85,7 +90,7 @@ class Rig:
         }
         for name, more in sections.items():
             lines[name] = lines.get(name, "") + more + "\n"
-        path = self.home / f"{database}.toml"
+        path = self.home / f"{database}{port or ''}.toml"
         path.write_text(
             "".join(f"[{name}]\n{text}" for name, text in lines.items()) + tables, encoding="utf-8"
         )
@@ -107,15 +112,15 @@ class Rig:
         finally:
             consumer.close()
 
-    def rows(self, table: TableId) -> list[Row]:
+    def rows(self, table: TableId, login: Login | None = None) -> list[Row]:
         """A table as SELECT gives it, in canonical form."""
-        with self.session() as session:
+        with Session(login or self.login) as session:
             query = ChunkQuery(read_definition(session, table))
             return sorted((query.row(row) for row in session.rows(query.sql(None, None, None))), key=repr)
 
-    def caught_up(self, capture: CaptureFile, deadline_s: float = 60.0) -> None:
+    def caught_up(self, capture: CaptureFile, deadline_s: float = 60.0, login: Login | None = None) -> None:
         """Wait until the capture has stored a position behind everything committed so far."""
-        with self.session() as session:
+        with Session(login or self.login) as session:
             session.execute(f"CREATE TABLE IF NOT EXISTS {capture.name}.caught_up (id INT PRIMARY KEY)")
             session.execute(f"REPLACE INTO {capture.name}.caught_up VALUES ({next(_numbers)})")
             wanted = str(mysql_place(session).place)

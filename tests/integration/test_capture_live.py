@@ -138,27 +138,25 @@ def test_server_trouble_is_survived(live: Rig, capture: CaptureFile) -> None:
     with Writers(live, capture.name, seed=7) as writers:
         capture.start().streaming()
         with live.session() as session:
-            (dump,) = session.named(
+            dumps = session.named(
                 "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'"
             )
-            session.execute(f"KILL {dump['ID']}")
-        for act in (server.kill, server.freeze):
-            before = writers.committed
-            wait_for(lambda least=before: writers.committed > least + 30, "writers write")  # type: ignore[misc]
-            act()
-            if act == server.kill:
-                server.restart()
-            else:
-                pause(3.0)
-                server.thaw()
+            for dump in dumps:
+                session.execute(f"KILL {dump['ID']}")
+        wait_for(lambda: _retries(capture) == 1, "the stream is opened again")
+        capture.streaming()
+        server.kill()
+        wait_for(lambda: _retries(capture) > 1, "the capture has noticed")
+        server.restart()
+        capture.streaming()
+        server.freeze()
+        pause(3.0)
+        server.thaw()
         before = writers.committed
         wait_for(lambda: writers.committed > before + 30, "writers write again")
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
-    status = capture.status()
-    assert status is not None
-    assert status["retries"] >= 2, capture.log()
-    assert capture.stop() == 0
+    assert capture.stop() == 0, capture.log()
 
 
 def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFile) -> None:
@@ -259,9 +257,11 @@ def test_one_source_has_one_capture(live: Rig, capture: CaptureFile) -> None:
     second.start().streaming()
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(5))
-    assert capture.wait() == 1
-    assert "was taken over by another process" in capture.log()
-    second.kill()
+    try:
+        assert capture.wait() == 1
+    finally:
+        second.kill()
+    assert "was taken over by another process" in capture.log() or "this server_id" in capture.log()
 
 
 def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile) -> None:
@@ -290,6 +290,10 @@ def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile
 
 def _snapshot_rows(capture: CaptureFile) -> int:
     return int((capture.status() or {}).get("snapshot_rows", 0))
+
+
+def _retries(capture: CaptureFile) -> int:
+    return int((capture.status() or {}).get("retries", 0))
 
 
 def _place(capture: CaptureFile) -> str:
