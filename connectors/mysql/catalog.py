@@ -50,9 +50,11 @@ class Catalog:
         """
         catalog = cls(mariadb=mariadb)
         for statement in statements(text):
-            words = statement.split(None, 2)
-            if words and words[0].upper() == "USE" and len(words) > 1:
-                database = words[1].strip("`\"'")
+            cursor = Cursor(tokens(statement))
+            if cursor.skip_any("USE"):
+                database = cursor.name()
+                continue
+            if cursor.done:
                 continue
             for change in catalog.apply(Query(database, statement)):
                 if isinstance(change, Unknown):

@@ -197,9 +197,9 @@ def _converter(charset: Charset, *, strip: bool) -> Callable[[bytes], bytes]:
 
 _FIXED: Mapping[Stored, Codec] = {
     Stored.FLOAT: Codec("FLOAT({v})", "f", names={"FLOAT": values.float32}),
-    # orjson is six times faster than repr(), and spells only exponents and what is not finite in another way
+    # orjson is six times faster than repr(), and spells only very large and small numbers otherwise
     Stored.DOUBLE: Codec(
-        '(w if {v} - {v} == 0 and b"e" not in (w := DUMPS({v})) else DOUBLE({v}))',
+        "(DUMPS({v}) if 1e-4 <= abs({v}) < 1e16 else DOUBLE({v}))",
         "d",
         names={"DUMPS": orjson.dumps, "DOUBLE": values.float64},
     ),

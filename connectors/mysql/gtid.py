@@ -34,8 +34,8 @@ class GtidSet:
                 source = server = str(uuid.UUID(words[0]))
                 for word in words[1:]:
                     if word[:1].isdigit():
-                        low, _, high = word.partition("-")
-                        found.setdefault(source, []).append(_interval(int(low), int(high or low)))
+                        low, dash, high = word.partition("-")
+                        found.setdefault(source, []).append(_interval(int(low), int(high if dash else low)))
                     else:
                         source = f"{server}:{_tag(word)}"
             except ValueError as exc:

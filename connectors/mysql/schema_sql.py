@@ -85,6 +85,8 @@ def read_statement(context: Context) -> tuple[TableChange, ...]:
         return _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context)
     except RefusedError as exc:
         return (Unknown(None, exc.detail),)
+    except IndexError:
+        return (Unknown(None, "the statement ends too early"),)
 
 
 def _read(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
@@ -129,6 +131,8 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
         return _create(table, cursor, context) if verb == "CREATE" else _alter(table, cursor, context)
     except RefusedError as exc:
         return (Unknown(table, exc.detail),)
+    except IndexError:
+        return (Unknown(table, "the statement ends too early"),)
 
 
 def _table(cursor: Cursor, context: Context) -> TableId:

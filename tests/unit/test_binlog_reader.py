@@ -1,0 +1,233 @@
+"""Whole logs from an independent writer: rows come back, and damage is an error and never another value."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.mysql.binlog_file import open_file
+from connectors.mysql.changes import BadRow, Begin, BinlogEvent, Commit, Ddl
+from connectors.mysql.errors import BinlogError, RefusedError
+from streamjobs.position import Half
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import ChangeKind, Row
+from tests.unit.binlog_writer import ColumnForm, Writer, row_image, stored_text
+
+INT, BIGINT = ColumnForm(3, numeric=True), ColumnForm(8, unsigned=True, numeric=True)
+TEXT = ColumnForm(15, struct.pack("<H", 400), collation=45)
+LATIN = ColumnForm(15, struct.pack("<H", 100), collation=8)
+COLUMNS, NAMES = (INT, BIGINT, TEXT, LATIN), ("id", "n", "t", "l")
+GTID = "00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(-(2**31), 2**31 - 1),
+        st.none() | st.integers(0, 2**64 - 1),
+        st.none() | st.text(max_size=20),
+        st.none() | st.text(alphabet="aé€ÿ", max_size=20),
+    ),
+    max_size=20,
+)
+Values = tuple[int, int | None, str | None, str | None]
+
+
+def stored(row: Values) -> bytes:
+    number, big, text, latin = row
+    return row_image(
+        (
+            struct.pack("<i", number),
+            None if big is None else struct.pack("<Q", big),
+            None if text is None else stored_text(text.encode(), 2),
+            None if latin is None else stored_text(latin.encode("cp1252"), 1),
+        )
+    )
+
+
+def canonical(row: Values) -> Row:
+    return tuple(None if value is None else str(value).encode() for value in row)
+
+
+def written(transactions: Sequence[Sequence[Values]]) -> Writer:
+    writer = Writer()
+    for number, rows in enumerate(transactions, start=1):
+        writer.gtid(number)
+        writer.query("BEGIN")
+        writer.table_map(COLUMNS, NAMES)
+        writer.rows(30, [stored(row) for row in rows], len(COLUMNS))
+        writer.xid()
+    return writer
+
+
+def read(data: bytes, folder: Path) -> list[BinlogEvent]:
+    path = folder / "bin.000007"
+    path.write_bytes(data)
+    with open_file(path, wanted=lambda _: True) as reader:
+        return list(reader)
+
+
+def read_until_error(data: bytes, folder: Path) -> tuple[list[BinlogEvent], BinlogError | None]:
+    path = folder / "bin.000007"
+    path.write_bytes(data)
+    found: list[BinlogEvent] = []
+    try:
+        with open_file(path, wanted=lambda _: True) as reader:
+            found.extend(reader)
+    except BinlogError as exc:
+        return found, exc
+    return found, None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(ROWS, max_size=4))
+def test_rows_come_back_with_their_places(tmp_path: Path, transactions: list[list[Values]]) -> None:
+    writer = written(transactions)
+    events = read(bytes(writer.data), tmp_path)
+    rows = [list(event.images) for event in events if isinstance(event, RowBatch)]
+    assert rows == [[canonical(row) for row in batch] for batch in transactions if batch]
+    commits = [event for event in events if isinstance(event, Commit)]
+    assert [commit.gtid for commit in commits] == [f"{GTID}:{n}" for n in range(1, len(transactions) + 1)]
+    for event in events:
+        if isinstance(event, RowBatch):
+            assert event.position.offset in writer.starts
+            assert (event.position.file, event.position.row) == (7, 0)
+            assert event.committed_at_ms == 10**12
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_flipped_bit_is_an_error_and_never_another_row(tmp_path: Path, data: st.DataObject) -> None:
+    whole = bytes(written([[(1, 2, "a", "é")], [(2, None, "b", None), (3, 4, None, "")]]).data)
+    good = read(whole, tmp_path)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    damaged = bytearray(whole)
+    damaged[place] ^= 1 << data.draw(st.integers(0, 7))
+    found, error = read_until_error(bytes(damaged), tmp_path)
+    assert found == good[: len(found)]
+    # the flag that the file is in use is no part of its checksum
+    assert error is not None or (place == 21 and damaged[place] ^ whole[place] == 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_log_cut_off_anywhere_gives_whole_transactions_or_an_error(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    whole = bytes(written([[(1, 2, "a", "é")], [(2, None, "b", None), (3, 4, None, "")]]).data)
+    good = read(whole, tmp_path)
+    found, error = read_until_error(whole[: data.draw(st.integers(0, len(whole) - 1))], tmp_path)
+    assert found == good[: len(found)]
+    assert error is not None or not found or isinstance(found[-1], Commit)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=300))
+def test_random_row_data_is_rows_bad_rows_or_an_error(tmp_path: Path, data: bytes) -> None:
+    """With a checksum that fits, only the shape of the rows is left to judge by."""
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("BEGIN")
+    writer.table_map(COLUMNS, NAMES)
+    writer.rows(30, [data], len(COLUMNS))
+    writer.xid()
+    found, error = read_until_error(bytes(writer.data), tmp_path)
+    rows = [event for event in found if isinstance(event, RowBatch | BadRow)]
+    if error is None:
+        size = sum(len(event) if isinstance(event, RowBatch) else 1 for event in rows)
+        assert bool(size) == bool(data)
+    else:
+        assert rows == []
+        assert error.place.endswith(f":{writer.starts[-2]}")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 255), st.binary(max_size=80))
+def test_random_events_never_raise_anything_else(tmp_path: Path, kind: int, body: bytes) -> None:
+    writer = written([[(1, 2, "a", "é")]])
+    before = len(writer.data)
+    writer.event(kind, body)
+    found, _ = read_until_error(bytes(writer.data), tmp_path)
+    assert found[:3] == read(bytes(writer.data[:before]), tmp_path)[:3]
+
+
+def test_a_value_that_is_no_text_is_a_bad_row_between_good_ones(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("BEGIN")
+    writer.table_map(COLUMNS, NAMES)
+    broken = row_image((struct.pack("<i", 2), None, stored_text(b"\xff\xfe", 2), None))
+    writer.rows(30, [stored((1, 2, "a", None)), broken, stored((3, None, None, None))], len(COLUMNS))
+    writer.xid()
+    _, first, bad, last, _ = read(bytes(writer.data), tmp_path)
+    assert isinstance(first, RowBatch)
+    assert isinstance(bad, BadRow)
+    assert isinstance(last, RowBatch)
+    assert (bad.column, bad.data, bad.position.row) == ("t", b"\xff\xfe", 1)
+    assert "d.t.t in a row of an INSERT" in str(bad)
+    assert "ff fe" in str(bad)
+    assert [change.position.row for batch in (first, last) for change in batch] == [0, 2]
+
+
+def test_a_changed_key_is_a_delete_and_an_insert_in_its_place(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("BEGIN")
+    writer.table_map(COLUMNS, NAMES)
+    rows: list[tuple[Values, Values]] = [
+        ((1, 0, None, None), (1, 1, None, None)),
+        ((2, 0, None, None), (9, 0, None, None)),
+        ((3, 0, None, None), (3, 3, None, None)),
+    ]
+    writer.rows(31, [stored(row) for pair in rows for row in pair], len(COLUMNS))
+    writer.xid()
+    batches = [event for event in read(bytes(writer.data), tmp_path) if isinstance(event, RowBatch)]
+    changes = [change for batch in batches for change in batch]
+    assert [(change.kind, change.position.row, change.half) for change in changes] == [
+        (ChangeKind.UPDATE, 0, Half.ONLY),
+        (ChangeKind.DELETE, 1, Half.KEY_CHANGE_DELETE),
+        (ChangeKind.INSERT, 1, Half.KEY_CHANGE_INSERT),
+        (ChangeKind.UPDATE, 2, Half.ONLY),
+    ]
+    assert [change.image[0] for change in changes] == [b"1", b"2", b"9", b"3"]
+    assert len({change.seq for change in changes}) == 4
+
+
+def test_a_log_without_its_end_tells_that_the_rows_must_not_be_used(tmp_path: Path) -> None:
+    writer = written([[(1, 2, "a", None)]])
+    found, error = read_until_error(bytes(writer.data[: writer.starts[-1]]), tmp_path)
+    assert isinstance(found[-1], RowBatch)
+    assert error is not None
+    assert "its rows must not be used" in str(error)
+
+
+def test_rows_in_an_xa_transaction_are_refused_by_name(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("XA START X'61',X'',1")
+    writer.table_map(COLUMNS, NAMES)
+    writer.rows(30, [stored((1, 2, "a", None))], len(COLUMNS))
+    with pytest.raises(RefusedError, match=r"an XA transaction changes d\.t"):
+        read(bytes(writer.data), tmp_path)
+
+
+def test_an_unknown_event_may_be_left_out_only_if_it_says_so(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.event(99, b"what is this")
+    with pytest.raises(RefusedError, match="type 99, which is not known and may not be left out"):
+        read(bytes(writer.data), tmp_path)
+
+
+def test_statements_are_told_with_what_they_do(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("CREATE TABLE t (id INT PRIMARY KEY)")
+    begin, ddl, commit = read(bytes(writer.data), tmp_path)
+    assert isinstance(begin, Begin)
+    assert isinstance(ddl, Ddl)
+    assert isinstance(commit, Commit)
+    assert [type(change).__name__ for change in ddl.changes] == ["Created"]
+    assert commit.place.offset == len(writer.data)
