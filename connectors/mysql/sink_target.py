@@ -172,8 +172,8 @@ def _table_problems(connection: SinkConnection, table: SinkTable, target: Target
         problems.append(f"{target} has no PRIMARY KEY or UNIQUE index over exactly {', '.join(table.key)}")
     declared = {column.name.lower() for column in table.columns}
     for name, columns in indexes.items():
-        hijacks = not set(columns) >= key and set(columns) & declared
-        if hijacks and set(columns) != key:
+        touched = {column for column in columns if column in declared or not column}  # "": an expression
+        if touched and not set(columns) >= key:
             problems.append(
                 f"the UNIQUE index {name} ({', '.join(columns)}) of {target} would turn a new row into a "
                 "change of another one: make it a plain index"
