@@ -7,10 +7,11 @@ import time
 
 import kafka
 
-from connectors.kafka.connection import KafkaConnection, connection_of, error_of, kafka_errors
+from connectors.kafka.connection import client_options, error_of, kafka_errors
 from connectors.kafka.topics import describe_topic
 from streamjobs.broker import Envelope
 from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 _RECORD_OVERHEAD_BYTES = 200
 """What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
@@ -19,10 +20,12 @@ _RECORD_OVERHEAD_BYTES = 200
 class KafkaProducer:
     """Sends envelopes; fulfils `streamjobs.broker.Producer`.
 
-    Promise: idempotent and acks=all, so within one producer no record is lost, doubled or reordered in its
-    partition, also when a broker dies and comes back within `delivery_timeout_s`. After the first failure the
-    producer is spent: every further call raises that failure again; make a new one and send again from the
-    last `flush` that returned.
+    Promise: idempotent and acks=all, so within one producer no record is lost or reordered in its partition,
+    also when a broker dies and comes back within `delivery_timeout_s`, nor doubled while its timestamp is
+    younger than the broker's `producer.id.expiration.ms` (a day unless set): a broker forgets who wrote older
+    ones, and what is sent again comes twice (docs/decisions/0036). After the first failure the producer is
+    spent: every further call raises that failure again; make a new one and send again from the last `flush`
+    that returned.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class KafkaProducer:
         self._failure: StreamjobsError | None = None
         with kafka_errors(f"connecting to Kafka at {self._connection.bootstrap}"):
             self._client = kafka.KafkaProducer(
-                **self._connection.client_options(client_id),
+                **client_options(self._connection, client_id),
                 acks="all",
                 enable_idempotence=True,
                 allow_auto_create_topics=False,

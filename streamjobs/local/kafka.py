@@ -60,6 +60,8 @@ def _settings(root: Path, port: int, controller_port: int) -> dict[str, str]:
         "transaction.state.log.num.partitions": "4",
         # Flink's Kafka sink asks for one hour unless told otherwise.
         "transaction.max.timeout.ms": "3600000",
+        # The longest there is, 24 days: age is told by the records' times, and ours are event times.
+        "producer.id.expiration.ms": "2147483647",
         "share.coordinator.state.topic.replication.factor": "1",
         "group.initial.rebalance.delay.ms": "0",
         # A broker killed with SIGKILL is served again after 8 s instead of 13-25 s.
