@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 
+from connectors.mysql.binlog_file import open_file
+from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow
 from connectors.mysql.partial_updates import REFUSED_EDIT
 from connectors.mysql.row_events import MINIMAL_KEY_CHANGE, MINIMAL_REPLACE
+from connectors.mysql.table_changes import TableDefinition
 from streamjobs.position import SEQ_BYTES
 from streamjobs.rowchange import Row, RowChange, Value
 from tests.acceptance.binlog_model import Key, Replayed, replay
@@ -160,3 +165,28 @@ def test_all_variants_tell_the_same_rows(server: str, variant: str) -> None:
         assert isinstance(ours, RowChange)
         assert isinstance(theirs, RowChange)
         assert (ours.before, ours.after) == (theirs.before, theirs.after)
+
+
+@pytest.mark.parametrize("server", ["mysql97", "mariadb1011"])
+def test_definitions_followed_through_the_log_are_those_that_the_server_shows(server: str) -> None:
+    recording, mariadb = Recording(server, "a_full"), server.startswith("mariadb")
+    catalog = Catalog(mariadb=mariadb)
+    with open_file(recording.log, wanted=lambda _: False, name=recording.log_name, catalog=catalog) as reader:
+        for _ in reader:
+            pass
+    text = (recording.folder / "schema.sql").read_text(encoding="utf-8").partition("===== at end =====")[2]
+    shown = Catalog.of_sql(text, "rec", mariadb=mariadb)
+    assert {table.table: _without_display_widths(table) for table in catalog.tables} == {
+        table.table: _without_display_widths(table) for table in shown.tables
+    }
+
+
+def _without_display_widths(table: TableDefinition) -> TableDefinition:
+    """MariaDB shows int(11) for INT, and year(4)."""
+    columns = tuple(
+        replace(column, length=None, native_type=re.sub(r"^(\w*int|year)\(\d+\)", r"\1", column.native_type))
+        if column.type.endswith("int") or column.type == "year"
+        else column
+        for column in table.columns
+    )
+    return replace(table, columns=columns)
