@@ -25,7 +25,7 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
     """Read a table's declaration. Raises NoSuchTableError, and as Session does."""
     here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
     found = session.named(
-        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA "
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE "
         f"FROM information_schema.COLUMNS WHERE {here} ORDER BY ORDINAL_POSITION"
     )
     if not found:
@@ -43,7 +43,7 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
     )
     return TableDefinition(
         table,
-        tuple(_column(row, checked) for row in found if "VIRTUAL GENERATED" not in row["EXTRA"].upper()),
+        tuple(_column(row, checked) for row in found),
         tuple(row["COLUMN_NAME"] for row in key),
         charset or "utf8mb4",
     )

@@ -1,0 +1,175 @@
+"""A live MariaDB: its log gives what its SELECT gives, for random tables and rows, and in every charset."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from connectors.mysql import charsets
+from connectors.mysql.binlog_stream import open_stream
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
+from connectors.mysql.errors import PositionLostError
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.server_places import place_now
+from connectors.mysql.session import Login, Session, quoted
+from connectors.mysql.snapshot_values import selected
+from connectors.mysql.table_changes import TableDefinition
+from connectors.mysql.table_plan import schema_of
+from streamjobs.local.environment import Environment
+from streamjobs.local.mariadb import USER
+from streamjobs.options import Secret
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import Row, RowChange, TableId, Value
+from tests.contract.random_tables import RandomTable
+
+pytestmark = pytest.mark.services
+SINGLE_BYTES = [
+    name for name in charsets._COLLATIONS if charsets.charset(name).max_bytes == 1 and name != "binary"
+]
+DOUBLE_BYTES = ["big5", "gbk", "gb2312", "sjis", "cp932", "euckr", "ujis", "eucjpms"]
+MODES = [("FULL", "OFF"), ("NO_LOG", "OFF"), ("FULL", "ON"), ("MINIMAL", "ON")]
+"""binlog_row_metadata and log_bin_compress."""
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
+    root: Path = tmp_path_factory.mktemp("binlog")
+    with Environment(root, kafka=False, flink=False, mariadb=True) as environment:
+        yield Login(environment.mariadb.host, environment.mariadb.port, USER, Secret(""), tls=False)
+
+
+@pytest.fixture
+def session(login: Login) -> Iterator[Session]:
+    with Session(login) as opened:
+        opened.execute("CREATE OR REPLACE DATABASE d CHARACTER SET utf8mb4")
+        yield opened
+
+
+def changes_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowChange | BadRow]:
+    found: list[RowChange | BadRow] = []
+    with open_stream(
+        login, place=place, gtids="", server_id=4711, wanted=lambda _: True, catalog=catalog, heartbeat_s=0.1,
+        silence_s=20,
+    ) as reader:  # fmt: skip
+        for event in reader:
+            if isinstance(event, RowBatch):
+                found += event
+            elif isinstance(event, BadRow):
+                found.append(event)
+            elif isinstance(event, Heartbeat):
+                return found
+    message = "the stream ended without a sign of life"
+    raise AssertionError(message)
+
+
+def shown(session: Session, definition: TableDefinition) -> dict[Value, Row]:
+    """All rows by SELECT, in canonical form."""
+    columns = [selected(column) for column in definition.columns]
+    rows = session.rows(f"SELECT {', '.join(column.expression for column in columns)} FROM d.t")
+    found: dict[Value, Row] = {}
+    for row in rows:
+        values = tuple(
+            value if value is None or column.convert is None else column.convert(value)
+            for column, value in zip(columns, row, strict=True)
+        )
+        assert values[0] is not None
+        found[values[0]] = values
+    return found
+
+
+def differential(login: Login, session: Session, rng: random.Random) -> None:
+    table = RandomTable(rng)
+    session.execute("DROP TABLE IF EXISTS d.t")
+    session.execute(table.create)
+    definition = read_definition(session, TableId("d", "t"))
+    place = place_now(session).place
+    session.execute(f"INSERT INTO d.t VALUES {', '.join(table.row(key) for key in range(12))}")
+    inserted = shown(session, definition)
+    for key in range(6):
+        session.execute(f"REPLACE INTO d.t VALUES {table.row(key)}")
+    session.execute("DELETE FROM d.t WHERE id > 9")
+    last = shown(session, definition)
+    catalog = Catalog([definition], mariadb=True, database_charsets={"d": "utf8mb4"})
+    changes = changes_since(login, place, catalog)
+    assert [change for change in changes if isinstance(change, BadRow)] == []
+    good = [change for change in changes if isinstance(change, RowChange)]
+    assert {change.schema for change in good} == {schema_of(definition)}
+    assert {change.image[0]: change.after for change in good[:12]} == inserted, table.create
+    state: dict[Value, Row] = {}
+    for change in good:
+        if change.before is not None:
+            assert state.pop(change.before[0]) == change.before
+        if change.after is not None:
+            state[change.after[0]] = change.after
+    assert state == last, table.create
+
+
+@pytest.mark.parametrize(("metadata", "compress"), MODES)
+def test_the_log_gives_what_select_gives(
+    login: Login, session: Session, metadata: str, compress: str
+) -> None:
+    run(login, session, metadata, compress, range(12))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("metadata", "compress"), MODES)
+def test_the_log_gives_what_select_gives_hundreds_of_times(
+    login: Login, session: Session, metadata: str, compress: str
+) -> None:
+    run(login, session, metadata, compress, range(1_000, 1_125))
+
+
+def run(login: Login, session: Session, metadata: str, compress: str, seeds: Sequence[int]) -> None:
+    session.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
+    session.execute(f"SET GLOBAL log_bin_compress = {compress}, log_bin_compress_min_len = 32")
+    with Session(login) as writer:
+        writer.execute("SET sql_mode = '', check_constraint_checks = 1")
+        for seed in seeds:
+            differential(login, writer, random.Random(f"{metadata}{compress}{seed}"))
+
+
+@pytest.mark.parametrize("name", SINGLE_BYTES)
+def test_every_byte_of_a_charset_reads_as_the_server_reads_it(session: Session, name: str) -> None:
+    if not session.rows(f"SHOW CHARACTER SET LIKE '{name}'"):
+        pytest.skip(f"MariaDB has no {name}")
+    compare(session, name, [bytes((byte,)) for byte in range(256)])
+
+
+@pytest.mark.parametrize("name", DOUBLE_BYTES)
+def test_codes_of_a_charset_read_as_the_server_reads_them(session: Session, name: str) -> None:
+    rng = random.Random(name)
+    pairs = [bytes((rng.randrange(0x81, 0xFF), rng.randrange(0x40, 0xFF))) for _ in range(1_200)]
+    compare(session, name, pairs + [b"\x8f" + pair for pair in pairs[:400] if name in ("ujis", "eucjpms")])
+
+
+def compare(session: Session, name: str, codes: Sequence[bytes]) -> None:
+    known, quoted_name = charsets.charset(name), name
+    for start in range(0, len(codes), 400):
+        part = codes[start : start + 400]
+        selects = ", ".join(
+            f"HEX(CONVERT(CONVERT(x'{code.hex()}' USING {quoted_name}) USING utf32))" for code in part
+        )
+        (row,) = session.rows(f"SELECT {selects}")
+        for code, text in zip(part, row, strict=True):
+            if (
+                text is None
+                or len(text) != 8
+                or int(text, 16) == 0xFFFD
+                or (text == b"0000003F" and code != b"?")
+            ):
+                continue  # the server has no one character for it
+            assert known.decode(code) == chr(int(text, 16)), (name, code.hex())
+
+
+def test_a_place_that_was_purged_is_refused_with_the_servers_words(login: Login, session: Session) -> None:
+    place = place_now(session).place
+    session.execute("FLUSH BINARY LOGS")
+    session.execute(f"CREATE TABLE d.{quoted('after')} (id INT)")
+    now = place_now(session).place
+    session.execute(f"PURGE BINARY LOGS TO '{now.file}'")
+    with pytest.raises(PositionLostError, match=r"Could not find first log file name.*take a new snapshot"):
+        changes_since(login, place, Catalog(mariadb=True))
