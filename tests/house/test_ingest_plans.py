@@ -28,6 +28,8 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     jars = [str(jar) for jar in sorted((STATE_DIR / "jars" / "flink").glob("*.jar"))]
     assert jars, "the connector jars are missing: run `make setup`"
     environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
+    secrets = [name for job in JOBS for name in re.findall(r"\$\{(\w+)\}", job.read_text())]
+    environment |= dict.fromkeys(secrets, "any")
     done = subprocess.run(
         [sys.executable, "-m", "tests.house.explained", str(tmp_path_factory.mktemp("plans")),
          str(INGESTS), str(PADDING), *map(str, JOBS)],
@@ -76,6 +78,7 @@ def test_each_job_is_planned_with_its_modes(explained: dict[str, Any]) -> None:
     assert modes["behavior_samples"] == {
         "__done_behavior_samples": APPEND, "sample_topic": APPEND, "__dead_letters": APPEND,
     }  # fmt: skip
+    assert modes["item_wide"] == {"__done_search": APPEND, "__done_report": APPEND, "__dead_letters": APPEND}
     assert modes["item_latest_by_hand"] == {"__done_item_latest": APPEND, "item_error": APPEND}
 
 
