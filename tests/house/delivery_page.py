@@ -48,6 +48,11 @@ A store that is down is backpressure: the operator retries with growing, jittere
 checkpoint. After five failures in a row the store is probed with one row, then sent twice as many with
 each success.
 
+What an attempt wrote after its last checkpoint is written again by the next one, in an order of inputs
+that may be another: see [decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md) for the
+one case in which a row is left over (an inner join whose sides both came, and one of which went, since
+that checkpoint).
+
 A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when
 nothing says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO
 DEDUPLICATE` makes it so. One job writes a table; jobs that share a target, each with columns or keys of
