@@ -1,6 +1,5 @@
 """Kafka: bytes in, bytes out, on kafka-python."""
 
-from connectors.kafka.connection import KafkaConnection
 from connectors.kafka.consumer import Isolation, KafkaConsumer, read_topic
 from connectors.kafka.dead_letters import (
     KafkaDeadLetters,
@@ -25,6 +24,7 @@ from connectors.kafka.topics import (
     list_topics,
     newest_times,
 )
+from streamjobs.kafka_connection import KafkaConnection
 
 __all__ = [
     "DEAD_LETTER_CONFIGS",

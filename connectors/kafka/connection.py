@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from kafka.errors import KafkaError
 
 from connectors.kafka.sockets import DIRECT
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
-
-PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+from streamjobs.kafka_connection import KafkaConnection
 
 _TRANSIENT = frozenset(
     {
@@ -52,69 +50,39 @@ _FINAL = frozenset({"UnknownTopicOrPartitionError", "UnknownTopicIdError"})
 """Errors that kafka-python would retry for ever; we look the topic up first, so it is really missing."""
 
 
-@dataclass(frozen=True)
-class KafkaConnection:
-    """Where a cluster is and how to log in.
+def client_options(connection: KafkaConnection, client_id: str) -> dict[str, Any]:
+    """Give the options that producer, consumer and admin clients of kafka-python share.
 
-    Shape: `KafkaConnection("127.0.0.1:9092")`, or with TLS and SASL
-    `KafkaConnection("b1:9093,b2:9093", protocol="SASL_SSL", mechanism="SCRAM-SHA-512", username="etl",
-    password=…, ca_file="/etc/ca.pem")`. TLS always checks certificate and host name. The password is never
-    in the repr.
-    Raises: ConfigError for an unknown protocol or mechanism, or one that lacks its credentials.
+    Raises ConfigError for certificates that cannot be read.
     """
-
-    bootstrap: str
-    protocol: str = "PLAINTEXT"
-    mechanism: str | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
-    certificate_file: str | None = None
-    key_file: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.bootstrap.strip():
-            message = "a Kafka connection needs bootstrap servers, for example 127.0.0.1:9092"
-            raise ConfigError(message)
-        if self.protocol not in PROTOCOLS:
-            message = f"Kafka protocol {self.protocol!r} is unknown; one of {', '.join(PROTOCOLS)}"
-            raise ConfigError(message)
-        if not self.protocol.startswith("SASL"):
-            return
-        if self.mechanism not in MECHANISMS:
-            message = f"Kafka SASL mechanism {self.mechanism!r} is unknown; one of {', '.join(MECHANISMS)}"
-            raise ConfigError(message)
-        if not self.username or not self.password:
-            message = f"Kafka SASL {self.mechanism} needs a username and a password"
-            raise ConfigError(message)
-
-    def client_options(self, client_id: str) -> dict[str, Any]:
-        """Give the options that producer, consumer and admin clients of kafka-python share."""
-        options: dict[str, Any] = {
-            "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",")],
-            "client_id": client_id,
-            "reconnect_backoff_max_ms": 1000,
-            "security_protocol": self.protocol,
-            "proxy_url": DIRECT,
+    options: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in connection.bootstrap.split(",")],
+        "client_id": client_id,
+        "reconnect_backoff_max_ms": 1000,
+        "security_protocol": connection.protocol,
+        "proxy_url": DIRECT,
+    }
+    if connection.protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": connection.mechanism,
+            "sasl_plain_username": connection.username,
+            "sasl_plain_password": connection.password,
         }
-        if self.protocol.startswith("SASL"):
-            options |= {
-                "sasl_mechanism": self.mechanism,
-                "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
-            }
-        if self.protocol.endswith("SSL"):
-            options |= {
-                "ssl_cafile": self.ca_file,
-                "ssl_certfile": self.certificate_file,
-                "ssl_keyfile": self.key_file,
-            }
-        return options
+    if connection.has_tls:
+        options["ssl_context"] = _ssl_context(connection)
+    return options
 
 
-def connection_of(bootstrap: str | KafkaConnection) -> KafkaConnection:
-    """Give the connection itself, or a plain one to these bootstrap servers."""
-    return bootstrap if isinstance(bootstrap, KafkaConnection) else KafkaConnection(bootstrap)
+def _ssl_context(connection: KafkaConnection) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=connection.ca_file, cadata=connection.ca_pem)
+        if connection.certificate_file is not None:
+            context.load_cert_chain(connection.certificate_file, connection.key_file)
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        files = (connection.ca_file, connection.certificate_file, connection.key_file)
+        message = f"cannot read the certificates {', '.join(filter(None, files)) or 'of ca_pem'}: {exc}"
+        raise ConfigError(message) from exc
+    return context
 
 
 def error_of(exc: BaseException, what: str) -> StreamjobsError:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import kafka
 from kafka import TopicPartition
 
-from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
+from connectors.kafka.connection import client_options, kafka_errors
 from streamjobs.broker import Envelope
 from streamjobs.errors import RetriableError, SystemicError
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 Isolation = Literal["read_uncommitted", "read_committed"]
 
@@ -38,7 +39,7 @@ class KafkaConsumer:
         self._assigned: set[TopicPartition] = set()
         with kafka_errors(f"connecting to Kafka at {self._connection.bootstrap}"):
             self._client = kafka.KafkaConsumer(
-                **self._connection.client_options(client_id),
+                **client_options(self._connection, client_id),
                 isolation_level=isolation,
                 enable_auto_commit=False,
                 auto_offset_reset="none",

@@ -8,10 +8,11 @@ from typing import Any
 import kafka
 from kafka.errors import KafkaError
 
-from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
+from connectors.kafka.connection import client_options, kafka_errors
 from connectors.kafka.consumer import KafkaConsumer, read_topic
 from connectors.kafka.topics import describe_topic, ensure_topic
 from streamjobs.errors import SystemicError
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 REGISTER_CONFIGS = MappingProxyType(
     {
@@ -42,7 +43,7 @@ class KafkaRegister:
         ensure_topic(self._connection, topic, 1, REGISTER_CONFIGS)
         with kafka_errors(f"taking over {name} in topic {topic}"):
             self._client: Any = kafka.KafkaProducer(
-                **self._connection.client_options(f"streamjobs-register-{name}"),
+                **client_options(self._connection, f"streamjobs-register-{name}"),
                 acks="all",
                 enable_idempotence=True,
                 transactional_id=f"{topic}/{name}",

@@ -13,8 +13,9 @@ from kafka import TopicPartition
 from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
-from connectors.kafka.connection import KafkaConnection, connection_of, kafka_errors
+from connectors.kafka.connection import client_options, kafka_errors
 from streamjobs.errors import ConfigError
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def committed_offsets(
 def _admin(bootstrap: str | KafkaConnection, client_id: str, what: str) -> Iterator[Any]:
     connection = connection_of(bootstrap)
     with kafka_errors(f"{what} at {connection.bootstrap}"):
-        admin = KafkaAdminClient(**connection.client_options(client_id))
+        admin = KafkaAdminClient(**client_options(connection, client_id))
         try:
             yield admin
         finally:

@@ -14,11 +14,16 @@ from streamjobs.dialect.connectors import (
 )
 from streamjobs.dialect.nodes import Column, CreateTable
 from streamjobs.dialect.scan_start import ScanStart, StartKind
+from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.options import Secret
 
 DEAD_LETTER_TABLE = "__dead_letters"
 TRANSACTION_TIMEOUT_MS = 900_000
 """Kafka's default `transaction.max.timeout.ms`: a longer one is refused by the broker."""
+
+_KAFKA_SECURITY = "org.apache.kafka.common.security."
+_SHADED = "org.apache.flink.kafka.shaded."
+"""Where Flink's SQL connector has its Kafka client: a login module by its own name is not found."""
 
 
 def quoted(name: str) -> str:
@@ -37,13 +42,13 @@ def with_clause(options: Mapping[str, str]) -> str:
 
 
 def kafka_source_options(
-    topic: str, bootstrap: str, group: str, start: ScanStart, partitions: int
+    topic: str, broker: KafkaConnection, group: str, start: ScanStart, partitions: int
 ) -> dict[str, str]:
     """Give the options with which Flink's connector reads a topic of raw messages; see `start_options`."""
     return {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": bootstrap,
+        **_broker_options(broker),
         "properties.group.id": group,
         "scan.topic-partition-discovery.interval": "60 s",
         "format": "raw",
@@ -70,12 +75,12 @@ def start_options(start: ScanStart, partitions: int) -> dict[str, str]:
     return mode | {"properties.auto.offset.reset": "none"}
 
 
-def kafka_dead_letters(bootstrap: str, topic: str) -> str:
+def kafka_dead_letters(broker: KafkaConnection, topic: str) -> str:
     """Give the DDL of the table that dead letters are written to."""
     options = {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": bootstrap,
+        **_broker_options(broker),
         "properties.max.request.size": str(16 << 20),
         "format": "raw",
         "sink.delivery-guarantee": "at-least-once",
@@ -84,12 +89,12 @@ def kafka_dead_letters(bootstrap: str, topic: str) -> str:
 
 
 def native_table(
-    table: CreateTable, connector: Connector, bootstrap: str, job: str, partitions: int = 0
+    table: CreateTable, connector: Connector, broker: KafkaConnection | None, job: str, partitions: int = 0
 ) -> str:
-    """Give Flink's DDL of a declared table; `partitions` as in `start_options`."""
+    """Give Flink's DDL of a declared table; `partitions` as in `start_options`, `broker` for a KafkaTable."""
     match connector:
-        case KafkaTable():
-            options = _kafka(table, connector, bootstrap, job, partitions)
+        case KafkaTable() if broker is not None:
+            options = _kafka(table, connector, broker, job, partitions)
         case BlackholeTable():
             options = {"connector": "blackhole"}
         case PrintTable():
@@ -105,12 +110,12 @@ def native_table(
 
 
 def _kafka(
-    table: CreateTable, connector: KafkaTable, bootstrap: str, job: str, partitions: int
+    table: CreateTable, connector: KafkaTable, broker: KafkaConnection, job: str, partitions: int
 ) -> dict[str, str]:
     options = {
         "connector": "kafka",
         "topic": connector.topic,
-        "properties.bootstrap.servers": bootstrap,
+        **_broker_options(broker),
         "properties.group.id": connector.consumer_group or job,
         "format": connector.format,
         "sink.delivery-guarantee": connector.delivery.value,
@@ -122,8 +127,22 @@ def _kafka(
         options["sink.parallelism"] = str(connector.sink_parallelism)
     options |= connector.format_options
     for key, value in connector.properties.items():
-        options[f"properties.{key}"] = value.reveal() if isinstance(value, Secret) else value
+        options |= _properties({key: value.reveal() if isinstance(value, Secret) else value})
     return options
+
+
+def _broker_options(broker: KafkaConnection) -> dict[str, str]:
+    """Give what Flink's own client needs to reach the broker, secrets in clear text."""
+    return _properties(broker.java_properties())
+
+
+def _properties(properties: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"properties.{key}": value.replace(_KAFKA_SECURITY, _SHADED + _KAFKA_SECURITY)
+        if key == "sasl.jaas.config" and _SHADED not in value
+        else value
+        for key, value in properties.items()
+    }
 
 
 def _body(table: CreateTable) -> str:

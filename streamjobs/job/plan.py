@@ -26,6 +26,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.job.native import kafka_dead_letters, native_table, quoted
 from streamjobs.job.padding import OuterJoin, outer_joins
 from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 from streamjobs.sink import SinkColumn, SinkTable
 from udfs import FUNCTIONS
 
@@ -52,25 +53,25 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
 Rows of a bundle come back when it ends: a bundle of a second keeps all rows of that second in memory."""
 
 
-def _not_asked(_bootstrap: str, topic: str) -> int:
+def _not_asked(_broker: KafkaConnection, topic: str) -> int:
     message = f"how many partitions {topic} has is known when the job is submitted"
     raise ConfigError(message)
 
 
 @dataclass(frozen=True)
 class Brokers:
-    """Where the profiles' brokers are: name -> bootstrap servers.
+    """Where the profiles' brokers are: name -> how to reach it, or its bootstrap servers alone.
 
-    `partitions` gives the number of a topic's partitions from bootstrap servers and topic; it is only asked
-    for a table that starts at an offset. Raises ConfigError where there is no such topic.
+    `partitions` gives the number of a topic's partitions from connection and topic; it is only asked for a
+    table that starts at an offset. Raises ConfigError where there is no such topic.
     """
 
-    bootstraps: Mapping[str, str]
-    partitions: Callable[[str, str], int] = _not_asked
+    known: Mapping[str, str | KafkaConnection]
+    partitions: Callable[[KafkaConnection, str], int] = _not_asked
 
-    def bootstrap(self, name: str) -> str:
-        """Give the bootstrap servers of a profile's broker. Raises KeyError."""
-        return self.bootstraps[name]
+    def connection(self, name: str) -> KafkaConnection:
+        """Give how to reach a profile's broker. Raises KeyError."""
+        return connection_of(self.known[name])
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ class JobPlan:
     settings: Mapping[str, str]
     steps: tuple[Step, ...]
     inserts: tuple[Insert, ...]
+    dead_letter_broker: KafkaConnection
     warnings: tuple[str, ...] = ()
-    dead_letter_bootstrap: str = ""
-    topics: tuple[tuple[str, str], ...] = field(default=())
-    """Topics that are read, each with its bootstrap servers: for the preflight."""
+    topics: tuple[tuple[str, KafkaConnection], ...] = field(default=())
+    """Topics that are read, each with its broker: for the preflight."""
     groups: tuple[str, ...] = ()
     """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
     outer_joins: tuple[OuterJoin, ...] = ()
@@ -167,7 +168,7 @@ def plan_job(
     warnings = [script.error(each.message, each.span) for each in checked.warnings]
     return JobPlan(
         name, path, text, settings, tuple(steps), tuple(inserts),
-        tuple(map(str, warnings)), brokers.bootstrap("default"), tuple(planner.topics),
+        brokers.connection("default"), tuple(map(str, warnings)), tuple(planner.topics),
         tuple(planner.groups), outer_joins(script),
     )  # fmt: skip
 
@@ -189,7 +190,7 @@ class _Planner:
         self._brokers = brokers
         self._store_path = store_path
         self._tables = {table.name: table for table in script.tables}
-        self.topics: list[tuple[str, str]] = []
+        self.topics: list[tuple[str, KafkaConnection]] = []
         self.groups: list[str] = []
 
     def plan(self) -> tuple[list[Step], list[Insert]]:
@@ -211,15 +212,15 @@ class _Planner:
                     pass
         sources = [step for step in steps if isinstance(step, SourcePlan)]
         if any(source.dead_letters for source in sources):
-            steps.append(Execute(kafka_dead_letters(self._brokers.bootstrap("default"), DEAD_LETTER_TOPIC)))
+            steps.append(Execute(kafka_dead_letters(self._brokers.connection("default"), DEAD_LETTER_TOPIC)))
             inserts += [NativeInsert(source.dead_letters) for source in sources if source.dead_letters]
         return steps, inserts
 
-    def _bootstrap(self, table: CreateTable, broker: str) -> str:
+    def _broker(self, table: CreateTable, broker: str) -> KafkaConnection:
         try:
-            return self._brokers.bootstrap(broker)
+            return self._brokers.connection(broker)
         except KeyError:
-            known = ", ".join(self._brokers.bootstraps)
+            known = ", ".join(self._brokers.known)
             message = f"the profile has no broker {broker!r}; it has {known}"
             raise self._script.error(message, table.name_span) from None
 
@@ -228,28 +229,28 @@ class _Planner:
         if isinstance(connector, StoreTable):
             return []
         if isinstance(connector, MetaqTable):
-            bootstrap = self._bootstrap(table, connector.broker)
-            self.topics.append((connector.topic, bootstrap))
+            broker = self._broker(table, connector.broker)
+            self.topics.append((connector.topic, broker))
             self.groups.append(connector.consumer_group or self._name)
             self._refuse_tag(table, connector)
-            count = self._partitions(table, connector, bootstrap)
+            count = self._partitions(table, connector, broker)
             if connector.table is None:
-                return [Execute(plan_raw_table(table, connector, bootstrap, self._name, count))]
-            return [
-                plan_source(table, connector, bootstrap, self._name, self._script, self._disorder_ms, count)
-            ]
+                return [Execute(plan_raw_table(table, connector, broker, self._name, count))]
+            return [plan_source(table, connector, broker, self._name, self._script, self._disorder_ms, count)]
         if isinstance(connector, KafkaTable):
-            bootstrap = self._bootstrap(table, connector.broker)
-            count = self._partitions(table, connector, bootstrap)
-            return [Execute(native_table(table, connector, bootstrap, self._name, count))]
-        return [Execute(native_table(table, connector, "", self._name))]
+            broker = self._broker(table, connector.broker)
+            count = self._partitions(table, connector, broker)
+            return [Execute(native_table(table, connector, broker, self._name, count))]
+        return [Execute(native_table(table, connector, None, self._name))]
 
-    def _partitions(self, table: CreateTable, connector: MetaqTable | KafkaTable, bootstrap: str) -> int:
+    def _partitions(
+        self, table: CreateTable, connector: MetaqTable | KafkaTable, broker: KafkaConnection
+    ) -> int:
         """Give the number of the topic's partitions, 0 where nothing asks for it."""
         if connector.start.kind is not StartKind.OFFSET:
             return 0
         try:
-            return self._brokers.partitions(bootstrap, connector.topic)
+            return self._brokers.partitions(broker, connector.topic)
         except ConfigError as exc:
             message = f"startMessageOffset is an offset in each partition: {exc}"
             raise self._script.error(message, table.options.entry("startMessageOffset").value_span) from exc

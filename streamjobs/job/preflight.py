@@ -14,13 +14,13 @@ def preflight(plan: JobPlan) -> None:
     the real producer would find one with the wrong number of partitions.
     Raises ConfigError, which names topic and broker.
     """
-    for topic, bootstrap in dict.fromkeys(plan.topics):
-        info = describe_topic(bootstrap, topic)
+    for topic, broker in dict.fromkeys(plan.topics):
+        info = describe_topic(broker, topic)
         if info is None:
             message = (
-                f"topic {topic} does not exist at {bootstrap}, and a job does not make the topics it reads: "
+                f"topic {topic} does not exist at {broker}, and a job does not make the topics it reads: "
                 "start its producer first, or correct the table's topic"
             )
             raise ConfigError(message)
-        ensure_topic(bootstrap, topic, info.partitions)  # refuses LogAppendTime
-    ensure_topic(plan.dead_letter_bootstrap, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
+        ensure_topic(broker, topic, info.partitions)  # refuses LogAppendTime
+    ensure_topic(plan.dead_letter_broker, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from connectors.kafka import KafkaConsumer, committed_offsets
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
+from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.retry import RetryPolicy, SystemClock, call_with_retries
 
 _PATIENCE = RetryPolicy(first_delay_s=0.2, max_delay_s=1.0, budget_s=20.0)
@@ -52,9 +53,9 @@ class ProgressReader:
     def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
         self._rest = rest
         self._job_id = job_id
-        self._topics = {topic.replace(".", "_"): (topic, bootstrap) for topic, bootstrap in plan.topics}
+        self._topics = {topic.replace(".", "_"): (topic, broker) for topic, broker in plan.topics}
         self._sources = tuple(zip(plan.topics, plan.groups, strict=True))
-        self._consumers: dict[str, KafkaConsumer] = {}
+        self._consumers: dict[KafkaConnection, KafkaConsumer] = {}
         self._last: tuple[int, ...] = ()
         self.still_since_s = time.monotonic()
 
@@ -110,9 +111,9 @@ class ProgressReader:
         """Count the messages that no checkpoint covers yet; what a restart cannot make untrue."""
         committed = self._committed()
         total = 0
-        for (topic, bootstrap), group in self._sources:
-            begins = self._consumer(bootstrap).beginning_offsets(topic)
-            for partition, end in self._consumer(bootstrap).end_offsets(topic).items():
+        for (topic, broker), group in self._sources:
+            begins = self._consumer(broker).beginning_offsets(topic)
+            for partition, end in self._consumer(broker).end_offsets(topic).items():
                 total += max(end - committed.get((group, topic, partition), begins[partition]), 0)
         return total
 
@@ -121,8 +122,8 @@ class ProgressReader:
         wanted = {(group, topic) for (topic, _), group in self._sources}
         return {
             (group, topic, partition): offset
-            for bootstrap, group in {(bootstrap, group) for (_, bootstrap), group in self._sources}
-            for (topic, partition), offset in _committed_offsets(bootstrap, group).items()
+            for broker, group in {(broker, group) for (_, broker), group in self._sources}
+            for (topic, partition), offset in _committed_offsets(broker, group).items()
             if (group, topic) in wanted
         }
 
@@ -145,23 +146,23 @@ class ProgressReader:
                 place = (match["topic"], int(match["partition"]))
                 read[place] = max(read.get(place, -1), int(value))
         pending = 0
-        for flat, (topic, bootstrap) in self._topics.items():
-            consumer = self._consumer(bootstrap)
+        for flat, (topic, broker) in self._topics.items():
+            consumer = self._consumer(broker)
             begins = consumer.beginning_offsets(topic)
             for partition, end in consumer.end_offsets(topic).items():
                 pending += end - max(read.get((flat, partition), -1) + 1, begins[partition])
         return max(pending, 0)
 
-    def _consumer(self, bootstrap: str) -> KafkaConsumer:
-        if bootstrap not in self._consumers:
-            self._consumers[bootstrap] = KafkaConsumer(bootstrap)
-        return self._consumers[bootstrap]
+    def _consumer(self, broker: KafkaConnection) -> KafkaConsumer:
+        if broker not in self._consumers:
+            self._consumers[broker] = KafkaConsumer(broker)
+        return self._consumers[broker]
 
 
-def _committed_offsets(bootstrap: str, group: str) -> Mapping[tuple[str, int], int]:
+def _committed_offsets(broker: KafkaConnection, group: str) -> Mapping[tuple[str, int], int]:
     """Ask patiently: a broker makes its group coordinator when the first group asks for one."""
     return call_with_retries(
-        lambda: committed_offsets(bootstrap, group), _PATIENCE, clock=SystemClock(), on_retry=lambda *_: None
+        lambda: committed_offsets(broker, group), _PATIENCE, clock=SystemClock(), on_retry=lambda *_: None
     )
 
 

@@ -62,7 +62,7 @@ def add_python_insert(
         raise AssertionError(message)
     _refuse_local_times(plan, insert)
     hand = handover(insert.table)
-    spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_bootstrap, DEAD_LETTER_TOPIC)
+    spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_broker, DEAD_LETTER_TOPIC)
     operator = udf(SinkOperator(spec), result_type=DataTypes.INT(), func_type="pandas", deterministic=False)
     function, rows, done = f"__write_{name}", f"__rows_{name}", f"__done_{name}"
     tables.create_temporary_function(function, operator)

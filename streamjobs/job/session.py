@@ -15,6 +15,7 @@ from streamjobs.job.progress import Progress, ProgressReader
 from streamjobs.job.report import root_cause
 from streamjobs.job.rest import FlinkRest, JobState
 from streamjobs.job.submit import Request, Target, send
+from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 MAX_WATERMARK_MS = 2**63 - 1
 STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
@@ -33,7 +34,7 @@ class RunSettings(Protocol):
     """
 
     @property
-    def bootstrap(self) -> str: ...  # noqa: D102
+    def bootstrap(self) -> str | KafkaConnection: ...  # noqa: D102
     @property
     def store(self) -> Path: ...  # noqa: D102
     @property
@@ -57,7 +58,7 @@ class FlinkSession:
         *,
         client_jars: Sequence[Path] | None = None,
         work_dir: Path = STATE_DIR / "workers",
-        brokers: Mapping[str, str] | None = None,
+        brokers: Mapping[str, str | KafkaConnection] | None = None,
     ) -> None:
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
         self._target = Target(rest_url, str(work_dir), tuple(map(str, jars)))
@@ -70,7 +71,10 @@ class FlinkSession:
             settings["parallelism.default"] = str(overrides.parallelism)
         return Request(
             sql_path=str(sql_path), name=sql_path.stem, run_id=uuid.uuid4().hex, target=self._target,
-            bootstraps={**self._brokers, "default": overrides.bootstrap},
+            brokers={
+                name: connection_of(broker).carried()
+                for name, broker in (self._brokers | {"default": overrides.bootstrap}).items()
+            },
             store_path=str(overrides.store.absolute()), overrides=settings,
             disorder_ms=overrides.disorder_ms, explain=explain,
         )  # fmt: skip

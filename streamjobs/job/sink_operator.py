@@ -18,6 +18,7 @@ from connectors import CONNECTORS
 from streamjobs.dead_letter import DeadLetter
 from streamjobs.delivery import DeadLetters, Delivery, delivery_settings
 from streamjobs.job.handover import Handover
+from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.processes import task_manager_guard
 from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable
 
@@ -40,15 +41,15 @@ class SinkSpec:
     table: SinkTable
     handover: Handover
     job: str
-    dead_letter_bootstrap: str
+    dead_letter_broker: KafkaConnection
     dead_letter_topic: str
 
 
 class LazyDeadLetters:
     """Dead letters of a sink go to the dead-letter topic; the client is loaded with the first one."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, broker: KafkaConnection, topic: str) -> None:
+        self._broker = broker
         self._topic = topic
         self._letters: DeadLetters | None = None
 
@@ -57,7 +58,7 @@ class LazyDeadLetters:
         if self._letters is None:
             from connectors.kafka import KafkaDeadLetters  # noqa: PLC0415 - most workers never need it
 
-            self._letters = KafkaDeadLetters(self._bootstrap, self._topic)
+            self._letters = KafkaDeadLetters(self._broker, self._topic)
         self._letters.add(letters)
 
 
@@ -94,7 +95,7 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
             job=spec.job,
             table=spec.table,
             metrics=function_context.get_metric_group().add_group("sink", spec.table.name),
-            dead_letters=LazyDeadLetters(spec.dead_letter_bootstrap, spec.dead_letter_topic),
+            dead_letters=LazyDeadLetters(spec.dead_letter_broker, spec.dead_letter_topic),
             alive=task_manager_guard(),
             settings=delivery_settings(spec.kind, spec.table.name, spec.table.options),
         )

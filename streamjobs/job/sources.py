@@ -23,6 +23,7 @@ from streamjobs.job.native import (
     quoted,
     with_clause,
 )
+from streamjobs.kafka_connection import KafkaConnection
 from udfs.columns import FlinkType
 from udfs.projection import Field
 from udfs.row_change import ERROR_COLUMN, ROW_PATTERN, ParserSpec
@@ -72,7 +73,7 @@ class SourcePlan:
 
 
 def plan_raw_table(
-    table: CreateTable, connector: MetaqTable, bootstrap: str, job: str, partitions: int = 0
+    table: CreateTable, connector: MetaqTable, broker: KafkaConnection, job: str, partitions: int = 0
 ) -> str:
     """Give the DDL of a table of raw messages, which a hand-written parser reads."""
     lines = []
@@ -87,7 +88,7 @@ def plan_raw_table(
     if table.watermark is not None:
         lines.append(f"  WATERMARK FOR {quoted(table.watermark.column)} AS {table.watermark.expr}")
     options = kafka_source_options(
-        connector.topic, bootstrap, connector.consumer_group or job, connector.start, partitions
+        connector.topic, broker, connector.consumer_group or job, connector.start, partitions
     )
     body = ",\n".join(lines)
     return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{body}\n) {with_clause(options)}"
@@ -96,7 +97,7 @@ def plan_raw_table(
 def plan_source(
     table: CreateTable,
     connector: MetaqTable,
-    bootstrap: str,
+    broker: KafkaConnection,
     job: str,
     script: Script,
     disorder_ms: int | None = None,
@@ -106,7 +107,7 @@ def plan_source(
 
     Raises SqlError for a rowtime that the messages cannot carry.
     """
-    return _SourcePlanner(table, connector, bootstrap, job, script, disorder_ms, partitions).plan()
+    return _SourcePlanner(table, connector, broker, job, script, disorder_ms, partitions).plan()
 
 
 class _SourcePlanner:
@@ -114,7 +115,7 @@ class _SourcePlanner:
         self,
         table: CreateTable,
         connector: MetaqTable,
-        bootstrap: str,
+        broker: KafkaConnection,
         job: str,
         script: Script,
         disorder_ms: int | None,
@@ -126,7 +127,7 @@ class _SourcePlanner:
         self._table = table
         self._connector = connector
         self._ingest = connector.ingest
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._job = job
         self._script = script
         self._raw = f"__raw_{table.name}"
@@ -173,7 +174,7 @@ class _SourcePlanner:
             lines.append(f"  WATERMARK FOR `__time` AS `__time` - {delay}")
         options = kafka_source_options(
             self._connector.topic,
-            self._bootstrap,
+            self._broker,
             self._connector.consumer_group or self._job,
             self._connector.start,
             self._partitions,

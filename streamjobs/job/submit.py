@@ -19,6 +19,7 @@ from streamjobs.errors import ConfigError, JobError, StreamjobsError
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import Brokers, JobPlan, plan_job
 from streamjobs.job.report import root_cause
+from streamjobs.kafka_connection import KafkaConnection
 
 _TIMEOUT_S = 180
 CLIENT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
@@ -43,15 +44,15 @@ class Target:
 class Request:
     """A job to submit or, with `explain`, only to explain.
 
-    `bootstraps` names the brokers. `run_id` is new for each submission. `disorder_ms` overrides the disorder
-    bound of every source, None keeps what the file says.
+    `brokers` has the brokers by name, with secrets. `run_id` is new for each submission. `disorder_ms`
+    overrides the disorder bound of every source, None keeps what the file says.
     """
 
     sql_path: str
     name: str
     run_id: str
     target: Target
-    bootstraps: Mapping[str, str]
+    brokers: Mapping[str, KafkaConnection]
     store_path: str
     overrides: Mapping[str, str] = field(default_factory=dict)
     disorder_ms: int | None = None
@@ -65,18 +66,18 @@ class Request:
             message = f"cannot read {self.sql_path}: {exc}"
             raise ConfigError(message) from exc
         return plan_job(
-            text, self.sql_path, self.name, Brokers(self.bootstraps, partitions_of),
+            text, self.sql_path, self.name, Brokers(self.brokers, partitions_of),
             store_path=self.store_path, overrides=self.overrides, disorder_ms=self.disorder_ms,
         )  # fmt: skip
 
 
-def partitions_of(bootstrap: str, topic: str) -> int:
+def partitions_of(broker: KafkaConnection, topic: str) -> int:
     """Ask the broker how many partitions a topic has. Raises ConfigError where there is no such topic."""
     from connectors.kafka import describe_topic  # noqa: PLC0415 - few jobs ask
 
-    info = describe_topic(bootstrap, topic)
+    info = describe_topic(broker, topic)
     if info is None:
-        message = f"topic {topic} does not exist at {bootstrap}"
+        message = f"topic {topic} does not exist at {broker}"
         raise ConfigError(message)
     return info.partitions
 
@@ -140,8 +141,9 @@ def main() -> int:
 
     request = json.load(sys.stdin)
     given = request.pop("target")
+    brokers = {name: KafkaConnection(**broker) for name, broker in request.pop("brokers").items()}
     target = Target(**(given | {"client_jars": tuple(given["client_jars"])}))
-    read = Request(**request, target=target)
+    read = Request(**request, brokers=brokers, target=target)
     try:
         job = FlinkJob(read.plan(), configuration(target), read.run_id)
         answer = {"explained": job.explain()} if read.explain else {"job_id": job.submit()}

@@ -11,6 +11,7 @@ from streamjobs.errors import ConfigError, SqlError
 from streamjobs.job.plan import Brokers, Execute, JobPlan, PythonInsert, RegisterFunction, plan_job
 from streamjobs.job.sources import SourcePlan
 from streamjobs.job.widening import fits
+from streamjobs.kafka_connection import KafkaConnection
 
 SINK = "CREATE TABLE o (item_id BIGINT, PRIMARY KEY (item_id) NOT ENFORCED) WITH (type='rocksdb');"
 INSERT = "INSERT INTO o SELECT item_id FROM item ON CONFLICT DO NOTHING;"
@@ -27,7 +28,7 @@ def table(
     return f"{head}, {options});\n"
 
 
-def partitions(_bootstrap: str, topic: str) -> int:
+def partitions(_broker: KafkaConnection, topic: str) -> int:
     if topic == "missing":
         message = "topic missing does not exist at kafka:9092"
         raise ConfigError(message)

@@ -12,6 +12,7 @@ import pytest
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
 from streamjobs.job.session import RunningFlinkJob
+from streamjobs.kafka_connection import KafkaConnection
 
 
 class Answers(ThreadingHTTPServer):
@@ -44,7 +45,7 @@ def cluster() -> Iterator[Answers]:
 
 
 def job_on(cluster: Answers) -> RunningFlinkJob:
-    plan = JobPlan("ctr", "ctr.sql", "", {}, (), ())
+    plan = JobPlan("ctr", "ctr.sql", "", {}, (), (), KafkaConnection("127.0.0.1:1"))
     return RunningFlinkJob(FlinkRest(f"http://127.0.0.1:{cluster.server_port}"), "7", plan)
 
 

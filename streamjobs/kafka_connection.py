@@ -1,0 +1,115 @@
+"""How to reach a Kafka cluster and to log in, for every client: Python's, and the one inside of Flink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from streamjobs.errors import ConfigError
+
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+LOGIN_MODULES: Mapping[str, str] = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+"""SASL mechanism -> the class of Kafka's Java client that speaks it."""
+
+
+@dataclass(frozen=True)
+class KafkaConnection:
+    """Where a cluster is and how to log in.
+
+    Shape: `KafkaConnection("127.0.0.1:9092")`, or with TLS and SASL
+    `KafkaConnection("b1:9093,b2:9093", protocol="SASL_SSL", mechanism="SCRAM-SHA-512", username="etl",
+    password=…, ca_file="/etc/ca.pem")`. TLS always checks certificate and host name. `ca_pem` is the text of
+    the authorities' certificates, for machines that do not have `ca_file`; without both the system's are
+    trusted. `certificate_file` and `key_file` (PEM) are for brokers that want to know the client. `str` gives
+    the servers alone, and the password is never in the repr.
+    Raises: ConfigError for an unknown protocol or mechanism, or one that lacks its credentials.
+    """
+
+    bootstrap: str
+    protocol: str = "PLAINTEXT"
+    mechanism: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    ca_pem: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.bootstrap.strip():
+            message = "a Kafka connection needs bootstrap servers, for example 127.0.0.1:9092"
+            raise ConfigError(message)
+        if self.protocol not in PROTOCOLS:
+            message = f"Kafka protocol {self.protocol!r} is unknown; one of {', '.join(PROTOCOLS)}"
+            raise ConfigError(message)
+        if not self.protocol.startswith("SASL"):
+            return
+        if self.mechanism not in LOGIN_MODULES:
+            legal = ", ".join(LOGIN_MODULES)
+            message = f"Kafka SASL mechanism {self.mechanism!r} is unknown; one of {legal}"
+            raise ConfigError(message)
+        if not self.username or not self.password:
+            message = f"Kafka SASL {self.mechanism} needs a username and a password"
+            raise ConfigError(message)
+
+    def __str__(self) -> str:
+        return self.bootstrap
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether what is sent is encrypted."""
+        return self.protocol.endswith("SSL")
+
+    def carried(self) -> KafkaConnection:
+        """Give it with the authorities' certificates inside, for other machines. Raises ConfigError."""
+        if self.ca_file is None:
+            return self
+        return replace(self, ca_pem=_read(self.ca_file), ca_file=None)
+
+    def java_properties(self) -> dict[str, str]:
+        """Give the properties of Kafka's Java client, with secrets in clear text; certificates as text.
+
+        Raises ConfigError for a certificate file that cannot be read.
+        """
+        properties = {"bootstrap.servers": self.bootstrap}
+        if self.protocol != "PLAINTEXT":
+            properties["security.protocol"] = self.protocol
+        if self.mechanism is not None and self.protocol.startswith("SASL"):
+            properties["sasl.mechanism"] = self.mechanism
+            login = f"username={_jaas(self.username or '')} password={_jaas(self.password or '')}"
+            properties["sasl.jaas.config"] = f"{LOGIN_MODULES[self.mechanism]} required {login};"
+        if not self.has_tls:
+            return properties
+        ca_pem = self.carried().ca_pem
+        if ca_pem is not None:
+            properties |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": ca_pem}
+        if self.certificate_file is not None and self.key_file is not None:
+            properties |= {
+                "ssl.keystore.type": "PEM",
+                "ssl.keystore.certificate.chain": _read(self.certificate_file),
+                "ssl.keystore.key": _read(self.key_file),
+            }
+        return properties
+
+
+def connection_of(bootstrap: str | KafkaConnection) -> KafkaConnection:
+    """Give the connection itself, or a plain one to these bootstrap servers."""
+    return bootstrap if isinstance(bootstrap, KafkaConnection) else KafkaConnection(bootstrap)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as exc:
+        message = f"cannot read the certificate file {path}: {exc}"
+        raise ConfigError(message) from exc
+
+
+def _jaas(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
