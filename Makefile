@@ -44,7 +44,7 @@ acceptance: setup ## the sample job against its oracles
 
 faults: setup ## kill, stop and starve things while a job runs, the long ones too
 	@$(PYTEST) tests/faults
-	@$(PYTEST) -m long tests/integration
+	@$(PYTEST) -m long tests/contract tests/integration
 
 bench: setup ## speed against Flink's own connectors; minutes
 	@$(BIN)/python -m tests.benchmarks
