@@ -76,7 +76,7 @@ def test_a_row_is_the_same_by_snapshot_and_by_log(live: Rig, capture: CaptureFil
     assert {one.change.schema for one in sent} == {sent[0].change.schema}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 21))])
 def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: CaptureFile, seed: int) -> None:
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(200), seed)
@@ -92,7 +92,7 @@ def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: Ca
     assert "drained; the next run reads on from" in capture.log()
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.long) for n in range(4, 23))])
 def test_killed_at_random_it_repeats_at_most(live: Rig, capture: CaptureFile, seed: int) -> None:
     chance = random.Random(seed)
     with live.session() as session:
@@ -180,7 +180,7 @@ def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFi
     assert "`streamjobs capture run --resnapshot`" in capture.log()
     assert replayed(sent_items(live, capture)) == []
     code, text = capture.command("check", str(capture.path))
-    assert code == 0, text
+    assert (code, "is gone; the log begins at" in text) == (1, True), text
     capture.start("--resnapshot").streaming()
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
@@ -223,7 +223,7 @@ def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> Non
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(100))
     capture.start().streaming()
-    with Writers(live, capture.name, seed=9) as writers:
+    with Writers(live, capture.name, threads=1, seed=9) as writers:
         wait_for(lambda: writers.committed > 20, "writers write")
         code, text = capture.command("snapshot", str(items(capture)), str(capture.path))
         assert (code, text) == (0, f"{items(capture)} will be sent whole\n")
@@ -261,7 +261,8 @@ def test_one_source_has_one_capture(live: Rig, capture: CaptureFile) -> None:
         assert capture.wait() == 1
     finally:
         second.kill()
-    assert "was taken over by another process" in capture.log() or "this server_id" in capture.log()
+    log = capture.log()  # by the broker, or by the server, which knows one reader of this server_id
+    assert "was taken over by another process" in log or "the same server_uuid/server_id" in log
 
 
 def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile) -> None:

@@ -1,0 +1,168 @@
+"""The same row by SELECT and by the log: every type, the same bytes, the same schema; keys of every type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.mysql.binlog_stream import open_stream
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import Heartbeat
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.server_places import place_now
+from connectors.mysql.session import Login, Session
+from connectors.mysql.snapshot import Key, TableReader, split_key
+from connectors.mysql.table_plan import schema_of
+from streamjobs.local.environment import Environment
+from streamjobs.options import Secret
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import Row, TableId, TableSchema
+
+pytestmark = pytest.mark.services
+
+COLUMNS = {
+    "TINYINT": ("-128", "127"),
+    "TINYINT UNSIGNED": ("255",),
+    "SMALLINT UNSIGNED": ("65535",),
+    "MEDIUMINT": ("-8388608", "8388607"),
+    "INT(8) UNSIGNED ZEROFILL": ("17", "4294967295"),
+    "BIGINT UNSIGNED": ("18446744073709551615", "0"),
+    "DECIMAL(65,30)": ("-12345678901234567890123456789012345.000000000000000000000000000001", "0.5"),
+    "DECIMAL(10,2) ZEROFILL": ("1.5", "0"),
+    "FLOAT": ("1.1", "16777217", "-1e-38", "3.4028234e38"),
+    "FLOAT(10,2)": ("5.61", "1234567.89"),
+    "DOUBLE": ("0.1", "1e22", "-2.2250738585072014e-308", "9007199254740993"),
+    "BIT(1)": ("1",),
+    "BIT(64)": ("18446744073709551615", "5"),
+    "DATE": ("'0000-00-00'", "'2024-02-00'", "'9999-12-31'"),
+    "DATETIME": ("'0000-00-00'", "'1000-01-01 00:00:00'"),
+    "DATETIME(6)": ("'2024-02-29 23:59:59.000001'", "'2024-02-29 00:00:00.500000'"),
+    "TIMESTAMP NULL": ("'0000-00-00'", "'2038-01-19 03:14:07'"),
+    "TIMESTAMP(3) NULL": ("'2024-03-31 02:30:00.120'",),
+    "TIME": ("'-838:59:59'", "'00:00:00'"),
+    "TIME(6)": ("'-00:00:00.500001'", "'-12:34:56.123456'", "'838:59:58.999999'"),
+    "YEAR": ("0", "1901", "2155"),
+    "CHAR(10) CHARACTER SET utf16": ("'é  '", "''"),
+    "VARCHAR(20) CHARACTER SET latin1": ("x'81e9'", "'a '"),
+    "VARCHAR(20) CHARACTER SET gbk": ("'测试'",),
+    "VARCHAR(20) CHARACTER SET sjis": ("'ひびぴ'",),
+    "TEXT CHARACTER SET utf8mb4": ("'😀'", "REPEAT('x', 60000)"),
+    "ENUM('', 'a,b', 'it''s', 'é') CHARACTER SET latin1": ("'it''s'", "''", "0", "'é'"),
+    "SET('x', 'y', 'ü') CHARACTER SET latin1": ("'x,ü'", "''"),
+    "BINARY(5)": ("x'0100'", "x'00'", "''"),
+    "VARBINARY(9)": ("x'ff010000'", "''"),
+    "LONGBLOB": ("REPEAT(x'00ff', 40000)",),
+    "JSON": ("'{\"a\":  [1, null]}'", "'null'"),
+    "POINT": ("ST_GeomFromText('POINT(1 2)', 4326)",),
+    "GEOMETRY": ("ST_GeomFromText('LINESTRING(0 0, 1 1)')",),
+    "UUID": ("'123e4567-e89b-12d3-a456-426655440000'",),
+    "INET4": ("'10.0.0.1'",),
+    "INET6": ("'::ffff:1.2.3.4'", "'2001:db8::1'"),
+    "VARCHAR(100) COMPRESSED": ("REPEAT('long ', 20)", "''"),
+}
+KEYS = {
+    "INT": ("-5", "0", "7", "9", "100"),
+    "BIGINT UNSIGNED": ("0", "9223372036854775808", "18446744073709551615"),
+    "DECIMAL(10,2)": ("-1.5", "0", "2.25", "100"),
+    "DOUBLE": ("0.1", "1e22", "-3"),
+    "FLOAT": ("1.1", "-2.5", "16777216"),
+    "DATETIME(3)": ("'0000-00-00'", "'2024-01-01 00:00:00.120'", "'2024-01-01 00:00:00.121'"),
+    "TIME(2)": ("'-12:34:56.12'", "'00:00:00'", "'100:00:00'"),
+    "VARCHAR(20) CHARACTER SET latin1": ("'a'", "'É'", "'z'", "x'81'", "''"),
+    "VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin": ("'Z'", "'a'", "'😀'", "'it''s'"),
+    "VARCHAR(20) CHARACTER SET utf16": ("'a'", "'é'", "'z'"),
+    "VARBINARY(9)": ("x'00'", "x'0001'", "x'ff'", "''"),
+    "BINARY(2)": ("x'0001'", "x'ff'", "x'01'"),
+    "ENUM('z', 'a', 'm')": ("'z'", "'a'", "'m'"),
+    "SET('z', 'a')": ("'z'", "'a'", "'z,a'", "''"),
+    "BIT(9)": ("0", "5", "511"),
+    "YEAR": ("0", "1999", "2155"),
+    "UUID": ("'123e4567-e89b-12d3-a456-426655440000'", "'023e4567-e89b-12d3-a456-426655440009'"),
+    "INET6": ("'::1'", "'2001:db8::1'"),
+}
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
+    root = tmp_path_factory.mktemp("values")
+    with Environment(root, kafka=False, flink=False, mariadb=True) as env:
+        made = Login("127.0.0.1", env.mariadb.port, "root", Secret(""), tls=False)
+        with Session(made) as session:
+            session.execute("CREATE DATABASE v")
+        yield made
+
+
+def logged(login: Login, session: Session, table: TableId, statements: list[str]) -> list[RowBatch]:
+    """The rows that the log has of some statements."""
+    begin = place_now(session)
+    catalog = Catalog([read_definition(session, table)], mariadb=True)
+    for statement in statements:
+        session.execute(statement)
+    end = place_now(session).place
+    found = []
+    with open_stream(
+        login, place=begin.place, gtids=begin.gtids, server_id=99, wanted=lambda one: one == table,
+        catalog=catalog, heartbeat_s=0.05,
+    ) as reader:  # fmt: skip
+        for event in reader:
+            if isinstance(event, RowBatch):
+                found.append(event)
+            elif isinstance(event, Heartbeat) and event.place >= end:
+                return found
+    raise AssertionError
+
+
+def selected(
+    session: Session, table: TableId, limit: int, part: tuple[Key | None, Key | None] = (None, None)
+) -> tuple[TableSchema, list[Row]]:
+    """A table in chunks of `limit` rows."""
+    reader = TableReader(session, read_definition)
+    rows: list[Row] = []
+    after, until = part
+    while True:
+        chunk = reader.chunk(table, after, until, limit)
+        for batch in chunk.batches:
+            rows += batch
+        if chunk.complete():
+            return schema_of(chunk.definition), rows
+        after = chunk.last_key()
+
+
+@pytest.mark.parametrize("declared", COLUMNS)
+def test_every_type_has_the_same_bytes_both_ways(login: Login, declared: str) -> None:
+    table = TableId("v", f"t{list(COLUMNS).index(declared)}")
+    with Session(login) as session:
+        session.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, v {declared}) DEFAULT CHARSET = utf8mb4")
+        values = [*COLUMNS[declared], "NULL"]
+        batches = logged(
+            login, session, table, [f"INSERT INTO {table} VALUES ({n}, {v})" for n, v in enumerate(values)]
+        )
+        schema, rows = selected(session, table, 2)
+    assert rows == [image for batch in batches for image in batch.images]
+    assert len(rows) == len(values)
+    assert {batch.schema for batch in batches} == {schema}
+
+
+@pytest.mark.parametrize("declared", KEYS)
+def test_chunks_find_every_row_by_keys_of_every_type(login: Login, declared: str) -> None:
+    table = TableId("v", f"k{list(KEYS).index(declared)}")
+    with Session(login) as session:
+        session.execute(f"CREATE TABLE {table} (a INT, k {declared}, PRIMARY KEY (k, a))")
+        for number in (1, 2):
+            rows = ", ".join(f"({number}, {value})" for value in KEYS[declared])
+            session.execute(f"INSERT INTO {table} VALUES {rows}")
+        whole = selected(session, table, 1000)[1]
+        assert len(whole) == 2 * len(KEYS[declared])
+        for limit in (1, 2, 3):
+            assert selected(session, table, limit)[1] == whole
+        parts = split_key(session, read_definition(session, table), 3)
+        assert [row for part in parts for row in selected(session, table, 1, part)[1]] == whole
+
+
+def test_a_table_without_a_key_is_read_as_one(login: Login) -> None:
+    table = TableId("v", "keyless")
+    with Session(login) as session:
+        session.execute(f"CREATE TABLE {table} (a INT)")
+        session.execute(f"INSERT INTO {table} SELECT seq FROM v.seq_1_to_3000")
+        assert len(selected(session, table, 10)[1]) == 3000
