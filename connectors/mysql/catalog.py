@@ -29,8 +29,8 @@ class Catalog:
     """Table definitions that follow DDL. Not thread-safe.
 
     `mariadb` says how JSON is declared. `database_charsets` gives the default character set of databases; of
-    one that is not known, a table without a declared set has columns whose text is refused unless the log
-    tells it.
+    one that is not known, a table without a declared set has text that is read as bytes, unless the log
+    tells its set.
     """
 
     def __init__(

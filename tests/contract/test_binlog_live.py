@@ -115,14 +115,6 @@ def test_the_log_gives_what_select_gives(
     run(login, session, metadata, compress, range(12))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("metadata", "compress"), MODES)
-def test_the_log_gives_what_select_gives_hundreds_of_times(
-    login: Login, session: Session, metadata: str, compress: str
-) -> None:
-    run(login, session, metadata, compress, range(1_000, 1_125))
-
-
 def run(login: Login, session: Session, metadata: str, compress: str, seeds: Sequence[int]) -> None:
     session.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
     session.execute(f"SET GLOBAL log_bin_compress = {compress}, log_bin_compress_min_len = 32")
