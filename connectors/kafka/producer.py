@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 import kafka
+from kafka.errors import KafkaError
 
 from connectors.kafka.connection import client_options, error_of, kafka_errors
 from connectors.kafka.topics import describe_topic
@@ -15,6 +17,8 @@ from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 _RECORD_OVERHEAD_BYTES = 200
 """What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
+
+_ABANDON_S = 5.0
 
 
 class KafkaProducer:
@@ -120,7 +124,12 @@ class KafkaProducer:
 
     def abandon(self) -> None:
         """Let go of the connection at once; what is not acknowledged may or may not arrive."""
-        self._client.close(timeout=0)
+        sender = self._client._sender  # noqa: SLF001 (close() waits for what is pending first, and raises)
+        if sender is not None:
+            sender.force_close()
+            sender.join(_ABANDON_S)
+        with suppress(KafkaError):
+            self._client.close(timeout=0)
 
     def _reserve(self, size: int) -> None:
         with self._changed:

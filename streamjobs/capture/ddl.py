@@ -77,6 +77,7 @@ class DdlPolicy:
             return replace(batch, schema=kept)
         projection = self._projections.get(id(schema))
         if projection is None or projection.schema is not schema:
+            self._projections.clear()
             projection = self._projections[id(schema)] = _Projection(schema, kept)
         return replace(
             batch,

@@ -18,6 +18,7 @@ from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuild
 
 _FLUSH_BYTES = 4 << 20
 _FULL_MESSAGES = 5
+_REMEMBERED_SCHEMAS = 4096
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Outbox:
         """Take a batch; sends what has become full. Raises RowTooLargeError, ConfigError, the producer's."""
         way = self._ways.get(id(batch.schema))
         if way is None or way.schema is not batch.schema:
+            if len(self._ways) >= _REMEMBERED_SCHEMAS:
+                self._ways.clear()
             way = self._ways[id(batch.schema)] = self._way(batch.schema)
         lane = way.lane
         if batch.committed_at_ms < self._time_ms:

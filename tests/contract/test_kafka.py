@@ -114,6 +114,15 @@ def test_unacknowledged_bytes_are_bounded(bootstrap: str, topic: str) -> None:
     producer.close()
 
 
+def test_a_producer_is_abandoned_with_rows_on_their_way(bootstrap: str, topic: str) -> None:
+    producer = KafkaProducer(bootstrap, linger_ms=60_000)
+    producer.send(Envelope(topic, 0, b"waits for others", OLD_MS))
+    begun = time.monotonic()
+    producer.abandon()
+    assert time.monotonic() - begun < 5
+    producer.abandon()
+
+
 def test_seek_reads_from_there_on_and_ends_are_told(bootstrap: str, topic: str) -> None:
     sent(bootstrap, [Envelope(topic, 0, b"%d" % n, OLD_MS) for n in range(10)])
     consumer = KafkaConsumer(bootstrap)

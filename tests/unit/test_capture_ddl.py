@@ -1,0 +1,96 @@
+"""Statements on captured tables: let through, ignored with the old columns, or refused before they count."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectors.mysql.changes import Ddl, LogPlace
+from connectors.mysql.table_changes import (
+    Altered,
+    Dropped,
+    Modified,
+    Renamed,
+    TableChange,
+    Truncated,
+    Unknown,
+)
+from streamjobs.capture.config import parse_config
+from streamjobs.capture.ddl import DdlPolicy, DdlRefusedError, Effect
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.position import Position
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
+
+ITEM, OTHER = TableId("shop", "item"), TableId("other", "t")
+CONFIG = """
+[source]
+name = "shop"
+url = "mysql://u@h"
+[broker]
+bootstrap = "b:1"
+[[tables]]
+match = "shop.*"
+[ddl]
+"""
+
+
+def policy(lines: str = "") -> DdlPolicy:
+    config = parse_config(CONFIG + lines, "c.toml", {})
+    return DdlPolicy(config.ddl, Routes([Route.made("shop.*")]))
+
+
+def ddl(*changes: TableChange) -> Ddl:
+    return Ddl(LogPlace("bin.000001", 99), "0-1-7", 1000, "shop", "ALTER …", changes)
+
+
+def batch(*names: str, row: Row) -> RowBatch:
+    schema = TableSchema(ITEM, tuple(Column(name, SqlType.INT, "int", key=name == "id") for name in names))
+    return RowBatch(schema, ChangeKind.UPDATE, [row], [row], Position(0, 1, 4), 1000)
+
+
+def test_columns_travel_with_the_log_by_default() -> None:
+    known = policy()
+    known.shaped(batch("id", "a", row=(b"1", b"2")))
+    assert known.judge(ddl(Altered(ITEM, None, ("add column", "drop column")))) == [
+        Effect("add_column", ITEM),
+        Effect("drop_column", ITEM),
+    ]
+    after = batch("id", "b", row=(b"1", b"3"))
+    assert known.shaped(after) is after
+
+
+def test_ignored_columns_leave_the_messages_as_they_were() -> None:
+    known = policy('add_column = "ignore"\ndrop_column = "ignore"\n')
+    before = batch("id", "a", row=(b"1", b"2"))
+    known.shaped(before)
+    known.judge(ddl(Altered(ITEM, None, ("add column", "drop column"))))
+    shaped = known.shaped(batch("b", "id", row=(b"3", b"1")))
+    assert shaped.schema is before.schema
+    assert shaped.images == shaped.befores == [(b"1", ABSENT)]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (Truncated(ITEM), "truncate_table"),
+        (Altered(ITEM, None, ("primary key",)), "primary_key"),
+        (Modified(None), "statement_format"),
+        (Unknown(ITEM, "what is this"), "unknown"),
+    ],
+)
+def test_what_no_row_shows_is_refused_with_its_cure(change: TableChange, word: str) -> None:
+    with pytest.raises(DdlRefusedError, match=f"before bin.000001:99.*allow it with {word} = "):
+        policy().judge(ddl(change))
+    assert policy(f'{word} = "ignore"\n').judge(ddl(change))
+
+
+def test_other_tables_never_stop_it() -> None:
+    changes = (Truncated(OTHER), Unknown(OTHER, "?"), Modified(OTHER), Altered(OTHER, None, ("primary key",)))
+    assert policy().judge(ddl(*changes)) == []
+
+
+def test_drops_and_renames_pass() -> None:
+    assert policy().judge(ddl(Dropped(ITEM), Renamed(OTHER, ITEM))) == [
+        Effect("drop_table", ITEM),
+        Effect("rename_table", ITEM),
+    ]
