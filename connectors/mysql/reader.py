@@ -102,7 +102,7 @@ class LogReader:
         self._clock_ms = clock_ms
         self._group: _Group | None = None
         self._maps: dict[int, TableRows | None] = {}
-        self._plans: dict[tuple[bytes, TableDefinition | None], TableRows] = {}
+        self._plans: dict[bytes, tuple[TableDefinition | None, TableRows]] = {}
         self._is_wanted: dict[TableId, bool] = {}
         self._payload_rows: int | None = None
 
@@ -285,14 +285,16 @@ class LogReader:
         if not wanted:
             self._maps[number] = None
             return
-        key = (body[width:], self._catalog.table(table))
-        rows = self._plans.get(key)
-        if rows is None:
+        definition = self._catalog.table(table)
+        shape = body[width:]
+        known = self._plans.get(shape)
+        if known is None or known[0] is not definition:
             stored = read_table_map(body, width, mariadb=log_format.is_mariadb)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            rows = self._plans[key] = TableRows(plan_of(stored, key[1]), mariadb=log_format.is_mariadb)
-        self._maps[number] = rows
+            rows = TableRows(plan_of(stored, definition), mariadb=log_format.is_mariadb)
+            known = self._plans[shape] = (definition, rows)
+        self._maps[number] = known[1]
 
     def _rows(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[RowBatch | BadRow]:
         group = self._in_group(event)
