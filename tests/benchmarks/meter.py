@@ -139,7 +139,7 @@ class RowMeter:
 
 def steady(
     rest: FlinkRest, job_id: str, pattern: str, total: int, taskmanager: int, *,
-    window: tuple[float, float], subtasks: int, watch: Callable[[], None], deadline_s: float = 300.0,
+    window: tuple[float, float], subtasks: int, watch: Callable[[], None], deadline_s: float = 1200.0,
 ) -> tuple[Rate, list[Sample]]:  # fmt: skip
     """Watch a job that reads a full topic; give its rate between two fractions of `total` rows.
 
