@@ -77,7 +77,10 @@ def mariadb_gtids(session: Session, place: LogPlace) -> str:
 
 def mysql_place(session: Session) -> ServerPlace:
     """Give the end of the log, with MySQL's GTIDs."""
-    modern = not session.is_mariadb and tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (8, 2)
+    modern = not session.is_mariadb and tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (
+        8,
+        2,
+    )
     found = session.named("SHOW BINARY LOG STATUS" if modern else "SHOW MASTER STATUS")
     if not found:
         raise _no_binlog(session)
