@@ -64,7 +64,7 @@ class HBaseReader:
 
     def scan(self, name: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
         """Give every row that a plain scan shows: its key, and its cells by column."""
-        empty = (TType.MAP, (TType.STRING, TType.STRING, {}))
+        empty: tuple[int, Any] = (TType.MAP, (TType.STRING, TType.STRING, {}))
         scan = (TType.STRUCT, {5: (TType.I32, 1000)})
         number = self.call("scannerOpenWithScan", (TType.STRING, name.encode()), scan, empty)
         while rows := self.call("scannerGetList", (TType.I32, number), (TType.I32, 1000)):
@@ -99,7 +99,7 @@ class HBaseReader:
     def _read(self, kind: int) -> Any:
         protocol = self._protocol
         if kind == TType.STRUCT:
-            fields = {}
+            fields: dict[int, Any] = {}
             while True:
                 _, of, number = protocol.readFieldBegin()
                 if of == TType.STOP:
