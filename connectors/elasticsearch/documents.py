@@ -14,19 +14,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from typing import Any
 
 import orjson
 
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkTable
+from streamjobs.sink import SinkColumn, SinkTable
 
 MAX_ID_BYTES = 512
 """Source: https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/mapping-id-field"""
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-_JSON = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+_JSON = orjson.OPT_UTC_Z
 _TEXT: dict[str, object] = {"type": "keyword", "ignore_above": 8191}
 _DATE: dict[str, object] = {"type": "date", "format": "strict_date_optional_time_nanos"}
 _MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
@@ -55,16 +55,12 @@ _DATE_WORDS = {"yyyy": "{0.year:04}", "MM": "{0.month:02}", "dd": "{0.day:02}", 
 
 @dataclass(frozen=True)
 class Field:
-    """A column: its type, how it is stored, and whether NULL may stand there."""
+    """A column: its type, the type's name without its parameters, and whether NULL may stand there."""
 
     name: str
     kind: ColumnType
+    root: str
     nullable: bool
-
-    @property
-    def root(self) -> str:
-        """The type's name without its parameters: DECIMAL."""
-        return self.kind.name.partition("(")[0]
 
     def store(self, value: Any) -> Any:
         """Give what JSON takes. Raises UnfitValueError."""
@@ -76,27 +72,33 @@ class Field:
 
     def finished(self, stored: Any) -> Any:
         """Spell what orjson would spell otherwise, and refuse what Elasticsearch has no number for."""
-        if self.root == "TIMESTAMP" and isinstance(stored, datetime):
-            return stored.isoformat()
-        if self.root == "TIMESTAMP_LTZ" and isinstance(stored, str):
-            return f"{stored}Z"
+        if self.root == "TIMESTAMP_LTZ":
+            return f"{stored}Z" if isinstance(stored, str) else stored.replace(tzinfo=timezone.utc)
         if isinstance(stored, str) and self.root in ("DOUBLE", "FLOAT"):
             raise UnfitValueError(Reason.RANGE, f"column {self.name}: Elasticsearch has no {stored}")
         return stored
 
     def store_many(self, values: list[Any]) -> list[Any] | None:
-        """Give what `store` gives for many values, by a look at all of them; None when one is unfit."""
+        """Give what `store` gives for many values, mostly by one look at all; None when one is unfit."""
         classes = set(map(type, values))
         has_null = type(None) in classes
         if (has_null and not self.nullable) or not classes <= {self.kind.plain, type(None)}:
             return None
-        if self.kind.is_stored is None or self.root == "TIMESTAMP":
-            try:
-                return [None if value is None else self.store(value) for value in values]
-            except UnfitValueError:
-                return None
         known = [value for value in values if value is not None] if has_null else values
-        return None if known and not self.kind.is_stored(known) else values
+        if not known or self._ready(known):
+            return values
+        try:
+            return [None if value is None else self.store(value) for value in values]
+        except UnfitValueError:
+            return None
+
+    def _ready(self, values: list[Any]) -> bool:
+        """Tell whether orjson spells all of these as `store` would have them."""
+        if self.kind.is_stored is None:
+            return False
+        if self.root == "TIMESTAMP_LTZ":
+            return {value.tzinfo for value in values} == {timezone.utc}
+        return self.kind.is_stored(values)
 
 
 class IndexPattern:
@@ -157,7 +159,7 @@ class DocumentForm:
     """The columns of one table as fields. Raises ConfigError for types or names that no index can have."""
 
     def __init__(self, table: SinkTable) -> None:
-        self.fields = tuple(Field(c.name, column_type(c.type), c.nullable) for c in table.columns)
+        self.fields = tuple(_field(column) for column in table.columns)
         self.names = tuple(field.name for field in self.fields)
         by_name = {field.name: field for field in self.fields}
         missing = [name for name in table.key if name not in by_name]
@@ -188,6 +190,13 @@ class DocumentForm:
         if size > MAX_ID_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the id has {size} bytes, the limit is {MAX_ID_BYTES}")
         return text
+
+    def ids(self, keys: Sequence[Sequence[Any]]) -> list[str] | None:
+        """Give what `id` gives for many keys of one integer column, None for any others."""
+        if len(self._key) != 1 or self._key[0].kind.plain is not int:
+            return None
+        values = self._key[0].store_many([key[0] for key in keys])
+        return None if values is None or None in values else list(map(str, values))
 
     def bodies(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
         """Give the documents of many whole rows, or None when one of them needs a closer look."""
@@ -249,6 +258,11 @@ class DocumentForm:
                 kind = found.get("type", "object")
                 told.append(f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}")
         return told
+
+
+def _field(column: SinkColumn) -> Field:
+    kind = column_type(column.type)
+    return Field(column.name, kind, kind.name.partition("(")[0], column.nullable)
 
 
 def _key_text(field: Field) -> Callable[[Any], str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -114,15 +116,16 @@ class ElasticsearchSink:
         """Give the request's lines, and the places in the batch that they stand for."""
         upserts = [record.values for record in records if record.kind is RecordKind.UPSERT]
         bodies = self._form.bodies(upserts)
+        ids: Iterable[str | None] = self._form.ids([record.key for record in records]) or repeat(None)
         before = {} if bodies is not None else self._before(records)
         ready = iter(bodies or ())
         epoch = self._fence.epoch << _COUNTER_BITS
         lines, sent = [], []
-        for place, record in zip(places, records, strict=True):
+        for place, record, known in zip(places, records, ids, strict=False):
             is_upsert = record.kind is RecordKind.UPSERT
             body = next(ready) if bodies is not None and is_upsert else None
             try:
-                id_ = self._form.id(record.key)
+                id_ = known or self._form.id(record.key)
                 index = self._pattern.of(record.key)
                 if is_upsert and body is None:
                     body = self._form.body(record.values, before.get((index, id_)))
@@ -133,11 +136,8 @@ class ElasticsearchSink:
                 self._indexes.ensure(index)
             elif self._pattern.column is not None and not self._indexes.exists(index):
                 continue  # a delete makes no index
-            meta = {
-                "_index": index, "_id": id_, "version": epoch | (record.version & _COUNTER_MASK),
-                "version_type": "external",
-            }  # fmt: skip
-            lines.append(orjson.dumps({"index" if is_upsert else "delete": meta}))
+            version = epoch | (record.version & _COUNTER_MASK)
+            lines.append(b'%b%d,"_id":%b}}' % (_head(is_upsert, index), version, orjson.dumps(id_)))
             if body is not None:
                 lines.append(body)
             sent.append(place)
@@ -188,6 +188,13 @@ class _Answers:
                 raise SystemicError(message)
             else:
                 self.rejected.append(Rejection(batch[place], "mapping", text))
+
+
+@lru_cache(1000)
+def _head(is_upsert: bool, index: str) -> bytes:
+    """Give how the line of a document begins; a job writes few indexes."""
+    action = b"index" if is_upsert else b"delete"
+    return b'{"%b":{"_index":%b,"version_type":"external","version":' % (action, orjson.dumps(index))
 
 
 def _refused(batch: Sequence[Record], reason: str, detail: str) -> WriteResult:

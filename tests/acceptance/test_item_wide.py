@@ -35,7 +35,7 @@ def test_both_sinks_equal_a_batch_join_over_the_final_tables(arena: WideArena) -
     job = arena.start()
     try:
         arena.feed(shop, random.Random(3))
-        wait_for(lambda: job.is_idle(3.0), "all input is read", 180)
+        wait_for(lambda: arena.report() == truth and arena.search() == truth, "both sinks to be right", 180)
         job.drain()
     finally:
         job.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -68,15 +67,19 @@ class WideArena:
         )
         return FlinkSession(self.environment.flink.rest_url).start(path, overrides)
 
-    def feed(self, shop: Shop, rng: random.Random, *, pause_s: float = 0.0, pauses: int = 1) -> None:
-        """Send all changes, topic by topic in slices, so that the three tables change side by side."""
-        waiting = threading.Event()
+    def feed(self, shop: Shop, rng: random.Random) -> None:
+        """Send all changes of the three tables."""
+        for _ in self.feed_slices(shop, rng, 1):
+            pass
+
+    def feed_slices(self, shop: Shop, rng: random.Random, count: int) -> Iterator[int]:
+        """Send the changes in so many slices, in each some of every table; gives the number of the next."""
         with closing(KafkaProducer(self.environment.kafka.bootstrap)) as producer:
-            for envelopes in _slices(shop, rng, pauses):
+            for number, envelopes in enumerate(_slices(shop, rng, count), start=1):
                 for envelope in envelopes:
                     producer.send(envelope)
                 producer.flush()
-                waiting.wait(pause_s)
+                yield number
 
     def report(self) -> dict[int, dict[str, Any]]:
         """What a plain SELECT shows."""

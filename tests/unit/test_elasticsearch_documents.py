@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -53,12 +53,26 @@ def test_fields_are_exact() -> None:
 
 
 def test_many_rows_are_spelled_as_one_is() -> None:
-    form = DocumentForm(table(("id",), id="BIGINT", name="STRING", at="TIMESTAMP(3)", price="DECIMAL(5, 2)"))
-    rows = [
-        {"id": n, "name": None if n % 3 else f"n{n}", "at": MOMENT, "price": None if n % 2 else Decimal(n)}
-        for n in range(9)
-    ]
-    assert form.bodies(rows) == [form.body(row, None) for row in rows]
+    form = DocumentForm(
+        table(
+            ("id",),
+            id="BIGINT",
+            name="STRING",
+            at="TIMESTAMP(6)",
+            price="DECIMAL(5, 2)",
+            utc="TIMESTAMP_LTZ(3)",
+        )
+    )
+    aware = [MOMENT.replace(tzinfo=timezone.utc), MOMENT.replace(tzinfo=timezone(timedelta(hours=8)))]
+    for zones in (aware[:1], aware, [None]):
+        rows = [
+            {
+                "id": n, "name": None if n % 3 else f"n{n}", "at": MOMENT,
+                "price": None if n % 2 else Decimal(n), "utc": zones[n % len(zones)],
+            }
+            for n in range(9)
+        ]  # fmt: skip
+        assert form.bodies(rows) == [form.body(row, None) for row in rows]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, "x"])
