@@ -9,11 +9,13 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pymysql
 import pytest
 import redis
 
 from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
+from streamjobs import metrics as names
 from streamjobs.broker import Envelope
 from streamjobs.demo.runner import Overrides
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
@@ -57,6 +59,15 @@ SELECT category_id, COUNT(*) AS n, SUM(price) AS total, MAX(title) AS dearest FR
 INSERT INTO by_category SELECT category_id, n, total, dearest FROM worth WHERE n > 2;
 INSERT INTO dear_item SELECT item_id, category_id, title, price FROM item WHERE price > 50;
 """
+SHOWN = {
+    names.RECORDS_IN,
+    names.RECORDS_WRITTEN,
+    names.BATCHES_WRITTEN,
+    names.BYTES_WRITTEN,
+    names.BATCH_ROWS,
+    names.WRITE_MS,
+}
+"""Flink shows a metric once it has a value: trouble has not come yet."""
 ITEMS, CHANGES = 300, 4000
 Item = tuple[int, str | None, Decimal]
 
@@ -166,6 +177,17 @@ def found_items(environment: Environment) -> dict[int, Item]:
     return items
 
 
+def sink_metrics(environment: Environment, job_id: str) -> set[str]:
+    """The names of the metrics that Flink shows of the table by_category."""
+    job = f"{environment.flink.rest_url}/jobs/{job_id}"
+    found: set[str] = set()
+    for vertex in httpx.get(job).raise_for_status().json()["vertices"]:
+        metrics = httpx.get(f"{job}/vertices/{vertex['id']}/metrics").raise_for_status().json()
+        ids = [metric["id"].split(".") for metric in metrics]
+        found |= {parts[-1] for parts in ids if parts[-3:-1] == ["sink", "by_category"]}
+    return found
+
+
 def test_both_stores_end_as_a_batch_computation(environment: Environment, tmp_path: Path) -> None:
     shop, bootstrap = Shop(7), environment.kafka.bootstrap
     ask(environment, "CREATE DATABASE shop")
@@ -185,6 +207,7 @@ def test_both_stores_end_as_a_batch_computation(environment: Environment, tmp_pa
     job = FlinkSession(environment.flink.rest_url).start(file, Overrides(bootstrap, tmp_path, 2, None))
     try:
         wait_for(lambda: bool(found_categories(environment)) and bool(found_items(environment)), "rows", 120)
+        wait_for(lambda: sink_metrics(environment, job.job_id) >= SHOWN, "all metrics of a sink", 60)
         environment.mariadb.kill()
         environment.redis.kill()
         produce(bootstrap, shop.changes(CHANGES // 2))
