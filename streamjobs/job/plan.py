@@ -136,6 +136,8 @@ class JobPlan:
     """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
     outer_joins: tuple[OuterJoin, ...] = ()
     """What Flink may turn into outer interval joins: then its plan is read for what stands behind them."""
+    has_event_time: bool = True
+    """Whether a source has event time; without, mini-batching makes watermarks of the clock's."""
 
 
 def plan_job(
@@ -169,7 +171,7 @@ def plan_job(
     return JobPlan(
         name, path, text, settings, tuple(steps), tuple(inserts),
         brokers.connection("default"), tuple(map(str, warnings)), tuple(planner.topics),
-        tuple(planner.groups), outer_joins(script),
+        tuple(planner.groups), outer_joins(script), planner.has_event_time,
     )  # fmt: skip
 
 
@@ -192,6 +194,7 @@ class _Planner:
         self._tables = {table.name: table for table in script.tables}
         self.topics: list[tuple[str, KafkaConnection]] = []
         self.groups: list[str] = []
+        self.has_event_time = False
 
     def plan(self) -> tuple[list[Step], list[Insert]]:
         steps: list[Step] = list(self._known_functions())
@@ -211,6 +214,10 @@ class _Planner:
                 case SetStatement() | IgnoredSetting():
                     pass
         sources = [step for step in steps if isinstance(step, SourcePlan)]
+        parsed = {source.name for source in sources}
+        self.has_event_time = any(source.rowtime for source in sources) or any(
+            table.watermark is not None and table.name not in parsed for table in self._script.tables
+        )
         if any(source.dead_letters for source in sources):
             steps.append(Execute(kafka_dead_letters(self._brokers.connection("default"), DEAD_LETTER_TOPIC)))
             inserts += [NativeInsert(source.dead_letters) for source in sources if source.dead_letters]

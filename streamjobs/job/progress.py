@@ -32,8 +32,8 @@ class Progress:
 
     `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the
     sinks were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics
-    that were not read yet. `watermark_ms` is None before there is one. `dropped_late` counts rows that an
-    operator dropped in silence: it is 0, or something is wrong.
+    that were not read yet. `watermark_ms` is None before there is one and in a job without event time.
+    `dropped_late` counts rows that an operator dropped in silence: it is 0, or something is wrong.
     """
 
     messages_in: int
@@ -54,6 +54,7 @@ class ProgressReader:
         self._rest = rest
         self._job_id = job_id
         self._topics = {topic.replace(".", "_"): (topic, broker) for topic, broker in plan.topics}
+        self._has_event_time = plan.has_event_time
         self._sources = tuple(zip(plan.topics, plan.groups, strict=True))
         self._consumers: dict[KafkaConnection, KafkaConsumer] = {}
         self._last: tuple[int, ...] = ()
@@ -134,6 +135,8 @@ class ProgressReader:
             if _WATERMARK.fullmatch(name.partition(".")[2])
             and not vertices[name.partition(".")[0]].startswith(("Source:", "__dead_letters"))
         ]
+        if not self._has_event_time:
+            return None  # mini-batches make watermarks of the clock's, which never stand still
         least = min(timed, default=NO_WATERMARK_MS)
         return None if least == NO_WATERMARK_MS else least
 

@@ -31,12 +31,15 @@ ITEM = TableSchema(
         Column("price", SqlType.DECIMAL, "decimal(10,2)"),
     ),
 )
-JOB = """-- The latest row of each item.
+JOB = """-- The latest row of each item. Mini-batches without event time: their watermarks never stand still.
+SET 'table.exec.mini-batch.enabled' = 'true';
+SET 'table.exec.mini-batch.allow-latency' = '500 ms';
+SET 'table.exec.mini-batch.size' = '1000';
 CREATE TABLE item (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
 WITH (type='metaq', topic='shop.item', 'table'='shop.item', 'ingest'='upsert');
 CREATE TABLE latest (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
 WITH (type='rocksdb');
-INSERT INTO latest SELECT item_id, title, price FROM item;
+INSERT INTO latest SELECT item_id, MAX(title), MAX(price) FROM item GROUP BY item_id;
 """
 
 

@@ -199,3 +199,13 @@ def test_a_column_list_is_put_into_the_tables_order() -> None:
 )
 def test_a_type_fits_another_that_holds_all_its_values(have: str, want: str, expected: bool) -> None:
     assert fits(have, want) is expected
+
+
+def test_event_time_is_what_a_source_declares_and_an_upsert_table_takes_away() -> None:
+    raw = "CREATE TABLE r (x BYTES, t TIMESTAMP_LTZ(3) METADATA FROM 'timestamp', WATERMARK FOR t AS t) "
+    by_hand = raw + "WITH (type='metaq', topic='shop.item');\n"
+    upsert = table("'ingest'='upsert'", f"{TIMED}, PRIMARY KEY (item_id) NOT ENFORCED")
+    assert planned(table(columns=TIMED) + SINK + INSERT).has_event_time
+    assert planned(table() + by_hand + SINK + INSERT).has_event_time
+    assert not planned(table() + SINK + INSERT).has_event_time
+    assert not planned(upsert + SINK + INSERT).has_event_time
