@@ -85,7 +85,7 @@ class Where:
             message = f"--where {self._expression}: {exc}; columns: {', '.join(self._names)}"
             raise ConfigError(message) from exc
         finally:
-            self._db.set_authorizer(None)
+            self._db.set_authorizer(_allow)
 
     def _refuse_unknown_identifiers(self) -> None:
         """SQLite would silently take an unknown "name" in double quotes for a text."""
@@ -102,6 +102,10 @@ class Where:
 
 def _authorize(action: int, *_: object) -> int:
     return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _allow(*_: object) -> int:
+    return sqlite3.SQLITE_OK  # Python 3.10 cannot take an authorizer away
 
 
 def _identifier(name: str) -> str:
