@@ -43,6 +43,7 @@ acceptance: setup ## the sample job against its oracles
 	@$(PYTEST) -m "not long" tests/acceptance
 
 faults: setup ## kill, stop and starve things while a job runs, the long ones too
+	@EXAMPLES=new $(PYTEST) tests/unit
 	@$(PYTEST) tests/faults
 	@$(PYTEST) -m long tests/contract tests/integration
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+from hypothesis import settings
+
+# Property tests draw the same examples in each `make test`; `make faults` draws new ones. No example has a
+# deadline: how fast the machine is, is not what they judge.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("EXAMPLES", "fixed"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -234,7 +234,9 @@ def _decimal(stored: str) -> bytes:
 
 def _decimal_of(data: bytes) -> Any:
     (scale,) = struct.unpack_from(">i", data)
-    return Decimal(int.from_bytes(data[4:], "big", signed=True)).scaleb(-scale)
+    unscaled = int.from_bytes(data[4:], "big", signed=True)
+    # Not by arithmetic: the default context rounds to 28 digits.
+    return Decimal((unscaled < 0, tuple(map(int, str(abs(unscaled)))), -scale))
 
 
 def _time(kind: ColumnType, digits: int) -> tuple[Put, Callable[[bytes], Any]]:

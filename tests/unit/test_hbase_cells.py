@@ -109,6 +109,14 @@ def test_bytes_are_those_of_java() -> None:
     }
 
 
+@pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
+@pytest.mark.parametrize("value", [Decimal("1000000000000000000000000.0001"), Decimal(f"-{'9' * 34}.9999")])
+def test_decimals_of_38_digits_keep_them_all(value: Decimal, *, text: bool) -> None:
+    rows = form("INT", "DECIMAL(38, 4)", text=text)
+    cells = dict(rows.row((1, value), {"c0": 1, "c1": value}))
+    assert rows.load({column: data for column, data in cells.items() if data is not None})["c1"] == value
+
+
 def test_null_is_a_cell_to_delete_and_absent_is_left_alone() -> None:
     columns = (SinkColumn("id", "INT"), SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
     rows = RowForm(SinkTable("t", columns, ("id",), {}), "cf", {"b": "more"}, text=True, salt_buckets=0)
