@@ -43,6 +43,16 @@ class PackedReader:
             raise BinlogError(message)
         return self.integer(_WIDTHS[first])
 
+    def serialized(self) -> int:
+        """A number as mysql::serialization writes it: the low one bits of its first byte count the others.
+
+        Source: https://dev.mysql.com/doc/dev/mysql-server/latest/PageLibsMysqlSerialization.html
+        """
+        first = self.integer(1)
+        more = (~first & first + 1).bit_length() - 1
+        value = first | self.integer(more) << 8
+        return value >> min(more + 1, 8)
+
     def counted(self) -> bytes:
         """Bytes behind their length-encoded number."""
         return self.take(self.length())

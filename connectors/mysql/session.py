@@ -65,7 +65,7 @@ class Session:
 
     def __init__(self, login: Login, *, timeout_s: float = 60.0) -> None:
         self.login = login
-        with mysql_errors(f"connecting to {login}"):
+        with password_errors(f"connecting to {login}"), mysql_errors(f"connecting to {login}"):
             self.connection: Any = pymysql.connect(
                 host=login.host,
                 port=login.port,
@@ -171,6 +171,21 @@ def mysql_errors(what: str) -> Iterator[None]:
         yield
     except (pymysql.err.Error, OSError) as exc:
         raise error_of(exc, what) from exc
+
+
+@contextmanager
+def password_errors(what: str) -> Iterator[None]:
+    """Turn into ConfigError that pymysql cannot encrypt a password for a server that asks for it."""
+    try:
+        yield
+    except RuntimeError as exc:
+        if "cryptography" not in str(exc):
+            raise
+        message = (
+            f"{what}: the server takes this password (caching_sha2_password) by TLS only, or encrypted by "
+            "the Python package `cryptography`, which is not installed. Use TLS"
+        )
+        raise ConfigError(message) from exc
 
 
 def quoted(name: str) -> str:

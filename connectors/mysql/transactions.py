@@ -17,6 +17,8 @@ _STANDALONE: Final = 1
 _PREPARED_XA: Final = 64
 _ANSI_QUOTES: Final = 4
 _NO_BACKSLASH_ESCAPES: Final = 1 << 20
+_SOURCE, _NUMBER, _TAG, _COMMITTED, _TAGGED_FIELDS = 1, 2, 3, 6, 10
+"""Numbers of a tagged GTID's fields, and the last one of version 1."""
 _WORDS: Final = re.compile(r"\s*(?:/\*.*?\*/\s*)*([A-Za-z_]+)(?:\s+([A-Za-z_]+))?", re.S)
 
 
@@ -44,8 +46,7 @@ def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
             f"{domain}-{server_id}-{number}", None, not flags & _STANDALONE, bool(flags & _PREPARED_XA)
         )
     if event_type == EventType.TAGGED_GTID:
-        message = "a tagged GTID (gtid_next = 'AUTOMATIC:tag'), which is not read; write without tags"
-        raise RefusedError(message)
+        return _read_tagged(reader)
     reader.take(1)
     source, number = str(uuid.UUID(bytes=reader.take(16))), reader.integer(8)
     committed_at_us = None
@@ -55,6 +56,36 @@ def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
         committed_at_us = reader.integer(7) if immediate >> 55 else immediate
     gtid = f"{source}:{number}" if event_type == EventType.GTID else ""
     return GtidEvent(gtid, committed_at_us, explicit=False, prepared_xa=False)
+
+
+def _read_tagged(reader: PackedReader) -> GtidEvent:
+    """Read a tagged GTID: fields behind their numbers, in their order; those that are default may be missing.
+
+    Raises: RefusedError for a later version of it.
+    """
+    version, _, needed = reader.serialized(), reader.serialized(), reader.serialized()
+    if version != 1 or needed > _TAGGED_FIELDS:
+        message = f"a tagged GTID of version {version} whose field {needed} must be known; it is not"
+        raise RefusedError(message)
+    source, tag, found = "", "", -1
+    numbers: dict[int, int] = {}
+    while reader.left and (field := reader.serialized()) <= _COMMITTED:
+        if field <= found:
+            message = f"field {field} of a tagged GTID behind field {found}"
+            raise BinlogError(message)
+        found = field
+        if field == _SOURCE:
+            source = str(uuid.UUID(bytes=bytes(reader.serialized() & 255 for _ in range(16))))
+        elif field == _TAG:
+            tag = reader.take(reader.serialized()).decode("ascii", "replace")
+        else:
+            numbers[field] = reader.serialized()
+    if not source or _NUMBER not in numbers:
+        message = f"a tagged GTID without its {'number' if source else 'source'}"
+        raise BinlogError(message)
+    number = numbers[_NUMBER] >> 1  # its lowest bit is the sign
+    gtid = f"{source}:{tag}:{number}" if tag else f"{source}:{number}"
+    return GtidEvent(gtid, numbers.get(_COMMITTED), explicit=False, prepared_xa=False)
 
 
 @dataclass(frozen=True)
