@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import threading
@@ -33,6 +34,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Capture row changes of MySQL and MariaDB."
 )
 _SHOW_S = 0.5
+_GC_CONTAINERS = 50_000
+"""A run makes objects for some thousand rows at a time, none in a cycle: walking them is for nothing."""
 ConfigArgument = Annotated[Path, typer.Argument(help="The capture's TOML file.")]
 
 
@@ -74,6 +77,8 @@ def run(
     )
     with endpoint, _stopped_by_signals(capture), _shown(console, capture):
         console.print(f"metrics on http://127.0.0.1:{endpoint.port}/metrics", highlight=False)
+        gc.freeze()
+        gc.set_threshold(_GC_CONTAINERS)
         capture.run()
 
 

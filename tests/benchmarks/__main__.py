@@ -2,7 +2,7 @@
 
     make bench                 all of it: about half an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
-    make bench ONLY=codec,binlog,parse,samples,demo
+    make bench ONLY=codec,binlog,capture,parse,samples,demo
 
 Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>.json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from streamjobs.local.environment import Environment
-from tests.benchmarks import binlog, codec, demo, meter, parse, samples
+from streamjobs.local.mariadb import MariaDbOptions
+from tests.benchmarks import binlog, capture, codec, demo, meter, parse, samples
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("codec", "binlog", "parse", "samples", "demo")
+PARTS = ("codec", "binlog", "capture", "parse", "samples", "demo")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Sizes:
 
     codec_rows: int = 200_000
     binlog_rows: int = 100_000
+    capture_rows: int = 400_000
+    huge_rows: int = 1_000_000
     parse_rows: int = 4_000_000
     parallelisms: tuple[int, ...] = (1, 2)
     impressions: int = 600_000
@@ -44,7 +47,7 @@ class Sizes:
     warm: int = 1
 
 
-QUICK = Sizes(20_000, 10_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
+QUICK = Sizes(20_000, 10_000, 20_000, 20_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
 
 
 def main() -> int:
@@ -61,6 +64,8 @@ def main() -> int:
         lines += _codec(sizes, figures)
     if "binlog" in only:
         lines += _binlog(sizes, figures)
+    if "capture" in only:
+        lines += _capture(sizes, figures)
     if "demo" in only:
         lines += _demo(sizes, figures)
     if "parse" in only or "samples" in only:
@@ -107,6 +112,25 @@ def _binlog(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
         f"    {binlog.OURS:<38}{ours:>10,.0f}",
         f"    {binlog.PEER:<38}{peer:>10,.0f}",
         f"    ratio                                 {ours / peer:>10.1f}",
+    ]
+
+
+def _capture(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print(f"capture: {sizes.capture_rows:,} rows, {sizes.huge_rows:,} in one transaction", flush=True)
+    server = MariaDbOptions(settings={"innodb-log-file-size": "256M"})
+    with tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory:
+        home = Path(directory)
+        with Environment(home / "services", flink=False, mariadb=server) as environment:
+            bench = capture.CaptureBench(environment, home)
+            runs = bench.alternate(sizes.capture_rows, sizes.rounds)
+            huge = bench.huge(sizes.huge_rows)
+    figures["capture"] = {"runs": [asdict(run) for run in runs], "huge": asdict(huge)}
+    middle = sorted(runs, key=lambda run: run.rows_per_cpu_s)[len(runs) // 2]
+    return [
+        "(f) binlog -> Thrift -> Kafka, acknowledged   rows/s   rows per CPU second",
+        f"    one process, 10 mixed columns         {middle.rows_per_s:>10,}   {middle.rows_per_cpu_s:,}",
+        f"    one UPDATE of {huge.rows:,} rows, {huge.log_mb:,} MiB of log: {huge.seconds:.0f} s, "
+        f"peak memory {huge.peak_mb} MiB ({huge.before_mb} before)",
     ]
 
 
