@@ -15,3 +15,11 @@ CONNECTORS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Type name in `WITH (type='…')` -> `module:class`. Importing this table imports no client."""
+LOOKUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "hbase": "connectors.hbase.lookup:HBaseLookup",
+        "mysql": "connectors.mysql.lookup:MySqlLookup",
+        "redis": "connectors.redis.lookup:RedisLookup",
+    }
+)
+"""The types that lookup joins read, in the same form."""

@@ -19,6 +19,11 @@ BLOCKED_MS = "blocked_ms"
 CIRCUIT_OPEN = "circuit_open"
 DEAD_LETTERS = "dead_letters"
 PARSE_SKIPPED = "parse_skipped"
+LOOKUP_KEYS = "lookup_keys"
+LOOKUP_CACHED = "lookup_cached"
+LOOKUP_MISSING = "lookup_missing"
+LOOKUP_REQUESTS = "lookup_requests"
+LOOKUP_MS = "lookup_ms"
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,6 +39,11 @@ METRICS: Mapping[str, str] = MappingProxyType(
         BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 when all is well",
         CIRCUIT_OPEN: "gauge: 1 while a failing store is sent a few records at a time, else 0",
         DEAD_LETTERS: "records that became dead letters",
+        LOOKUP_KEYS: "different keys a batch that a lookup join asked for, summed up",
+        LOOKUP_CACHED: "keys among them that the cache answered",
+        LOOKUP_MISSING: "keys among them that have no row",
+        LOOKUP_REQUESTS: "requests that a lookup join sent to its store and got answered",
+        LOOKUP_MS: "distribution: milliseconds a lookup's request took, with its retries",
         PARSE_SKIPPED: "rows and messages that a parser with skipAllException has dropped",
     }
 )

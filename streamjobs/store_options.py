@@ -77,6 +77,18 @@ WRITER = Option(
     "name of this job's part of the target, where several jobs write different columns or keys of it",
 )
 
+LOOKUP_OPTIONS = (
+    Option("cache", "what a lookup join remembers of this table", choices=("NONE", "LRU", "ALL"),
+           default="NONE"),
+    Option("cacheSize", "LRU: keys that are remembered, at most", OptionKind.INTEGER, default="10000",
+           minimum=1, aliases=("cache-size",)),
+    Option("cacheTTLMs", "LRU: how long a key is remembered, default: for ever; ALL: how often the table is "
+           "read anew, default: never", OptionKind.DURATION_MS, minimum=1, aliases=("cache-ttl", "cacheTTL")),
+    Option("cacheEmpty", "LRU: remember keys that have no row, too", OptionKind.FLAG, default="true",
+           aliases=("cache-empty",)),
+)  # fmt: skip
+"""What a table that lookup joins read takes; a sink has no use for them."""
+
 ROCKSDB_OPTIONS = OptionSet(
     (
         TYPE,
@@ -115,6 +127,7 @@ MYSQL_OPTIONS = OptionSet(
         WRITER,
         *TLS_OPTIONS,
         *REQUEST_OPTIONS,
+        *LOOKUP_OPTIONS,
         *DELIVERY_OPTIONS,
         *NO_EFFECT_OPTIONS,
     )
@@ -146,6 +159,7 @@ REDIS_OPTIONS = OptionSet(
         WRITER,
         *TLS_OPTIONS,
         *REQUEST_OPTIONS,
+        *LOOKUP_OPTIONS,
         *DELIVERY_OPTIONS,
         *NO_EFFECT_OPTIONS,
     )
@@ -194,6 +208,7 @@ HBASE_OPTIONS = OptionSet(
         Option("protocol", "the gateway's protocol", choices=("binary", "compact"), default="binary"),
         WRITER,
         *REQUEST_OPTIONS,
+        *LOOKUP_OPTIONS,
         *DELIVERY_OPTIONS,
         *NO_EFFECT_OPTIONS,
         *(Option(name, "Blink's; has no effect: rows go through the Thrift gateway", aliases=aliases)

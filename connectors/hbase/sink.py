@@ -51,7 +51,7 @@ class HBaseSink:
         self._form = RowForm(
             table,
             options.text("columnFamily"),
-            _families(options, where),
+            families_of(options, where),
             text=options.flag("stringWriteMode"),
             salt_buckets=options.number("saltBuckets"),
         )
@@ -145,7 +145,8 @@ class HBaseSink:
         return ", ".join(family.decode() for family in self._form.families)
 
 
-def _families(options: Options, where: str) -> dict[str, str]:
+def families_of(options: Options, where: str) -> dict[str, str]:
+    """Give the family of each column that a `family.…` option names. Raises ConfigError."""
     families: dict[str, str] = {}
     for family, columns in options.prefixed("family.").items():
         for column in filter(None, (part.strip() for part in str(columns).split(","))):

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping
 from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, Role, StoreTable
 from streamjobs.dialect.findings import Finding, error, warning
 from streamjobs.dialect.lexer import Span, significant
+from streamjobs.dialect.lookup_joins import LOOKUP_KINDS, lookup_join, lookup_table_findings
 from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
+from streamjobs.dialect.proctime import is_processing_time
 from streamjobs.dialect.rank_rules import rank_findings
 from streamjobs.dialect.references import JoinKind, References, TableReference, hints, references
+from streamjobs.errors import SqlError
 
 _FILTERS = ("WHERE", "HAVING", "GROUP", "JOIN", "DISTINCT", "UNION", "INTERSECT", "EXCEPT", "LIMIT",
             "QUALIFY", "ROW_NUMBER")  # fmt: skip
@@ -63,7 +66,10 @@ class _QueryRules:
                 continue
             self._used.add(reference.name)
             yield from self._read(reference)
-            if reference.as_of is not None:
+            store = self._connectors.get(reference.name)
+            if reference.as_of is not None and isinstance(store, StoreTable):
+                yield from self._lookup(span, reference, store)
+            elif reference.as_of is not None:
                 yield from self._as_of(reference, reference.as_of.expr)
                 yield from self._as_of_key(span, reference)
 
@@ -106,8 +112,10 @@ class _QueryRules:
         connector = self._connectors.get(name)
         if connector is None:
             return
-        if connector.role is Role.SINK:
+        if connector.role is Role.SINK and not (isinstance(connector, StoreTable) and reference.as_of):
             message = f"cannot read {name}: a table of this type can only be written"
+            if isinstance(connector, StoreTable) and connector.kind in LOOKUP_KINDS:
+                message += ", or looked up with JOIN … FOR SYSTEM_TIME AS OF PROCTIME()"
             yield error("sink-only", message, reference.span)
         if (
             isinstance(connector, MetaqTable)
@@ -121,6 +129,26 @@ class _QueryRules:
                 "'ingest'='upsert'"
             )
             yield warning("versioned-join", message, reference.span)
+
+    def _lookup(self, query: Span, reference: TableReference, connector: StoreTable) -> Iterator[Finding]:
+        table = self.declared.get(reference.name)
+        if not isinstance(table, CreateTable) or not table.primary_key:
+            return  # an error of its own
+        findings = list(lookup_table_findings(table, connector, reference))
+        if findings:
+            yield from findings
+            return
+        if not is_processing_time(self._script, query, reference, self.declared):
+            message = (
+                f"{table.name} is looked up as it is when a row comes: join it FOR SYSTEM_TIME AS OF "
+                "PROCTIME(), or of a column of the left side that is declared AS PROCTIME()"
+            )
+            yield error("lookup-time", message, reference.span)
+            return
+        try:
+            lookup_join(self._script, query, reference, table)
+        except SqlError as exc:
+            yield error("lookup-form", exc.message, reference.span)
 
     def _as_of(self, reference: TableReference, expr: str) -> Iterator[Finding]:
         base = self._base(reference.name)

@@ -8,10 +8,10 @@ from enum import Enum
 from streamjobs.dialect.lexer import Span, Token, TokenKind, significant
 from streamjobs.dialect.nodes import Script
 
-_FROM_ENDS = ("WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "FETCH",
+FROM_ENDS = ("WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "FETCH",
               "UNION", "INTERSECT", "EXCEPT", "MINUS")  # fmt: skip
-_JOIN_WORDS = ("NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER", "SEMI", "ANTI")
-_NO_ALIAS = (*_FROM_ENDS, *_JOIN_WORDS, "JOIN", "ON", "USING", "WITH", "FOR", "MATCH_RECOGNIZE",
+JOIN_WORDS = ("NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "OUTER", "SEMI", "ANTI")
+_NO_ALIAS = (*FROM_ENDS, *JOIN_WORDS, "JOIN", "ON", "USING", "WITH", "FOR", "MATCH_RECOGNIZE",
              "TABLESAMPLE", "LATERAL", "SET", "SELECT", "PARTITION")  # fmt: skip
 
 
@@ -185,7 +185,7 @@ class _Scanner:
             elif token.is_operator(","):
                 clause.join = JoinKind.CROSS
                 return index + 1, True
-            elif token.is_word(*_FROM_ENDS):
+            elif token.is_word(*FROM_ENDS):
                 return index, False
             elif (join := self._join(index)) is not None:
                 clause.join, index = join
@@ -196,7 +196,7 @@ class _Scanner:
 
     def _join(self, index: int) -> tuple[JoinKind, int] | None:
         words = []
-        while self._is(index, *_JOIN_WORDS):
+        while self._is(index, *JOIN_WORDS):
             words.append(self._tokens[index].text.upper())
             index += 1
         if not self._is(index, "JOIN"):

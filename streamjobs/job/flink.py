@@ -11,9 +11,11 @@ from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import ExplainDetail, Schema, StatementSet, StreamTableEnvironment, Table
-from pyflink.table.udf import udtf
+from pyflink.table.udf import udf, udtf
 
 from streamjobs.errors import ConfigError, SqlError
+from streamjobs.job.lookup_operator import LookupOperator
+from streamjobs.job.lookups import RegisterLookup, updating_lookups
 from streamjobs.job.padding import padded_too_late, refusal
 from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction
 from streamjobs.job.python_insert import add_python_insert
@@ -62,6 +64,8 @@ class FlinkJob:
                         self.tables.execute_sql(step.sql)
                     case RegisterFunction():
                         self.tables.create_temporary_function(step.name, _load(step.path))
+                    case RegisterLookup():
+                        self._lookup(step)
                     case SourcePlan():
                         self._source(step)
             config.set(_MINI_BATCH, mini_batch)
@@ -72,7 +76,7 @@ class FlinkJob:
                         self._statements.add_insert_sql(insert.sql)
                     case PythonInsert():
                         add_python_insert(self.tables, self._statements, self.plan, insert)
-            self._refuse_late_padding(self._statements)
+            self._refuse_by_plan(self._statements)
         return self._statements
 
     def explain(self) -> str:
@@ -88,12 +92,29 @@ class FlinkJob:
             raise ConfigError(message)
         return str(client.get_job_id())
 
-    def _refuse_late_padding(self, statements: StatementSet) -> None:
-        if not self.plan.outer_joins:
+    def _refuse_by_plan(self, statements: StatementSet) -> None:
+        plan = self.plan
+        if not plan.outer_joins and not plan.lookups:
             return  # EXPLAIN plans the whole job once more
-        for padded in padded_too_late(str(statements.explain(ExplainDetail.CHANGELOG_MODE))):
-            message, offset = refusal(padded, self.plan.outer_joins)
-            raise SqlError(message, self.plan.text, offset, self.plan.path)
+        explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
+        if plan.outer_joins:
+            for padded in padded_too_late(explained):
+                message, offset = refusal(padded, plan.outer_joins)
+                raise SqlError(message, plan.text, offset, plan.path)
+        for table in updating_lookups(explained):
+            message = (
+                f"{table} is looked up for rows that change or are taken back later, and would be looked up "
+                "once more then, with another answer: look it up before the rows are grouped or joined, or "
+                "capture the table and join it with its changes"
+            )
+            raise SqlError(message, plan.text, plan.lookups[table], plan.path)
+
+    def _lookup(self, step: RegisterLookup) -> None:
+        function = udf(
+            LookupOperator(step), input_types=step.input_types, result_type=step.result_type,
+            func_type="pandas", deterministic=False,
+        )  # fmt: skip
+        self.tables.create_temporary_function(step.function, function)
 
     def _source(self, source: SourcePlan) -> None:
         self.tables.execute_sql(source.raw_ddl)

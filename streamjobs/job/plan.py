@@ -23,6 +23,7 @@ from streamjobs.dialect.rules import check
 from streamjobs.dialect.scan_start import StartKind
 from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import ConfigError
+from streamjobs.job.lookups import Lookups, RegisterLookup, function_name
 from streamjobs.job.native import kafka_dead_letters, native_table, quoted
 from streamjobs.job.padding import OuterJoin, outer_joins
 from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
@@ -111,7 +112,7 @@ class PythonInsert:
     offset: int
 
 
-Step = Execute | RegisterFunction | SourcePlan
+Step = Execute | RegisterFunction | RegisterLookup | SourcePlan
 Insert = NativeInsert | PythonInsert
 
 
@@ -136,6 +137,8 @@ class JobPlan:
     """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
     outer_joins: tuple[OuterJoin, ...] = ()
     """What Flink may turn into outer interval joins: then its plan is read for what stands behind them."""
+    lookups: Mapping[str, int] = field(default_factory=dict)
+    """Tables that lookup joins read -> the place of the first such join in the file, for errors."""
     has_event_time: bool = True
     """Whether a source has event time; without, mini-batching makes watermarks of the clock's."""
 
@@ -171,7 +174,7 @@ def plan_job(
     return JobPlan(
         name, path, text, settings, tuple(steps), tuple(inserts),
         brokers.connection("default"), tuple(map(str, warnings)), tuple(planner.topics),
-        tuple(planner.groups), outer_joins(script), planner.has_event_time,
+        tuple(planner.groups), outer_joins(script), planner.lookups, planner.has_event_time,
     )  # fmt: skip
 
 
@@ -195,6 +198,8 @@ class _Planner:
         self.topics: list[tuple[str, KafkaConnection]] = []
         self.groups: list[str] = []
         self.has_event_time = False
+        self._lookups = Lookups(script, connectors)
+        self.lookups = {join.table: join.span.start for join in reversed(self._lookups.joins)}
 
     def plan(self) -> tuple[list[Step], list[Insert]]:
         steps: list[Step] = list(self._known_functions())
@@ -206,7 +211,11 @@ class _Planner:
                 case CreateView():
                     columns = ", ".join(quoted(each.text) for each in statement.columns)
                     head = f"CREATE TEMPORARY VIEW {quoted(statement.name)}"
-                    steps.append(Execute(f"{head}{f' ({columns})' if columns else ''} AS\n{statement.query}"))
+                    steps.append(
+                        Execute(
+                            f"{head}{f' ({columns})' if columns else ''} AS\n{self._lookups.query(statement)}"
+                        )
+                    )
                 case CreateFunction():
                     steps.append(RegisterFunction(statement.name, statement.path))
                 case InsertInto():
@@ -234,7 +243,10 @@ class _Planner:
     def _table(self, table: CreateTable) -> list[Step]:
         connector = self._connectors[table.name]
         if isinstance(connector, StoreTable):
-            return []
+            if table.name not in self.lookups:
+                return []
+            store = sink_table(table, connector, self._store_path)
+            return [RegisterLookup(function_name(table.name), connector.kind, store)]
         if isinstance(connector, MetaqTable):
             broker = self._broker(table, connector.broker)
             self.topics.append((connector.topic, broker))
@@ -283,21 +295,21 @@ class _Planner:
         if table is None:
             message = f"there is no table {insert.target}; the file declares {', '.join(self._tables)}"
             raise self._script.error(message, insert.target_span)
-        connector = self._connectors[table.name]
+        connector, query = self._connectors[table.name], self._lookups.query(insert)
         if not isinstance(connector, StoreTable):
             columns = ", ".join(quoted(each.text) for each in insert.columns)
             target = quoted(table.name) + (f" ({columns})" if columns else "")
             conflict = f"\nON CONFLICT DO {insert.on_conflict}" if insert.on_conflict else ""
-            return NativeInsert(f"INSERT INTO {target}\n{insert.query}{conflict}")
+            return NativeInsert(f"INSERT INTO {target}\n{query}{conflict}")
         return PythonInsert(
-            connector.kind, sink_table(table, connector, self._store_path), self._ordered(insert, table),
-            insert.on_conflict, insert.target_span.start,
+            connector.kind, sink_table(table, connector, self._store_path),
+            self._ordered(insert, query, table), insert.on_conflict, insert.target_span.start,
         )  # fmt: skip
 
-    def _ordered(self, insert: InsertInto, table: CreateTable) -> str:
+    def _ordered(self, insert: InsertInto, query: str, table: CreateTable) -> str:
         """Give the query; with a column list, wrapped so that its columns stand in the table's order."""
         if not insert.columns:
-            return insert.query
+            return query
         given = {each.text: place for place, each in enumerate(insert.columns)}
         for name in given:
             if table.column(name) is None:
@@ -310,7 +322,7 @@ class _Planner:
             else f"CAST(NULL AS {column.type}) AS {quoted(column.name)}"
             for column in table.physical_columns
         )
-        return f"SELECT {selected} FROM (\n{insert.query}\n) AS `__given` ({names})"
+        return f"SELECT {selected} FROM (\n{query}\n) AS `__given` ({names})"
 
 
 def sink_table(table: CreateTable, connector: StoreTable, store_path: str) -> SinkTable:

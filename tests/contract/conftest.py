@@ -20,6 +20,8 @@ STORES = {
 }
 SERVERS = ("mysql", "redis-texts", "redis-hashes", "elasticsearch", "hbase")
 """Those of STORES that are a service: a ServerStore."""
+LOOKED_UP = ("mysql", "redis-texts", "redis-hashes", "hbase")
+"""Those of SERVERS that lookup joins read."""
 
 
 def _started(name: str, factory: pytest.TempPathFactory) -> Iterator[Store]:
@@ -39,6 +41,13 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
+def looked_up(store: Store) -> ServerStore:
+    """The store as one that lookup joins read."""
+    assert isinstance(store, ServerStore)
+    return store
+
+
+@pytest.fixture
 def server(store: Store) -> Iterator[ServerStore]:
     """The store as a service, well and alive again after the test."""
     assert isinstance(store, ServerStore)
@@ -54,7 +63,12 @@ def _heal(service: Server) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test of a `store` each of them, a test of a `server` those that are a service."""
+    """Give a test of a `store` each of them, a test of a `server` those that are a service, and so on."""
+    if any(
+        mark.name == "parametrize" and mark.args[0] == "store" for mark in metafunc.definition.iter_markers()
+    ):
+        return
     if "store" in metafunc.fixturenames:
-        names = SERVERS if "server" in metafunc.fixturenames else list(STORES)
+        names = list(SERVERS if "server" in metafunc.fixturenames else STORES)
+        names = list(LOOKED_UP) if "looked_up" in metafunc.fixturenames else names
         metafunc.parametrize("store", names, indirect=True, scope="session")

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from streamjobs.errors import ConfigError, SqlError
+from streamjobs.job.lookups import RegisterLookup
 from streamjobs.job.plan import Brokers, Execute, JobPlan, PythonInsert, RegisterFunction, plan_job
 from streamjobs.job.sources import SourcePlan
 from streamjobs.job.widening import fits
@@ -209,3 +210,37 @@ def test_event_time_is_what_a_source_declares_and_an_upsert_table_takes_away() -
     assert planned(table() + by_hand + SINK + INSERT).has_event_time
     assert not planned(table() + SINK + INSERT).has_event_time
     assert not planned(upsert + SINK + INSERT).has_event_time
+
+
+LOOKED_UP = """
+CREATE TABLE d (`a b` INT, city VARCHAR(9), n DECIMAL(10, 2) NOT NULL, PRIMARY KEY (city, `a b`) NOT ENFORCED)
+WITH (type='redis', host='h', mode='HASHMAP');
+CREATE TABLE w (item_id BIGINT, n DECIMAL(10, 2)) WITH (type='blackhole');
+"""
+
+
+def test_a_lookup_join_becomes_one_call_that_keeps_the_tables_alias() -> None:
+    query = """INSERT INTO w SELECT i.item_id, x.n FROM item AS i
+{join} d FOR SYSTEM_TIME AS OF PROCTIME() AS x ON (x.`a b` = i.item_id + 1) AND UPPER('c') = x.city
+WHERE x.n > 1;"""
+    call = (
+        "UNNEST(ARRAY[`__lookup_d`(RAND_INTEGER(1), UPPER('c'), COALESCE(i.item_id + 1, CAST(0 AS BIGINT)), "
+        "(i.item_id + 1) IS NULL)]) AS `x` (`a b`, `city`, `n`) ON "
+    )
+    for join, condition in (("LEFT JOIN", "TRUE"), ("JOIN", "`x`.`city` IS NOT NULL")):
+        plan = planned(table() + LOOKED_UP + query.format(join=join))
+        (insert,) = [each.sql for each in plan.inserts if "`w`" in str(each)]  # type: ignore[union-attr]
+        assert insert == (
+            f"INSERT INTO `w`\nSELECT i.item_id, x.n FROM item AS i\n{join} {call}{condition}\nWHERE x.n > 1"
+        )
+        (step,) = [each for each in plan.steps if isinstance(each, RegisterLookup)]
+        assert (step.function, step.kind) == ("__lookup_d", "redis")
+        assert step.input_types == ["INT", "STRING", "BIGINT", "BOOLEAN"]
+        assert step.result_type == "ROW<`a b` INT, `city` VARCHAR(9), `n` DECIMAL(10, 2)>"
+        assert plan.text[plan.lookups["d"] :].startswith("d FOR SYSTEM_TIME")
+
+
+def test_a_store_that_is_only_written_is_not_looked_up() -> None:
+    plan = planned(table() + SINK + INSERT)
+    assert plan.lookups == {}
+    assert not [each for each in plan.steps if isinstance(each, RegisterLookup)]

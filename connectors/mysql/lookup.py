@@ -1,0 +1,128 @@
+"""Lookups in MySQL: one SELECT with all keys of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from connectors.mysql.sink_connection import SinkConnection, target_of
+from connectors.mysql.sink_literals import literals_of
+from connectors.mysql.sink_target import quoted
+from streamjobs.column_types import ColumnType, UnfitValueError, column_type
+from streamjobs.errors import StreamjobsError, SystemicError
+from streamjobs.sink import SinkTable
+from streamjobs.store_options import MYSQL_OPTIONS
+
+Key = tuple[Any, ...]
+Row = tuple[Any, ...]
+
+_MIDNIGHT = datetime(1970, 1, 1)  # noqa: DTZ001 - a TIME has no zone
+
+
+class MySqlLookup:
+    """Reads rows of a table or view of MySQL or MariaDB; fulfils `streamjobs.lookup.Lookup`.
+
+    Texts are the same when their characters are, whatever the column's collation says. Moments are UTC. Two
+    rows of one key raise SystemicError. A scan reads one state of the table, all of it into memory.
+    """
+
+    def __init__(self, table: SinkTable) -> None:
+        self._where = f"table {table.name}"
+        options = MYSQL_OPTIONS.parse(table.options, self._where)
+        self._table = table
+        self._target = target_of(options, table.name)
+        self._connection = SinkConnection(options, self._target, self._where)
+        self._types = [(column.name, column_type(column.type)) for column in table.columns]
+        places = {column.name: place for place, column in enumerate(table.columns)}
+        self._key = [places[name] for name in table.key]
+        selected = ", ".join(quoted(column.name) for column in table.columns)
+        self._select = f"SELECT {selected} FROM {quoted(self._target.table)}"
+
+    def open(self) -> None:
+        """Connect, and ask for no row: table and columns must be there."""
+        try:
+            self._connection.connect()
+            self._rows(f"{self._select} LIMIT 0")
+        except StreamjobsError:
+            self._connection.close()
+            raise
+
+    def fetch(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
+        """Read the rows of these keys; see the contract."""
+        literals = [each for key in keys if (each := self._literal(key)) is not None]
+        if not literals:
+            return {}
+        wanted, found = set(keys), dict[Key, Row]()
+        for key, row in self._rows(f"{self._select} WHERE {self._condition(literals)}"):
+            if key in found:
+                message = (
+                    f"{self._where}: {self._target} has two rows with the key {key}: look up a unique one"
+                )
+                raise SystemicError(message)
+            if key in wanted:
+                found[key] = row
+        return found
+
+    def scan(self) -> Iterable[tuple[Key, Row]]:
+        """Read the whole table."""
+        return self._rows(self._select)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _literal(self, key: Key) -> str | None:
+        """Spell a key; None for one that the type does not hold: it has no row."""
+        try:
+            cells = [
+                literals_of(self._types[place][1]).one(self._types[place][1].store(value))
+                for place, value in zip(self._key, key, strict=True)
+            ]
+        except UnfitValueError:
+            return None
+        return f"({','.join(cells)})"
+
+    def _condition(self, literals: Sequence[str]) -> str:
+        names = ",".join(quoted(name) for name in self._table.key)
+        return f"({names}) IN ({','.join(literals)})"
+
+    def _rows(self, statement: str) -> list[tuple[Key, Row]]:
+        if not self._connection.is_open:
+            self._connection.connect()
+        found = self._connection.run(statement, "looking up rows")
+        self._connection.commit("looking up rows")  # the next one sees what others have written since
+        rows = [self._row(cells) for cells in found]
+        return [(tuple(row[place] for place in self._key), row) for row in rows]
+
+    def _row(self, cells: Sequence[Any]) -> Row:
+        return tuple(
+            None if cell is None else self._value(name, kind, cell)
+            for (name, kind), cell in zip(self._types, cells, strict=True)
+        )
+
+    def _value(self, name: str, kind: ColumnType, cell: Any) -> Any:
+        try:
+            value = _plain(kind, cell)
+            kind.store(value)
+        except (UnfitValueError, ValueError) as exc:
+            message = f"{self._where}: column {name} of {self._target} holds {cell!r}: {exc}"
+            raise SystemicError(message) from exc
+        return value
+
+
+def _plain(kind: ColumnType, cell: Any) -> Any:
+    """Give the client's value in the class of the declared type, where that loses nothing."""
+    if kind.plain is bool:
+        number = int.from_bytes(cell, "big") if isinstance(cell, bytes) else cell
+        return bool(number) if number in (0, 1) else cell
+    if kind.plain is time and isinstance(cell, timedelta):
+        return (_MIDNIGHT + cell).time() if timedelta() <= cell < timedelta(days=1) else cell
+    if kind.name.startswith("TIMESTAMP_LTZ") and isinstance(cell, datetime):
+        return cell.replace(tzinfo=timezone.utc)
+    if kind.plain is int and isinstance(cell, Decimal) and cell == int(cell):
+        return int(cell)
+    if kind.plain is Decimal and type(cell) is int:
+        return Decimal(cell)
+    return cell
