@@ -41,10 +41,21 @@ CREATE TABLE s_latest_count (b VARCHAR, n BIGINT, total DOUBLE) WITH (type='blac
 CREATE TABLE s_latest_timed (id BIGINT, v DOUBLE, happened_at TIMESTAMP_LTZ(3)) WITH (type='blackhole');
 CREATE TABLE s_joined (a BIGINT, b VARCHAR, v DOUBLE, w DOUBLE) WITH (type='blackhole');
 CREATE TABLE s_as_of (id BIGINT, name VARCHAR, born DATE, upper_name VARCHAR) WITH (type='blackhole');
+CREATE TABLE s_looked_up (id BIGINT, name VARCHAR, city VARCHAR, n BIGINT) WITH (type='blackhole');
+CREATE TABLE named (id BIGINT, city VARCHAR, name VARCHAR, n INT, PRIMARY KEY (id) NOT ENFORCED)
+WITH (type='mysql', url='jdbc:mysql://127.0.0.1:1/d', userName='reader');
+CREATE TABLE city (city VARCHAR, n BIGINT, PRIMARY KEY (city) NOT ENFORCED) WITH (type='redis', host='127.0.0.1');
 CREATE TABLE kept_union (id BIGINT, v DOUBLE, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
 CREATE TABLE kept_constants (id BIGINT, v DOUBLE, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
 
+CREATE VIEW named_event AS
+SELECT e.*, n.name, n.city, n.n, n.n + 1 AS m FROM event AS e
+LEFT JOIN named FOR SYSTEM_TIME AS OF PROCTIME() AS n ON n.id = e.id WHERE n.n > 3;
+
 BEGIN STATEMENT SET;
+INSERT INTO s_looked_up
+SELECT e.id, e.name, c.city, c.n + c.n + e.n + e.m FROM named_event AS e
+JOIN city FOR SYSTEM_TIME AS OF PROCTIME() AS c ON c.city = e.city WHERE c.n > 5 AND e.n < 10;
 INSERT INTO s_event SELECT id, price, doubled, happened FROM event;
 INSERT INTO s_timed_event SELECT id, origin, happened_at FROM timed_event;
 INSERT INTO s_latest SELECT a, b, v FROM latest;

@@ -52,6 +52,7 @@ def test_every_ingest_has_its_changelog_mode(explained: dict[str, Any]) -> None:
         "s_latest_timed": RETRACT,
         "s_joined": RETRACT,
         "s_as_of": APPEND,
+        "s_looked_up": APPEND,
         "__done_kept_union": APPEND,
         "__done_kept_constants": APPEND,
     }, explained[str(INGESTS)]["plan"]
@@ -68,6 +69,11 @@ def test_each_python_sink_is_written_at_one_place(explained: dict[str, Any]) -> 
     calls = Counter(re.findall(r"__write_(\w+)\(", "".join(each["plan"] for each in explained.values())))
     assert set(calls) >= {"kept_union", "kept_constants", "late_python_sink", "ctr_samples"}
     assert set(calls.values()) == {1}, calls
+
+
+def test_each_lookup_join_asks_at_one_place(explained: dict[str, Any]) -> None:
+    calls = Counter(re.findall(r"__lookup_(\w+)\(", explained[str(INGESTS)]["plan"]))
+    assert calls == {"named": 1, "city": 1}
 
 
 def test_each_job_is_planned_with_its_modes(explained: dict[str, Any]) -> None:
