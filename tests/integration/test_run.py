@@ -130,8 +130,9 @@ def test_mistake_in_the_file_has_its_place_and_starts_nothing(shell: Shell) -> N
     file = job_file(shell.home, JOB.replace("'ingest'='upsert'", "'ingst'='upsert'"))
     code, out, err = shell("run", file)
     assert (code, out) == (2, "")
-    line = JOB.splitlines()[2].replace("'ingest'", "'ingst'")
-    assert err.splitlines()[0].startswith(f"streamjobs: {file}:3:{line.index(chr(39) + 'ingst') + 1}: ")
+    number, line = next(at for at in enumerate(Path(file).read_text().splitlines(), 1) if "'ingst'" in at[1])
+    place = f"{file}:{number}:{line.index(chr(39) + 'ingst') + 1}"
+    assert err.splitlines()[0].startswith(f"streamjobs: {place}: ")
     assert "ingest" in err.splitlines()[0]
     assert err.splitlines()[1:] == [f"  {line}", " " * (2 + line.index("'ingst'")) + "^"]
     assert not (shell.home / "run").exists()
