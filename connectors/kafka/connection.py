@@ -9,6 +9,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from connectors.kafka.logins import telling_client
 from connectors.kafka.sockets import DIRECT
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.kafka_connection import KafkaConnection
@@ -61,6 +62,7 @@ def client_options(connection: KafkaConnection, client_id: str) -> dict[str, Any
         "reconnect_backoff_max_ms": 1000,
         "security_protocol": connection.protocol,
         "proxy_url": DIRECT,
+        "kafka_client": telling_client,
     }
     if connection.protocol.startswith("SASL"):
         options |= {

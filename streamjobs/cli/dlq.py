@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connectors.kafka import (
+    KafkaConnection,
     Replay,
     Unreadable,
     fetch_messages,
@@ -25,6 +26,7 @@ from connectors.kafka import (
     send_replay,
 )
 from streamjobs.cli.letter_text import decoded_lines, hexdump
+from streamjobs.cli.profile import read_profile
 from streamjobs.cli.show import printable
 from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError
@@ -166,7 +168,7 @@ def replay(
 class Found:
     """The letters of a selection by id, the first of each; counts what was there besides."""
 
-    def __init__(self, broker: str, topic: str, selection: Selection) -> None:
+    def __init__(self, broker: KafkaConnection, topic: str, selection: Selection) -> None:
         self.letters: dict[str, DeadLetter] = {}
         self.repeated = 0
         self.unreadable: list[Unreadable] = []
@@ -274,11 +276,15 @@ def _moment(time_ms: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{ms:03d}Z"
 
 
-def _broker(bootstrap: str | None) -> str:
+def _broker(bootstrap: str | None) -> KafkaConnection:
+    """Give the named broker, else the profile's in the current directory, else the one of `dev up`."""
     if bootstrap is not None:
-        return bootstrap
+        return KafkaConnection(bootstrap)
+    known = read_profile(None).brokers.get("default")
+    if known is not None:
+        return known
     running = state.running(places.dev_root())
     if running is None or running.bootstrap is None:
         message = "no broker runs here: give --bootstrap HOST:PORT, or start one with `streamjobs dev up`"
         raise ConfigError(message)
-    return running.bootstrap
+    return KafkaConnection(running.bootstrap)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from streamjobs.errors import ConfigError
+from streamjobs.kafka_connection import KafkaConnection
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,7 +20,8 @@ else:
     import tomli as tomllib
 
 PROFILE_FILE = "streamjobs.toml"
-_BROKER_KEYS = ("kind", "bootstrap")
+_LOGIN_KEYS = ("protocol", "mechanism", "username", "password", "ca_file", "certificate_file", "key_file")
+_BROKER_KEYS = ("kind", "bootstrap", *_LOGIN_KEYS)
 _FLINK_KEYS = ("rest_url",)
 _STORE_KEYS = ("path",)
 
@@ -26,11 +30,12 @@ _STORE_KEYS = ("path",)
 class Profile:
     """What a profile says; what it leaves out is local.
 
-    Shape: `brokers={"default": "10.0.0.1:9092"}`, `rest_url="http://10.0.0.2:8081"`, `store="/data/rocksdb"`.
+    Shape: `brokers={"default": KafkaConnection("10.0.0.1:9092")}`, `rest_url="http://10.0.0.2:8081"`,
+    `store="/data/rocksdb"`.
     None: the local Flink, the store in the state directory.
     """
 
-    brokers: Mapping[str, str]
+    brokers: Mapping[str, KafkaConnection]
     rest_url: str | None = None
     store: str | None = None
 
@@ -38,7 +43,8 @@ class Profile:
 def read_profile(path: Path | None) -> Profile:
     """Read a profile; without `path` the `streamjobs.toml` of the current directory, if there is one.
 
-    Raises ConfigError for a file that cannot be read and for a key that is not known.
+    Raises ConfigError for a file that cannot be read, for a key that is not known, and for a password that is
+    not taken from the environment (`${NAME}`).
     """
     file = path or Path(PROFILE_FILE)
     if path is None and not file.exists():
@@ -62,7 +68,7 @@ def read_profile(path: Path | None) -> Profile:
     )
 
 
-def _broker(broker: Mapping[str, Any], where: str) -> str:
+def _broker(broker: Mapping[str, Any], where: str) -> KafkaConnection:
     _known(broker, _BROKER_KEYS, where)
     kind = broker.get("kind", "kafka")
     if kind != "kafka":
@@ -72,7 +78,28 @@ def _broker(broker: Mapping[str, Any], where: str) -> str:
     if not bootstrap:
         message = f'{where}: bootstrap is missing, such as bootstrap = "10.0.0.1:9092"'
         raise ConfigError(message)
-    return bootstrap
+    login = {key: _text(broker, key, where) for key in _LOGIN_KEYS if key in broker}
+    if login.get("password") is not None:
+        login["password"] = _secret(str(login["password"]), f"{where}: password")
+    if (login.get("certificate_file") is None) != (login.get("key_file") is None):
+        message = f"{where}: certificate_file and key_file go together"
+        raise ConfigError(message)
+    try:
+        return KafkaConnection(bootstrap, **{key: text for key, text in login.items() if text is not None})
+    except ConfigError as exc:
+        message = f"{where}: {exc}"
+        raise ConfigError(message) from exc
+
+
+def _secret(text: str, where: str) -> str:
+    match = re.fullmatch(r"\$\{(\w+)\}", text)
+    if match is None:
+        message = f'{where} must not stand in the file: write "${{NAME}}" and set the variable NAME'
+        raise ConfigError(message)
+    if not os.environ.get(match[1]):
+        message = f"{where}: the environment variable {match[1]} is not set"
+        raise ConfigError(message)
+    return os.environ[match[1]]
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from streamjobs.cli.services import Services, services
 from streamjobs.errors import ConfigError, RetriableError
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.job.submit import explain_request
+from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.local import places
 
 _POLL_S = 0.5
@@ -28,7 +29,7 @@ _UNREACHABLE_S = 60.0
 
 @dataclass(frozen=True)
 class _Settings:
-    bootstrap: str
+    bootstrap: str | KafkaConnection
     store: Path
     parallelism: int | None = None
     disorder_ms: int | None = None
@@ -85,7 +86,7 @@ def run(
 
 def refuse_early(file: Path, profile: Profile, settings: Mapping[str, str], parallelism: int | None) -> None:
     """Plan the job before any service is started: a mistake in the file must not cost half a minute."""
-    brokers = {"default": "127.0.0.1:9092", **profile.brokers}
+    brokers = {"default": KafkaConnection("127.0.0.1:9092"), **profile.brokers}
     wanted = _Settings(brokers["default"], places.state_dir() / "rocksdb", parallelism, settings=settings)
     FlinkSession("http://127.0.0.1:8081", client_jars=(), brokers=brokers).request(file, wanted).plan()
 
@@ -130,7 +131,7 @@ def _services(file: Path, profile: Profile, parallelism: int | None, console: Co
         if "default" not in profile.brokers:
             message = "the profile names a Flink but no broker: add [brokers.default] with bootstrap"
             raise ConfigError(message)
-        yield Services(profile.brokers["default"], profile.rest_url, stay=True)
+        yield Services(profile.brokers["default"].bootstrap, profile.rest_url, stay=True)
         return
     with console.status("looking for local services, else starting Kafka and Flink") as status:
         with services("run", parallelism or 2) as found:

@@ -38,12 +38,7 @@ from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.local.environment import Environment
 
-# A client of kafka-python whose constructor raises leaves its pair of wake-up sockets, and no handle to them.
-WAKE_UP_PAIR = "ignore:Exception ignored in. <socket.socket fd=[0-9]+, family=1,"
-pytestmark = [
-    pytest.mark.services,
-    pytest.mark.filterwarnings(f"{WAKE_UP_PAIR}:pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.services
 OLD_MS = 1_000_000_000_000
 _numbers = itertools.count()
 

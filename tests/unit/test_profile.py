@@ -8,6 +8,7 @@ import pytest
 
 from streamjobs.cli.profile import Profile, read_profile
 from streamjobs.errors import ConfigError
+from streamjobs.kafka_connection import KafkaConnection
 
 
 def written(path: Path, text: str) -> Path:
@@ -23,8 +24,36 @@ def test_profile_names_brokers_flink_and_store(tmp_path: Path) -> None:
         '[flink]\nrest_url = "http://f:8081"\n[store]\npath = "/data/rocksdb"\n',
     )
     assert read_profile(file) == Profile(
-        {"default": "k:9092", "audit": "a:1,b:2"}, "http://f:8081", "/data/rocksdb"
+        {"default": KafkaConnection("k:9092"), "audit": KafkaConnection("a:1,b:2")},
+        "http://f:8081",
+        "/data/rocksdb",
     )
+
+
+LOGIN = """\
+bootstrap = "k:9093"
+protocol = "SASL_SSL"
+mechanism = "PLAIN"
+username = "etl"
+ca_file = "/ca.pem"
+"""
+
+
+def test_a_broker_is_logged_in_with_a_secret_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
+    file = written(tmp_path, "[brokers.default]\n" + LOGIN + 'password = "${KAFKA_PASSWORD}"\n')
+    profile = read_profile(file)
+    assert profile.brokers["default"] == KafkaConnection(
+        "k:9093",
+        "SASL_SSL",
+        "PLAIN",
+        username="etl",
+        password="hunter2",  # noqa: S106
+        ca_file="/ca.pem",
+    )
+    assert "hunter2" not in repr(profile)
 
 
 def test_no_profile_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +73,23 @@ def test_no_profile_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             "[brokers.b]: kind = 'rocketmq' is not to be had yet; legal is 'kafka'",
         ),
         ("[brokers.b]\n", '[brokers.b]: bootstrap is missing, such as bootstrap = "10.0.0.1:9092"'),
+        (
+            "[brokers.b]\n" + LOGIN + 'password = "hunter2"\n',
+            '[brokers.b]: password must not stand in the file: write "${NAME}" and set the variable NAME',
+        ),
+        (
+            "[brokers.b]\n" + LOGIN + 'password = "${NOT_SET_ANYWHERE}"\n',
+            "[brokers.b]: password: the environment variable NOT_SET_ANYWHERE is not set",
+        ),
+        ("[brokers.b]\n" + LOGIN, "[brokers.b]: Kafka SASL PLAIN needs a username and a password"),
+        (
+            '[brokers.b]\nbootstrap = "k"\nprotocol = "TLS"\n',
+            "[brokers.b]: Kafka protocol 'TLS' is unknown; one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
+        ),
+        (
+            '[brokers.b]\nbootstrap = "k"\ncertificate_file = "c"\n',
+            "[brokers.b]: certificate_file and key_file go together",
+        ),
         ("[brokers.b]\nbootstrap = 3\n", "[brokers.b]: bootstrap is a text, not 3"),
         ('[flink]\nurl = "x"\n', "[flink]: unknown key 'url'; legal are rest_url"),
         ("flink = 3\n", "[flink] is a table, not 3"),
