@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,11 @@ from rich.console import Console
 
 from connectors.rocksdb import DEFAULT_PATH
 from streamjobs.cli.demo_summary import show, what_next
-from streamjobs.cli.services import services
+from streamjobs.cli.services import Services, services
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
-from streamjobs.demo.proof import RunOptions, Watch, forget, prove
+from streamjobs.demo.proof import RunOptions, Watch, forget, overrides_of, prove
 from streamjobs.demo.scenario import HARD_LIMITS, ad_traffic, shop_events
 from streamjobs.errors import ConfigError
 from streamjobs.job.session import FlinkSession
@@ -24,7 +25,7 @@ EXIT_WRONG = 1
 
 def demo(
     seed: Annotated[int, typer.Option(help="Another seed makes other traffic.")] = 1,
-    impressions: Annotated[int, typer.Option(min=1, help="Impressions to generate.")] = 30_000,
+    impressions: Annotated[int, typer.Option(min=1, help="Impressions to generate.")] = 20_000,
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 2,
     parallelism: Annotated[int, typer.Option(min=1, help="Parallelism of the job.")] = 2,
     hard: Annotated[
@@ -58,17 +59,21 @@ def demo(
     else:
         scenario = shop_events(EventFeed(events, repeat, shuffle_s, seed), partitions)
     store = Path(DEFAULT_PATH).absolute()
-    with (
-        console.status("starting Kafka and Flink") as status,
-        services("demo", parallelism, keep=keep) as found,
-    ):
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("starting Kafka and Flink"))
+
+        def chosen(found: Services) -> RunOptions:
+            return RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate))
+
+        def plan(found: Services) -> None:
+            session = stack.enter_context(closing(FlinkSession(found.rest_url)))
+            session.prepare(scenario.sql_path, overrides_of(scenario, chosen(found)))
+            sessions.append(session)
+
+        sessions: list[FlinkSession] = []
+        found = stack.enter_context(services("demo", parallelism, keep=keep, on_launched=plan))
         forget(scenario, found.bootstrap, store)
-        proof = prove(
-            scenario,
-            FlinkSession(found.rest_url),
-            RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate)),
-            Watch(on_stage=status.update),
-        )
+        proof = prove(scenario, sessions[0], chosen(found), Watch(on_stage=status.update))
     show(console, scenario, proof)
     what_next(console, scenario, proof, running=found.stay)
     if not proof.ok:

@@ -112,8 +112,7 @@ def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Wat
     watch.on_stage("creating topics")
     letters_before = prepare_topics(scenario, options.bootstrap)
     watch.on_stage("starting the job")
-    overrides = Overrides(options.bootstrap, options.store, options.parallelism, scenario.packing.disorder_ms)
-    job = runner.start(scenario.sql_path, overrides)
+    job = runner.start(scenario.sql_path, overrides_of(scenario, options))
     try:
         watch.on_job(job)
         watch.on_stage("feeding")
@@ -148,6 +147,11 @@ def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Wat
         topic=compare(outcome.topic.samples, wanted, truth.columns),
         letters=compare_dead_letters(outcome.letters, truth.ledger.dead_letters),
     )
+
+
+def overrides_of(scenario: Scenario, options: RunOptions) -> Overrides:
+    """Give what `prove` starts the scenario's job with."""
+    return Overrides(options.bootstrap, options.store, options.parallelism, scenario.packing.disorder_ms)
 
 
 def prepare_topics(scenario: Scenario, bootstrap: str) -> Mapping[int, int]:

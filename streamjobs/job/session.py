@@ -14,7 +14,7 @@ from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
 from streamjobs.job.report import root_cause
 from streamjobs.job.rest import FlinkRest, JobState
-from streamjobs.job.submit import Request, Target, send
+from streamjobs.job.submit import Request, Submission, Target
 from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 MAX_WATERMARK_MS = 2**63 - 1
@@ -63,6 +63,7 @@ class FlinkSession:
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
         self._target = Target(rest_url, str(work_dir), tuple(map(str, jars)))
         self._brokers = dict(brokers or {})
+        self._prepared: tuple[Path, RunSettings, Submission] | None = None
 
     def request(self, sql_path: Path, overrides: RunSettings, *, explain: bool = False) -> Request:
         """Give the request that `start` sends."""
@@ -79,15 +80,36 @@ class FlinkSession:
             disorder_ms=overrides.disorder_ms, explain=explain,
         )  # fmt: skip
 
+    def prepare(self, sql_path: Path, overrides: RunSettings) -> None:
+        """Begin to plan a job that `start` will be asked for; the cluster may still be coming up.
+
+        Raises SqlError, ConfigError. Call `close` when `start` may never be called.
+        """
+        self.close()
+        self._prepared = (sql_path, overrides, Submission(self.request(sql_path, overrides)))
+
+    def close(self) -> None:
+        """Give up what was prepared and not started; may be called again."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared[2].abandon()
+
     def start(self, sql_path: Path, overrides: RunSettings) -> RunningFlinkJob:
         """Check the topics, submit the job file and return when all its tasks run.
 
         Raises SqlError, ConfigError (the job, or a topic it reads), JobError (Flink).
         """
-        request = self.request(sql_path, overrides)
-        plan = request.plan()
-        preflight(plan)
-        job = RunningFlinkJob(FlinkRest(self._target.rest_url), send(request), plan)
+        if self._prepared is None or self._prepared[:2] != (sql_path, overrides):
+            self.prepare(sql_path, overrides)
+        if self._prepared is None:
+            raise AssertionError  # it was prepared above
+        submission = self._prepared[2]
+        plan = submission.request.plan()
+        try:
+            preflight(plan)
+            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(), plan)
+        finally:
+            self.close()
         try:
             job.await_running(_START_TIMEOUT_S)
         except BaseException:  # also Ctrl-C: a job that does not come up is not left to try for ever

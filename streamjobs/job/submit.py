@@ -1,7 +1,8 @@
 """Plans a job and hands it to a cluster, in a process of its own: `python -m streamjobs.job.submit`.
 
 PyFlink starts a JVM and keeps it; a child process keeps both out of the command line. The request comes as
-JSON on standard input, the answer is one line of JSON, the last on standard output:
+a line of JSON on standard input, then the line `go` when the planned job may start: planning takes long, and
+can go on while the cluster comes up. The answer is one line of JSON, the last on standard output:
 `{"job_id": "…"}`, `{"explained": "…"}` or `{"error": "…", "kind": "SqlError"}`.
 """
 
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -82,36 +85,74 @@ def partitions_of(broker: KafkaConnection, topic: str) -> int:
     return info.partitions
 
 
-def send(request: Request) -> str:
-    """Submit in a child process; gives the job id (or the explanation).
+class Submission:
+    """A job that a child process plans from now on; nothing starts before `finish`.
 
-    Raises SqlError and ConfigError for what the job says wrong, JobError with Flink's root cause else.
+    Raises SqlError and ConfigError for what our own rules refuse. Its temporary files are in the target's
+    `work_dir` and go with it.
     """
-    request.plan()  # what our own rules refuse needs no JVM
-    environment = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
-    environment |= {"HADOOP_CLASSPATH": ":".join(request.target.client_jars), "PYTHONUNBUFFERED": "1"}
-    environment.setdefault("JVM_ARGS", CLIENT_JVM)
-    try:
-        done = subprocess.run(
+
+    def __init__(self, request: Request) -> None:
+        request.plan()  # what our own rules refuse needs no JVM
+        self.request = request
+        Path(request.target.work_dir).mkdir(parents=True, exist_ok=True)
+        self._files = tempfile.TemporaryDirectory(
+            prefix="client-", dir=request.target.work_dir, ignore_cleanup_errors=True
+        )
+        self._child = subprocess.Popen(
             [sys.executable, "-m", "streamjobs.job.submit"],
-            input=json.dumps(asdict(request)),
-            capture_output=True, text=True, env=environment, timeout=_TIMEOUT_S, check=False,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=_environment(request.target, self._files.name), start_new_session=True,
         )  # fmt: skip
-    except subprocess.TimeoutExpired as exc:
-        message = f"the job {request.name} was not submitted to {request.target.rest_url} in {_TIMEOUT_S} s"
-        raise JobError(message, str(exc.stderr or "")) from exc
-    lines = done.stdout.strip().splitlines()
-    try:
-        answer = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        message = f"the job {request.name} could not be submitted to {request.target.rest_url}"
-        raise JobError(message, root_cause(done.stderr or done.stdout)) from None
-    if "error" in answer:
-        if answer["kind"] in ("SqlError", "ConfigError"):
-            raise ConfigError(answer["error"])
-        message = f"Flink refused the job {request.name}"
-        raise JobError(message, root_cause(answer["error"]))
-    return str(answer.get("job_id") or answer["explained"])
+        stdin = self._child.stdin
+        if stdin is None:
+            raise AssertionError  # the pipe was asked for
+        stdin.write(json.dumps(asdict(request)) + "\n")
+        stdin.flush()
+
+    def finish(self) -> str:
+        """Start the job; gives its id (or the explanation).
+
+        Raises SqlError and ConfigError for what the job says wrong, JobError with Flink's root cause else.
+        """
+        name, rest_url = self.request.name, self.request.target.rest_url
+        try:
+            out, err = self._child.communicate("go\n", _TIMEOUT_S)
+        except subprocess.TimeoutExpired as exc:
+            message = f"the job {name} was not submitted to {rest_url} in {_TIMEOUT_S} s"
+            raise JobError(message, str(exc.stderr or "")) from exc
+        finally:
+            self.abandon()
+        try:
+            answer = json.loads(out.strip().splitlines()[-1])
+        except (IndexError, ValueError):
+            message = f"the job {name} could not be submitted to {rest_url}"
+            raise JobError(message, root_cause(err or out)) from None
+        if "error" in answer:
+            if answer["kind"] in ("SqlError", "ConfigError"):
+                raise ConfigError(answer["error"])
+            message = f"Flink refused the job {name}"
+            raise JobError(message, root_cause(answer["error"]))
+        return str(answer.get("job_id") or answer["explained"])
+
+    def abandon(self) -> None:
+        """End the child, its JVM too, whatever it does; may be called again, and after `finish`."""
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+        with self._child:  # closes its pipes and waits
+            self._files.cleanup()
+
+
+def _environment(target: Target, temporary: str) -> dict[str, str]:
+    own = {key: value for key, value in os.environ.items() if key != "FLINK_CONF_DIR"}
+    own |= {"HADOOP_CLASSPATH": ":".join(target.client_jars), "PYTHONUNBUFFERED": "1", "TMPDIR": temporary}
+    own["JVM_ARGS"] = f"{own.get('JVM_ARGS', CLIENT_JVM)} -Djava.io.tmpdir={temporary}"
+    return own
+
+
+def send(request: Request) -> str:
+    """Submit in a child process; gives the job id (or the explanation). Raises as `Submission`."""
+    return Submission(request).finish()
 
 
 def explain_request(request: Request) -> str:
@@ -139,13 +180,16 @@ def main() -> int:
     """Answer one request; see the module."""
     from streamjobs.job.flink import FlinkJob  # noqa: PLC0415 - starts a JVM; only this process may
 
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.readline())
     given = request.pop("target")
     brokers = {name: KafkaConnection(**broker) for name, broker in request.pop("brokers").items()}
     target = Target(**(given | {"client_jars": tuple(given["client_jars"])}))
     read = Request(**request, brokers=brokers, target=target)
     try:
         job = FlinkJob(read.plan(), configuration(target), read.run_id)
+        job.build()
+        if sys.stdin.readline() != "go\n":
+            return 0  # nobody waits any more
         answer = {"explained": job.explain()} if read.explain else {"job_id": job.submit()}
     except StreamjobsError as exc:
         answer = {"error": str(exc), "kind": type(exc).__name__}

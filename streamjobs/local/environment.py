@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -149,8 +149,11 @@ class Environment:
         """What every process of this environment carries as STREAMJOBS_ENVIRONMENT."""
         return self._running().environment_id
 
-    def start(self) -> Environment:
-        """Start everything and wait until it is ready; leaves nothing behind when that fails."""
+    def start(self, on_launched: Callable[[Environment], None] = lambda _: None) -> Environment:
+        """Start everything and wait until it is ready; leaves nothing behind when that fails.
+
+        `on_launched` is called when all addresses are known and nothing answers yet.
+        """
         if self._group is not None:
             msg = f"the environment in {self.root} was started before"
             raise ServiceError(msg)
@@ -163,7 +166,7 @@ class Environment:
                 raise ServiceError(msg) from exc
             state.clear_leftovers(self.root)
             try:
-                self._start()
+                self._start(on_launched)
             except BaseException:  # also Ctrl-C: nothing may be left behind
                 self.stop()
                 raise
@@ -203,7 +206,7 @@ class Environment:
             raise ServiceError(msg)
         return self._group
 
-    def _start(self) -> None:
+    def _start(self, on_launched: Callable[[Environment], None]) -> None:
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
         (self.root / "tmp").mkdir()
         self._group = group = ProcessGroup(self.root)
@@ -233,6 +236,8 @@ class Environment:
                 deadline_s=self._deadline_s,
             )
             self._kafka.launch()
+        on_launched(self)
+        if self._kafka is not None:
             self._kafka.await_ready()
         if self._flink is not None:
             self._flink.await_ready()

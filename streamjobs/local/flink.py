@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from streamjobs.local.service import Service
 _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ANSWER_TIMEOUT_S = 5.0
+_END_SIGNAL = signal.SIGKILL
+"""What Flink must keep is in its checkpoints; asked politely, a TaskManager hangs for 5 s."""
 
 
 def _get(port: int, path: str) -> object:
@@ -99,6 +102,7 @@ class FlinkCluster:
             env=self._env,
             missing=lambda _launch: self._missing_jobmanager(),
             deadline_s=deadline_s,
+            end_signal=_END_SIGNAL,
         )
         self.taskmanagers = [self._taskmanager(index) for index in range(taskmanagers)]
 
@@ -143,6 +147,7 @@ class FlinkCluster:
             env=self._env,
             missing=lambda launch: self._missing_taskmanager(f"{name}-{launch}"),
             deadline_s=self._deadline_s,
+            end_signal=_END_SIGNAL,
         )
 
     def _command(self, name: str, main: str, flags: list[str]) -> list[str]:

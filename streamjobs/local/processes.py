@@ -66,8 +66,10 @@ class ProcessGroup:
         """Where the output of a process goes."""
         return self.root / "logs" / f"{name}.log"
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
-        """Start a process under a name that none living has; its pid."""
+    def start(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], end_signal: int = signal.SIGTERM
+    ) -> int:
+        """Start a process under a name that none living has; its pid. `end_signal` is how `stop` asks it."""
         reply = self._ask(
             op="start",
             name=name,
@@ -76,6 +78,7 @@ class ProcessGroup:
             cwd=str(self.root),
             log=str(self.log(name)),
             fresh_log=name not in self._started,
+            end_signal=int(end_signal),
         )
         self._started.add(name)
         if "error" in reply:
@@ -129,7 +132,7 @@ class ProcessGroup:
         self._warden.returncode = 0  # it lives on, and is no longer ours to wait for
 
     def stop(self) -> None:
-        """End every process of the group, politely first; may be called again."""
+        """End every process of the group, each by its signal first; may be called again."""
         if self._warden.poll() is None:
             self._close_pipes()
             try:

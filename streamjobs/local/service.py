@@ -14,7 +14,8 @@ class Service:
 
     `command(n)` gives the argument vector of the n-th launch, counted from 1; `missing(n)` says what
     that launch still lacks, None when it is ready. `address` tells people how to connect, e.g. a URL;
-    None where nobody connects.
+    None where nobody connects. `end_signal` ends it with its environment: SIGKILL where there is
+    nothing to save.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Service:
         missing: Callable[[int], str | None],
         deadline_s: float,
         address: str | None = None,
+        end_signal: int = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.address = address
@@ -37,12 +39,13 @@ class Service:
         self._env = env
         self._missing = missing
         self._deadline_s = deadline_s
+        self._end_signal = end_signal
         self._launches = 0
 
     def launch(self) -> None:
         """Start the process without waiting until it is ready."""
         self._launches += 1
-        self.pid = self._group.start(self.name, self._command(self._launches), self._env)
+        self.pid = self._group.start(self.name, self._command(self._launches), self._env, self._end_signal)
 
     def await_ready(self) -> None:
         """Wait until it is ready; raises ServiceError with the end of its log if it does not get there."""

@@ -3,7 +3,7 @@
 Run as a script, with the standard library only: `python warden.py ENVIRONMENT_ID GRACE_S`. It reads commands
 as JSON lines from standard input and answers each with one JSON line:
 
-    {"op": "start", "name", "argv", "env", "log", "fresh_log"}  -> {"pid": 4711}
+    {"op": "start", "name", "argv", "env", "log", "fresh_log", "end_signal"}  -> {"pid": 4711}
     {"op": "poll", "name"}                                      -> {"exit": null | status, -9 = by SIGKILL}
     {"op": "kill", "name", "signal"}                            -> {"exit": status}, when it is gone
     {"op": "detach"}                                            -> {"ok": true}; the owner may go now
@@ -75,6 +75,7 @@ class Warden:
         self._detached = False
         self._stopping = False
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._end_signals: dict[str, int] = {}
         self._exits: dict[int, int] = {}
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -141,6 +142,7 @@ class Warden:
             return {"error": str(exc)}
         self._exits.pop(child.pid, None)  # of an orphan that had the same pid
         self._children[name] = child
+        self._end_signals[name] = int(str(command["end_signal"]))
         return {"pid": child.pid}
 
     def _die_with_warden(self) -> None:
@@ -171,7 +173,7 @@ class Warden:
     def _stop_all(self) -> None:
         living = [name for name in self._children if self._exit_of(name) is None]
         for name in living:
-            os.kill(self._children[name].pid, signal.SIGTERM)
+            os.kill(self._children[name].pid, self._end_signals[name])
         end = time.monotonic() + self._grace_s
         while time.monotonic() < end and any(self._exit_of(name) is None for name in living):
             time.sleep(0.02)
