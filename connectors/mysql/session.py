@@ -33,7 +33,8 @@ _CLIENT_ERRORS = 2000
 class Login:
     """Where a server is and how to log in; TLS checks certificate and host name.
 
-    `ca_file` None: the system's authorities.
+    `ca_file` None: the system's authorities. `check_host` False: the authority's signature is enough, as for
+    the certificates that a MySQL makes for itself, which name no host.
     """
 
     host: str
@@ -42,6 +43,7 @@ class Login:
     password: Secret
     tls: bool = True
     ca_file: str | None = None
+    check_host: bool = True
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"
@@ -51,10 +53,12 @@ class Login:
         if not self.tls:
             return None
         try:
-            return ssl.create_default_context(cafile=self.ca_file)
+            context = ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as exc:
             message = f"cannot read the certificate authorities in {self.ca_file}: {exc}"
             raise ConfigError(message) from exc
+        context.check_hostname = self.check_host
+        return context
 
 
 class Session:

@@ -36,8 +36,8 @@ _SOURCE = OptionSet(
         Option("password", 'the user\'s password, better "${NAME}"', secret=True, default=""),
         Option("server_id", "a number that no other replica of the server has; free by default",
                OptionKind.INTEGER, minimum=1),
-        Option("tls", "verify: certificate and host name; off: plain text",
-               choices=("verify", "off"), default="verify"),
+        Option("tls", "verify: certificate and host name; verify_ca: the certificate alone; off: plain text",
+               choices=("verify", "verify_ca", "off"), default="verify"),
         Option("tls_ca_file", "the authority that signed the server's certificate; the system's by default"),
         Option("snapshot", "initial: all rows first; never: only what changes from now on",
                choices=("initial", "never"), default="initial"),
@@ -246,6 +246,9 @@ def _server(source: Options, where: str) -> ServerAddress:
     if url.scheme not in ("mysql", "mariadb") or not url.hostname or not url.username:
         message = f"{where}: [source]: url is mysql://user@host:port, not {source.text('url')!r}"
         raise ConfigError(message)
+    if source.text("tls") == "verify_ca" and source.text_or_none("tls_ca_file") is None:
+        message = f"{where}: [source]: verify_ca trusts who signed for this server: give tls_ca_file"
+        raise ConfigError(message)
     if url.password is not None:
         message = f'{where}: [source]: no password in the url; write password = "${{NAME}}"'
         raise ConfigError(message)
@@ -254,8 +257,9 @@ def _server(source: Options, where: str) -> ServerAddress:
         port,
         unquote(url.username),
         source.secret("password") or Secret(""),
-        tls=source.text("tls") == "verify",
+        tls=source.text("tls") != "off",
         tls_ca_file=source.text_or_none("tls_ca_file"),
+        check_host=source.text("tls") == "verify",
     )
 
 

@@ -142,4 +142,12 @@ class MySqlSource:
 
 def login_of(server: ServerAddress) -> Login:
     """Give how a configured server is logged in to."""
-    return Login(server.host, server.port, server.user, server.password, server.tls, server.tls_ca_file)
+    return Login(
+        server.host,
+        server.port,
+        server.user,
+        server.password,
+        server.tls,
+        server.tls_ca_file,
+        server.check_host,
+    )

@@ -20,6 +20,7 @@ class ServerAddress:
     password: Secret = field(default_factory=lambda: Secret(""))
     tls: bool = True
     tls_ca_file: str | None = None
+    check_host: bool = True
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"

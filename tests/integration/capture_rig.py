@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connectors.kafka import KafkaConsumer, read_topic
 from connectors.mysql.live_schema import read_definition
@@ -29,7 +29,10 @@ from thrift_idl.codec import decode
 _numbers = itertools.count(1)
 Key = tuple[bytes, ...]
 MYSQL_URL = "MYSQL_URL"
-"""Names a server to test against instead of a MariaDB of our own: mysql://root:password@127.0.0.1:3306."""
+"""Names a server to test against instead of a MariaDB of our own: mysql://root:password@127.0.0.1:3306.
+
+`?tls_ca_file=/path/ca.pem` behind it: by TLS, with the certificate that this authority signed.
+"""
 LOGIN_VARIABLE = "CAPTURE_TEST_PASSWORD"
 
 
@@ -51,14 +54,7 @@ class Rig:
         self.home = home
         self.bootstrap = environment.kafka.bootstrap
         self.is_ours = MYSQL_URL not in os.environ
-        url = urlsplit(environment.mariadb.url if self.is_ours else os.environ[MYSQL_URL])
-        self.login = Login(
-            url.hostname or "127.0.0.1",
-            url.port or 3306,
-            url.username or "root",
-            Secret(unquote(url.password or "")),
-            tls=False,
-        )
+        self.login = login_of_url(environment.mariadb.url if self.is_ours else os.environ[MYSQL_URL])
 
     def session(self) -> Session:
         """A connection to the server, for writers and truth."""
@@ -81,7 +77,7 @@ class Rig:
         tables = text or f'[[tables]]\nmatch = "{database}.*"\n'
         lines = {
             "source": (
-                f'name = "{database}"\ntls = "off"\npassword = "${{{LOGIN_VARIABLE}}}"\n'
+                f'name = "{database}"\n{self._tls()}\npassword = "${{{LOGIN_VARIABLE}}}"\n'
                 f'url = "mysql://{self.login.user}@{self.login.host}:{port or self.login.port}"\n'
             ),
             "broker": f'bootstrap = "{self.bootstrap}"\n',
@@ -95,6 +91,10 @@ class Rig:
             "".join(f"[{name}]\n{text}" for name, text in lines.items()) + tables, encoding="utf-8"
         )
         return CaptureFile(path, database, self.home, self.login.password)
+
+    def _tls(self) -> str:
+        ca_file = self.login.ca_file
+        return f'tls = "verify_ca"\ntls_ca_file = "{ca_file}"' if ca_file else 'tls = "off"'
 
     def sent(self, topic: str) -> list[Sent]:
         """Everything in a topic, partition by partition in order."""
@@ -221,6 +221,21 @@ class CaptureFile:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.wait()
+
+
+def login_of_url(text: str) -> Login:
+    """Give how a URL logs in."""
+    url = urlsplit(text)
+    ca_file = dict(parse_qsl(url.query)).get("tls_ca_file")
+    return Login(
+        url.hostname or "127.0.0.1",
+        url.port or 3306,
+        url.username or "root",
+        Secret(unquote(url.password or "")),
+        tls=ca_file is not None,
+        ca_file=ca_file,
+        check_host=False,
+    )
 
 
 def replayed(sent: Iterable[Sent], *, strict: bool = True) -> list[Row]:

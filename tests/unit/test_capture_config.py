@@ -65,10 +65,24 @@ def test_a_missing_variable_is_named() -> None:
         ('match = "shop.*"', 'match = "shop"', "'shop' is no pattern of tables"),
         ('match = "shop.*"', 'match = "shop.*"\ntopic = "a b"', "a topic is made of"),
         ('name = "shop"', 'name = "shop/1"', "name 'shop/1' is made of"),
+        ('name = "shop"', 'name = "shop"\ntls = "verify_ca"', "give tls_ca_file"),
     ],
 )
 def test_illegal_values_are_refused(old: str, new: str, message: str) -> None:
     assert any(message in line for line in refusal(MINIMAL.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "tls", "check_host"),
+    [
+        ("", True, True),
+        ('tls = "verify_ca"\ntls_ca_file = "/ca.pem"', True, False),
+        ('tls = "off"', False, False),
+    ],
+)
+def test_certificates_are_checked_as_told(lines: str, tls: bool, check_host: bool) -> None:
+    server = parse_config(MINIMAL.replace("[source]", f"[source]\n{lines}"), "c.toml", ENV).server
+    assert (server.tls, server.check_host) == (tls, check_host)
 
 
 def test_the_first_route_that_takes_a_table_is_its_route() -> None:
