@@ -30,22 +30,38 @@ CREATE TABLE item_wide (
 
 
 class WideArena:
-    """One cluster, one MySQL, one Elasticsearch; `start` runs the job of the repository on them."""
+    """One cluster, one MySQL, one Elasticsearch; `start` runs the job of the repository on them.
 
-    def __init__(self, environment: Environment, work: Path) -> None:
+    `database` holds the report.
+    """
+
+    def __init__(self, environment: Environment, work: Path, *, database: str = "shop") -> None:
         self.environment = environment
         self._work = work
+        self._database = database
 
     def prepare(self) -> None:
         """Make topics, the user and the table of the report."""
         for topic in ("shop.item", "shop.shop", "shop.schedule"):
             create_topic(self.environment.kafka.bootstrap, topic, PARTITIONS)
+        self.prepare_report()
+
+    def prepare_report(self) -> None:
+        """Make the user and the table of the report."""
+        database = self._database
+        self.execute(
+            f"CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            f"CREATE USER writer@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {database}.* TO writer@'127.0.0.1'",
+            f"USE {database}",
+            _TABLE,
+        )
+
+    def execute(self, *statements: str) -> None:
+        """Run statements on the server as its root."""
         with closing(self._connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-            cursor.execute(f"CREATE USER writer@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
-            cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
-            cursor.execute("USE shop")
-            cursor.execute(_TABLE)
+            for statement in statements:
+                cursor.execute(statement)
             connection.commit()
 
     def start(self) -> RunningFlinkJob:
@@ -53,7 +69,10 @@ class WideArena:
         text = JOB.read_text(encoding="utf-8")
         for given, ours in (
             ("http://127.0.0.1:9200", self.environment.elasticsearch.url),
-            ("mysql://127.0.0.1:3306/shop", f"mysql://127.0.0.1:{self.environment.mariadb.port}/shop"),
+            (
+                "mysql://127.0.0.1:3306/shop",
+                f"mysql://127.0.0.1:{self.environment.mariadb.port}/{self._database}",
+            ),
         ):
             assert given in text
             text = text.replace(given, ours)
@@ -83,8 +102,12 @@ class WideArena:
 
     def report(self) -> dict[int, dict[str, Any]]:
         """What a plain SELECT shows."""
-        with closing(self._connect("shop")) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM item_wide")
+        return self.select(f"SELECT * FROM {self._database}.item_wide")
+
+    def select(self, query: str) -> dict[int, dict[str, Any]]:
+        """The rows of a query by item, spelled as the truth is."""
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
             names = [column[0] for column in cursor.description]
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         return {row["item_id"]: {name: _spelled(value) for name, value in row.items()} for row in rows}
@@ -102,11 +125,9 @@ class WideArena:
             client.request("DELETE", "/_search/scroll", json={"scroll_id": page["_scroll_id"]})
         return found
 
-    def _connect(self, database: str | None = None) -> Any:
+    def _connect(self) -> Any:
         port = self.environment.mariadb.port
-        return pymysql.connect(
-            host="127.0.0.1", port=port, user="root", database=database, charset="utf8mb4", use_unicode=True
-        )
+        return pymysql.connect(host="127.0.0.1", port=port, user="root", charset="utf8mb4", use_unicode=True)
 
 
 def _slices(shop: Shop, rng: random.Random, count: int) -> Iterator[list[Envelope]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 import pymysql
@@ -25,14 +27,24 @@ COLUMNS = "id, name, price, weight, changed, at, took, flags, kind, tags, code, 
 class Writers:
     """Some threads that insert, update, delete and change keys until the block ends or `count` is reached.
 
-    Each transaction has 1 to 5 statements on one table of `ITEMS`; some are rolled back.
+    Each transaction has 1 to 5 statements, on one table of `ITEMS` unless `write` gives others; some are
+    rolled back. `pause_s` is how long a thread rests after each.
     """
 
     def __init__(
-        self, rig: Rig, database: str, *, threads: int = 3, seed: int = 0, count: int = 10**9
+        self,
+        rig: Rig,
+        database: str,
+        *,
+        threads: int = 3,
+        seed: int = 0,
+        count: int = 10**9,
+        pause_s: float = 0.0,
+        write: Callable[[random.Random], str] | None = None,
     ) -> None:
         self._rig = rig
-        self._table = f"{database}.items"
+        self._write = write or partial(statement, f"{database}.items")
+        self._pause_s = pause_s
         self._seed = seed
         self._left = count
         self._lock = threading.Lock()
@@ -49,6 +61,10 @@ class Writers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let all end what they are at; rows stay as they are from then on."""
         self._stop.set()
         self.join()
 
@@ -65,6 +81,7 @@ class Writers:
             try:
                 session = session or self._rig.session()
                 self._transaction(session, chance)
+                self._stop.wait(self._pause_s)
             except (RetriableError, SystemicError, pymysql.err.Error) as exc:
                 if "Duplicate entry" not in str(exc) and not isinstance(exc, RetriableError):
                     self._failures.append(exc)
@@ -84,7 +101,7 @@ class Writers:
     def _transaction(self, session: Session, chance: random.Random) -> None:
         session.execute("START TRANSACTION")
         for _ in range(chance.randint(1, 5)):
-            session.execute(statement(self._table, chance))
+            session.execute(self._write(chance))
         session.execute("ROLLBACK" if chance.random() < 0.05 else "COMMIT")
         with self._lock:
             self.committed += 1

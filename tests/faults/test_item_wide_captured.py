@@ -1,0 +1,125 @@
+"""item_wide.sql from a live MariaDB: writers write, capture and TaskManager are killed, all ends equal."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streamjobs.job.session import RunningFlinkJob
+from streamjobs.local.environment import Environment
+from tests.acceptance.wide_arena import PASSWORD, WideArena
+from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling, writer
+from tests.integration.capture_rig import CaptureFile, Rig
+from tests.integration.capture_writers import Writers
+from tests.integration.waiting import pause, wait_for
+
+pytestmark = [
+    pytest.mark.services,
+    # kafka-python leaves the socket of a refused connection to the garbage collector
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
+SMALL = ShopSize(items=600, shops=30, schedules=20)
+LARGE = ShopSize(items=5000, shops=200, schedules=100)
+
+
+class Scene:
+    """One server that is source and store, its capture, and the job."""
+
+    def __init__(self, environment: Environment, root: Path) -> None:
+        self.environment = environment
+        self.rig = Rig(environment, root)
+        self.arena = WideArena(environment, root, database="report")
+        self.capture: CaptureFile = self.rig.configure("shop", ROUTES, snapshot="chunk_rows = 50\n")
+
+    def prepare(self, size: ShopSize, chance: random.Random) -> None:
+        """Fill the tables, and make that of the report."""
+        self.arena.execute(*TABLES, *filling(size, chance))
+        self.arena.prepare_report()
+
+    def kill_capture(self, chance: random.Random) -> None:
+        """Kill it at some moment within the next seconds, and let it go on."""
+        pause(chance.random() * 2)
+        self.capture.kill()
+        self.capture.start()
+
+    def kill_taskmanager(self) -> None:
+        """As an orchestrator would: the dead one is replaced."""
+        self.environment.flink.taskmanagers[-1].kill()
+        self.environment.flink.start_taskmanager()
+
+    def await_rows(self, count: int) -> None:
+        """Wait until both stores have so many rows."""
+        wait_for(
+            lambda: len(self.arena.report()) > count and len(self.arena.search()) > count,
+            f"{count} rows in both stores",
+            240,
+        )
+
+    def truth(self) -> dict[int, dict[str, object]]:
+        return self.arena.select(BATCH_JOIN)
+
+
+@pytest.fixture
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    root = tmp_path_factory.mktemp("captured")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Environment(root / "env", slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
+    ):
+        patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
+        made = Scene(environment, root)
+        yield made
+        made.capture.kill()
+
+
+@pytest.mark.parametrize(
+    ("seed", "size", "pause_s", "transactions"),
+    [
+        (41, SMALL, 0.02, 1000),
+        pytest.param(42, LARGE, 0.002, 40_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
+    ],
+)
+def test_a_live_database_ends_in_both_stores(
+    scene: Scene, seed: int, size: ShopSize, pause_s: float, transactions: int
+) -> None:
+    chance = random.Random(seed)
+    scene.prepare(size, chance)
+    with Writers(scene.rig, "shop", seed=seed, pause_s=pause_s, write=writer(size)) as writers:
+        wait_for(lambda: writers.committed > 20, "writers write")
+        scene.capture.start()
+        scene.kill_capture(chance)  # tables are being read whole, by and by
+        scene.capture.streaming()
+        job = scene.arena.start()
+        try:
+            scene.await_rows(size.items // 10)
+            scene.kill_taskmanager()
+            scene.kill_capture(chance)
+            wait_for(lambda: writers.committed > transactions, "writers have done their part", 600)
+            scene.kill_capture(chance)
+            end(scene, job, writers)
+        finally:
+            job.cancel()
+    assert scene.capture.stop() == 0, scene.capture.log()
+
+
+def end(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
+    """Let the writers rest, everything arrive, and compare."""
+    writers.stop()
+    scene.rig.caught_up(scene.capture, 300.0)
+    truth = scene.truth()
+    assert len(truth) > 100
+
+    def arrived() -> bool:
+        return scene.arena.report() == truth and scene.arena.search() == truth
+
+    wait_for(arrived, "both stores equal the server's own join", 600)
+    job.drain()
+    assert scene.truth() == truth
+    assert scene.arena.report() == truth
+    assert scene.arena.search() == truth
