@@ -1,4 +1,4 @@
-"""Random tables and rows in SQL: every type of MariaDB, with the values at the edges of each."""
+"""Random tables and rows in SQL: every type of MariaDB and MySQL, with the values at the edges of each."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _datetime(digits: int, first: int, last: int, *odd: str) -> Literal:
     return literal
 
 
-TYPES: Mapping[str, Literal] = {
+_BOTH: Mapping[str, Literal] = {
     "TINYINT": _integer(-128, 127),
     "TINYINT UNSIGNED": _integer(0, 255),
     "SMALLINT": _integer(-32768, 32767),
@@ -102,14 +102,12 @@ TYPES: Mapping[str, Literal] = {
     "VARCHAR(50) CHARACTER SET gbk": _text(("", "中文 abc", "测试"), 50),
     "VARCHAR(50) CHARACTER SET sjis": _text(("", "日本語 カナ", "ひび\\"), 50),
     "VARCHAR(50) CHARACTER SET utf32": _text(("", "日 😀"), 50),
-    "VARCHAR(100) COMPRESSED": _text(TEXTS, 100),
     "TINYTEXT": _text(TEXTS, 50),
     "TEXT": _text((*TEXTS, "long " * 3000), 20_000),
     "LONGTEXT CHARACTER SET ucs2": _text(("", "añ日"), 50),
     "BINARY(8)": _bytes(8),
     "VARBINARY(300)": _bytes(300),
     "BLOB": _bytes(5_000),
-    "BLOB COMPRESSED": _bytes(500),
     "ENUM('a','b,c','d''e','ü')": _choice("'a'", "'b,c'", "'d''e'", "'ü'", "''"),
     "ENUM('x','ä,ö') CHARACTER SET latin1": _choice("'x'", "'ä,ö'"),
     "SET('r','g''g','ü','4','5','6','7','8','9')": _choice("''", "'r'", "'ü,r'", "'9,4,g''g'"),
@@ -118,25 +116,46 @@ TYPES: Mapping[str, Literal] = {
     "GEOMETRY": _choice(
         "ST_GeomFromText('LINESTRING(0 0,1 1)')", "ST_GeomFromText('POLYGON((0 0,4 0,4 4,0 0))')"
     ),
+}
+_MARIADB: Mapping[str, Literal] = {
+    "VARCHAR(100) COMPRESSED": _text(TEXTS, 100),
+    "BLOB COMPRESSED": _bytes(500),
     "UUID": _choice("'123e4567-e89b-12d3-a456-426655440000'", "'00000000-0000-0000-0000-000000000000'"),
     "INET4": _choice("'0.0.0.0'", "'255.255.255.0'"),
     "INET6": _choice("'::'", "'2001:db8:0:1:1:1:1:1'", "'::ffff:1.2.3.4'", "'fe80::1:0'"),
 }
 
 
-class RandomTable:
-    """A table `d.t` with an integer key, random columns, and now and then a generated one."""
+_MYSQL: Mapping[str, Literal] = {
+    "JSON": _choice(
+        "'null'",
+        '\'{"b": [1, 2.50, "ü"], "a": {}}\'',
+        "'[18446744073709551615, -32769, 1e300, 0.1, true, \"\\\\n\"]'",
+        "JSON_ARRAY(CAST('2024-02-29' AS DATE), CAST(-1.50 AS DECIMAL(10,2)), x'cafe')",
+        "JSON_OBJECT('t', CAST('-12:34:56.5' AS TIME(6)), 'd', CAST('2024-02-29 01:02:03.4' AS DATETIME(6)))",
+        f"'{list(range(0, 40_000, 7))}'",
+    ),
+    "VECTOR(3)": _choice("STRING_TO_VECTOR('[1.5,-2,3e10]')", "STRING_TO_VECTOR('[0,0,0]')"),
+    "VARCHAR(50) CHARACTER SET gb18030": _text(("", "中文 abc", "😀"), 50),
+}
 
-    def __init__(self, rng: random.Random) -> None:
+
+class RandomTable:
+    """A table with an integer key, random columns, and now and then a generated one."""
+
+    def __init__(self, rng: random.Random, name: str, *, mariadb: bool) -> None:
         self._rng = rng
-        self._types = rng.sample(list(TYPES), rng.randint(1, 12))
+        self._literals = {**_BOTH, **(_MARIADB if mariadb else _MYSQL)}
+        self._types = rng.sample(list(self._literals), rng.randint(1, 12))
         columns = [f"c{place} {kind}" for place, kind in enumerate(self._types)]
         self._generated = rng.random() < 0.3
         if self._generated:
             columns.insert(0, f"g INT AS (id * 2) {rng.choice(('VIRTUAL', 'STORED'))}")
-        self.create = f"CREATE TABLE d.t (id INT PRIMARY KEY, {', '.join(columns)})"
+        self.create = f"CREATE TABLE {name} (id INT PRIMARY KEY, {', '.join(columns)})"
 
     def row(self, key: int) -> str:
         """A row of literals in parentheses, some of them NULL."""
-        values = ["NULL" if self._rng.random() < 0.2 else TYPES[kind](self._rng) for kind in self._types]
+        values = [
+            "NULL" if self._rng.random() < 0.2 else self._literals[kind](self._rng) for kind in self._types
+        ]
         return f"({', '.join([str(key), *(['DEFAULT'] if self._generated else []), *values])})"

@@ -1,7 +1,8 @@
-"""A live MariaDB: its log gives what its SELECT gives, for random tables and rows, and in every charset."""
+"""A live server: its log gives what its SELECT gives, for random tables and rows, and in every charset."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,18 +26,24 @@ from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import Row, RowChange, TableId, Value
 from tests.contract.random_tables import RandomTable
+from tests.integration.given_server import MYSQL_URL, login_of_url
 
 pytestmark = pytest.mark.services
 SINGLE_BYTES = [
     name for name in charsets._COLLATIONS if charsets.charset(name).max_bytes == 1 and name != "binary"
 ]
 DOUBLE_BYTES = ["big5", "gbk", "gb2312", "sjis", "cp932", "euckr", "ujis", "eucjpms"]
-MODES = [("FULL", "OFF"), ("NO_LOG", "OFF"), ("FULL", "ON"), ("MINIMAL", "ON")]
-"""binlog_row_metadata and log_bin_compress."""
+IS_OURS = MYSQL_URL not in os.environ
+MODES = [("FULL", "OFF"), ("NO_LOG" if IS_OURS else "MINIMAL", "OFF"), ("FULL", "ON"), ("MINIMAL", "ON")]
+"""binlog_row_metadata, and whether the log is compressed."""
+TABLE = TableId("streamjobs_test", "t")
 
 
 @pytest.fixture(scope="module")
 def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
+    if not IS_OURS:
+        yield login_of_url(os.environ[MYSQL_URL])
+        return
     root: Path = tmp_path_factory.mktemp("binlog")
     with Environment(root, kafka=False, flink=False, mariadb=True) as environment:
         yield Login(environment.mariadb.host, environment.mariadb.port, USER, Secret(""), tls=False)
@@ -45,15 +52,19 @@ def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
 @pytest.fixture
 def session(login: Login) -> Iterator[Session]:
     with Session(login) as opened:
-        opened.execute("CREATE OR REPLACE DATABASE d CHARACTER SET utf8mb4")
+        metadata = opened.variable("binlog_row_metadata")
+        opened.execute(f"DROP DATABASE IF EXISTS {TABLE.database}")
+        opened.execute(f"CREATE DATABASE {TABLE.database} CHARACTER SET utf8mb4")
         yield opened
+        opened.execute(f"DROP DATABASE {TABLE.database}")
+        opened.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
 
 
 def changes_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowChange | BadRow]:
     found: list[RowChange | BadRow] = []
     with open_stream(
-        login, place=place, gtids="", server_id=4711, wanted=lambda _: True, catalog=catalog, heartbeat_s=0.1,
-        silence_s=20,
+        login, place=place, gtids="", server_id=4711, wanted=lambda table: table == TABLE, catalog=catalog,
+        heartbeat_s=0.1, silence_s=20,
     ) as reader:  # fmt: skip
         for event in reader:
             if isinstance(event, RowBatch):
@@ -69,7 +80,7 @@ def changes_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowCh
 def shown(session: Session, definition: TableDefinition) -> dict[Value, Row]:
     """All rows by SELECT, in canonical form."""
     columns = [selected(column) for column in definition.columns]
-    rows = session.rows(f"SELECT {', '.join(column.expression for column in columns)} FROM d.t")
+    rows = session.rows(f"SELECT {', '.join(column.expression for column in columns)} FROM {TABLE}")
     found: dict[Value, Row] = {}
     for row in rows:
         values = tuple(
@@ -82,18 +93,19 @@ def shown(session: Session, definition: TableDefinition) -> dict[Value, Row]:
 
 
 def differential(login: Login, session: Session, rng: random.Random) -> None:
-    table = RandomTable(rng)
-    session.execute("DROP TABLE IF EXISTS d.t")
+    table = RandomTable(rng, str(TABLE), mariadb=session.is_mariadb)
+    session.execute(f"DROP TABLE IF EXISTS {TABLE}")
     session.execute(table.create)
-    definition = read_definition(session, TableId("d", "t"))
+    definition = read_definition(session, TABLE)
     place = place_now(session).place
-    session.execute(f"INSERT INTO d.t VALUES {', '.join(table.row(key) for key in range(12))}")
+    session.execute(f"INSERT INTO {TABLE} VALUES {', '.join(table.row(key) for key in range(12))}")
     inserted = shown(session, definition)
     for key in range(6):
-        session.execute(f"REPLACE INTO d.t VALUES {table.row(key)}")
-    session.execute("DELETE FROM d.t WHERE id > 9")
+        session.execute(f"REPLACE INTO {TABLE} VALUES {table.row(key)}")
+    session.execute(f"DELETE FROM {TABLE} WHERE id > 9")
     last = shown(session, definition)
-    catalog = Catalog([definition], mariadb=True, database_charsets={"d": "utf8mb4"})
+    charsets_ = {TABLE.database: "utf8mb4"}
+    catalog = Catalog([definition], mariadb=session.is_mariadb, database_charsets=charsets_)
     changes = changes_since(login, place, catalog)
     assert [change for change in changes if isinstance(change, BadRow)] == []
     good = [change for change in changes if isinstance(change, RowChange)]
@@ -117,9 +129,12 @@ def test_the_log_gives_what_select_gives(
 
 def run(login: Login, session: Session, metadata: str, compress: str, seeds: Sequence[int]) -> None:
     session.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
-    session.execute(f"SET GLOBAL log_bin_compress = {compress}, log_bin_compress_min_len = 32")
     with Session(login) as writer:
-        writer.execute("SET sql_mode = '', check_constraint_checks = 1")
+        if session.is_mariadb:
+            session.execute(f"SET GLOBAL log_bin_compress = {compress}, log_bin_compress_min_len = 32")
+            writer.execute("SET check_constraint_checks = 1")
+        else:
+            writer.execute(f"SET binlog_transaction_compression = {compress}")
         for seed in seeds:
             differential(login, writer, random.Random(f"{metadata}{compress}{seed}"))
 
@@ -127,7 +142,7 @@ def run(login: Login, session: Session, metadata: str, compress: str, seeds: Seq
 @pytest.mark.parametrize("name", SINGLE_BYTES)
 def test_every_byte_of_a_charset_reads_as_the_server_reads_it(session: Session, name: str) -> None:
     if not session.rows(f"SHOW CHARACTER SET LIKE '{name}'"):
-        pytest.skip(f"MariaDB has no {name}")
+        pytest.skip(f"the server has no {name}")
     compare(session, name, [bytes((byte,)) for byte in range(256)])
 
 
@@ -139,17 +154,22 @@ def test_codes_of_a_charset_read_as_the_server_reads_them(session: Session, name
 
 
 def compare(session: Session, name: str, codes: Sequence[bytes]) -> None:
-    known, quoted_name = charsets.charset(name), name
+    known = charsets.charset(name)
     for start in range(0, len(codes), 400):
         part = codes[start : start + 400]
-        selects = ", ".join(
-            f"HEX(CONVERT(CONVERT(x'{code.hex()}' USING {quoted_name}) USING utf32))" for code in part
+        texts, kept = (
+            session.rows("SELECT " + ", ".join(f"HEX({what.format(code.hex())})" for code in part))[0]
+            for what in (
+                f"CONVERT(CONVERT(x'{{}}' USING {name}) USING utf32)",
+                f"CONVERT(x'{{}}' USING {name})",
+            )
         )
-        (row,) = session.rows(f"SELECT {selects}")
-        for code, text in zip(part, row, strict=True):
+        for code, text, stored in zip(part, texts, kept, strict=True):
             if (
                 text is None
+                or stored is None
                 or len(text) != 8
+                or bytes.fromhex(stored.decode()) != code  # it would not keep these bytes
                 or int(text, 16) == 0xFFFD
                 or (text == b"0000003F" and code != b"?")
             ):
@@ -157,10 +177,11 @@ def compare(session: Session, name: str, codes: Sequence[bytes]) -> None:
             assert known.decode(code) == chr(int(text, 16)), (name, code.hex())
 
 
+@pytest.mark.skipif(not IS_OURS, reason="the log is not ours to purge")
 def test_a_place_that_was_purged_is_refused_with_the_servers_words(login: Login, session: Session) -> None:
     place = place_now(session).place
     session.execute("FLUSH BINARY LOGS")
-    session.execute(f"CREATE TABLE d.{quoted('after')} (id INT)")
+    session.execute(f"CREATE TABLE {TABLE.database}.{quoted('after')} (id INT)")
     now = place_now(session).place
     session.execute(f"PURGE BINARY LOGS TO '{now.file}'")
     with pytest.raises(PositionLostError, match=r"Could not find first log file name.*take a new snapshot"):

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from connectors.kafka import KafkaConsumer, read_topic
 from connectors.mysql.live_schema import read_definition
@@ -23,16 +22,12 @@ from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.options import Secret
 from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId
+from tests.integration.given_server import MYSQL_URL, login_of_url
 from tests.integration.waiting import wait_for
 from thrift_idl.codec import decode
 
 _numbers = itertools.count(1)
 Key = tuple[bytes, ...]
-MYSQL_URL = "MYSQL_URL"
-"""Names a server to test against instead of a MariaDB of our own: mysql://root:password@127.0.0.1:3306.
-
-`?tls_ca_file=/path/ca.pem` behind it: by TLS, with the certificate that this authority signed.
-"""
 LOGIN_VARIABLE = "CAPTURE_TEST_PASSWORD"
 
 
@@ -221,21 +216,6 @@ class CaptureFile:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.wait()
-
-
-def login_of_url(text: str) -> Login:
-    """Give how a URL logs in."""
-    url = urlsplit(text)
-    ca_file = dict(parse_qsl(url.query)).get("tls_ca_file")
-    return Login(
-        url.hostname or "127.0.0.1",
-        url.port or 3306,
-        url.username or "root",
-        Secret(unquote(url.password or "")),
-        tls=ca_file is not None,
-        ca_file=ca_file,
-        check_host=False,
-    )
 
 
 def replayed(sent: Iterable[Sent], *, strict: bool = True) -> list[Row]:
