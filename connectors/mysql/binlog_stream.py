@@ -18,6 +18,7 @@ from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLo
 from connectors.mysql.framing import EventType, Format, Header, read_format, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.reader import FramedEvent, LogReader
+from connectors.mysql.server_places import mysql_place
 from connectors.mysql.session import Login, Session, literal, mysql_errors
 from streamjobs.errors import SystemicError
 
@@ -81,6 +82,7 @@ class _StreamSource:
         self._format = Format(session.version, checksum=False, post_header=b"")
         self._high = 0
         self._last_end = 0
+        self._skipping_until: LogPlace | None = None
 
     def start(
         self, place: LogPlace | None, gtids: GtidSet | MariaGtids, server_id: int, heartbeat_s: float
@@ -106,6 +108,7 @@ class _StreamSource:
         self._command(_COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
         self._reply()
         if place is None and isinstance(gtids, GtidSet):
+            self._skipping_until = mysql_place(session).place
             data = gtids.encoded()
             self._command(
                 _COM_BINLOG_DUMP_GTID,
@@ -124,11 +127,27 @@ class _StreamSource:
                 raise ConnectionLostError(message)
             if data[0] == 0xFF:
                 raise self._error(data)
-            yield self._framed(data[1:])
+            framed, used = self._framed(data[1:])
+            if self._skipping_until is None or not self._is_of_skipping(framed, used):
+                yield framed, used
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+    def _is_of_skipping(self, event: FramedEvent, used: Format) -> bool:
+        """Whether it is a sign of life of a MySQL that skips transactions, not of one that has no more.
+
+        It can only skip what was there when the stream was opened: from there on all is read.
+        """
+        if self._skipping_until is None or event.header.type != EventType.HEARTBEAT:
+            return False
+        here = LogPlace(used.body(event.data, "(stream)").decode("utf-8", "replace"), event.header.end)
+        end = self._skipping_until
+        if (here.number, here.offset) < (end.number, end.offset):
+            return True
+        self._skipping_until = None
+        return False
 
     def _framed(self, event: bytes) -> tuple[FramedEvent, Format]:
         header = read_header(event, "(stream)")

@@ -60,10 +60,12 @@ def session(login: Login) -> Iterator[Session]:
         opened.execute(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
 
 
-def changes_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowChange | BadRow]:
+def changes_since(
+    login: Login, place: LogPlace | None, catalog: Catalog, gtids: str = ""
+) -> list[RowChange | BadRow]:
     found: list[RowChange | BadRow] = []
     with open_stream(
-        login, place=place, gtids="", server_id=4711, wanted=lambda table: table == TABLE, catalog=catalog,
+        login, place=place, gtids=gtids, server_id=4711, wanted=lambda table: table == TABLE, catalog=catalog,
         heartbeat_s=0.1, silence_s=20,
     ) as reader:  # fmt: skip
         for event in reader:
@@ -175,6 +177,25 @@ def compare(session: Session, name: str, codes: Sequence[bytes]) -> None:
             ):
                 continue  # the server has no one character for it
             assert known.decode(code) == chr(int(text, 16)), (name, code.hex())
+
+
+def test_every_commit_is_a_place_to_go_on_from(login: Login, session: Session) -> None:
+    """A log of many small files: from each place, and from each set of GTIDs, the rest and nothing else."""
+    session.execute(f"CREATE TABLE {TABLE} (id INT PRIMARY KEY, v INT)")
+    definition = read_definition(session, TABLE)
+    starts = [(place_now(session), 0)]
+    for key in range(8):
+        session.execute(f"INSERT INTO {TABLE} VALUES ({key}, 0), ({key + 100}, 0)")
+        starts.append((place_now(session), 2 * key + 2))
+        if key % 2:
+            session.execute("FLUSH BINARY LOGS")
+            starts.append((place_now(session), 2 * key + 2))
+    catalog = Catalog([definition], mariadb=session.is_mariadb)
+    whole = changes_since(login, starts[0][0].place, catalog)
+    assert len(whole) == 16
+    for start, done in starts:
+        assert changes_since(login, start.place, catalog) == whole[done:]
+        assert changes_since(login, None, catalog, start.gtids) == whole[done:]
 
 
 @pytest.mark.skipif(not IS_OURS, reason="the log is not ours to purge")

@@ -63,17 +63,18 @@ class Rig:
         return name
 
     def configure(
-        self, database: str, text: str = "", *, port: int | None = None, **sections: str
+        self, database: str, text: str = "", *, login: Login | None = None, **sections: str
     ) -> CaptureFile:
         """Write a capture's file for one database; `sections` are lines for `[name]`.
 
-        `port` is that of another server on this machine.
+        `login` is that of another user or another server.
         """
+        given, login = login, login or self.login
         tables = text or f'[[tables]]\nmatch = "{database}.*"\n'
         lines = {
             "source": (
-                f'name = "{database}"\n{self._tls()}\npassword = "${{{LOGIN_VARIABLE}}}"\n'
-                f'url = "mysql://{self.login.user}@{self.login.host}:{port or self.login.port}"\n'
+                f'name = "{database}"\n{_tls(login)}\npassword = "${{{LOGIN_VARIABLE}}}"\n'
+                f'url = "mysql://{login.user}@{login.host}:{login.port}"\n'
             ),
             "broker": f'bootstrap = "{self.bootstrap}"\n',
             "offsets": 'every = "100 ms"\n',
@@ -81,15 +82,11 @@ class Rig:
         }
         for name, more in sections.items():
             lines[name] = lines.get(name, "") + more + "\n"
-        path = self.home / f"{database}{port or ''}.toml"
+        path = self.home / f"{database}{given.port if given else ''}.toml"
         path.write_text(
             "".join(f"[{name}]\n{text}" for name, text in lines.items()) + tables, encoding="utf-8"
         )
-        return CaptureFile(path, database, self.home, self.login.password)
-
-    def _tls(self) -> str:
-        ca_file = self.login.ca_file
-        return f'tls = "verify_ca"\ntls_ca_file = "{ca_file}"' if ca_file else 'tls = "off"'
+        return CaptureFile(path, database, self.home, login.password)
 
     def sent(self, topic: str) -> list[Sent]:
         """Everything in a topic, partition by partition in order."""
@@ -259,6 +256,10 @@ def by_key(sent: Iterable[Sent]) -> Mapping[Key, list[RowChange]]:
     for one in sent:
         found.setdefault(key_of(one.change), []).append(one.change)
     return found
+
+
+def _tls(login: Login) -> str:
+    return f'tls = "verify_ca"\ntls_ca_file = "{login.ca_file}"' if login.ca_file else 'tls = "off"'
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def test_a_failover_goes_on_by_gtids(live: Rig, tmp_path: Path) -> None:
             wait_for(lambda: new.text("SELECT @@gtid_slave_pos") == end, "the replica has everything")
             new.execute("STOP SLAVE")
             new.execute(f"INSERT INTO {table} VALUES (4, 4)")
-        second = live.configure(database, port=login.port).start().streaming()
+        second = live.configure(database, login=login).start().streaming()
         try:
             live.caught_up(second, login=login)
             sent = live.sent(str(table))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -11,9 +13,12 @@ import pytest
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
 from connectors.mysql.session import Session
+from streamjobs.capture.check import check_server
+from streamjobs.capture.config import read_config
+from streamjobs.options import Secret
 from streamjobs.position import Half
 from streamjobs.rowchange import ChangeKind, TableId, Value
-from tests.integration.capture_rig import CaptureFile, Rig, Sent, by_key, replayed, rig
+from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent, by_key, replayed, rig
 from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
 from tests.integration.waiting import pause, wait_for
 
@@ -107,6 +112,11 @@ def test_killed_at_random_it_repeats_at_most(live: Rig, capture: CaptureFile, se
     live.caught_up(capture)
     sent = sent_items(live, capture)
     assert replayed(sent, strict=False) == live.rows(items(capture))
+    assert_in_order(sent)
+
+
+def assert_in_order(sent: list[Sent]) -> None:
+    """Each key's changes are in the order of the log, repeated at most, and the same each time."""
     for changes in by_key(sent).values():
         copies: dict[bytes, object] = {}
         for change in changes:
@@ -149,14 +159,86 @@ def test_server_trouble_is_survived(live: Rig, capture: CaptureFile) -> None:
         wait_for(lambda: _retries(capture) > 1, "the capture has noticed")
         server.restart()
         capture.streaming()
-        server.freeze()
-        pause(3.0)
-        server.thaw()
         before = writers.committed
         wait_for(lambda: writers.committed > before + 30, "writers write again")
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
     assert capture.stop() == 0, capture.log()
+
+
+@pytest.mark.parametrize("stall_s", [5.0, pytest.param(30.0, marks=pytest.mark.long)])
+def test_a_frozen_server_is_given_up_and_called_anew(live: Rig, stall_s: float) -> None:
+    if not live.is_ours:
+        pytest.skip("the server is not ours to freeze")
+    server, database = live.environment.mariadb, live.database()
+    with live.session() as session:
+        session.execute(ITEMS.format(database=database))
+    capture = live.configure(database, source='watchdog = "2 s"').start().streaming()
+    try:
+        with Writers(live, database, seed=8) as writers:
+            wait_for(lambda: writers.committed > 50, "writers write")
+            server.freeze()
+            frozen_s = time.monotonic()
+            try:
+                wait_for(lambda: _retries(capture) > 0, "the watchdog has barked", 20.0)
+                noticed_s = time.monotonic() - frozen_s
+                pause(max(0.0, stall_s - noticed_s))
+            finally:
+                server.thaw()
+            assert 1.5 < noticed_s < 5.0, noticed_s
+            assert "no sign of life for 2 s" in capture.log()
+            capture.streaming()
+            before = writers.committed
+            wait_for(lambda: writers.committed > before + 50, "writers write again")
+        live.caught_up(capture)
+        sent = sent_items(live, capture)
+        assert replayed(sent, strict=False) == live.rows(items(capture))
+        assert_in_order(sent)
+        assert capture.stop() == 0, capture.log()
+    finally:
+        capture.kill()
+
+
+def test_log_files_change_under_it(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        most = session.variable("max_binlog_size")
+        session.execute("SET GLOBAL max_binlog_size = 4096")
+        first = mysql_place(session).place
+        with Writers(live, capture.name, seed=10) as writers:
+            capture.start().streaming()
+            for count in (200, 400):
+                wait_for(lambda count=count: writers.committed > count, "writers write")  # type: ignore[misc]
+                assert capture.stop() == 0, capture.log()
+                capture.start().streaming()
+            wait_for(lambda: writers.committed > 600, "writers write")
+        session.execute(f"SET GLOBAL max_binlog_size = {most}")
+        assert mysql_place(session).place.number > first.number + 20
+    live.caught_up(capture)
+    assert replayed(sent_items(live, capture)) == live.rows(items(capture))
+
+
+def test_what_check_asks_for_is_enough(live: Rig, capture: CaptureFile) -> None:
+    user = f"reader_{capture.name}"
+    login = replace(live.login, user=user, password=Secret("pw of a reader"))
+    with live.session() as session:
+        session.execute(f"CREATE USER {user}@'%' IDENTIFIED BY '{login.password.reveal()}'")
+        session.execute(f"GRANT SELECT ON {capture.name}.* TO {user}@'%'")
+        fill(session, f"{capture.name}.items", range(100))
+        reader = live.configure(capture.name, login=login)
+        with Session(login) as theirs:
+            config = read_config(reader.path, {LOGIN_VARIABLE: login.password.reveal()})
+            grants = [one.fix for one in check_server(theirs, config, None) if one.fix.startswith("GRANT")]
+        assert len(grants) > 1
+        for grant in grants:
+            session.execute(grant)
+        reader.start().streaming()
+        try:
+            session.execute(f"UPDATE {capture.name}.items SET version = version + 1")
+            live.caught_up(reader)
+            assert replayed(sent_items(live, capture)) == live.rows(items(capture))
+        finally:
+            reader.kill()
+            session.execute(f"DROP USER {user}@'%'")
 
 
 def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFile) -> None:
