@@ -153,7 +153,7 @@ def _char(size: int, meaning: Meaning) -> Codec:
     charset = meaning.charset
     if charset is None or charset.is_binary:
         return Codec(f"{{v}}.ljust({size}, ZERO)", length_bytes=length_bytes, names={"ZERO": b"\0"})
-    convert = _converter(charset, strip=True)
+    convert = text_converter(charset, strip=True)
     if charset.ascii:
         stripped = '(w if (w := {v}.rstrip(b" ")).isascii() else CONVERT(w))'
         return Codec(stripped, length_bytes=length_bytes, names={"CONVERT": convert})
@@ -166,7 +166,7 @@ def _text(length_bytes: int, meaning: Meaning) -> Codec:
         return Codec("{v}", length_bytes=length_bytes)
     if charset.is_utf8:  # str() of bytes that are not empty is true, or raises
         return Codec('({v} if {v}.isascii() or str({v}, "utf-8") else {v})', length_bytes=length_bytes)
-    names = {"CONVERT": _converter(charset, strip=False)}
+    names = {"CONVERT": text_converter(charset, strip=False)}
     if charset.ascii:
         return Codec("({v} if {v}.isascii() else CONVERT({v}))", length_bytes=length_bytes, names=names)
     return Codec("CONVERT({v})", length_bytes=length_bytes, names=names)
@@ -181,7 +181,11 @@ def _inflated(codec: Codec) -> Codec:
     )
 
 
-def _converter(charset: Charset, *, strip: bool) -> Callable[[bytes], bytes]:
+def text_converter(charset: Charset, *, strip: bool) -> Callable[[bytes], bytes]:
+    """Give what turns a text's stored bytes into UTF-8; it raises UnicodeDecodeError for bytes that are none.
+
+    `strip`: without the spaces that pad a CHAR.
+    """
     decode = charset.decode
     if charset.is_utf8:
 

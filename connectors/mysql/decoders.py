@@ -158,7 +158,7 @@ class CarefulDecoder:
             try:
                 row.append(None if data is None else self._converters[place](data))
             except FAILURES as exc:
-                return Undecodable(place, data or b"", _reason(exc))
+                return Undecodable(place, data or b"", reason_of(exc))
         return tuple(row)
 
 
@@ -190,5 +190,6 @@ def _converter(codec: Codec, place: int) -> Callable[[bytes], Value]:
     return lambda data: function(unpack(data)[0])
 
 
-def _reason(exc: BaseException) -> str:
+def reason_of(exc: BaseException) -> str:
+    """Say why a value could not be decoded."""
     return str(exc) if isinstance(exc, ValueError) else f"out of range: {exc}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.mysql.changes import LogPlace
+from connectors.mysql.decoders import FAILURES, Undecodable, reason_of
 from connectors.mysql.server_places import mariadb_view, mysql_place, server_clock_ms
 from connectors.mysql.session import Session, TextRow, quoted, table_name
 from connectors.mysql.snapshot_values import Converter, key_expression, key_literal, selected
@@ -22,6 +23,14 @@ _BATCH_ROWS = 500
 
 
 @dataclass(frozen=True)
+class SelectedRows:
+    """Some rows of a table in canonical form, and the values for whose sake others are not there."""
+
+    rows: Sequence[Row]
+    bad: Sequence[Undecodable] = ()
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Rows of one table as they were at `place`: all changes before it are in them, none behind it is.
 
@@ -32,7 +41,7 @@ class Chunk:
     definition: TableDefinition
     place: LogPlace
     at_ms: int
-    batches: Iterator[Sequence[Row]]
+    batches: Iterator[SelectedRows]
     last_key: Callable[[], Key | None]
     complete: Callable[[], bool]
     rows: Callable[[], int]
@@ -93,13 +102,13 @@ class TableReader:
             )
         found = self._session.rows(query.sql(*bounds, limit))
         self._close_view(definition)
-        rows = [query.row(row) for row in found]
+        selected_rows = query.read(found)
         last = query.key(found[-1]) if found else bounds[0]
         return Chunk(
             definition,
             place,
             at_ms,
-            iter([rows] if rows else []),
+            iter([selected_rows] if found else []),
             lambda: last,
             lambda: len(found) < limit,
             lambda: len(found),
@@ -144,10 +153,10 @@ class _Whole:
         self._definition = definition
         self.rows = 0
 
-    def read(self) -> Iterator[Sequence[Row]]:
+    def read(self) -> Iterator[SelectedRows]:
         for batch in self._session.batches(self._query.sql(None, None, None), _BATCH_ROWS):
             self.rows += len(batch)
-            yield [self._query.row(row) for row in batch]
+            yield self._query.read(batch)
         self._close_view(self._definition)
 
 
@@ -179,8 +188,32 @@ class ChunkQuery:
         end = "" if limit is None else f" LIMIT {limit}"
         return f"SELECT {', '.join(self._selected)} FROM {table_name(self._table)}{where}{order}{end}"
 
+    def read(self, found: Sequence[TextRow]) -> SelectedRows:
+        """Give the row images in canonical form; a row with a value that has none is set aside."""
+        if not self._converters:
+            return SelectedRows([row[: self._width] for row in found])
+        rows: list[Row] = []
+        bad: list[Undecodable] = []
+        for row in found:
+            try:
+                rows.append(self.row(row))
+            except FAILURES:
+                bad.append(self._first_bad(row))
+        return SelectedRows(rows, bad)
+
+    def _first_bad(self, found: TextRow) -> Undecodable:
+        for index, convert in self._converters:
+            value = found[index]
+            try:
+                if value is not None:
+                    convert(value)
+            except FAILURES as exc:
+                return Undecodable(index, value or b"", reason_of(exc))
+        message = f"a row of {self._table} that could not be read a moment ago"
+        raise AssertionError(message)
+
     def row(self, found: TextRow) -> Row:
-        """Give the row image in canonical form."""
+        """Give the row image in canonical form. Raises one of FAILURES for bytes without value."""
         if not self._converters:
             return found[: self._width]
         values = list(found[: self._width])

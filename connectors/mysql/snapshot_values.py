@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from connectors.mysql.column_codecs import text_converter
 from connectors.mysql.session import quoted
 from connectors.mysql.table_changes import ColumnDefinition
+from connectors.mysql.table_plan import declared_meaning
 from streamjobs.rowchange import SqlType
 from streamjobs.values import encode
 
@@ -14,6 +16,8 @@ Converter = Callable[[bytes], bytes]
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _BINARIES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_CONVERTED_EXACTLY = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", "utf16", "utf16le", "utf32"})
+"""Sets that the server turns into utf8mb4 without loss; what it does not know of others becomes '?'."""
 _NUMBERED = frozenset({"enum", "set", "bit"})
 
 
@@ -37,6 +41,10 @@ def selected(column: ColumnDefinition) -> SelectedColumn:
         return SelectedColumn(name, _double)
     if kind in ("datetime", "timestamp", "time"):
         return SelectedColumn(name, _without_empty_fraction if column.length else None)
+    if kind in _TEXTS and column.charset.lower() not in _CONVERTED_EXACTLY:
+        charset = declared_meaning(column).charset
+        if charset is not None:
+            return SelectedColumn(f"CAST({name} AS BINARY)", text_converter(charset, strip=kind == "char"))
     if kind == "bit":
         return SelectedColumn(f"{name} + 0", None)
     return SelectedColumn(name, None)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from connectors.mysql.changes import LogPlace
+from connectors.mysql.changes import BadRow, LogPlace
 from connectors.mysql.live_schema import NoSuchTableError, read_definition
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import Chunk, TableReader
@@ -114,14 +114,22 @@ class PartRows:
         self._epoch = epoch
         self._give_back = give_back
 
-    def batches(self) -> Iterator[RowBatch]:
+    def batches(self) -> Iterator[RowBatch | BadRow]:
         """Give the rows; snapshot rows sort before every change that starts at their place."""
         sent = 0
-        for rows in self._chunk.batches:
-            place = self._chunk.place.position(self._epoch, sent)
-            at_ms = self._chunk.at_ms
-            yield RowBatch(self._schema, ChangeKind.SNAPSHOT, rows, (), place, at_ms, "", Half.SNAPSHOT)
-            sent += len(rows)
+        for found in self._chunk.batches:
+            rows, at_ms = found.rows, self._chunk.at_ms
+            if rows:
+                place = self._chunk.place.position(self._epoch, sent)
+                yield RowBatch(self._schema, ChangeKind.SNAPSHOT, rows, (), place, at_ms, "", Half.SNAPSHOT)
+                sent += len(rows)
+            for bad in found.bad:
+                place = self._chunk.place.position(self._epoch, sent)
+                column = self._schema.columns[bad.column].name
+                yield BadRow(
+                    self._schema, ChangeKind.SNAPSHOT, place, column, bad.data, bad.reason, Half.SNAPSHOT
+                )
+                sent += 1
 
     def rest(self, part: TablePart) -> TablePart:
         """Give what is left of the part."""
@@ -137,7 +145,7 @@ class PartRows:
 class NoRows:
     """What a dropped table has; fulfils `handoff.PartChunk`."""
 
-    def batches(self) -> Iterator[RowBatch]:
+    def batches(self) -> Iterator[RowBatch | BadRow]:
         """Give nothing."""
         return iter(())
 

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from connectors.mysql.changes import BadRow
 from streamjobs.capture.state import TablePart
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
@@ -26,7 +27,7 @@ Place = tuple[int, int]
 class PartChunk(Protocol):
     """The next rows of a part, as of one place of the log."""
 
-    def batches(self) -> Iterator[RowBatch]:
+    def batches(self) -> Iterator[RowBatch | BadRow]:
         """Give the rows; read it once, in the thread of the stream."""
 
     def rest(self, part: TablePart) -> TablePart:
@@ -143,7 +144,7 @@ class Handoff:
                 self._running.append(running)
                 running.known.wait()
 
-    def due(self, place: Place) -> Iterator[RowBatch]:
+    def due(self, place: Place) -> Iterator[RowBatch | BadRow]:
         """Give the rows of every chunk that stands at or before `place`, where the stream is about to go on.
 
         Blocks until they are read: the stream may go no further without them. Raises what a read raised.
@@ -154,7 +155,7 @@ class Handoff:
                 return
             chunk = running.chunk.result()
             for batch in chunk.batches():
-                self._pace.spend(len(batch))
+                self._pace.spend(len(batch) if isinstance(batch, RowBatch) else 1)
                 yield batch
             self._running.remove(running)
             self._finish(running, chunk)

@@ -155,6 +155,9 @@ class Stream:
         sent = False
         for batch in self._p.handoff.due(place):
             sent = self._changed = True
+            if isinstance(batch, BadRow):
+                self._p.rejects.add(batch)
+                continue
             self._snapshot_rows += len(batch)
             self._p.outbox.add(self._p.policy.shaped(batch))
             self._tick()

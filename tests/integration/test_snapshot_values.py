@@ -8,7 +8,7 @@ import pytest
 
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import Heartbeat
+from connectors.mysql.changes import BadRow, Heartbeat
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
@@ -45,8 +45,13 @@ COLUMNS = {
     "YEAR": ("0", "1901", "2155"),
     "CHAR(10) CHARACTER SET utf16": ("'é  '", "''"),
     "VARCHAR(20) CHARACTER SET latin1": ("x'81e9'", "'a '"),
-    "VARCHAR(20) CHARACTER SET gbk": ("'测试'",),
-    "VARCHAR(20) CHARACTER SET sjis": ("'ひびぴ'",),
+    "VARCHAR(20) CHARACTER SET gbk": ("'测试'", "x'a2e361'", "''"),
+    "VARCHAR(20) CHARACTER SET sjis": ("'ひびぴ'", "x'8740'"),
+    "CHAR(9) CHARACTER SET gbk": ("'测试 '", "x'a2e320'", "''"),
+    "TEXT CHARACTER SET cp932": ("x'878a'", "' a '"),
+    "CHAR(5) CHARACTER SET ucs2": ("'é '", "x'00200061'"),
+    "VARCHAR(20) CHARACTER SET koi8r COMPRESSED": ("REPEAT('ж', 15)", "''"),
+    "TEXT CHARACTER SET greek": ("x'e1b4'", "'α'"),
     "TEXT CHARACTER SET utf8mb4": ("'😀'", "REPEAT('x', 60000)"),
     "ENUM('', 'a,b', 'it''s', 'é') CHARACTER SET latin1": ("'it''s'", "''", "0", "'é'"),
     "SET('x', 'y', 'ü') CHARACTER SET latin1": ("'x,ü'", "''"),
@@ -93,20 +98,20 @@ def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
         yield made
 
 
-def logged(login: Login, session: Session, table: TableId, statements: list[str]) -> list[RowBatch]:
+def logged(login: Login, session: Session, table: TableId, statements: list[str]) -> list[RowBatch | BadRow]:
     """The rows that the log has of some statements."""
     begin = place_now(session)
     catalog = Catalog([read_definition(session, table)], mariadb=True)
     for statement in statements:
         session.execute(statement)
     end = place_now(session).place
-    found = []
+    found: list[RowBatch | BadRow] = []
     with open_stream(
         login, place=begin.place, gtids=begin.gtids, server_id=99, wanted=lambda one: one == table,
         catalog=catalog, heartbeat_s=0.05,
     ) as reader:  # fmt: skip
         for event in reader:
-            if isinstance(event, RowBatch):
+            if isinstance(event, RowBatch | BadRow):
                 found.append(event)
             elif isinstance(event, Heartbeat) and event.place >= end:
                 return found
@@ -123,7 +128,7 @@ def selected(
     while True:
         chunk = reader.chunk(table, after, until, limit)
         for batch in chunk.batches:
-            rows += batch
+            rows += batch.rows
         if chunk.complete():
             return schema_of(chunk.definition), rows
         after = chunk.last_key()
@@ -139,7 +144,7 @@ def test_every_type_has_the_same_bytes_both_ways(login: Login, declared: str) ->
             login, session, table, [f"INSERT INTO {table} VALUES ({n}, {v})" for n, v in enumerate(values)]
         )
         schema, rows = selected(session, table, 2)
-    assert rows == [image for batch in batches for image in batch.images]
+    assert rows == [image for batch in batches if isinstance(batch, RowBatch) for image in batch.images]
     assert len(rows) == len(values)
     assert {batch.schema for batch in batches} == {schema}
 
@@ -158,6 +163,24 @@ def test_chunks_find_every_row_by_keys_of_every_type(login: Login, declared: str
             assert selected(session, table, limit)[1] == whole
         parts = split_key(session, read_definition(session, table), 3)
         assert [row for part in parts for row in selected(session, table, 1, part)[1]] == whole
+
+
+def test_a_text_that_is_none_is_set_aside_both_ways(login: Login) -> None:
+    table = TableId("v", "bad")
+    with Session(login) as session:
+        session.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET ucs2)")
+        statement = f"INSERT INTO {table} VALUES (1, 'a'), (2, x'd800'), (3, 'c')"
+        first, bad, last = logged(login, session, table, [statement])
+        chunk = TableReader(session, read_definition).chunk(table, None, None, 10)
+        (read,) = chunk.batches
+    assert isinstance(first, RowBatch)
+    assert isinstance(bad, BadRow)
+    assert isinstance(last, RowBatch)
+    assert read.rows == [*first.images, *last.images] == [(b"1", b"a"), (b"3", b"c")]
+    assert [(chunk.definition.columns[one.column].name, one.data, one.reason) for one in read.bad] == [
+        (bad.column, bad.data, bad.reason)
+    ]
+    assert (chunk.rows(), chunk.complete(), chunk.last_key()) == (3, True, ("3",))
 
 
 def test_a_table_without_a_key_is_read_as_one(login: Login) -> None:
