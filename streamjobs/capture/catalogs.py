@@ -1,34 +1,45 @@
-"""Table definitions as text, to be kept beside a position."""
+"""Table definitions, and columns that messages keep, as text beside a position."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from streamjobs.capture.ddl import KeptShape
 from streamjobs.capture.routes import Routes
 from streamjobs.errors import ConfigError
-from streamjobs.rowchange import TableId
+from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
 FORMAT_VERSION = 1
 
 
-def catalog_to_json(catalog: Catalog, routes: Routes) -> bytes:
-    """Give what the catalog knows of captured tables."""
+@dataclass(frozen=True)
+class Definitions:
+    """The tables as they are at a place of the log, and the shapes that their messages keep all the same."""
+
+    catalog: Catalog
+    kept: Sequence[KeptShape] = ()
+
+
+def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
+    """Give what is known of captured tables."""
+    catalog = definitions.catalog
     tables = [asdict(definition) for definition in catalog.tables if routes(definition.table)]
     fields = {
         "v": FORMAT_VERSION,
         "mariadb": catalog.mariadb,
         "charsets": dict(catalog.database_charsets),
         "tables": tables,
+        "kept": [asdict(one) for one in definitions.kept],
     }
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def catalog_from_json(data: bytes) -> Catalog:
+def definitions_from_json(data: bytes) -> Definitions:
     """Read it back. Raises ConfigError when it is not such a text."""
     try:
         fields: dict[str, Any] = json.loads(data)
@@ -37,10 +48,17 @@ def catalog_from_json(data: bytes) -> Catalog:
             raise ConfigError(message)
         definitions: Iterable[TableDefinition] = [_definition(one) for one in fields["tables"]]
         charsets: Mapping[str, str] = fields["charsets"]
-        return Catalog(definitions, mariadb=fields["mariadb"], database_charsets=charsets)
+        catalog = Catalog(definitions, mariadb=fields["mariadb"], database_charsets=charsets)
+        return Definitions(catalog, [_kept(one) for one in fields["kept"]])
     except (ValueError, KeyError, TypeError) as exc:
         message = f"not table definitions: {data[:80]!r}"
         raise ConfigError(message) from exc
+
+
+def _kept(fields: dict[str, Any]) -> KeptShape:
+    schema = fields["schema"]
+    columns = tuple(Column(**{**column, "type": SqlType(column["type"])}) for column in schema["columns"])
+    return KeptShape(TableSchema(TableId(**schema["table"]), columns), fields["word"])
 
 
 def _definition(fields: dict[str, Any]) -> TableDefinition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.mysql.changes import Ddl
@@ -15,9 +15,11 @@ from connectors.mysql.table_changes import (
     Modified,
     Renamed,
     TableChange,
+    TableDefinition,
     Truncated,
     Unknown,
 )
+from connectors.mysql.table_plan import schema_of
 from streamjobs.capture.routes import Routes
 from streamjobs.errors import SystemicError
 from streamjobs.rowbatch import RowBatch
@@ -40,19 +42,50 @@ class Effect:
     table: TableId | None
 
 
+@dataclass(frozen=True)
+class KeptShape:
+    """The columns that a table's messages keep, and the word of the statement that was ignored first."""
+
+    schema: TableSchema
+    word: str
+
+
 class DdlPolicy:
     """Judges statements, and keeps the shape of tables whose changes are ignored.
 
     `ignore` for a change of columns means: the table's messages keep the columns that they had; a dropped one
     is absent from then on. `evolve`: messages carry the new columns from the statement on.
+
+    `definitions` are the tables' at the start, `kept` what an earlier run kept; what the configuration no
+    longer ignores is let go.
     """
 
-    def __init__(self, policies: Mapping[str, str], routes: Routes) -> None:
+    def __init__(
+        self,
+        policies: Mapping[str, str],
+        routes: Routes,
+        definitions: Iterable[TableDefinition] = (),
+        kept: Iterable[KeptShape] = (),
+    ) -> None:
         self._policies = policies
         self._routes = routes
+        self._definitions = {definition.table: definition for definition in definitions}
         self._shapes: dict[TableId, TableSchema] = {}
-        self._frozen: set[TableId] = set()
+        self._frozen: dict[TableId, str] = {}
+        for one in kept:
+            if policies[one.word] == IGNORE:
+                self._shapes[one.schema.table] = one.schema
+                self._frozen[one.schema.table] = one.word
         self._projections: dict[int, _Projection] = {}
+
+    @property
+    def kept(self) -> list[KeptShape]:
+        """What the next run must know of this one."""
+        return [
+            KeptShape(self._shapes[table], word)
+            for table, word in self._frozen.items()
+            if table in self._shapes
+        ]
 
     def judge(self, event: Ddl) -> list[Effect]:
         """Give what the statement did to captured tables; raises DdlRefusedError."""
@@ -63,7 +96,9 @@ class DdlPolicy:
                 raise DdlRefusedError(_refusal(event, effect))
             logger.info("%s of %s at %s: %s", effect.word, effect.table, event.place, policy)
             if policy == IGNORE and effect.table is not None and effect.word in _COLUMN_WORDS.values():
-                self._frozen.add(effect.table)
+                self._freeze(effect.table, effect.word)
+        for change in event.changes:
+            self._follow(change)
         return effects
 
     def shaped(self, batch: RowBatch) -> RowBatch:
@@ -86,6 +121,45 @@ class DdlPolicy:
             befores=projection.rows(batch.befores),
         )
 
+    def _freeze(self, table: TableId, word: str) -> None:
+        if table in self._frozen:
+            return
+        self._frozen[table] = word
+        definition = self._definitions.get(table)
+        if definition is not None:
+            self._shapes[table] = schema_of(definition)
+
+    def _follow(self, change: TableChange) -> None:
+        match change:
+            case Altered(table, definition) | Created(table, definition):
+                self._definitions.pop(table, None)
+                if definition is not None:
+                    self._definitions[table] = definition
+            case Renamed(table, to):
+                definition = self._definitions.pop(table, None)
+                if definition is not None:
+                    self._definitions[to] = replace(definition, table=to)
+                word, shape = self._frozen.pop(table, None), self._shapes.pop(table, None)
+                if word is not None:
+                    self._frozen[to] = word
+                if shape is not None:
+                    self._shapes[to] = replace(shape, table=to)
+            case Dropped(table):
+                self._forget(table)
+            case DatabaseDropped(database):
+                for table in [one for one in self._known() if one.database == database]:
+                    self._forget(table)
+            case _:
+                pass
+
+    def _known(self) -> set[TableId]:
+        return {*self._definitions, *self._shapes, *self._frozen}
+
+    def _forget(self, table: TableId) -> None:
+        self._definitions.pop(table, None)
+        self._shapes.pop(table, None)
+        self._frozen.pop(table, None)
+
     def _effects(self, change: TableChange) -> Iterator[Effect]:
         match change:
             case Altered(table, _, kinds) if self._routes(table):
@@ -99,8 +173,8 @@ class DdlPolicy:
             case Truncated(table) if self._routes(table):
                 yield Effect("truncate_table", table)
             case DatabaseDropped(database):
-                gone = [table for table in self._shapes if table.database == database]
-                yield from (Effect("drop_table", table) for table in gone)
+                gone = [table for table in self._known() if table.database == database]
+                yield from (Effect("drop_table", table) for table in sorted(gone, key=str))
             case Modified(table) if table is None or self._routes(table):
                 yield Effect("statement_format", table)
             case Unknown(table, _) if table is None or self._routes(table):

@@ -12,7 +12,7 @@ from connectors.mysql.catalog import Catalog
 from connectors.mysql.errors import PositionLostError
 from streamjobs.broker import Producer
 from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.catalogs import catalog_from_json, catalog_to_json
+from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.ddl import DdlPolicy
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.outbox import Outbox
@@ -114,7 +114,9 @@ class Capture:
         stack.callback(store.close)
         source = self._open_source(self._routes)
         stack.callback(source.close)
-        state, catalog, by_gtids = self._begin(source, store)
+        state, definitions, by_gtids = self._begin(source, store)
+        catalog = definitions.catalog
+        policy = DdlPolicy(config.ddl, self._routes, catalog.tables, definitions.kept)
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = self._outbox(producer)
@@ -138,8 +140,8 @@ class Capture:
             handoff,
             store,
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
-            DdlPolicy(config.ddl, self._routes),
-            lambda: catalog_to_json(catalog, self._routes),
+            policy,
+            lambda: definitions_to_json(Definitions(catalog, policy.kept), self._routes),
         )
         self.telemetry.update(
             server=source.identity.id, epoch=state.epoch, place=f"{state.file}:{state.offset}"
@@ -161,7 +163,7 @@ class Capture:
         config = self._config
         return Outbox(config.name, self._routes, config.messages, producer, self._broker.topic, self._clock)
 
-    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Catalog, bool]:
+    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Definitions, bool]:
         """Give where to read from, the tables as they are there, and whether to find the place by GTIDs.
 
         Promise: all of it is stored already.
@@ -170,10 +172,11 @@ class Capture:
         by_gtids = False
         if known is None or self._resnapshot:
             state, catalog = self._from_now_on(source, 0 if known is None else known.epoch + 1, known)
+            definitions = Definitions(catalog)
         else:
             state, by_gtids = self._same_or_next_server(known, source)
             data = store.read_catalog(state.catalog)
-            catalog = source.catalog() if data is None else catalog_from_json(data)
+            definitions = Definitions(source.catalog()) if data is None else definitions_from_json(data)
         captured = [table for table in source.tables() if self._routes(table)]
         if self._config.snapshot_first:
             new = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
@@ -181,11 +184,11 @@ class Capture:
         elif known is None:
             state = replace(state, tables=tuple(map(str, captured)))
         if known is None or state.catalog != known.catalog:
-            store.write_catalog(state.catalog, catalog_to_json(catalog, self._routes))
+            store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))
         if state != known and not by_gtids:  # the place is still the old server's
             store.write(state)
         self._resnapshot = False
-        return state, catalog, by_gtids
+        return state, definitions, by_gtids
 
     def _from_now_on(
         self, source: Source, epoch: int, known: CaptureState | None

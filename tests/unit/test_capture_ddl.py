@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from connectors.mysql.changes import Ddl, LogPlace
 from connectors.mysql.table_changes import (
     Altered,
+    ColumnDefinition,
     Dropped,
     Modified,
     Renamed,
     TableChange,
+    TableDefinition,
     Truncated,
     Unknown,
 )
 from streamjobs.capture.config import parse_config
-from streamjobs.capture.ddl import DdlPolicy, DdlRefusedError, Effect
+from streamjobs.capture.ddl import DdlPolicy, DdlRefusedError, Effect, KeptShape
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.position import Position
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
 
 ITEM, OTHER = TableId("shop", "item"), TableId("other", "t")
+ID = ColumnDefinition("id", "int", "int")
 CONFIG = """
 [source]
 name = "shop"
@@ -34,9 +40,9 @@ match = "shop.*"
 """
 
 
-def policy(lines: str = "") -> DdlPolicy:
+def policy(lines: str = "", *tables: TableDefinition, kept: Sequence[KeptShape] = ()) -> DdlPolicy:
     config = parse_config(CONFIG + lines, "c.toml", {})
-    return DdlPolicy(config.ddl, Routes([Route.made("shop.*")]))
+    return DdlPolicy(config.ddl, Routes([Route.made("shop.*")]), tables, kept)
 
 
 def ddl(*changes: TableChange) -> Ddl:
@@ -67,6 +73,23 @@ def test_ignored_columns_leave_the_messages_as_they_were() -> None:
     shaped = known.shaped(batch("b", "id", row=(b"3", b"1")))
     assert shaped.schema is before.schema
     assert shaped.images == shaped.befores == [(b"1", ABSENT)]
+
+
+def test_what_is_ignored_is_known_after_a_restart_and_before_the_first_row() -> None:
+    ignoring = 'add_column = "ignore"\n'
+    known = policy(ignoring, TableDefinition(ITEM, (ID,), ("id",)))
+    known.judge(ddl(Altered(ITEM, TableDefinition(ITEM, (ID, replace(ID, name="b"))), ("add column",))))
+    assert known.shaped(batch("id", "b", row=(b"1", b"2"))).images == [(b"1",)]
+    (kept,) = known.kept
+    assert (kept.word, kept.schema.names) == ("add_column", ("id",))
+    again = policy(ignoring, kept=[kept])
+    assert again.shaped(batch("id", "b", row=(b"1", b"2"))).images == [(b"1",)]
+    again.judge(ddl(Renamed(ITEM, TableId("shop", "old"))))
+    assert [one.schema.table for one in again.kept] == [TableId("shop", "old")]
+    again.judge(ddl(Dropped(TableId("shop", "old"))))
+    assert again.kept == []
+    evolving = policy(kept=[kept])
+    assert evolving.shaped(batch("id", "b", row=(b"1", b"2"))).images == [(b"1", b"2")]
 
 
 @pytest.mark.parametrize(

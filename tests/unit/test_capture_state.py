@@ -10,14 +10,15 @@ import pytest
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from streamjobs.capture.catalogs import catalog_from_json, catalog_to_json
+from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
+from streamjobs.capture.ddl import KeptShape
 from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.state import CaptureState, FileStore, TablePart, read_file
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.rowchange import TableId
+from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
 ITEM = TableId("shop", "item")
 STATE = CaptureState(
@@ -78,8 +79,18 @@ def test_table_definitions_of_captured_tables_come_back() -> None:
     definition = TableDefinition(ITEM, (kind,), ("kind",), "latin1")
     other = replace(definition, table=TableId("other", "t"))
     catalog = Catalog([definition, other], mariadb=True, database_charsets={"shop": "latin1"})
-    back = catalog_from_json(catalog_to_json(catalog, Routes([Route.made("shop.*")])))
-    assert (back.tables, back.mariadb, back.database_charsets) == ((definition,), True, {"shop": "latin1"})
+    kept = [
+        KeptShape(TableSchema(ITEM, (Column("a", SqlType.BIGINT, "bigint(20)", key=True),)), "add_column")
+    ]
+    given = Definitions(catalog, kept)
+    back = definitions_from_json(definitions_to_json(given, Routes([Route.made("shop.*")])))
+    tables = back.catalog
+    assert (tables.tables, tables.mariadb, tables.database_charsets) == (
+        (definition,),
+        True,
+        {"shop": "latin1"},
+    )
+    assert back.kept == kept
 
 
 def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) -> None:
