@@ -15,6 +15,7 @@ from connectors.kafka.register import KafkaRegister, read_register
 from connectors.kafka.topics import (
     DEAD_LETTER_CONFIGS,
     REPLAYABLE_CONFIGS,
+    PreparedTopic,
     TopicInfo,
     committed_offsets,
     create_topic,
@@ -23,6 +24,7 @@ from connectors.kafka.topics import (
     ensure_topic,
     list_topics,
     newest_times,
+    prepare_topics,
 )
 from streamjobs.kafka_connection import KafkaConnection
 
@@ -35,6 +37,7 @@ __all__ = [
     "KafkaDeadLetters",
     "KafkaProducer",
     "KafkaRegister",
+    "PreparedTopic",
     "Replay",
     "TopicInfo",
     "Unreadable",
@@ -47,6 +50,7 @@ __all__ = [
     "list_topics",
     "newest_times",
     "plan_replay",
+    "prepare_topics",
     "read_dead_letters",
     "read_register",
     "read_topic",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -47,6 +47,14 @@ class TopicInfo:
     configs: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class PreparedTopic:
+    """A topic that is ready to be written: per partition the greatest time in epoch ms, None: it is empty."""
+
+    partitions: int
+    newest_ms: Mapping[int, int | None]
+
+
 def list_topics(bootstrap: str | KafkaConnection, *, client_id: str = "streamjobs-admin") -> list[str]:
     """Give the names of all topics, sorted."""
     with _admin(bootstrap, client_id, "listing topics") as admin:
@@ -76,7 +84,7 @@ def create_topic(
     """
     with _admin(bootstrap, client_id, f"creating topic {topic}") as admin:
         try:
-            _create(admin, topic, partitions, configs, replication)
+            _create(admin, {topic: partitions}, configs, replication)
         except TopicAlreadyExistsError as exc:
             message = f"topic {topic} exists already"
             raise ConfigError(message) from exc
@@ -99,13 +107,46 @@ def ensure_topic(
     have arrived "now", and windows, joins and lateness would be wrong.
     """
     with _admin(bootstrap, client_id, f"preparing topic {topic}") as admin:
-        info = _describe(admin, topic)
-        if info is None:
-            try:
-                _create(admin, topic, partitions, configs, replication)
-            except TopicAlreadyExistsError:
-                logger.info("topic %s was created by someone else at the same time", topic)
-            info = _existing(admin, topic)
+        info = _describe(admin, topic) or _made(admin, topic, partitions, configs, replication)
+    return _keeps_event_times(info)
+
+
+def prepare_topics(
+    bootstrap: str | KafkaConnection, wanted: Mapping[str, int], *, client_id: str = "streamjobs-admin"
+) -> dict[str, PreparedTopic]:
+    """Do for many topics what `ensure_topic` and `newest_times` do for one, by a few requests in all.
+
+    `wanted` gives the partitions of those that do not exist. Raises: as they do.
+    """
+    with _admin(bootstrap, client_id, f"preparing {len(wanted)} topics") as admin:
+        infos = _describe_all(admin, list(wanted))
+        if missing := {topic: count for topic, count in wanted.items() if topic not in infos}:
+            infos |= _made_together(admin, missing)
+        for info in infos.values():
+            _keeps_event_times(info)
+        newest = _newest_times(admin, infos.values())
+    return {topic: PreparedTopic(info.partitions, newest[topic]) for topic, info in infos.items()}
+
+
+def _made(admin: Any, topic: str, partitions: int, configs: Mapping[str, str], replication: int) -> TopicInfo:
+    try:
+        _create(admin, {topic: partitions}, configs, replication)
+    except TopicAlreadyExistsError:
+        logger.info("topic %s was created by someone else at the same time", topic)
+    return _existing(admin, topic)
+
+
+def _made_together(admin: Any, missing: Mapping[str, int]) -> dict[str, TopicInfo]:
+    try:
+        _create(admin, missing, REPLAYABLE_CONFIGS, -1)
+    except TopicAlreadyExistsError:
+        return {topic: _made(admin, topic, count, REPLAYABLE_CONFIGS, -1) for topic, count in missing.items()}
+    found = _describe_all(admin, list(missing))
+    return {topic: found.get(topic) or _existing(admin, topic) for topic in missing}
+
+
+def _keeps_event_times(info: TopicInfo) -> TopicInfo:
+    topic = info.name
     if info.configs["message.timestamp.type"] == "LogAppendTime":
         message = (
             f"topic {topic} has message.timestamp.type=LogAppendTime, which replaces event times by the "
@@ -139,9 +180,19 @@ def newest_times(
         if info is None:
             message = f"topic {topic} does not exist at {connection_of(bootstrap).bootstrap}"
             raise ConfigError(message)
-        wanted = {TopicPartition(topic, n): OffsetSpec.MAX_TIMESTAMP for n in range(info.partitions)}
-        found = admin.list_partition_offsets(wanted)
-    return {place.partition: at.timestamp if at.timestamp >= 0 else None for place, at in found.items()}
+        return _newest_times(admin, [info])[topic]
+
+
+def _newest_times(admin: Any, infos: Iterable[TopicInfo]) -> dict[str, dict[int, int | None]]:
+    times: dict[str, dict[int, int | None]] = {info.name: {} for info in infos}
+    wanted = {
+        TopicPartition(info.name, number): OffsetSpec.MAX_TIMESTAMP
+        for info in infos
+        for number in range(info.partitions)
+    }
+    for place, at in admin.list_partition_offsets(wanted).items():
+        times[place.topic][place.partition] = at.timestamp if at.timestamp >= 0 else None
+    return times
 
 
 def committed_offsets(
@@ -167,9 +218,12 @@ def _admin(bootstrap: str | KafkaConnection, client_id: str, what: str) -> Itera
             admin.close()
 
 
-def _create(admin: Any, topic: str, partitions: int, configs: Mapping[str, str], replication: int) -> None:
-    wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(configs)}
-    admin.create_topics({topic: wanted}, wait_for_metadata=True)
+def _create(admin: Any, partitions: Mapping[str, int], configs: Mapping[str, str], replication: int) -> None:
+    wanted = {
+        topic: {"num_partitions": count, "replication_factor": replication, "configs": dict(configs)}
+        for topic, count in partitions.items()
+    }
+    admin.create_topics(wanted, wait_for_metadata=True)
 
 
 def _existing(admin: Any, topic: str) -> TopicInfo:
@@ -181,9 +235,24 @@ def _existing(admin: Any, topic: str) -> TopicInfo:
 
 
 def _describe(admin: Any, topic: str) -> TopicInfo | None:
-    found = [entry for entry in admin.describe_topics([topic]) if entry["name"] == topic]
-    if not found or not found[0]["partitions"]:
-        return None
-    described = admin.describe_configs([ConfigResource("TOPIC", topic)], config_filter="all")
-    configs = {name: str(entry["value"]) for name, entry in described["topic"][topic].items()}
-    return TopicInfo(topic, len(found[0]["partitions"]), configs)
+    return _describe_all(admin, [topic]).get(topic)
+
+
+def _describe_all(admin: Any, topics: Sequence[str]) -> dict[str, TopicInfo]:
+    """Those that exist."""
+    found = {
+        entry["name"]: len(entry["partitions"])
+        for entry in admin.describe_topics(list(topics))
+        if entry["name"] in topics and entry["partitions"]
+    }
+    if not found:
+        return {}
+    described = admin.describe_configs(
+        [ConfigResource("TOPIC", topic) for topic in found], config_filter="all"
+    )
+    return {
+        topic: TopicInfo(
+            topic, count, {name: str(entry["value"]) for name, entry in described["topic"][topic].items()}
+        )
+        for topic, count in found.items()
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from connectors.kafka import (
     KafkaConnection,
     KafkaDeadLetters,
     KafkaProducer,
     KafkaRegister,
-    ensure_topic,
-    newest_times,
+    prepare_topics,
     read_register,
 )
 from streamjobs.capture.outbox import Topic
@@ -41,10 +42,10 @@ class KafkaBroker:
             max_in_flight_bytes=_IN_FLIGHT_BYTES,
         )
 
-    def topic(self, name: str, partitions: int) -> Topic:
-        """Find a topic, or make it with this number of partitions."""
-        info = ensure_topic(self.connection, name, partitions)
-        return Topic(info.partitions, newest_times(self.connection, name))
+    def topics(self, wanted: Mapping[str, int]) -> dict[str, Topic]:
+        """Find topics, or make them with this number of partitions."""
+        found = prepare_topics(self.connection, wanted)
+        return {name: Topic(one.partitions, one.newest_ms) for name, one in found.items()}
 
     def dead_letters(self) -> KafkaDeadLetters:
         """Give the topic of rows that cannot be decoded."""

@@ -49,7 +49,7 @@ def definitions_from_json(data: bytes) -> Definitions:
         definitions: Iterable[TableDefinition] = [_definition(one) for one in fields["tables"]]
         charsets: Mapping[str, str] = fields["charsets"]
         catalog = Catalog(definitions, mariadb=fields["mariadb"], database_charsets=charsets)
-        return Definitions(catalog, [_kept(one) for one in fields["kept"]])
+        return Definitions(catalog, [_kept(one) for one in fields.get("kept", ())])
     except (ValueError, KeyError, TypeError) as exc:
         message = f"not table definitions: {data[:80]!r}"
         raise ConfigError(message) from exc

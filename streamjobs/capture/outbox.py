@@ -40,7 +40,7 @@ class Outbox:
     they start): a commit time below what was already told to any partition is raised to it, so no row
     of a table without event-time column is ever late.
 
-    `open_topic(name, partitions)` makes or finds a topic; it is asked once each.
+    `open_topics({name: partitions})` makes or finds topics; it is asked once for each.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Outbox:
         routes: Routes,
         settings: MessageSettings,
         producer: Producer,
-        open_topic: Callable[[str, int], Topic],
+        open_topics: Callable[[Mapping[str, int]], Mapping[str, Topic]],
         clock: Clock,
     ) -> None:
         self._source = source
         self._routes = routes
         self._settings = settings
         self._producer = producer
-        self._open_topic = open_topic
+        self._open_topics = open_topics
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
         self._ways: dict[int, _Way] = {}
@@ -70,11 +70,14 @@ class Outbox:
         """What the log has told of the time, in UTC epoch milliseconds; never goes back."""
         return self._time_ms
 
-    def open(self, table: TableId) -> None:
-        """Make or find the topic of a table before its first row; nothing for one that is not captured."""
-        route = self._routes.of(table)
-        if route is not None:
-            self._lane(route, table)
+    def open(self, *tables: TableId) -> None:
+        """Make or find the topics of tables before their first rows; nothing for what is not captured."""
+        routed = [(route, table) for table in tables if (route := self._routes.of(table)) is not None]
+        wanted = {route.topic_of(table): route.partitions for route, table in reversed(routed)}
+        new = {name: partitions for name, partitions in wanted.items() if name not in self._lanes}
+        found = self._open_topics(new) if new else {}
+        for route, table in routed:
+            self._lane(route, table, found)
 
     def add(self, batch: RowBatch) -> None:
         """Take a batch; sends what has become full. Raises RowTooLargeError, ConfigError, the producer's."""
@@ -162,15 +165,14 @@ class Outbox:
             message = f"{schema.table} has no column {missing[0]!r} to partition by; it has {schema.names}"
             raise ConfigError(message)
         columns = tuple(schema.names.index(name) for name in route.partition_by) or None
-        return _Way(schema, self._lane(route, schema.table), columns)
+        self.open(schema.table)
+        return _Way(schema, self._lanes[route.topic_of(schema.table)], columns)
 
-    def _lane(self, route: Route, table: TableId) -> _Lane:
+    def _lane(self, route: Route, table: TableId, found: Mapping[str, Topic]) -> None:
         name = route.topic_of(table)
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane(
-                name, self._source, route, self._settings, self._open_topic(name, route.partitions)
-            )
+            lane = self._lanes[name] = _Lane(name, self._source, route, self._settings, found[name])
             if route.event_time_column is None:
                 self.passed(max(lane.sent_ms))
         elif (lane.route.event_time_column, lane.route.disorder_ms) != (
@@ -182,7 +184,6 @@ class Outbox:
                 f"and others by {lane.route.event_time_column or 'that of commit'}: give them topics apart"
             )
             raise ConfigError(message)
-        return lane
 
 
 class _Lane:

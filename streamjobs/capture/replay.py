@@ -86,7 +86,7 @@ class Replay:
                     self._routes,
                     _PRODUCED_IN_ORDER,
                     producer,
-                    self._broker.topic,
+                    self._broker.topics,
                     self._clock,
                 ),
                 Rejects(self._source, self._routes, letters, telemetry, self._clock),

@@ -120,8 +120,8 @@ class Capture:
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = self._outbox(producer)
-        for table in catalog.tables:  # quiet tables have topics too, and hear the time
-            outbox.open(table.table)
+        # quiet tables have topics too, and hear the time
+        outbox.open(*(definition.table for definition in catalog.tables))
         handoff = Handoff(
             source.chunks(state.epoch),
             state.snapshots,
@@ -161,7 +161,7 @@ class Capture:
 
     def _outbox(self, producer: Producer) -> Outbox:
         config = self._config
-        return Outbox(config.name, self._routes, config.messages, producer, self._broker.topic, self._clock)
+        return Outbox(config.name, self._routes, config.messages, producer, self._broker.topics, self._clock)
 
     def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Definitions, bool]:
         """Give where to read from, the tables as they are there, and whether to find the place by GTIDs.

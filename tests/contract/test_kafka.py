@@ -19,6 +19,7 @@ from connectors.kafka import (
     KafkaConsumer,
     KafkaDeadLetters,
     KafkaProducer,
+    PreparedTopic,
     committed_offsets,
     create_topic,
     delete_topic,
@@ -28,6 +29,7 @@ from connectors.kafka import (
     list_topics,
     newest_times,
     plan_replay,
+    prepare_topics,
     read_dead_letters,
     read_topic,
     send_replay,
@@ -252,10 +254,26 @@ def test_ensure_topic_makes_it_once_and_keeps_what_exists(bootstrap: str) -> Non
     delete_topic(bootstrap, "ensured")
 
 
+def test_many_topics_are_prepared_together(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 1, b"", OLD_MS)])
+    wanted = {f"{topic}.{number}": number % 3 + 1 for number in range(100)}
+    found = prepare_topics(bootstrap, {**wanted, topic: 7})
+    assert found.pop(topic) == PreparedTopic(2, {0: None, 1: OLD_MS})
+    assert found == {
+        name: PreparedTopic(count, dict.fromkeys(range(count))) for name, count in wanted.items()
+    }
+    assert prepare_topics(bootstrap, wanted) == found
+    info = describe_topic(bootstrap, f"{topic}.0")
+    assert info is not None
+    assert {name: info.configs[name] for name in REPLAYABLE_CONFIGS} == dict(REPLAYABLE_CONFIGS)
+
+
 def test_topic_with_broker_time_is_refused(bootstrap: str) -> None:
     create_topic(bootstrap, "arrival", 1, {"message.timestamp.type": "LogAppendTime"})
     with pytest.raises(ConfigError, match="LogAppendTime, which replaces event times"):
         ensure_topic(bootstrap, "arrival", 1)
+    with pytest.raises(ConfigError, match="topic arrival has message"):
+        prepare_topics(bootstrap, {"arrival": 1})
 
 
 @pytest.mark.parametrize("age", ["of today", "of 2001"])

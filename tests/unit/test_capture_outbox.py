@@ -66,7 +66,10 @@ def outbox(
         Routes(routes or [Route.made("shop.*")]),
         MessageSettings(),
         sent,
-        lambda _, partitions: Topic(partitions, dict.fromkeys(range(partitions), newest_ms)),
+        lambda wanted: {
+            name: Topic(partitions, dict.fromkeys(range(partitions), newest_ms))
+            for name, partitions in wanted.items()
+        },
         clock or Clock(),
     )
     return made, sent.envelopes
