@@ -36,6 +36,7 @@ _TYPE = re.compile(r"([A-Z_]+(?: PRECISION)?)(?:\((\d+)(?:,(\d+))?\))?( WITH LOC
 _INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "INTEGER": 32, "BIGINT": 64}
 _UINT64 = struct.Struct(">Q")
 _DOUBLE = struct.Struct(">d")
+_BETWEEN = "\x01"
 
 
 class Reason(str, Enum):
@@ -56,13 +57,16 @@ class UnfitValueError(ValueError):
         super().__init__(detail)
 
 
+Many = Callable[[Sequence[Any]], Sequence[Any] | None]
+
+
 @dataclass(frozen=True)
 class ColumnType:
     """One SQL type. None never comes to any of its functions.
 
-    `store` checks a value and gives what JSON takes; it raises UnfitValueError. `is_stored` says of many
-    values at once, all of the class `plain`, whether they may be stored as they are: it makes a batch cheap
-    (None: they never may). `load` gives int, float, bool, Decimal, str, bytes, date, time or datetime (naive;
+    `store` checks a value and gives what JSON takes; it raises UnfitValueError. `many` gives what `store`
+    gives of many values at once, all of the class `plain`, or None where one of them needs a closer look: it
+    makes a batch cheap. `load` gives int, float, bool, Decimal, str, bytes, date, time or datetime (naive;
     aware in UTC for TIMESTAMP_LTZ; text where p > 6). `key` turns what `store` gave into bytes that sort as
     the values do and that no other value of this type shares.
     """
@@ -70,9 +74,29 @@ class ColumnType:
     name: str
     plain: type
     store: Callable[[Any], Any]
-    is_stored: Callable[[Sequence[Any]], bool] | None
+    many: Many
     load: Callable[[Any], Any] | None
     key: Callable[[Any], bytes]
+
+    def store_column(self, values: Sequence[Any], *, nullable: bool) -> Sequence[Any] | None:
+        """Give what `store` gives of a column's values, NULLs as None; None where one of them is unfit."""
+        classes = set(map(type, values))
+        has_null = type(None) in classes
+        if (has_null and not nullable) or not classes <= {self.plain, type(None)}:
+            return None
+        known = [value for value in values if value is not None] if has_null else values
+        stored = self.many(known) if known else known
+        if stored is None:
+            try:
+                stored = list(map(self.store, known))
+            except UnfitValueError:
+                return None
+        return _with_nulls(values, stored) if has_null else stored
+
+
+def _with_nulls(values: Sequence[Any], known: Sequence[Any]) -> list[Any]:
+    others = iter(known)
+    return [None if value is None else next(others) for value in values]
 
 
 def column_type(text: str) -> ColumnType:
@@ -91,10 +115,10 @@ def column_type(text: str) -> ColumnType:
 
 
 def _builders() -> dict[str, Callable[[int | None, int], ColumnType]]:
-    string = ColumnType("STRING", str, _store_text, _always_stored, None, _text_key)
-    binary = ColumnType("BYTES", bytes, _store_bytes, None, base64.b64decode, _bytes_key)
-    boolean = ColumnType("BOOLEAN", bool, _store_boolean, _always_stored, None, lambda v: b"\0\1"[v : v + 1])
-    day = ColumnType("DATE", date, _store_date, _always_stored, date.fromisoformat, _date_key)
+    string = ColumnType("STRING", str, _store_text, _as_they_are, None, _text_key)
+    binary = ColumnType("BYTES", bytes, _store_bytes, _all_base64, base64.b64decode, _bytes_key)
+    boolean = ColumnType("BOOLEAN", bool, _store_boolean, _as_they_are, None, lambda v: b"\0\1"[v : v + 1])
+    day = ColumnType("DATE", date, _store_date, _as_they_are, date.fromisoformat, _date_key)
     double = ColumnType("DOUBLE", float, _store_float, _all_finite, float, _float_key)
     plain = {
         "BOOLEAN": boolean, "DATE": day, "DOUBLE": double, "DOUBLE PRECISION": double,
@@ -129,9 +153,8 @@ def _scalar(value: Any) -> Any:
     return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
-def _always_stored(values: Sequence[Any]) -> bool:
-    del values
-    return True
+def _as_they_are(values: Sequence[Any]) -> Sequence[Any]:
+    return values
 
 
 def _integer(name: str, bits: int) -> ColumnType:
@@ -145,11 +168,11 @@ def _integer(name: str, bits: int) -> ColumnType:
             raise UnfitValueError(Reason.RANGE, f"{value} is out of range for {name} ({low} to {high})")
         return value
 
-    def is_stored(values: Sequence[int]) -> bool:
-        return low <= min(values) and max(values) <= high
+    def many(values: Sequence[int]) -> Sequence[int] | None:
+        return values if low <= min(values) and max(values) <= high else None
 
     plain_name = "INT" if name == "INTEGER" else name
-    return ColumnType(plain_name, int, store, is_stored, None, lambda v: _UINT64.pack(v + (1 << 63)))
+    return ColumnType(plain_name, int, store, many, None, lambda v: _UINT64.pack(v + (1 << 63)))
 
 
 def _decimal(digits: int | None, scale: int) -> ColumnType:
@@ -174,7 +197,19 @@ def _decimal(digits: int | None, scale: int) -> ColumnType:
     def key(value: str) -> bytes:
         return (int(value.replace(".", "")) + (1 << 127)).to_bytes(16, "big")
 
-    return ColumnType(name, Decimal, store, None, Decimal, key)
+    return ColumnType(name, Decimal, store, _decimals(precision, scale), Decimal, key)
+
+
+def _decimals(precision: int, scale: int) -> Many:
+    """Take the texts of values that have all digits of their scale, as most do."""
+    fraction = rf"\.\d{{{scale}}}" if scale else ""
+    exact = re.compile(rf"(?:-?\d{{1,{max(1, precision - scale)}}}{fraction}{_BETWEEN})*")
+
+    def many(values: Sequence[Decimal]) -> Sequence[str] | None:
+        texts = list(map(str, values))
+        return texts if exact.fullmatch(_BETWEEN.join([*texts, ""])) else None
+
+    return many
 
 
 def _store_text(value: Any) -> str:
@@ -187,6 +222,10 @@ def _store_bytes(value: Any) -> str:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise _unfit(value, "BYTES")
     return base64.b64encode(value).decode("ascii")
+
+
+def _all_base64(values: Sequence[bytes]) -> list[str]:
+    return [base64.b64encode(value).decode("ascii") for value in values]
 
 
 def _store_boolean(value: Any) -> bool:
@@ -205,8 +244,8 @@ def _store_float(value: Any) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _all_finite(values: Sequence[float]) -> bool:
-    return all(map(math.isfinite, values))
+def _all_finite(values: Sequence[float]) -> Sequence[float] | None:
+    return values if all(map(math.isfinite, values)) else None
 
 
 def _store_date(value: Any) -> date:
@@ -224,7 +263,11 @@ def _time(digits: int) -> ColumnType:
         # not left to orjson: 3.13.0 writes 10 ms as "00:00:00.10000"
         return value.isoformat("microseconds")
 
-    return ColumnType(name, time, store, None, time.fromisoformat, str.encode)
+    def many(values: Sequence[time]) -> Sequence[str] | None:
+        zones = {value.tzinfo for value in values}
+        return [value.isoformat("microseconds") for value in values] if zones == {None} else None
+
+    return ColumnType(name, time, store, many, time.fromisoformat, str.encode)
 
 
 def _timestamp(digits: int, *, zoned: bool) -> ColumnType:
@@ -252,13 +295,24 @@ def _timestamp(digits: int, *, zoned: bool) -> ColumnType:
         text = value if isinstance(value, str) else value.isoformat(timespec="microseconds")
         return text.encode()
 
-    is_stored = None if digits > 6 else _all_naive
+    many = _one_by_one if digits > 6 else _all_instants if zoned else _all_naive
     load = None if digits > 6 else _load_instant if zoned else _load_timestamp
-    return ColumnType(name, datetime, store, is_stored, load, key)
+    return ColumnType(name, datetime, store, many, load, key)
 
 
-def _all_naive(values: Sequence[datetime]) -> bool:
-    return {value.tzinfo for value in values} == {None}
+def _one_by_one(_values: Sequence[Any]) -> None:
+    return None
+
+
+def _all_naive(values: Sequence[datetime]) -> Sequence[datetime] | None:
+    return values if {value.tzinfo for value in values} == {None} else None
+
+
+def _all_instants(values: Sequence[datetime]) -> Sequence[datetime] | None:
+    zones = {value.tzinfo for value in values}
+    if zones == {timezone.utc}:
+        return [value.replace(tzinfo=None) for value in values]
+    return values if zones == {None} else None
 
 
 def _load_timestamp(value: str) -> datetime:

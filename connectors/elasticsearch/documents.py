@@ -78,27 +78,16 @@ class Field:
             raise UnfitValueError(Reason.RANGE, f"column {self.name}: Elasticsearch has no {stored}")
         return stored
 
-    def store_many(self, values: list[Any]) -> list[Any] | None:
+    def store_many(self, values: Sequence[Any]) -> Sequence[Any] | None:
         """Give what `store` gives for many values, mostly by one look at all; None when one is unfit."""
-        classes = set(map(type, values))
-        has_null = type(None) in classes
-        if (has_null and not self.nullable) or not classes <= {self.kind.plain, type(None)}:
-            return None
-        known = [value for value in values if value is not None] if has_null else values
-        if not known or self._ready(known):
-            return values
+        stored = self.kind.store_column(values, nullable=self.nullable)
+        zoned = self.root == "TIMESTAMP_LTZ"
+        if stored is None or not (zoned or (self.kind.plain is float and stored is not values)):
+            return stored
         try:
-            return [None if value is None else self.store(value) for value in values]
+            return [None if value is None else self.finished(value) for value in stored]
         except UnfitValueError:
             return None
-
-    def _ready(self, values: list[Any]) -> bool:
-        """Tell whether orjson spells all of these as `store` would have them."""
-        if self.kind.is_stored is None:
-            return False
-        if self.root == "TIMESTAMP_LTZ":
-            return {value.tzinfo for value in values} == {timezone.utc}
-        return self.kind.is_stored(values)
 
 
 class IndexPattern:
@@ -198,22 +187,22 @@ class DocumentForm:
         values = self._key[0].store_many([key[0] for key in keys])
         return None if values is None or None in values else list(map(str, values))
 
-    def bodies(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
-        """Give the documents of many whole rows, or None when one of them needs a closer look."""
-        columns = []
-        for field in self.fields:
-            try:
-                stored = field.store_many([row[field.name] for row in rows])
-            except KeyError:
+    def bodies(self, columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
+        """Give the documents of many whole rows, or None when one of them needs a closer look.
+
+        `columns` are the rows' values, column by column in the order of `names`.
+        """
+        stored = []
+        for values, field in zip(columns, self.fields, strict=True):
+            known = field.store_many(values)
+            if known is None:
                 return None
-            if stored is None:
-                return None
-            columns.append(stored)
+            stored.append(known)
         names = self.names
         try:
             bodies = [
                 orjson.dumps(dict(zip(names, row, strict=True)), option=_JSON)
-                for row in zip(*columns, strict=True)
+                for row in zip(*stored, strict=True)
             ]
         except orjson.JSONEncodeError:
             return None

@@ -18,6 +18,7 @@ from streamjobs.column_types import Reason, UnfitValueError
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import ELASTICSEARCH_OPTIONS
+from streamjobs.upserts import columns_of, has_deletes, keys_of, versions_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +102,8 @@ class ElasticsearchSink:
 
     def _send(self, batch: Sequence[Record], answers: _Answers) -> None:
         places = answers.waiting
-        records = [batch[place] for place in places]
-        lines, sent = self._lines(records, places, answers)
+        records = batch if len(places) == len(batch) else [batch[place] for place in places]
+        lines, sent = self._lines_at_once(records, places) or self._lines(records, places, answers)
         answers.waiting = sent
         if not sent:
             return
@@ -110,13 +111,35 @@ class ElasticsearchSink:
         answer = self._cluster.request(what, "POST", f"/_bulk?{_FILTER}", b"\n".join((*lines, b"")))
         answers.take(batch, sent, answer)
 
+    def _lines_at_once(
+        self, records: Sequence[Record], places: Sequence[int]
+    ) -> tuple[list[bytes], list[int]] | None:
+        """Give what `_lines` gives for whole UPSERTs of one index; None where one needs a closer look."""
+        if self._pattern.column is not None or has_deletes(records):
+            return None
+        ids = self._form.ids(keys_of(records))
+        columns = None if ids is None else columns_of(records, self._form.names)
+        bodies = None if columns is None else self._form.bodies(columns)
+        if ids is None or bodies is None:
+            return None
+        self._indexes.ensure(self._pattern.text)
+        head, epoch = _head(True, self._pattern.text), self._fence.epoch << _COUNTER_BITS
+        lines = [b""] * (2 * len(ids))
+        lines[::2] = [
+            b'%b%d,"_id":"%b"}}' % (head, epoch | (version & _COUNTER_MASK), id_.encode())
+            for id_, version in zip(ids, versions_of(records), strict=True)
+        ]
+        lines[1::2] = bodies
+        return lines, list(places)
+
     def _lines(
         self, records: Sequence[Record], places: Sequence[int], answers: _Answers
     ) -> tuple[list[bytes], list[int]]:
         """Give the request's lines, and the places in the batch that they stand for."""
-        upserts = [record.values for record in records if record.kind is RecordKind.UPSERT]
-        bodies = self._form.bodies(upserts)
-        ids: Iterable[str | None] = self._form.ids([record.key for record in records]) or repeat(None)
+        upserts = [record for record in records if record.kind is RecordKind.UPSERT]
+        columns = columns_of(upserts, self._form.names)
+        bodies = None if columns is None else self._form.bodies(columns)
+        ids: Iterable[str | None] = self._form.ids(keys_of(records)) or repeat(None)
         before = {} if bodies is not None else self._before(records)
         ready = iter(bodies or ())
         epoch = self._fence.epoch << _COUNTER_BITS

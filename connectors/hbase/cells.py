@@ -37,7 +37,6 @@ MAX_CELL_BYTES = 10 * 1024 * 1024 - 65_536
 """Below hbase.client.keyvalue.maxsize, which counts row key and column too."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored forms are naive UTC
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_MICROSECOND = timedelta(microseconds=1)
 _INTEGERS = {"TINYINT": ">b", "SMALLINT": ">h", "INT": ">i", "BIGINT": ">q"}
 
 Put = Callable[[Any], bytes]
@@ -47,14 +46,35 @@ Put = Callable[[Any], bytes]
 class Cell:
     """A column of the table: its cell `family:qualifier`, and how its values are spelled.
 
-    `put` takes a value that is not NULL and raises UnfitValueError. `get` reads the bytes back.
+    `pack` takes what the type has stored and raises UnfitValueError. `get` reads the bytes back.
     """
 
     name: str
     column: bytes
+    kind: ColumnType
     nullable: bool
-    put: Put
+    pack: Put
     get: Callable[[bytes], Any]
+
+    def put(self, value: Any) -> bytes:
+        """Spell a value that is not NULL. Raises UnfitValueError."""
+        data = self.pack(self.kind.store(value))
+        if len(data) > MAX_CELL_BYTES:
+            detail = f"column {self.name} has {len(data)} bytes, the limit is {MAX_CELL_BYTES}"
+            raise UnfitValueError(Reason.SIZE, detail)
+        return data
+
+    def put_many(self, values: Sequence[Any]) -> list[bytes | None] | None:
+        """Spell a column's values, NULLs as None; None where one of them needs a closer look."""
+        stored = self.kind.store_column(values, nullable=self.nullable)
+        if stored is None:
+            return None
+        pack = self.pack
+        try:
+            data = [None if value is None else pack(value) for value in stored]
+        except UnfitValueError:
+            return None
+        return None if any(cell is not None and len(cell) > MAX_CELL_BYTES for cell in data) else data
 
 
 class RowForm:
@@ -81,12 +101,13 @@ class RowForm:
             for c in table.columns
         )
         self.families = sorted({cell.column.partition(b":")[0] for cell in self.cells})
-        self.names = frozenset(types)
+        self.names = tuple(types)
         self._by_name = {cell.name: cell for cell in self.cells}
         self._salt_buckets = salt_buckets
         self._key = [
             (name, types[name], _key_part(types[name], last=name == table.key[-1])) for name in table.key
         ]
+        self.columns = tuple(cell.column for cell in self.cells)
 
     def key(self, values: Sequence[Any]) -> bytes:
         """Give the row key. Raises UnfitValueError for NULL, a wrong type, an empty key or one too long."""
@@ -104,6 +125,38 @@ class RowForm:
             return key
         return bytes((binascii.crc32(key) % self._salt_buckets,)) + key
 
+    def keys_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
+        """Give what `key` gives of each, or None where one needs a closer look."""
+        columns = []
+        for place, (_, kind, put) in enumerate(self._key):
+            stored = kind.store_column([key[place] for key in keys], nullable=False)
+            if stored is None:
+                return None
+            try:
+                columns.append(list(map(put, stored)))
+            except UnfitValueError:
+                return None
+        whole = list(map(b"".join, zip(*columns, strict=True)))
+        lengths = list(map(len, whole))
+        if min(lengths, default=1) < 1 or max(lengths, default=1) > MAX_KEY_BYTES:
+            return None
+        if not self._salt_buckets:
+            return whole
+        return [bytes((binascii.crc32(key) % self._salt_buckets,)) + key for key in whole]
+
+    def rows_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[bytes | None, ...]] | None:
+        """Give the cells of many whole rows, which come and go column by column in the order of `cells`.
+
+        None where one needs a closer look.
+        """
+        spelled = []
+        for cell, values in zip(self.cells, columns, strict=True):
+            data = cell.put_many(values)
+            if data is None:
+                return None
+            spelled.append(data)
+        return list(zip(*spelled, strict=True))
+
     def row(self, key: Sequence[Any], values: Mapping[str, Any]) -> list[tuple[bytes, bytes | None]]:
         """Give the cells of an UPSERT: column and value, None for one to delete; ABSENT columns are left out.
 
@@ -118,11 +171,7 @@ class RowForm:
                     raise UnfitValueError(Reason.NULL, f"column {name} is NOT NULL")
                 found.append((cell.column, None))
                 continue
-            data = cell.put(value)
-            if len(data) > MAX_CELL_BYTES:
-                detail = f"column {name} has {len(data)} bytes, the limit is {MAX_CELL_BYTES}"
-                raise UnfitValueError(Reason.SIZE, detail)
-            found.append((cell.column, data))
+            found.append((cell.column, cell.put(value)))
         return found
 
     def load(self, cells: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -138,8 +187,8 @@ class RowForm:
 
 def _cell(name: str, family: str, kind: ColumnType, *, nullable: bool, text: bool) -> Cell:
     column = f"{family}:{name}".encode()
-    put, get = _as_text(kind) if text else _as_bytes(kind)
-    return Cell(name, column, nullable, put, get)
+    pack, get = _as_text(kind) if text else _as_bytes(kind)
+    return Cell(name, column, kind, nullable, pack, get)
 
 
 def _key_part(kind: ColumnType, *, last: bool) -> Put:
@@ -158,8 +207,7 @@ def _utf8(value: str) -> bytes:
 
 
 def _as_text(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
-    def put(value: Any) -> bytes:
-        stored = kind.store(value)
+    def pack(stored: Any) -> bytes:
         match stored:
             case str():
                 return _utf8(stored)
@@ -180,7 +228,7 @@ def _as_text(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
             return int(text)
         return text if load is None else load(text)
 
-    return put, get
+    return pack, get
 
 
 def _as_bytes(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
@@ -188,32 +236,32 @@ def _as_bytes(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
     digits = int(parameters.partition(",")[0].rstrip(")") or 0) if parameters else 0
     if root in _INTEGERS:
         number = struct.Struct(_INTEGERS[root])
-        return lambda value: number.pack(kind.store(value)), lambda data: number.unpack(data)[0]
+        return number.pack, lambda data: number.unpack(data)[0]
     if root in ("FLOAT", "DOUBLE"):
         return _float(kind, struct.Struct(">f" if root == "FLOAT" else ">d"))
     if root == "BOOLEAN":
-        return lambda value: b"\xff" if kind.store(value) else b"\x00", lambda data: data != b"\x00"
+        return lambda stored: b"\xff" if stored else b"\x00", lambda data: data != b"\x00"
     if root == "DECIMAL":
-        return lambda value: _decimal(kind.store(value)), _decimal_of
+        return _decimal, _decimal_of
     if root == "STRING":
-        return lambda value: _utf8(kind.store(value)), bytes.decode
+        return _utf8, bytes.decode
     if root == "BYTES":
-        return lambda value: base64.b64decode(kind.store(value)), bytes
+        return base64.b64decode, bytes
     if root == "DATE":
         return (
-            lambda value: struct.pack(">i", kind.store(value).toordinal() - _EPOCH_DAY),
+            lambda stored: struct.pack(">i", stored.toordinal() - _EPOCH_DAY),
             lambda data: date.fromordinal(struct.unpack(">i", data)[0] + _EPOCH_DAY),
         )
     if root == "TIME":
         return _time(kind, digits)
     if digits > 6:
-        return lambda value: _utf8(kind.store(value)), bytes.decode
+        return _utf8, bytes.decode
     return _timestamp(kind, digits)
 
 
 def _float(kind: ColumnType, form: struct.Struct) -> tuple[Put, Callable[[bytes], Any]]:
-    def put(value: Any) -> bytes:
-        number = float(kind.store(value))
+    def pack(stored: Any) -> bytes:
+        number = float(stored)
         try:
             data = form.pack(number)
         except OverflowError:
@@ -222,7 +270,7 @@ def _float(kind: ColumnType, form: struct.Struct) -> tuple[Put, Callable[[bytes]
             raise UnfitValueError(Reason.RANGE, f"{number!r} is no {kind.name}")
         return data
 
-    return put, lambda data: form.unpack(data)[0]
+    return pack, lambda data: form.unpack(data)[0]
 
 
 def _decimal(stored: str) -> bytes:
@@ -242,29 +290,31 @@ def _decimal_of(data: bytes) -> Any:
 def _time(kind: ColumnType, digits: int) -> tuple[Put, Callable[[bytes], Any]]:
     unit, form = (1000, struct.Struct(">i")) if digits <= 3 else (1, struct.Struct(">q"))
 
-    def put(value: Any) -> bytes:
-        kind.store(value)
+    def pack(stored: Any) -> bytes:
+        value = time.fromisoformat(stored)
         micros = ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
         return form.pack(_whole(micros, unit, value, kind))
 
     def get(data: bytes) -> time:
         return (_EPOCH + timedelta(microseconds=form.unpack(data)[0] * unit)).time()
 
-    return put, get
+    return pack, get
 
 
 def _timestamp(kind: ColumnType, digits: int) -> tuple[Put, Callable[[bytes], Any]]:
     unit, form = 1000 if digits <= 3 else 1, struct.Struct(">q")
     zoned = kind.name.startswith("TIMESTAMP_LTZ")
 
-    def put(value: Any) -> bytes:
-        return form.pack(_whole((kind.store(value) - _EPOCH) // _MICROSECOND, unit, value, kind))
+    def pack(stored: Any) -> bytes:
+        passed = stored - _EPOCH
+        micros = (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+        return form.pack(_whole(micros, unit, stored, kind))
 
     def get(data: bytes) -> datetime:
         moment = _EPOCH + timedelta(microseconds=form.unpack(data)[0] * unit)
         return moment.replace(tzinfo=timezone.utc) if zoned else moment
 
-    return put, get
+    return pack, get
 
 
 def _whole(micros: int, unit: int, value: object, kind: ColumnType) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from connectors.hbase.cells import RowForm
 from connectors.hbase.connection import Gateway, RefusedError
@@ -15,6 +15,7 @@ from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.options import Options
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import HBASE_OPTIONS
+from streamjobs.upserts import columns_of, has_deletes, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +77,7 @@ class HBaseSink:
         if not self._gateway.connected:
             self._gateway.connect()
         rejected: list[Rejection] = []
-        rows = []
-        for record in batch:
-            try:
-                rows.append(BatchMutation(row=self._form.key(record.key), mutations=self._mutations(record)))
-            except UnfitValueError as exc:
-                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        rows = self._spelled_at_once(batch) or list(self._spelled_one_by_one(batch, rejected))
         if self._sent is not None and self._sent[0] is batch:
             self._fence.check()
         else:
@@ -101,13 +97,32 @@ class HBaseSink:
         """Let go of the connection."""
         self._gateway.close()
 
+    def _spelled_at_once(self, batch: Sequence[Record]) -> list[BatchMutation] | None:
+        """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
+        columns = None if has_deletes(batch) else columns_of(batch, self._form.names)
+        keys = None if columns is None else self._form.keys_many(keys_of(batch))
+        rows = None if columns is None or keys is None else self._form.rows_many(columns)
+        if keys is None or rows is None:
+            return None
+        names = self._form.columns
+        return [
+            BatchMutation(row=key, mutations=list(map(_mutation, names, cells)))
+            for key, cells in zip(keys, rows, strict=True)
+        ]
+
+    def _spelled_one_by_one(
+        self, batch: Sequence[Record], rejected: list[Rejection]
+    ) -> Iterator[BatchMutation]:
+        for record in batch:
+            try:
+                yield BatchMutation(row=self._form.key(record.key), mutations=self._mutations(record))
+            except UnfitValueError as exc:
+                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+
     def _mutations(self, record: Record) -> list[Mutation]:
         if record.kind is RecordKind.DELETE:
             return [Mutation(isDelete=True, column=family) for family in self._form.families]
-        return [
-            Mutation(isDelete=True, column=column) if value is None else Mutation(column=column, value=value)
-            for column, value in self._form.row(record.key, record.values)
-        ]
+        return [_mutation(*cell) for cell in self._form.row(record.key, record.values)]
 
     def _check_table(self) -> None:
         name, what = self._name.decode(), f"looking at table {self._name.decode()}"
@@ -143,6 +158,10 @@ class HBaseSink:
 
     def _family_names(self) -> str:
         return ", ".join(family.decode() for family in self._form.families)
+
+
+def _mutation(column: bytes, value: bytes | None) -> Mutation:
+    return Mutation(value is None, column, value)
 
 
 def families_of(options: Options, where: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from streamjobs.errors import ConfigError, StreamjobsError
 from streamjobs.options import Options
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import MYSQL_OPTIONS
+from streamjobs.upserts import Upserts, columns_of, has_deletes
 
 _STATEMENT_CHARS = 1024 * 1024
 _UTF8_BYTES = 4
@@ -101,17 +102,14 @@ class MySqlSink:
 
     def _statements(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[bytes]:
         """Spell the batch; records that cannot be spelled are added to `rejected`."""
-        upserts: dict[tuple[str, ...], list[Record]] = {}
         deletes: list[str] = []
-        for record in batch:
-            if record.kind is RecordKind.UPSERT:
-                upserts.setdefault(tuple(record.values), []).append(record)
-                continue
-            try:
-                deletes.append(self._condition(record))
-            except UnfitValueError as exc:
-                rejected.append(Rejection(record, exc.reason.value, str(exc)))
-        for names, records in upserts.items():
+        for record in batch if has_deletes(batch) else ():
+            if record.kind is RecordKind.DELETE:
+                try:
+                    deletes.append(self._condition(record))
+                except UnfitValueError as exc:
+                    rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        for names, records in _by_columns(batch).items():
             rows = self._rows(records, names)
             yield from self._inserts(
                 names, self._one_by_one(records, names, rejected) if rows is None else rows
@@ -125,9 +123,12 @@ class MySqlSink:
         """Spell rows a column at a time; None where one needs a closer look."""
         if not set(self._table.key) <= set(names):
             return None
+        columns = columns_of(records, names)
+        if columns is None:
+            return None
         spelled = []
-        for name in names:
-            literals = self._columns[name].spell_many([record.values[name] for record in records])
+        for name, values in zip(names, columns, strict=True):
+            literals = self._columns[name].spell_many(values)
             if literals is None:
                 return None
             spelled.append(literals)
@@ -176,6 +177,17 @@ class MySqlSink:
             size += len(row) + 1
         if rows:
             yield f"{head}{','.join(rows[start:])}{tail}".encode()
+
+
+def _by_columns(batch: Sequence[Record]) -> Mapping[tuple[str, ...], Sequence[Record]]:
+    """Give the UPSERTs by the columns that they set: each set is a statement of its own."""
+    if isinstance(batch, Upserts):
+        return {batch.names: batch}
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in batch:
+        if record.kind is RecordKind.UPSERT:
+            found.setdefault(tuple(record.values), []).append(record)
+    return found
 
 
 def _kept_columns(table: SinkTable, options: Options) -> frozenset[str]:

@@ -10,7 +10,6 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from pymysql.converters import escape_string
@@ -18,7 +17,6 @@ from pymysql.converters import escape_string
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError
 
 _SPECIAL = re.compile(r"[\0\n\r\x1a\"'\\\\\ud800-\udfff]")
-_BETWEEN = "\x01"
 
 
 @dataclass(frozen=True)
@@ -36,33 +34,29 @@ class Literals:
 def literals_of(kind: ColumnType) -> Literals:
     """Give the literals of a type."""
     root = kind.name.partition("(")[0]
-    is_stored = kind.is_stored or _never
     if kind.plain is bool:
         return Literals(lambda value: "1" if value else "0", lambda values: ["01"[value] for value in values])
     if kind.plain is int:
-        return Literals(str, lambda values: list(map(str, values)) if is_stored(values) else None)
+        return Literals(str, lambda values: list(map(str, values)) if kind.many(values) else None)
     if kind.plain is float:
-        return Literals(_float, lambda values: list(map(_float, values)) if is_stored(values) else None)
+        return Literals(_float, lambda values: list(map(_float, values)) if kind.many(values) else None)
     if kind.plain is bytes:
         return Literals(
             lambda value: _bytes(base64.b64decode(value)), lambda values: list(map(_bytes, values))
         )
     if root == "DECIMAL":
-        return Literals(str, _decimals(kind.name))
-    if root.startswith("TIMESTAMP"):
-        zone = timezone.utc if root == "TIMESTAMP_LTZ" else None
-        return Literals(_moment, lambda values: _moments(values, zone) if kind.is_stored else None)
+        return Literals(str, kind.many)
     if kind.plain is str:
         return Literals(_text, _texts)
-    return Literals(lambda value: f"'{value}'", _unsure)
+    return Literals(_quoted, lambda values: _all_quoted(kind.many(values)))
 
 
-def _never(_values: Sequence[Any]) -> bool:
-    return False
+def _quoted(value: Any) -> str:
+    return f"'{value}'"
 
 
-def _unsure(_values: Sequence[Any]) -> None:
-    return None
+def _all_quoted(values: Sequence[Any] | None) -> Sequence[str] | None:
+    return None if values is None else [f"'{value}'" for value in values]
 
 
 def _text(value: str) -> str:
@@ -88,25 +82,3 @@ def _float(value: float | str) -> str:
 
 def _bytes(value: bytes) -> str:
     return f"x'{value.hex()}'"
-
-
-def _decimals(name: str) -> Callable[[Sequence[Any]], Sequence[str] | None]:
-    precision, scale = (int(digits) for digits in name[len("DECIMAL(") : -1].split(","))
-    fraction = rf"\.\d{{{scale}}}" if scale else ""
-    exact = re.compile(rf"(?:-?\d{{1,{max(1, precision - scale)}}}{fraction}{_BETWEEN})*")
-
-    def many(values: Sequence[Any]) -> Sequence[str] | None:
-        texts = list(map(str, values))
-        return texts if exact.fullmatch(_BETWEEN.join([*texts, ""])) else None
-
-    return many
-
-
-def _moment(value: datetime | str) -> str:
-    return f"'{value}'" if isinstance(value, str) else f"'{value.isoformat(' ')}'"
-
-
-def _moments(values: Sequence[datetime], zone: timezone | None) -> Sequence[str] | None:
-    if {value.tzinfo for value in values} != {zone}:
-        return None
-    return [f"'{value.isoformat(' ')[: 19 if not value.microsecond else 26]}'" for value in values]

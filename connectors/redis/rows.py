@@ -108,7 +108,7 @@ class RowForm:
         if len(self._key) > 1:
             return None
         _, kind, put = self._key[0]
-        stored = _stored_column([key[0] for key in keys], kind, nullable=False)
+        stored = kind.store_column([key[0] for key in keys], nullable=False)
         if stored is None:
             return None
         prefix = self.prefix
@@ -119,27 +119,30 @@ class RowForm:
         unfit = max(map(len, names)) > MAX_KEY_BYTES or any(name.startswith(OWN_PREFIX) for name in names)
         return None if unfit else names
 
-    def texts_many(self, rows: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
-        """Give what `text` gives of each, or None where one needs a closer look."""
-        columns = self._stored_columns(rows)
-        if columns is None:
+    def texts_many(self, columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
+        """Give what `text` gives of each row, or None where one needs a closer look.
+
+        `columns` are the rows' values, column by column in the order of `names`.
+        """
+        stored = self._stored_columns(columns)
+        if stored is None:
             return None
         names = self.names
         try:
-            texts = [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+            texts = [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*stored, strict=True)]
         except orjson.JSONEncodeError:
             return None
         return None if max(map(len, texts)) > MAX_ROW_BYTES else texts
 
-    def fields_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[bytes]]] | None:
-        """Give what `fields` gives of each, or None where one needs a closer look."""
-        columns = self._stored_columns(rows, raw_bytes=True)
-        if columns is None:
+    def fields_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[str, list[bytes]]] | None:
+        """Give what `fields` gives of each row, or None where one needs a closer look; see `texts_many`."""
+        stored = self._stored_columns(columns, raw_bytes=True)
+        if stored is None:
             return None
         try:
             spelled = [
                 [None if value is None else put(value) for value in values]
-                for values, (_, _, _, put) in zip(columns, self._columns, strict=True)
+                for values, (_, _, _, put) in zip(stored, self._columns, strict=True)
             ]
         except UnicodeEncodeError:
             return None
@@ -154,23 +157,20 @@ class RowForm:
         return None if big else many
 
     def _stored_columns(
-        self, rows: Sequence[Mapping[str, Any]], *, raw_bytes: bool = False
+        self, columns: Sequence[Sequence[Any]], *, raw_bytes: bool = False
     ) -> list[Sequence[Any]] | None:
-        columns: list[Sequence[Any]] = []
-        for name, kind, nullable, _ in self._columns:
-            try:
-                values = [row[name] for row in rows]
-            except KeyError:
-                return None
+        all_stored: list[Sequence[Any]] = []
+        stored: Sequence[Any] | None
+        for values, (_, kind, nullable, _) in zip(columns, self._columns, strict=True):
             if raw_bytes and kind.plain is bytes:
                 fits = set(map(type, values)) <= ({bytes, type(None)} if nullable else {bytes})
                 stored = values if fits else None
             else:
-                stored = _stored_column(values, kind, nullable=nullable)
+                stored = kind.store_column(values, nullable=nullable)
             if stored is None:
                 return None
-            columns.append(stored)
-        return columns
+            all_stored.append(stored)
+        return all_stored
 
     def is_whole(self, values: Mapping[str, Any]) -> bool:
         """Tell whether the record has all columns."""
@@ -211,21 +211,6 @@ def _spelled(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
     except UnicodeEncodeError as exc:
         detail = f"column {name}: {value!r} is no valid Unicode text: {exc}"
         raise UnfitValueError(Reason.ENCODING, detail) from exc
-
-
-def _stored_column(values: list[Any], kind: ColumnType, *, nullable: bool) -> list[Any] | None:
-    """Store the values of a column, mostly by a look at all of them at once; None where one is unfit."""
-    classes = set(map(type, values))
-    has_null = type(None) in classes
-    if (has_null and not nullable) or not classes <= {kind.plain, type(None)}:
-        return None
-    known = [value for value in values if value is not None] if has_null else values
-    if not known or (kind.is_stored is not None and kind.is_stored(known)):
-        return values
-    try:
-        return [None if value is None else kind.store(value) for value in values]
-    except UnfitValueError:
-        return None
 
 
 def _put(kind: ColumnType) -> Put:

@@ -17,6 +17,7 @@ from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import REDIS_OPTIONS
+from streamjobs.upserts import columns_of, has_deletes, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +28,9 @@ _SCRIPTS = {"STRING": WRITE_TEXTS, "HASHMAP": WRITE_HASHES, "SORTEDSET": WRITE_M
 
 
 class _Written(NamedTuple):
-    """A record as one script takes it: its Redis key and the script's arguments for it."""
+    """A record as one script takes it: its place in the batch, Redis key, and arguments of the script."""
 
-    record: Record
+    place: int
     key: bytes
     arguments: tuple[bytes, ...]
 
@@ -98,7 +99,7 @@ class RedisSink:
         try:
             rejected: list[Rejection] = []
             for chunk in self._chunks(self._spelled(batch, rejected)):
-                rejected += self._send(chunk)
+                rejected += self._send(batch, chunk)
         except RetriableError:
             self._nodes.close()  # whatever is still on its way must not answer a later request
             raise
@@ -135,48 +136,50 @@ class RedisSink:
                 )
 
     def _spelled(self, batch: Sequence[Record], rejected: list[Rejection]) -> Sequence[_Written]:
-        deletes = any(record.kind is RecordKind.DELETE for record in batch)
-        many = None if deletes or self._is_set else self._spelled_at_once(batch)
+        many = None if self._is_set or has_deletes(batch) else self._spelled_at_once(batch)
         return list(self._spelled_one_by_one(batch, rejected)) if many is None else many
 
     def _spelled_at_once(self, batch: Sequence[Record]) -> Sequence[_Written] | None:
         """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
-        keys = self._form.keys_many([record.key for record in batch])
-        if keys is None:
+        keys = self._form.keys_many(keys_of(batch))
+        columns = None if keys is None else columns_of(batch, self._form.names)
+        if keys is None or columns is None:
             return None
-        rows = [record.values for record in batch]
+        arguments: list[tuple[bytes, ...]] | None
         if self._mode == "HASHMAP":
-            fields = self._form.fields_many(rows)
+            fields = self._form.fields_many(columns)
             arguments = None if fields is None else [(mask.encode(), *texts) for mask, texts in fields]
         else:
-            texts = self._form.texts_many(rows)
+            texts = self._form.texts_many(columns)
             arguments = None if texts is None else [(text,) for text in texts]
-        return None if arguments is None else list(map(_Written, batch, keys, arguments))
+        return None if arguments is None else list(map(_Written, range(len(keys)), keys, arguments))
 
     def _spelled_one_by_one(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[_Written]:
         previous = self._previous(batch)
-        for record in batch:
+        for place, record in enumerate(batch):
             try:
-                yield self._spell(record, previous)
+                yield _Written(place, *self._spell(record, previous))
             except UnfitValueError as exc:
                 rejected.append(Rejection(record, exc.reason.value, str(exc)))
 
-    def _spell(self, record: Record, previous: Mapping[tuple[Any, ...], bytes | None]) -> _Written:
+    def _spell(
+        self, record: Record, previous: Mapping[tuple[Any, ...], bytes | None]
+    ) -> tuple[bytes, tuple[bytes, ...]]:
         deletes = record.kind is RecordKind.DELETE
         if self._is_set:
             width = len(record.key) - 1
             key = self._form.key(record.key, width) if width else self._form.prefix.rstrip(b":")
             score = b"" if deletes else score_text(self._score, record.values.get(self._score))
-            return _Written(record, key, (score, self._form.key_part(record.key, width)))
+            return key, (score, self._form.key_part(record.key, width))
         key = self._form.key(record.key)
         if self._mode == "HASHMAP":
             if deletes:
-                return _Written(record, key, (b"d" if self._shared else b"",))
+                return key, (b"d" if self._shared else b"",)
             mask, texts = self._form.fields(record.values)
-            return _Written(record, key, (mask.encode(), *texts))
+            return key, (mask.encode(), *texts)
         if deletes:
-            return _Written(record, key, (b"",))
-        return _Written(record, key, (self._form.text(record.values, previous.get(record.key)),))
+            return key, (b"",)
+        return key, (self._form.text(record.values, previous.get(record.key)),)
 
     def _previous(self, batch: Sequence[Record]) -> Mapping[tuple[Any, ...], bytes | None]:
         """Give the texts under the UPSERTs that leave columns out; none in other modes."""
@@ -208,7 +211,9 @@ class RedisSink:
         if calls:
             yield list(calls.items())
 
-    def _send(self, calls: list[tuple[int, list[_Written]]]) -> list[Rejection]:
+    def _send(
+        self, batch: Sequence[Record], calls: Sequence[tuple[int, Sequence[_Written]]]
+    ) -> list[Rejection]:
         rejected: list[Rejection] = []
         for node in self._nodes.primaries():
             own = [call for call in calls if self._nodes.node(call[0]) is node]
@@ -226,10 +231,12 @@ class RedisSink:
             with redis_errors(what):
                 answers = call(node, commands)
             for (_, rows), answer in zip(own, answers, strict=True):
-                rejected += self._judged(answer, rows, what)
+                rejected += self._judged(answer, batch, rows, what)
         return rejected
 
-    def _judged(self, answer: Any, rows: Sequence[_Written], what: str) -> Iterator[Rejection]:
+    def _judged(
+        self, answer: Any, batch: Sequence[Record], rows: Sequence[_Written], what: str
+    ) -> Iterator[Rejection]:
         if isinstance(answer, Exception):
             if FENCED in str(answer):
                 with redis_errors(f"table {self._table.name}: reading the fence"):
@@ -241,7 +248,7 @@ class RedisSink:
             row = rows[int(place) - 1]
             if not text.startswith("WRONGTYPE"):
                 raise error_of(redis.ResponseError(text), what)
-            yield Rejection(row.record, "wrongtype", f"key {row.key!r}: {text}")
+            yield Rejection(batch[row.place], "wrongtype", f"key {row.key!r}: {text}")
 
 
 def _score_column(table: SinkTable, given: str | None) -> str:

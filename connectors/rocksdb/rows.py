@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.column_types import Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
 
@@ -88,7 +88,7 @@ class RowCodec:
         """Give what `key` gives for many whole keys, or None when one of them needs a closer look."""
         columns = []
         for i, (_, kind) in enumerate(self._key):
-            stored = _store_column([key[i] for key in keys], kind, nullable=False)
+            stored = kind.store_column([key[i] for key in keys], nullable=False)
             if stored is None:
                 return None
             try:
@@ -98,19 +98,18 @@ class RowCodec:
         whole = columns[0] if len(columns) == 1 else list(map(b"".join, zip(*columns, strict=True)))
         return None if max(map(len, whole), default=0) > MAX_KEY_BYTES else whole
 
-    def store_many(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]] | None:
-        """Give what `store` gives for many whole rows, or None when one of them needs a closer look."""
-        columns = []
-        for name, kind, nullable in self._columns:
-            try:
-                values = [row[name] for row in rows]
-            except KeyError:
+    def store_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]] | None:
+        """Give what `store` gives for many whole rows, or None when one of them needs a closer look.
+
+        `columns` are the rows' values, column by column in the order of `names`.
+        """
+        stored = []
+        for values, (_, kind, nullable) in zip(columns, self._columns, strict=True):
+            known = kind.store_column(values, nullable=nullable)
+            if known is None:
                 return None
-            stored = _store_column(values, kind, nullable=nullable)
-            if stored is None:
-                return None
-            columns.append(stored)
-        return list(zip(*columns, strict=True))
+            stored.append(known)
+        return list(zip(*stored, strict=True))
 
     def store(self, values: Mapping[str, Any], previous: Mapping[str, Any] | None) -> tuple[Any, ...]:
         """Give what JSON takes, in column order; what `values` leaves out comes from `previous`, else NULL.
@@ -156,21 +155,6 @@ class RowCodec:
     def stored(self, value: bytes) -> dict[str, Any]:
         """Give a row's JSON forms by column name from a value that is no tombstone."""
         return dict(zip(self.names, orjson.loads(value[_HEAD.size :]), strict=True))
-
-
-def _store_column(values: list[Any], kind: ColumnType, *, nullable: bool) -> list[Any] | None:
-    """Store many values of one column, mostly by looking at all of them at once; None when one is unfit."""
-    classes = set(map(type, values))
-    has_null = type(None) in classes
-    if (has_null and not nullable) or not classes <= {kind.plain, type(None)}:
-        return None
-    if kind.is_stored is None:
-        try:
-            return [None if value is None else kind.store(value) for value in values]
-        except UnfitValueError:
-            return None
-    known = [value for value in values if value is not None] if has_null else values
-    return None if known and not kind.is_stored(known) else values
 
 
 def tombstone(version: int) -> bytes:

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import SystemicError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import ROCKSDB_OPTIONS
+from streamjobs.upserts import columns_of, has_deletes, keys_of, versions_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,23 +101,13 @@ class RocksDbSink:
         """Write the batch in one atomic step; see the contract."""
         rejected: list[Rejection] = []
         changes = WriteBatch(raw_mode=True)
-        upserts = [record for record in batch if record.kind is RecordKind.UPSERT]
-        stored = iter(self._codec.store_many([record.values for record in upserts]) or repeat(None))
-        keys = self._codec.key_many([record.key for record in batch]) or repeat(None)
-        for record, known in zip(batch, keys, strict=False):
-            row = next(stored) if record.kind is RecordKind.UPSERT else None
-            version = self._epoch_bits | (record.version & _COUNTER_MASK)
-            try:
-                key = known or self._codec.key(record.key)
-                if record.kind is RecordKind.UPSERT:
-                    row = row or self._codec.store(record.values, self._previous(record, key))
-                    changes.put(key, self._codec.value(row, version))
-                elif self._spread:
-                    changes.put(key, tombstone(version))
-                else:
-                    changes.delete(key)
-            except UnfitValueError as exc:
-                rejected.append(Rejection(record, exc.reason.value, str(exc)))
+        if not self._put_at_once(batch, changes):
+            changes.clear()
+            for record in batch:
+                try:
+                    self._put(record, changes)
+                except UnfitValueError as exc:
+                    rejected.append(Rejection(record, exc.reason.value, str(exc)))
         with self._lock, rocksdb_errors(f"writing {len(batch)} rows to {self._shard}"):
             if self._db is None:
                 message = f"table {self._table.name}: a newer attempt has taken over from {self._claim}"
@@ -144,6 +134,33 @@ class RocksDbSink:
                 self._foreign.close()
             if _open_here.get(self._shard) is self:
                 del _open_here[self._shard]
+
+    def _put_at_once(self, batch: Sequence[Record], changes: WriteBatch) -> bool:
+        """Spell whole UPSERTs a column at a time; False, and no more said, where one needs a closer look."""
+        columns = None if has_deletes(batch) else columns_of(batch, self._codec.names)
+        keys = None if columns is None else self._codec.key_many(keys_of(batch))
+        rows = None if columns is None or keys is None else self._codec.store_many(columns)
+        if keys is None or rows is None:
+            return False
+        put, value, epoch = changes.put, self._codec.value, self._epoch_bits
+        try:
+            for key, row, version in zip(keys, rows, versions_of(batch), strict=True):
+                put(key, value(row, epoch | (version & _COUNTER_MASK)))
+        except UnfitValueError:
+            return False
+        return True
+
+    def _put(self, record: Record, changes: WriteBatch) -> None:
+        """Spell one record. Raises UnfitValueError."""
+        version = self._epoch_bits | (record.version & _COUNTER_MASK)
+        key = self._codec.key(record.key)
+        if record.kind is RecordKind.UPSERT:
+            row = self._codec.store(record.values, self._previous(record, key))
+            changes.put(key, self._codec.value(row, version))
+        elif self._spread:
+            changes.put(key, tombstone(version))
+        else:
+            changes.delete(key)
 
     def _previous(self, record: Record, key: bytes) -> Mapping[str, Any] | None:
         """Give the stored row that an UPSERT with ABSENT columns is laid over; None for a whole one."""

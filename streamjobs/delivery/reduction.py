@@ -6,15 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from streamjobs.sink import Record, RecordKind, SinkTable
+from streamjobs.upserts import Upserts
+
+_FIXED_BYTES, _COLUMN_BYTES = 16, 12
 
 
-def reduce_changes(records: Sequence[Record], table: SinkTable) -> list[Record]:
+def reduce_changes(records: Sequence[Record], table: SinkTable) -> Sequence[Record]:
     """Give each key's last effect, sorted by key.
 
     An UPSERT that leaves columns out (ABSENT) is laid over an earlier one of the same key; after a DELETE
     its missing columns are NULL. A DELETE stays whatever came before it: after a filter on an updating view
     a lone UPDATE_BEFORE is a delete.
     """
+    if isinstance(records, Upserts):
+        return records.last_of_each()
     last: dict[tuple[object, ...], Record] = {}
     for record in records:
         earlier = last.get(record.key)
@@ -44,9 +49,16 @@ def weighed_batches(
     records: Sequence[Record], max_rows: int, max_bytes: int
 ) -> Iterator[tuple[Sequence[Record], int]]:
     """Cut as `split_batches` does, and give each batch's bytes."""
+    if isinstance(records, Upserts):
+        weights = records.weights(_FIXED_BYTES + _COLUMN_BYTES * len(records.names))
+    else:
+        weights = list(map(record_bytes, records))
+    whole = sum(weights)
+    if 0 < len(weights) <= max_rows and whole <= max_bytes:
+        yield records, whole
+        return
     start = size = 0
-    for i, record in enumerate(records):
-        weight = record_bytes(record)
+    for i, weight in enumerate(weights):
         if i > start and (i - start >= max_rows or size + weight > max_bytes):
             yield records[start:i], size
             start, size = i, 0
@@ -58,4 +70,5 @@ def weighed_batches(
 def record_bytes(record: Record) -> int:
     """Estimate what a record weighs on the way to a store; texts and bytes count, the rest is flat."""
     values = record.values.values()
-    return 16 + 12 * len(record.values) + sum([len(v) for v in values if type(v) is str or type(v) is bytes])
+    fixed = _FIXED_BYTES + _COLUMN_BYTES * len(record.values)
+    return fixed + sum([len(v) for v in values if type(v) is str or type(v) is bytes])

@@ -24,6 +24,7 @@ from streamjobs.metrics import MetricGroup
 from streamjobs.rejected import dead_letter_of
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, Sink, SinkTable, WriteResult
+from streamjobs.upserts import has_deletes
 
 logger = logging.getLogger(__name__)
 
@@ -102,16 +103,21 @@ class Delivery:
 
     def next_version(self) -> int:
         """Give the version of the next record: `epoch << 33 | counter`. Raises SystemicError at 2**33."""
-        if self._version == self._last_version:
+        return self.next_versions(1)[0]
+
+    def next_versions(self, count: int) -> range:
+        """Give the versions of the next records; raises as `next_version`."""
+        first = self._version + 1
+        if first + count > self._last_version + 1:
             message = f"this attempt has written {1 << COUNTER_BITS} records; restart the job for a new epoch"
             raise SystemicError(message)
-        self._version += 1
-        return self._version
+        self._version += count
+        return range(first, first + count)
 
     def write(self, records: Sequence[Record]) -> None:
         """Deliver the changes, in the order in which they were made; see the class for the promise."""
         self._records_in.inc(len(records))
-        if self._ignore_deletes:
+        if self._ignore_deletes and has_deletes(records):
             records = [record for record in records if record.kind is not RecordKind.DELETE]
         reduced = reduce_changes(records, self._table)
         rejections: list[Rejection] = []
@@ -151,7 +157,9 @@ class Delivery:
         started = self._clock.monotonic_s()
 
         def write() -> tuple[Sequence[Record], WriteResult]:
-            part = records[: self._breaker.allowance(len(records))]
+            allowed = self._breaker.allowance(len(records))
+            # Whole, it is the same object at each try: a sink may know what it has sent of it.
+            part = records if allowed == len(records) else records[:allowed]
             try:
                 return part, self._sink.write(part)
             except RetriableError:
@@ -167,8 +175,9 @@ class Delivery:
 
     def _count(self, part: Sequence[Record], rejected: Sequence[Rejection]) -> None:
         self._written.inc(len(part) - len(rejected))
-        deletes = sum(record.kind is RecordKind.DELETE for record in part)
-        self._deletes.inc(deletes - sum(item.record.kind is RecordKind.DELETE for item in rejected))
+        if has_deletes(part):
+            deletes = sum(record.kind is RecordKind.DELETE for record in part)
+            self._deletes.inc(deletes - sum(item.record.kind is RecordKind.DELETE for item in rejected))
         self._rejected.inc(len(rejected))
         self._cap.note(len(part), rejected, self._table.name)
 

@@ -21,6 +21,7 @@ from streamjobs.job.handover import Handover
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.processes import task_manager_guard
 from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable
+from streamjobs.upserts import Upserts
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +122,16 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
             message = "eval before open"
             raise AssertionError(message)
         names = tuple(column.name for column in table.columns)
-        keys = zip(*(columns[names.index(name)] for name in table.key), strict=True)
+        keys = list(zip(*(columns[names.index(name)] for name in table.key), strict=True))
+        versions = delivery.next_versions(len(keys))
+        if RecordKind.DELETE not in kinds:
+            delivery.write(Upserts(names, columns, keys, versions))
+            return
         delivery.write(
             [
-                Record(key, dict(zip(names, row, strict=True)), k, delivery.next_version())
-                for key, row, k in zip(keys, zip(*columns, strict=True), kinds, strict=True)
+                Record(key, dict(zip(names, row, strict=True)), kind, version)
+                for key, row, kind, version in zip(
+                    keys, zip(*columns, strict=True), kinds, versions, strict=True
+                )
             ]
         )

@@ -26,6 +26,7 @@ from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.metrics import METRICS, MemoryMetrics
 from streamjobs.retry import RetryPolicy
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable, WriteResult
+from streamjobs.upserts import Upserts
 
 COLUMNS = (SinkColumn("id", "BIGINT"), SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
 TABLE = SinkTable("t", COLUMNS, ("id",), {})
@@ -74,10 +75,12 @@ class UnsteadySink(MemorySink):
 
     failures: list[Exception]
     batches: list[list[Record]]
+    given: list[Sequence[Record]]
     bears: int = 1_000_000
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
         self.batches.append(list(batch))
+        self.given.append(batch)
         if len(batch) > self.bears:
             message = "too slow for so many"
             raise RetriableError(message)
@@ -109,7 +112,7 @@ def bench(
     settings: DeliverySettings | None = None,
 ) -> Bench:
     sink = UnsteadySink(TABLE, MemoryStore(), refuses=lambda record: record.key in refuses, tells=tells)
-    sink.failures, sink.batches = list(failures), []
+    sink.failures, sink.batches, sink.given = list(failures), [], []
     letters, metrics, clock = Letters(), MemoryMetrics(), HeldClock()
     delivery = Delivery(
         sink, FIRST, job="j", table=TABLE, metrics=metrics, dead_letters=letters, alive=alive,
@@ -164,6 +167,13 @@ def test_transient_trouble_is_retried_with_the_same_batch() -> None:
     assert it.metrics.counts() == {
         "records_in": 1, "records_written": 1, "batches_written": 1, "bytes_written": 52, "retries": 2,
     }  # fmt: skip
+
+
+def test_a_batch_that_is_tried_again_is_the_same_object() -> None:
+    it = bench(failures=[RetriableError("a")])
+    it.delivery.write([upsert(1), upsert(2)])
+    first, second = it.sink.given
+    assert first is second
 
 
 def test_waits_grow_with_full_jitter_and_never_pass_the_limit() -> None:
@@ -299,6 +309,33 @@ def test_versions_count_up_below_the_epoch() -> None:
         alive=lambda: None, epoch=7,
     )  # fmt: skip
     assert [delivery.next_version(), delivery.next_version()] == [(7 << 33) | 1, (7 << 33) | 2]
+
+
+values = st.none() | st.text(max_size=5) | st.binary(max_size=5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.integers(0, 9) | st.text(max_size=2), values, values), max_size=40))
+def test_rows_kept_by_column_are_delivered_as_records_are(rows: list[tuple[Any, Any, Any]]) -> None:
+    names = [column.name for column in COLUMNS]
+    columns = [[row[place] for row in rows] for place in range(3)]
+    keys = [(row[0],) for row in rows]
+    upserts = Upserts(names, columns, keys, range(7, 7 + len(rows)))
+    records = [
+        Record((row[0],), dict(zip(names, row, strict=True)), RecordKind.UPSERT, 7 + place)
+        for place, row in enumerate(rows)
+    ]
+    assert list(upserts) == records
+    assert list(reduce_changes(upserts, TABLE)) == list(reduce_changes(records, TABLE))
+    for limits in ((3, 1000), (100, 60), (100, 10_000)):
+        cut = [list(batch) for batch in split_batches(records, *limits)]
+        assert [list(batch) for batch in split_batches(upserts, *limits)] == cut
+    by_column, by_record = bench(refuses=frozenset({(3,)})), bench(refuses=frozenset({(3,)}))
+    by_column.delivery.write(upserts)
+    by_record.delivery.write(records)
+    assert by_column.sink.batches == by_record.sink.batches
+    assert (by_column.rows, by_column.letters.kept) == (by_record.rows, by_record.letters.kept)
+    assert by_column.metrics.counts() == by_record.metrics.counts()
 
 
 changes = st.lists(

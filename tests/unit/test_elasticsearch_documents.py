@@ -27,7 +27,7 @@ def table(key: tuple[str, ...], **types: str) -> SinkTable:
 
 def document(types: Mapping[str, str], **values: Any) -> dict[str, Any]:
     form = DocumentForm(table((next(iter(types)),), **types))
-    (fast,) = form.bodies([values]) or [b""]
+    (fast,) = form.bodies([[values[name]] for name in form.names]) or [b""]
     slow = form.body(values, None)
     assert fast in (b"", slow)
     found: dict[str, Any] = orjson.loads(slow)
@@ -72,13 +72,14 @@ def test_many_rows_are_spelled_as_one_is() -> None:
             }
             for n in range(9)
         ]  # fmt: skip
-        assert form.bodies(rows) == [form.body(row, None) for row in rows]
+        columns = [[row[name] for row in rows] for name in form.names]
+        assert form.bodies(columns) == [form.body(row, None) for row in rows]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, "x"])
 def test_what_no_field_holds_is_unfit(value: Any) -> None:
     form = DocumentForm(table(("id",), id="INT", share="DOUBLE"))
-    assert form.bodies([{"id": 1, "share": value}]) is None
+    assert form.bodies([[1], [value]]) is None
     with pytest.raises(UnfitValueError):
         form.body({"id": 1, "share": value}, None)
 

@@ -135,3 +135,22 @@ def test_unknown_column_of_a_family_is_refused() -> None:
     table = SinkTable("t", (SinkColumn("id", "INT"),), ("id",), {})
     with pytest.raises(ConfigError, match="there is no column x"):
         RowForm(table, "cf", {"x": "f"}, text=False, salt_buckets=0)
+
+
+ROW = st.fixed_dictionaries({f"c{n}": st.none() | values for n, values in enumerate(VALUES.values())})
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(TEXT | st.none() | st.just(5), ROW), min_size=1, max_size=5), st.booleans())
+def test_many_rows_are_spelled_as_one_is(rows: list[tuple[Any, dict[str, Any]]], text: bool) -> None:
+    columns = (*(SinkColumn(f"c{n}", type_) for n, type_ in enumerate(VALUES)), SinkColumn("k", "STRING"))
+    made = RowForm(SinkTable("t", columns, ("k",), {}), "cf", {}, text=text, salt_buckets=7)
+    keys, whole = [(key,) for key, _ in rows], [{**values, "k": key} for key, values in rows]
+    by_key = made.keys_many(keys)
+    cells = made.rows_many([[row[name] for row in whole] for name in made.names])
+    if by_key is None or cells is None:
+        assert any(type(key) is not str or not key for key, _ in rows)
+        return
+    assert by_key == [made.key(key) for key in keys]
+    for key, row, found in zip(keys, whole, cells, strict=True):
+        assert dict(zip(made.columns, found, strict=True)) == dict(made.row(key, row))

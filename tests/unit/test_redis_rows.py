@@ -30,18 +30,23 @@ FORM = RowForm(TABLE, "t:")
 ROWS = st.lists(st.fixed_dictionaries({name: values for name, (_, values) in COLUMNS.items()}), min_size=1)
 
 
+def by_column(rows: list[dict[str, Any]]) -> list[list[Any]]:
+    return [[row[name] for row in rows] for name in FORM.names]
+
+
 @given(ROWS)
 def test_many_rows_are_spelled_as_one_by_one(rows: list[dict[str, Any]]) -> None:
     keys = [(row["id"],) for row in rows]
     assert FORM.keys_many(keys) == [FORM.key(key) for key in keys]
-    assert FORM.texts_many(rows) == [FORM.text(row, None) for row in rows]
-    assert FORM.fields_many(rows) == [FORM.fields(row) for row in rows]
+    assert FORM.texts_many(by_column(rows)) == [FORM.text(row, None) for row in rows]
+    assert FORM.fields_many(by_column(rows)) == [FORM.fields(row) for row in rows]
 
 
 @pytest.mark.parametrize("bad", [{"id": 2**63}, {"id": None}, {"name": 5}, {"name": "\ud800"}, {"raw": "x"}])
 def test_what_is_unfit_is_left_to_the_closer_look(bad: dict[str, Any]) -> None:
     row = {**dict.fromkeys(COLUMNS), "id": 1, **bad}
-    at_once = (FORM.keys_many([(row["id"],)]), FORM.texts_many([row]), FORM.fields_many([row]))
+    columns = by_column([row])
+    at_once = (FORM.keys_many([(row["id"],)]), FORM.texts_many(columns), FORM.fields_many(columns))
     assert None in at_once
     with pytest.raises(UnfitValueError):  # noqa: PT012 - any of the two
         FORM.key((row["id"],))

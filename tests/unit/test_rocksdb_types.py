@@ -50,6 +50,34 @@ def test_stored_and_loaded_is_the_same_value(name: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("name", [*VALUES, "DECIMAL(4, 2)", "FLOAT", "TIMESTAMP_LTZ(9)", "TIME(3)"])
+def test_a_column_is_stored_as_its_values_are(name: str) -> None:
+    kind = column_type(name)
+    zones = st.sampled_from([timezone.utc, timezone(timedelta(hours=8))])
+    values: st.SearchStrategy[Any] = st.one_of(
+        st.sampled_from([None, True, 7, 2**70, float("inf"), "x", b"x"]),
+        VALUES.get(name, st.none()), PRICES, st.times(), st.datetimes(), st.datetimes(timezones=zones),
+    )  # fmt: skip
+
+    def one_by_one(column: list[Any]) -> list[Any] | None:
+        try:
+            return [None if value is None else kind.store(value) for value in column]
+        except UnfitValueError:
+            return None
+
+    @settings(deadline=None)
+    @given(st.lists(values, max_size=4) | st.lists(VALUES.get(name, values), max_size=4))
+    def check(column: list[Any]) -> None:
+        stored = kind.store_column(column, nullable=True)
+        if stored is not None:
+            assert list(stored) == one_by_one(column)
+        elif name in VALUES and set(map(type, column)) <= {kind.plain, type(None)}:
+            assert one_by_one(column) is None
+        assert None not in column or kind.store_column(column, nullable=False) is None
+
+    check()
+
+
 @pytest.mark.parametrize("name", list(VALUES))
 def test_key_bytes_sort_as_values_and_none_is_a_prefix_of_another(name: str) -> None:
     kind = column_type(name)
@@ -80,7 +108,7 @@ def test_batch_and_single_rows_are_stored_alike(data: st.DataObject) -> None:
     codec = codec_of(*((name, name) for name in VALUES), key=("BIGINT",))
     row = st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
     rows = data.draw(st.lists(row, max_size=5))
-    many = codec.store_many(rows)
+    many = codec.store_many([[row[name] for row in rows] for name in codec.names])
     if many is not None:
         assert many == [codec.store(row, None) for row in rows]
 
