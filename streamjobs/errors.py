@@ -15,6 +15,18 @@ A broken invariant of our own is an AssertionError and is caught nowhere.
 
 from __future__ import annotations
 
+import re
+
+_SECRET = re.compile(
+    r"""(?ix)
+    [\w.-]* (?: pas | pwd | secret | token | credential | jaas | (?:access|api|private)[_.-]?key ) [\w.-]*
+    ['"`]? \s* = \s* ' (?P<value> (?: [^'] | '' )* )
+    | :// [^\s'/@:]* : (?P<login> [^\s'/@]+ ) @
+    """
+)
+"""The literal of an option whose name, misspelled too, speaks of a secret, and the password in a URL."""
+_REFERENCE = re.compile(r"\$\{\w+\}")
+
 
 class StreamjobsError(Exception):
     """Root of all errors that streamjobs raises on purpose."""
@@ -27,7 +39,8 @@ class ConfigError(StreamjobsError):
 class SqlError(ConfigError):
     """A SQL text that is refused, with the place.
 
-    Shape: `line` and `column` count from 1. `str(error)` is the message, the line and a caret.
+    Shape: `line` and `column` count from 1. `str(error)` is the message, the line and a caret; a value in
+    the line that looks like a secret is shown as `****`.
     """
 
     def __init__(self, message: str, text: str, offset: int, path: str = "<sql>") -> None:
@@ -37,9 +50,20 @@ class SqlError(ConfigError):
         start = text.rfind("\n", 0, offset) + 1
         self.column = offset - start + 1
         end = text.find("\n", start)
-        self.source_line = text[start : len(text) if end < 0 else end]
-        caret = " " * (self.column - 1) + "^"
+        self.source_line = _masked(text, start, len(text) if end < 0 else end)
+        caret = " " * len(_masked(text, start, offset)) + "^"
         super().__init__(f"{path}:{self.line}:{self.column}: {message}\n  {self.source_line}\n  {caret}")
+
+
+def _masked(text: str, start: int, end: int) -> str:
+    """Give text[start:end], and `****` for what of a secret lies there."""
+    parts, place = [], start
+    for match in _SECRET.finditer(text):
+        low, high = match.span("login" if match["value"] is None else "value")
+        if low < end and high > place and not _REFERENCE.fullmatch(text, low, high):
+            parts += [text[place:low], "****"]
+            place = min(high, end)
+    return "".join([*parts, text[place:end]])
 
 
 class DecodeError(StreamjobsError):
