@@ -185,4 +185,5 @@ def _time_text(kind: int, packed: int) -> str:
     if kind == _TIME:
         return f"{sign}{whole >> 12 & 0x3FF:02}:{whole >> 6 & 63:02}:{whole & 63:02}.{micros:06}"
     day = values.DAYS[whole >> 17 | 1 << 22].decode()
-    return day if kind == _DATE else f"{day}{values.CLOCK[whole & 0x1FFFF].decode()}.{micros:06}"
+    clock = (values.HOURS[whole >> 6 & 0x7FF] + values.SECONDS[whole & 63]).decode()
+    return day if kind == _DATE else f"{day}{clock}.{micros:06}"

@@ -97,7 +97,7 @@ def _integer(kind: Stored, *, unsigned: bool) -> Codec:
     if kind is Stored.TINY:
         return Codec("INT8[{v}]", "B", names={"INT8": values.UINT8 if unsigned else values.INT8})
     form = _INTEGERS[kind][unsigned]
-    return Codec('b"%d" % {v}', form)
+    return Codec("DUMPS({v})", form, names={"DUMPS": orjson.dumps})
 
 
 def _decimal(precision: int, scale: int) -> Codec:
@@ -125,21 +125,27 @@ def _time(kind: Stored, digits: int) -> Codec:
         raise RefusedError(message)
     part = (digits + 1) // 2
     names: dict[str, object] = {
-        "DAYS": values.DAYS, "CLOCK": values.CLOCK, "EPOCH_DAYS": values.EPOCH_DAYS,
-        "EPOCH_CLOCK": values.EPOCH_CLOCK, "ZERO_TIME": values.ZERO_TIME, "FRACTIONS": values.FRACTIONS,
-        "FRACTION": values.fraction, "TIME": values.time_of,
+        "DAYS": values.DAYS, "HOURS": values.HOURS, "SECONDS": values.SECONDS,
+        "EPOCH_DAYS": values.EPOCH_DAYS, "EPOCH_HOURS": values.EPOCH_HOURS, "ZERO_TIME": values.ZERO_TIME,
+        "FRACTIONS": values.FRACTIONS, "MILLIS": values.MILLIS, "MICROS": values.MICROS,
+        "TIME": values.time_of,
     }  # fmt: skip
     if kind is Stored.TIME2:
         return Codec(f"TIME({_BIG}, {digits})", f"{3 + part}s", names=names)
     scale = f" * {10 ** (6 - 2 * part)}" if part < 3 else ""
     tail = f" + FRACTIONS[(x & {(1 << 8 * part) - 1:#x}){scale}]" if part else ""
     if part == 3:  # too many to be remembered
-        tail = ' + (b".%06d" % f if 0 < (f := x & 0xFFFFFF) < 1000000 else FRACTION(f))'
+        tail = ' + (MILLIS[f // 1000] + MICROS[f % 1000] if (f := x & 0xFFFFFF) else b"")'
     if kind is Stored.DATETIME2:
-        body = f"DAYS[(x := {_BIG}) >> {17 + 8 * part}] + CLOCK[x >> {8 * part} & 0x1ffff]"
+        shift = 8 * part
+        body = (
+            f"DAYS[(x := {_BIG}) >> {17 + shift}] + HOURS[x >> {6 + shift} & 0x7ff] + "
+            f"SECONDS[x >> {shift} & 63]"
+        )
         return Codec(body + tail, f"{5 + part}s", names=names)
     seconds = f"(s := (x := {_BIG}) >> {8 * part})"
-    body = f"(EPOCH_DAYS[s // 86400] + EPOCH_CLOCK[s % 86400] if {seconds} else ZERO_TIME)"
+    clock = "EPOCH_HOURS[s % 86400 // 60] + SECONDS[s % 60]"
+    body = f"(EPOCH_DAYS[s // 86400] + {clock} if {seconds} else ZERO_TIME)"
     return Codec(body + tail, f"{4 + part}s", names=names)
 
 
@@ -203,7 +209,7 @@ _FIXED: Mapping[Stored, Codec] = {
     Stored.FLOAT: Codec("FLOAT({v})", "f", names={"FLOAT": values.float32}),
     # orjson is six times faster than repr(), and spells only very large and small numbers otherwise
     Stored.DOUBLE: Codec(
-        "(DUMPS({v}) if 1e-4 <= abs({v}) < 1e16 else DOUBLE({v}))",
+        "(DUMPS({v}) if 1e-4 <= {v} < 1e16 or -1e16 < {v} <= -1e-4 else DOUBLE({v}))",
         "d",
         names={"DUMPS": orjson.dumps, "DOUBLE": values.float64},
     ),

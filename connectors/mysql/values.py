@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from streamjobs import values
 from streamjobs.rowchange import SqlType
@@ -74,12 +76,14 @@ def _epoch_day(days: int) -> bytes:
 
 DAYS: Final = Remembered(_packed_day)
 """By bits 17 to 39 of a DATETIME's five bytes."""
-CLOCK: Final = Remembered(lambda packed: clock_text(packed >> 12, packed >> 6 & 63, packed & 63))
-"""By bits 0 to 16 of a DATETIME's five bytes."""
+HOURS: Final = Remembered(lambda packed: clock_text(packed >> 6, packed & 63, 0)[:6])
+"""Hour and minute, with a space before: by bits 6 to 16 of a DATETIME's five bytes."""
+SECONDS: Final = tuple(b":%02d" % second for second in range(60))
+"""By bits 0 to 5 of a DATETIME's five bytes."""
 EPOCH_DAYS: Final = Remembered(_epoch_day)
 """By days since 1970."""
-EPOCH_CLOCK: Final = Remembered(lambda second: clock_text(second // 3600, second // 60 % 60, second % 60))
-"""By second of the day."""
+EPOCH_HOURS: Final = tuple(clock_text(minute // 60, minute % 60, 0)[:6] for minute in range(24 * 60))
+"""Hour and minute, with a space before: by minute of the day."""
 DATES: Final = Remembered(lambda packed: date_text(packed >> 9, packed >> 5 & 15, packed & 31))
 """By the three bytes of a DATE."""
 
@@ -93,6 +97,10 @@ def fraction(micros: int) -> bytes:
 
 
 FRACTIONS: Final = Remembered(fraction)
+MILLIS: Final = tuple(b".%03d" % number for number in range(1000))
+"""The first three digits of a fraction, with the point."""
+MICROS: Final = tuple(b"%03d" % number for number in range(1000))
+"""The three digits behind them."""
 
 
 def time_of(packed: int, digits: int) -> bytes:
@@ -135,7 +143,8 @@ def timestamp(second: int, micros: int = 0) -> bytes:
     """Spell a TIMESTAMP in UTC; second 0 is the zero timestamp."""
     if not second:
         return ZERO_TIME + fraction(micros)
-    return EPOCH_DAYS[second // 86_400] + EPOCH_CLOCK[second % 86_400] + fraction(micros)
+    clock = EPOCH_HOURS[second % 86_400 // 60] + SECONDS[second % 60]
+    return EPOCH_DAYS[second // 86_400] + clock + fraction(micros)
 
 
 def float32(value: float) -> bytes:
@@ -148,6 +157,8 @@ def float64(value: float) -> bytes:
     return values.encode(SqlType.DOUBLE, value)
 
 
+_DIGITS_OF_64_BITS = 18
+_DIGITS_OF_A_TABLE = 3
 _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
@@ -161,7 +172,8 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
     """Make the function that spells the DECIMALs of one declaration.
 
     Groups of nine digits stand in four bytes each, from the point outwards; the first bit is the sign,
-    inverted, and a negative number has all its bits inverted.
+    inverted, and a negative number has all its bits inverted. Groups that could hold too much are refused,
+    those behind the point of three digits and fewer by the end of their table.
     """
     if not 0 < precision <= 65 or not 0 <= scale <= min(30 + 8, precision):
         message = f"DECIMAL({precision},{scale}) cannot be"
@@ -169,39 +181,61 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
     whole = precision - scale
     groups = _groups([whole % 9, *[9] * (whole // 9)], [*[9] * (scale // 9), scale % 9])
     fraction_groups = len(groups) - (-(-whole // 9))
-    names = [f"g{number}" for number in range(len(groups))]
-    parts = [
-        f"{name} = n >> {8 * group.behind} & {group.mask:#x}"
-        for name, group in zip(names, groups, strict=True)
-    ]
-    limits = " or ".join(
-        f"{name} > {10**group.digits - 1}" for name, group in zip(names, groups, strict=True)
-    )
-    left = names[: len(names) - fraction_groups]
-    number = "0"
-    for name in left:
-        number = name if number == "0" else f"({number}) * 1000000000 + {name}"
-    right = groups[len(left) :]
-    form = "%d" + ("." + "".join(f"%0{group.digits}d" for group in right) if right else "")
+    left, right = groups[: len(groups) - fraction_groups], groups[len(groups) - fraction_groups :]
+    scope: dict[str, Any] = {
+        "from_bytes": int.from_bytes,
+        "DUMPS": orjson.dumps,
+        "REFUSED": f"a DECIMAL({precision},{scale}) with a group of too many digits",
+    }
+    text = "DUMPS(w)" if whole <= _DIGITS_OF_64_BITS else 'b"%d" % w'
     top = 1 << (8 * decimal_bytes(precision, scale) - 1)
     lines = [
         "def decode(v):",
         ' n = from_bytes(v, "big")',
         f" positive = n & {top:#x}",
         f" n ^= {top:#x} if positive else {top - 1:#x}",
-        *(f" {part}" for part in parts),
-        f" if {limits}: raise ValueError(REFUSED)",
-        f" text = FORM % ({', '.join([number, *names[len(left) :]])},)",
+        *_whole_lines(left),
+        *_part_lines(right, text, scope),
         ' return text if positive or not n else b"-" + text',
     ]
-    scope: dict[str, Any] = {
-        "from_bytes": int.from_bytes,
-        "FORM": form.encode(),
-        "REFUSED": f"a DECIMAL({precision},{scale}) with a group of too many digits",
-    }
     exec("\n".join(lines), scope)  # noqa: S102 (our own text: only numbers are put in)
     decode: Callable[[bytes], bytes] = scope["decode"]
     return decode
+
+
+def _whole_lines(left: Sequence[_Group]) -> Iterator[str]:
+    """Set `w` to what stands before the point; most numbers have but their last group."""
+    if not left:
+        yield " w = 0"
+        return
+    yield f" w = n >> {8 * left[-1].behind}"
+    yield f" if w > {10 ** left[-1].digits - 1}:"
+    yield from (f"  {line}" for line in _group_lines(left))
+    number = "g0"
+    for place in range(1, len(left)):
+        number = f"({number}) * 1000000000 + g{place}"
+    yield f"  w = {number}"
+
+
+def _part_lines(right: Sequence[_Group], text: str, scope: dict[str, Any]) -> Iterator[str]:
+    """Set `text` to the whole number and what stands behind the point."""
+    if not right:
+        yield f" text = {text}"
+    elif len(right) == 1 and right[0].digits <= _DIGITS_OF_A_TABLE:
+        digits = right[0].digits
+        scope["PART"] = tuple(b".%0*d" % (digits, part) for part in range(10**digits))
+        yield f" text = {text} + PART[n & {right[0].mask:#x}]"
+    else:
+        yield from (f" {line}" for line in _group_lines(right))
+        form = "." + "".join(f"%0{group.digits}d" for group in right)
+        yield f' text = {text} + b"{form}" % ({", ".join(f"g{place}" for place in range(len(right)))},)'
+
+
+def _group_lines(groups: Sequence[_Group]) -> Iterator[str]:
+    for place, group in enumerate(groups):
+        yield f"g{place} = n >> {8 * group.behind} & {group.mask:#x}"
+    limits = " or ".join(f"g{place} > {10**group.digits - 1}" for place, group in enumerate(groups))
+    yield f"if {limits}: raise ValueError(REFUSED)"
 
 
 class _Group(NamedTuple):
