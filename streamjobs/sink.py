@@ -59,7 +59,8 @@ class WriteResult:
 class SinkTraits:
     """What a sink guarantees and bears; docs/delivery.md is generated from it.
 
-    `max_batch_rows` and `max_batch_bytes` bound one `write`. The texts are one plain sentence each.
+    `max_batch_rows` and `max_batch_bytes` bound one `write`. The texts are one plain sentence each, but for
+    `operation`: what those who run the store should set or know, "" where there is nothing.
     """
 
     guarantee: str
@@ -69,6 +70,7 @@ class SinkTraits:
     rejects: str
     max_batch_rows: int
     max_batch_bytes: int
+    operation: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,12 @@ class ElasticsearchFence:
         message = f"table {self._table}: {what}: others open it all the time"
         raise RetriableError(message)
 
+    def is_of(self, run_id: str) -> bool:
+        """Tell whether an attempt of this run has taken it before."""
+        answer = self._cluster.request("looking for the fence", "GET", f"/{INDEX}/_settings", missing=True)
+        found = None if answer is None else self._read()
+        return found is not None and Fence.from_json(found["_source"]["fence"]).run_id == run_id
+
     def check(self) -> None:
         """Raise SystemicError when a newer attempt writes."""
         found = self._read()

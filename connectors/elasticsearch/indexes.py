@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from connectors.elasticsearch.connection import Cluster, RefusedError
 from connectors.elasticsearch.documents import DocumentForm
 from streamjobs.errors import ConfigError, SystemicError
 
+logger = logging.getLogger(__name__)
+
+_ALIAS_PREFIX = "streamjobs-write-"
 GC_DELETES_MS = 3_600_000
 """How long an index must remember the version of a deleted document: longer than any zombie lives."""
 _DURATION = re.compile(r"(-?\d+)(nanos|micros|ms|s|m|h|d)?")
@@ -17,8 +23,23 @@ _UNIT_MS = {"nanos": 1e-6, "micros": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3
 _DEFAULT_GC_DELETES = "60s"
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a bulk request names to write an index.
+
+    An alias (`is_alias`) goes when its index is deleted, so a request for it never makes an index anew: the
+    server would, with a mapping that it guesses from the first document.
+    """
+
+    name: str
+    is_alias: bool
+
+
 class Indexes:
-    """Makes an index at its first use, or checks the one that is there; each once."""
+    """Makes an index at its first use, or checks the one that is there; each once.
+
+    An index that is named by no alias of the user's gets one of ours, hidden: see `Target`.
+    """
 
     def __init__(
         self,
@@ -34,25 +55,61 @@ class Indexes:
         self._where = where
         self._create = create
         self._settings = settings
-        self._ready: set[str] = set()
+        self._ready: dict[str, Target] = {}
 
     def exists(self, index: str) -> bool:
         """Tell whether the index is there; makes none."""
         return index in self._ready or self._read(index) is not None
 
-    def ensure(self, index: str) -> None:
+    def ensure(self, index: str) -> Target:
         """Make or check the index. Raises ConfigError (it does not fit), SystemicError (it is missing)."""
-        if index in self._ready:
-            return
+        known = self._ready.get(index)
+        if known is not None:
+            return known
         found = self._read(index)
         if found is None:
             if not self._create:
                 message = f"{self._where}: there is no index {index}: create it, or set 'createIndex' to true"
                 raise SystemicError(message)
             self._make(index)
+            found = self._read(index) or {}
         else:
             self._check(index, found)
-        self._ready.add(index)
+        target = self._ready[index] = self._target(index, found)
+        return target
+
+    def lost(self, targets: Iterable[Target]) -> bool:
+        """Tell whether one of these aliases is gone, with its index: a delete would make one of its name.
+
+        Deletes do not heed `require_alias`; what is deleted between this look and the request is found
+        by the next request.
+        """
+        names = sorted(quote(target.name, safe="") for target in targets if target.is_alias)
+        found = [
+            self._cluster.request("looking for an alias", "GET", f"/_alias/{name}", missing=True)
+            for name in names
+        ]
+        return None in found
+
+    def forget(self) -> None:
+        """Look at each index again before it is written: one of them is gone."""
+        self._ready.clear()
+
+    def _target(self, index: str, found: Mapping[str, Any]) -> Target:
+        aliases = found.get("aliases", {})
+        if index in aliases:
+            return Target(index, is_alias=True)
+        name = f"{_ALIAS_PREFIX}{index}"
+        if name not in aliases:
+            add = {"index": index, "alias": name, "is_hidden": True, "is_write_index": True}
+            try:
+                self._cluster.request(
+                    f"adding the hidden alias {name}", "POST", "/_aliases", {"actions": [{"add": add}]}
+                )
+            except SystemicError as exc:
+                logger.warning("%s; were the index deleted, the server would guess its mapping anew", exc)
+                return Target(index, is_alias=False)
+        return Target(name, is_alias=True)
 
     def _read(self, index: str) -> Mapping[str, Any] | None:
         path = f"/{index}?flat_settings=true&include_defaults=false"

@@ -13,7 +13,7 @@ import orjson
 from connectors.elasticsearch.connection import Cluster, RefusedError, TooLargeError
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern
 from connectors.elasticsearch.fences import ElasticsearchFence
-from connectors.elasticsearch.indexes import Indexes
+from connectors.elasticsearch.indexes import Indexes, Target
 from streamjobs.column_types import Reason, UnfitValueError
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
@@ -47,6 +47,14 @@ class ElasticsearchSink:
         ),
         max_batch_rows=5000,
         max_batch_bytes=8 * 1024 * 1024,
+        operation=(
+            "`index.gc_deletes` is raised to an hour in every index that is written: for so long a late "
+            "request of an older attempt cannot bring a deleted document back. The writer needs the "
+            "rights to make indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
+            "its name, so that one that is deleted under a job stops it and is not made anew by the "
+            "server with a guessed mapping; the index of a date, which retention deletes, is made again "
+            "with ours."
+        ),
     )
 
     def __init__(self, table: SinkTable) -> None:
@@ -70,8 +78,11 @@ class ElasticsearchSink:
         """Connect, make or check the index, become the writer. Raises ConfigError too."""
         self._unsent = None
         self._cluster.connect()
+        index = self._pattern.text
         if self._pattern.column is None:
-            self._indexes.ensure(self._pattern.text)
+            if not self._indexes.exists(index) and self._fence.is_of(attempt.run_id):
+                raise self._gone()
+            self._indexes.ensure(index)
         self._fence.take(attempt)
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
@@ -90,6 +101,10 @@ class ElasticsearchSink:
         except RefusedError as exc:
             self._unsent = None
             return _refused(batch, "refused", str(exc))
+        if answers.lost_index:
+            if self._pattern.column is None:
+                raise self._gone()
+            self._indexes.forget()  # retention deletes old dates: the next try makes them anew
         if answers.waiting:
             message = f"table {self._table.name}: {len(answers.waiting)} documents wait: {answers.why}"
             raise RetriableError(message)
@@ -100,12 +115,21 @@ class ElasticsearchSink:
         """Let go of the connection."""
         self._cluster.close()
 
+    def _gone(self) -> SystemicError:
+        message = (
+            f"table {self._table.name}: index {self._pattern.text} was deleted under the job, with all that "
+            "it had written: restore it, or start the job anew from the beginning of its input"
+        )
+        return SystemicError(message)
+
     def _send(self, batch: Sequence[Record], answers: _Answers) -> None:
         places = answers.waiting
         records = batch if len(places) == len(batch) else [batch[place] for place in places]
-        lines, sent = self._lines_at_once(records, places) or self._lines(records, places, answers)
+        deleted: set[Target] = set()
+        lines, sent = self._lines_at_once(records, places) or self._lines(records, places, answers, deleted)
         answers.waiting = sent
-        if not sent:
+        answers.lost_index = self._indexes.lost(deleted)
+        if answers.lost_index or not sent:
             return
         what = f"writing {len(sent)} documents"
         answer = self._cluster.request(what, "POST", f"/_bulk?{_FILTER}", b"\n".join((*lines, b"")))
@@ -122,8 +146,8 @@ class ElasticsearchSink:
         bodies = None if columns is None else self._form.bodies(columns)
         if ids is None or bodies is None:
             return None
-        self._indexes.ensure(self._pattern.text)
-        head, epoch = _head(True, self._pattern.text), self._fence.epoch << _COUNTER_BITS
+        target, epoch = self._indexes.ensure(self._pattern.text), self._fence.epoch << _COUNTER_BITS
+        head = _head(True, target)
         lines = [b""] * (2 * len(ids))
         lines[::2] = [
             b'%b%d,"_id":"%b"}}' % (head, epoch | (version & _COUNTER_MASK), id_.encode())
@@ -133,9 +157,12 @@ class ElasticsearchSink:
         return lines, list(places)
 
     def _lines(
-        self, records: Sequence[Record], places: Sequence[int], answers: _Answers
+        self, records: Sequence[Record], places: Sequence[int], answers: _Answers, deleted: set[Target]
     ) -> tuple[list[bytes], list[int]]:
-        """Give the request's lines, and the places in the batch that they stand for."""
+        """Give the request's lines, and the places in the batch that they stand for.
+
+        Records that cannot be spelled are rejected in `answers`; `deleted` gets what deletes go to.
+        """
         upserts = [record for record in records if record.kind is RecordKind.UPSERT]
         columns = columns_of(upserts, self._form.names)
         bodies = None if columns is None else self._form.bodies(columns)
@@ -155,12 +182,14 @@ class ElasticsearchSink:
             except UnfitValueError as exc:
                 answers.rejected.append(Rejection(record, exc.reason.value, str(exc)))
                 continue
-            if is_upsert:
-                self._indexes.ensure(index)
-            elif self._pattern.column is not None and not self._indexes.exists(index):
+            if not is_upsert and self._pattern.column is not None and not self._indexes.exists(index):
                 continue  # a delete makes no index
+            target = self._indexes.ensure(index)
+            if not is_upsert:
+                deleted.add(target)
+            head = _head(is_upsert, target)
             version = epoch | (record.version & _COUNTER_MASK)
-            lines.append(b'%b%d,"_id":%b}}' % (_head(is_upsert, index), version, orjson.dumps(id_)))
+            lines.append(b'%b%d,"_id":%b}}' % (head, version, orjson.dumps(id_)))
             if body is not None:
                 lines.append(body)
             sent.append(place)
@@ -188,12 +217,13 @@ class _Answers:
 
     def __init__(self, places: Sequence[int]) -> None:
         self.waiting = list(places)
-        self.why = ""
+        self.why = "an index was deleted"
+        self.lost_index = False
         self.rejected: list[Rejection] = []
 
     def take(self, batch: Sequence[Record], sent: Sequence[int], answer: Mapping[str, Any]) -> None:
         """Judge each item. Raises SystemicError for one that no retry cures and no record is to blame for."""
-        self.waiting = []
+        self.waiting, self.lost_index = [], False
         if not answer["errors"]:
             return
         for place, item in zip(sent, answer["items"], strict=True):
@@ -203,7 +233,9 @@ class _Answers:
                 continue  # 409: the document is as new or newer
             cause = error.get("caused_by", {}).get("reason", "")
             text = f"{error['type']}: {error['reason']}{f' ({cause})' if cause else ''}"
-            if result["status"] in _RETRIABLE_STATUS:
+            lost = error["type"] == "index_not_found_exception"
+            self.lost_index = self.lost_index or lost
+            if lost or result["status"] in _RETRIABLE_STATUS:
                 self.waiting.append(place)
                 self.why = f"HTTP {result['status']} {text}"
             elif result["status"] in (401, 403, 404):
@@ -214,10 +246,12 @@ class _Answers:
 
 
 @lru_cache(1000)
-def _head(is_upsert: bool, index: str) -> bytes:
+def _head(is_upsert: bool, target: Target) -> bytes:
     """Give how the line of a document begins; a job writes few indexes."""
-    action = b"index" if is_upsert else b"delete"
-    return b'{"%b":{"_index":%b,"version_type":"external","version":' % (action, orjson.dumps(index))
+    action, alias = b"index" if is_upsert else b"delete", b"true" if target.is_alias else b"false"
+    return b'{"%b":{"_index":%b,"require_alias":%b,"version_type":"external","version":' % (
+        action, orjson.dumps(target.name), alias,
+    )  # fmt: skip
 
 
 def _refused(batch: Sequence[Record], reason: str, detail: str) -> WriteResult:

@@ -42,6 +42,13 @@ class HBaseSink:
         ),
         max_batch_rows=2000,
         max_batch_bytes=8 * 1024 * 1024,
+        operation=(
+            "Set `hbase.hstore.time.to.purge.deletes` on the region servers to 3600000 (an hour) or more. "
+            "What keeps a late request of an older attempt from bringing a deleted row back is HBase's "
+            "own delete marker, and with the default of 0 the next major compaction purges it: an attempt "
+            "that slept through both would write the row again. Longer than any worker may sleep is long "
+            "enough. Column families should keep one version (`VERSIONS => 1`), as they do by default."
+        ),
     )
 
     def __init__(self, table: SinkTable) -> None:

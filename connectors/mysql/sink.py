@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.mysql.sink_connection import RefusedBatchError, SinkConnection, target_of
 from connectors.mysql.sink_fence import MySqlFence
-from connectors.mysql.sink_target import BoundColumn, bind, quoted, update_clause
+from connectors.mysql.sink_target import BoundColumn, bind, definition, quoted, update_clause
 from streamjobs.column_types import Reason, UnfitValueError
-from streamjobs.errors import ConfigError, StreamjobsError
+from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.options import Options
 from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
 from streamjobs.store_options import MYSQL_OPTIONS
@@ -40,6 +40,13 @@ class MySqlSink:
         ),
         max_batch_rows=5000,
         max_batch_bytes=4 * 1024 * 1024,
+        operation=(
+            "The writer needs SELECT, INSERT, UPDATE and DELETE on the table, and CREATE once, for the "
+            "table of fences beside it. A table that is altered under a job is looked at again: one that "
+            "still fits is written on, one that would round or merge values stops the job. Values that a "
+            "narrower column cannot hold are dead letters: sessions are strict whatever the server's "
+            "sql_mode."
+        ),
     )
 
     def __init__(self, table: SinkTable) -> None:
@@ -58,21 +65,46 @@ class MySqlSink:
         name = self._target.table if writer is None else f"{self._target.table}#{writer}"
         self._fence = MySqlFence(self._connection, table.name, name)
         self._columns: Mapping[str, BoundColumn] = {}
+        self._definition = ""
         self._max_packet = 0
 
     def open(self, attempt: Attempt) -> None:
         """Connect, check that the table fits, become the writer of this subtask. Raises ConfigError too."""
         try:
             self._connection.connect()
-            loose = self._options.flag("looseKeys")
-            columns = bind(self._connection, self._table, self._target, loose_keys=loose)
-            self._columns = {column.name: column for column in columns}
+            self._bind()
             rows = self._connection.run("SELECT @@max_allowed_packet", "asking for the greatest packet")
             self._max_packet = int(rows[0][0])
             self._fence.take(attempt)
         except StreamjobsError:
             self._connection.close()
             raise
+
+    def _bind(self) -> None:
+        """Look at the table as it is now. Raises ConfigError where it does not fit."""
+        columns = bind(
+            self._connection, self._table, self._target, loose_keys=self._options.flag("looseKeys")
+        )
+        self._columns = {column.name: column for column in columns}
+        self._definition = definition(self._connection, self._target)
+        self._connection.rollback()
+
+    def _check_definition(self) -> None:
+        """Hold the table's definition for the open transaction; look at the table again where it is another.
+
+        A server rounds without a word what an altered column has no digits for, strict as its session is.
+        Raises SystemicError where it does not fit any more, else RetriableError: the batch is spelled anew.
+        """
+        if definition(self._connection, self._target) == self._definition:
+            return
+        self._connection.rollback()
+        try:
+            self._bind()
+        except ConfigError as exc:
+            message = f"the table was altered under the job: {exc}"
+            raise SystemicError(message) from exc
+        message = f"table {self._table.name}: {self._target} was altered under the job; it still fits"
+        raise RetriableError(message)
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
         """Write the batch in one transaction; see the contract."""
@@ -86,6 +118,7 @@ class MySqlSink:
                 self._connection.connect()
                 self._fence.enter()
             self._fence.check()
+            self._check_definition()
             for statement in statements:
                 self._connection.run(statement, what)
             self._connection.commit(what)

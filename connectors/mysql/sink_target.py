@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ _HOLDS: Mapping[str, tuple[str, ...]] = {
     "TIMESTAMP_LTZ": ("timestamp", "datetime"),
 }
 """SQL type -> the types of MySQL that keep each of its values as it is, or refuse it aloud."""
+_COUNTER = re.compile(r" AUTO_INCREMENT=\d+(?= )")
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,14 @@ def bind(
     if problems:
         raise ConfigError("\n".join(f"table {table.name}: {problem}" for problem in problems))
     return columns
+
+
+def definition(connection: SinkConnection, target: Target) -> str:
+    """Give the table's definition, and hold it: while the open transaction lasts nobody can alter it."""
+    table = quoted(target.table)
+    connection.run(f"SELECT 1 FROM {table} LIMIT 0", "holding the table's definition")
+    rows = connection.run(f"SHOW CREATE TABLE {table}", "reading the table's definition")
+    return _COUNTER.sub("", _text(rows[0][1]))
 
 
 def _columns(connection: SinkConnection, target: Target) -> dict[str, _Found]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import logging
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -215,6 +216,15 @@ class Nodes:
         insecure = options.flag("tlsInsecure")
         if not options.flag("tls") and not insecure:
             return {}
+        try:
+            context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))
+            if (certificate := options.text_or_none("tlsCert")) is not None:
+                context.load_cert_chain(certificate, options.text_or_none("tlsKey"))
+        except OSError as exc:
+            message = (
+                f"{self._where}: cannot read the certificates that 'tlsCa', 'tlsCert', 'tlsKey' name: {exc}"
+            )
+            raise ConfigError(message) from exc
         if insecure:
             logger.warning("%s: 'tlsInsecure': the server's certificate is not verified", self._where)
         return {

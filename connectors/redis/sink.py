@@ -57,6 +57,10 @@ class RedisSink:
         ),
         max_batch_rows=2000,
         max_batch_bytes=8 * 1024 * 1024,
+        operation=(
+            "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes`: with "
+            "`appendfsync everysec` a machine that fails may lose the last second."
+        ),
     )
 
     def __init__(self, table: SinkTable) -> None:

@@ -14,6 +14,7 @@ from connectors.elasticsearch import ElasticsearchSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Secret
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.store_elasticsearch import Elasticsearch, self_signed
 from tests.contract.stores import attempt, delete, row, upsert
 
@@ -126,6 +127,62 @@ def test_rows_go_to_the_index_of_their_date_and_move_with_it(node: Elasticsearch
     assert sorted(node.sources(f"{table.name}-2026.11"), key=lambda found: found["id"]) == moved
     with node.client() as client:
         assert client.get(f"/{table.name}-1999.01").status_code == 404
+
+
+def test_an_index_that_is_deleted_under_the_job_stops_it_and_is_not_made_anew(node: Elasticsearch) -> None:
+    table = node.table()
+    letters = Letters()
+    with node.client() as client:
+        with opened(table) as sink:
+            sink.write([upsert(1)])
+            client.delete(f"/{table.name}").raise_for_status()
+            for batch in ([upsert(2, 2)], [upsert(2, 3), delete(1, 4)], [delete(1, 5)]):
+                with pytest.raises(SystemicError, match=f"index {table.name} was deleted under the job"):
+                    sink.write(batch)
+        restarted = delivery_to(node, table, attempt(1), letters)
+        with pytest.raises(SystemicError, match="start the job anew"):
+            restarted.open()
+        restarted.close()
+        assert client.get(f"/{table.name}").status_code == 404
+        with opened(table, attempt(run="anew")) as sink:
+            sink.write([upsert(3)])
+        assert settings_of(node, table.name)["mappings"]["dynamic"] == "strict"
+    assert letters.kept == []
+    assert node.rows(table) == {(3,): row(3)}
+
+
+def test_a_dated_index_that_retention_deletes_is_made_again_as_it_was(node: Elasticsearch) -> None:
+    table = daily(node)
+    day, next_month = date(2026, 10, 31), date(2026, 11, 1)
+    with delivering(node, table) as (delivery, letters), node.client() as client:
+        delivery.write([record(1, day, 1, 1), record(2, next_month, 2, 2)])
+        client.delete(f"/{table.name}-2026.10").raise_for_status()
+        delivery.write([record(1, day, None, 3), record(3, day, 3, 4), record(4, next_month, 4, 5)])
+        client.delete(f"/{table.name}-2026.10").raise_for_status()
+        delivery.write([record(3, day, None, 6)])
+        assert client.get(f"/{table.name}-2026.10").status_code == 404
+        delivery.write([record(5, day, 5, 7)])
+    assert letters.kept == []
+    assert settings_of(node, f"{table.name}-2026.10")["mappings"]["dynamic"] == "strict"
+    assert [found["id"] for found in node.sources(f"{table.name}-2026.10")] == [5]
+    assert sorted(found["id"] for found in node.sources(f"{table.name}-2026.11")) == [2, 4]
+
+
+def test_an_alias_of_the_users_is_followed_to_its_next_index(node: Elasticsearch) -> None:
+    table = node.table()
+    for number in (1, 2):
+        put(node, f"/{table.name}-v{number}", {"mappings": {"dynamic": "false"}})
+    put(node, f"/{table.name}-v1/_alias/{table.name}", {})
+    with opened(table) as sink, node.client() as client:
+        sink.write([upsert(1)])
+        actions = [
+            {"remove": {"index": f"{table.name}-v1", "alias": table.name}},
+            {"add": {"index": f"{table.name}-v2", "alias": table.name}},
+        ]
+        client.post("/_aliases", json={"actions": actions}).raise_for_status()
+        sink.write([upsert(2, 2)])
+    assert [found["id"] for found in node.sources(f"{table.name}-v1")] == [1]
+    assert [found["id"] for found in node.sources(f"{table.name}-v2")] == [2]
 
 
 def test_what_the_mapping_refuses_is_rejected_alone(node: Elasticsearch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from connectors import CONNECTORS
@@ -58,7 +59,7 @@ nothing says that an insert-only query has each key once. `ON CONFLICT DO NOTHIN
 DEDUPLICATE` makes it so. One job writes a table; jobs that share a target, each with columns or keys of
 its own, name themselves with `writer`.
 
-## Options
+## Options, and what the store's keepers should know
 
 Names are taken in any case; those behind the first are other spellings. Secrets are given as `${{NAME}}`
 only, from the environment of the command that submits the job.
@@ -106,7 +107,10 @@ def _row(kind: str) -> str:
 
 
 def _options(kind: str) -> Iterator[str]:
-    yield from ("", f"### {NAMES[kind]}", "", "| option | what it says | default |", "|---|---|---|")
+    yield from ("", f"### {NAMES[kind]}", "")
+    if operation := _traits(kind).operation:
+        yield from (*textwrap.wrap(operation, 110, break_on_hyphens=False, break_long_words=False), "")
+    yield from ("| option | what it says | default |", "|---|---|---|")
     for option in STORE_OPTIONS[kind].options:
         if option.name != "type":
             yield f"| {_spellings(option)} | {_says(option)} | {_default(option)} |"
