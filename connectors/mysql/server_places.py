@@ -20,16 +20,16 @@ class ServerPlace:
     at_ms: int
 
 
-def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, tuple[int, int]]:
-    """Give the server's guess of rows and bytes a row of each table."""
+def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, int]:
+    """Give the server's guess of each table's rows."""
     sizes = {}
     for table in tables:
         rows = session.rows(
-            "SELECT TABLE_ROWS, AVG_ROW_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
+            "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = "
             f"{literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
         )
         if rows:
-            sizes[table] = (int(rows[0][0] or 0), int(rows[0][1] or 0))
+            sizes[table] = int(rows[0][0] or 0)
     return sizes
 
 

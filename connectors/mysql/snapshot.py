@@ -20,6 +20,7 @@ Key = tuple[str, ...]
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _LOCK_WAIT_S = 3
 _BATCH_ROWS = 500
+_FIRST_STEP, _GROWTH = 100, 8
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class TableReader:
         until: Key | None,
         limit: int,
         opened: Callable[[LogPlace], bool] = lambda _: True,
+        max_bytes: int | None = None,
     ) -> Chunk:
         """Read up to `limit` rows with a key above `after`, up to and with `until`, in order of the key.
 
-        `opened` is told the place before the rows are read; when it says False another view is opened.
-        A table without primary key is read as one, whatever the limit; its rows come while they are read.
+        Fewer when they have about `max_bytes`. `opened` is told the place before the rows are read; when it
+        says False another view is opened. A table without primary key is read as one, whatever the limits;
+        its rows come while they are read.
         Raises: RetriableError when the table changed its shape meanwhile, and as Session does.
         """
         definition = self._definition_of(self._session, table)
@@ -81,7 +84,7 @@ class TableReader:
             self._session.execute("COMMIT")
             place, at_ms = self._open_view(table)
         try:
-            return self._read(definition, place, at_ms, (after, until), limit)
+            return self._read(definition, place, at_ms, (after, until), (limit, max_bytes))
         except BaseException:
             self._session.close()
             raise
@@ -92,7 +95,7 @@ class TableReader:
         place: LogPlace,
         at_ms: int,
         bounds: tuple[Key | None, Key | None],
-        limit: int,
+        most: tuple[int, int | None],
     ) -> Chunk:
         query = ChunkQuery(definition)
         if not definition.primary_key:
@@ -100,7 +103,7 @@ class TableReader:
             return Chunk(
                 definition, place, at_ms, whole.read(), lambda: None, lambda: True, lambda: whole.rows
             )
-        found = self._session.rows(query.sql(*bounds, limit))
+        found, complete = self._rows(query, *bounds, *most)
         self._close_view(definition)
         selected_rows = query.read(found)
         last = query.key(found[-1]) if found else bounds[0]
@@ -110,9 +113,29 @@ class TableReader:
             at_ms,
             iter([selected_rows] if found else []),
             lambda: last,
-            lambda: len(found) < limit,
+            lambda: complete,
             lambda: len(found),
         )
+
+    def _rows(
+        self, query: ChunkQuery, after: Key | None, until: Key | None, limit: int, max_bytes: int | None
+    ) -> tuple[list[TextRow], bool]:
+        """Rows of the open view, in steps that grow as far as their size allows; whether no more are left."""
+        found: list[TextRow] = []
+        step, size = limit if max_bytes is None else min(limit, _FIRST_STEP), 0
+        while True:
+            part = self._session.rows(query.sql(after, until, step))
+            found += part
+            if len(part) < step:
+                return found, True
+            if max_bytes is None or len(found) >= limit:
+                return found, False
+            after = query.key(part[-1])
+            size += sum(len(value) for row in part for value in row if value)
+            if size >= max_bytes:
+                return found, False
+            rows_left = (max_bytes - size) * len(found) // max(size, 1)
+            step = min(limit - len(found), max(rows_left, 1), step * _GROWTH)
 
     def _open_view(self, table: TableId) -> tuple[LogPlace, int]:
         session = self._session

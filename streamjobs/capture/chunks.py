@@ -27,17 +27,13 @@ _CATCH_UP_POLL_S = 0.002
 class MySqlChunks:
     """Reads chunks of any table; fulfils `handoff.PartReader`.
 
-    Promise: rows of a chunk are exactly those of its place. `row_bytes` guesses a table's bytes a row, so
-    that a chunk takes about `chunk_bytes`.
+    Promise: rows of a chunk are exactly those of its place.
     """
 
-    def __init__(
-        self, login: Login, settings: SnapshotSettings, epoch: int, row_bytes: Callable[[TableId], int]
-    ) -> None:
+    def __init__(self, login: Login, settings: SnapshotSettings, epoch: int) -> None:
         self._login = login
         self._settings = settings
         self._epoch = epoch
-        self._row_bytes = row_bytes
         self._schemas: dict[TableId, tuple[object, TableSchema]] = {}
         self._idle: list[Session] = []
         self._busy: set[Session] = set()
@@ -49,7 +45,7 @@ class MySqlChunks:
     ) -> PartChunk:
         """Read the part's next chunk; a table that was dropped meanwhile has no rows."""
         session = self._take()
-        limit = max(1, min(self._settings.chunk_rows, self._settings.chunk_bytes // self._row_bytes(table)))
+        limit, max_bytes = self._settings.chunk_rows, self._settings.chunk_bytes
         reader = TableReader(session, read_definition)
         deadline_s = time.monotonic() + _CATCH_UP_S
 
@@ -65,7 +61,7 @@ class MySqlChunks:
             return False
 
         try:
-            chunk = reader.chunk(table, part.after, part.until, limit, fresh)
+            chunk = reader.chunk(table, part.after, part.until, limit, fresh, max_bytes)
         except NoSuchTableError:
             self._give_back(session)
             opened(at_least)

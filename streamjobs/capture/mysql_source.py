@@ -32,7 +32,6 @@ HEARTBEAT_S = 0.2
 """How long the server is silent before it says that it has nothing new; rows wait for others that long."""
 _SPLIT_ROWS = 4
 """Tables of fewer chunks than this are read by one reader."""
-_GUESSED_ROW_BYTES = 256
 
 
 class MySqlSource:
@@ -48,7 +47,6 @@ class MySqlSource:
         except BaseException:
             self._session.close()
             raise
-        self._row_bytes: dict[TableId, int] = {}
 
     @property
     def identity(self) -> ServerIdentity:
@@ -76,9 +74,7 @@ class MySqlSource:
 
     def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
         """Give the server's guess of each table's rows."""
-        found = table_sizes(self._session, list(tables))
-        self._row_bytes |= {table: size for table, (_, size) in found.items()}
-        return {table: rows for table, (rows, _) in found.items()}
+        return table_sizes(self._session, list(tables))
 
     def catalog(self) -> Catalog:
         """Read the definitions of the captured tables, as they are now."""
@@ -105,12 +101,7 @@ class MySqlSource:
 
     def chunks(self, epoch: int) -> MySqlChunks:
         """Give what reads chunks of tables."""
-        return MySqlChunks(
-            self._login,
-            self._config.snapshot,
-            epoch,
-            lambda table: self._row_bytes.get(table) or _GUESSED_ROW_BYTES,
-        )
+        return MySqlChunks(self._login, self._config.snapshot, epoch)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -183,6 +183,25 @@ def test_a_text_that_is_none_is_set_aside_both_ways(login: Login) -> None:
     assert (chunk.rows(), chunk.complete(), chunk.last_key()) == (3, True, ("3",))
 
 
+def test_a_chunk_ends_where_its_bytes_do(login: Login) -> None:
+    table = TableId("v", "growing")
+    with Session(login) as session:
+        session.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, v LONGTEXT)")
+        for rows, size in (("1_to_3000", 10), ("3001_to_3400", 50_000)):
+            session.execute(f"INSERT INTO {table} SELECT seq, REPEAT('x', {size}) FROM v.seq_{rows}")
+        reader, after, chunks = TableReader(session, read_definition), None, []
+        while True:
+            chunk = reader.chunk(table, after, None, 3200, max_bytes=2_000_000)
+            chunks.append([row for batch in chunk.batches for row in batch.rows])
+            if chunk.complete():
+                break
+            after = chunk.last_key()
+    assert [row[0] for rows in chunks for row in rows] == [b"%d" % key for key in range(1, 3401)]
+    assert len(chunks[0]) > 3000
+    assert max(len(rows) for rows in chunks[1:]) < 200
+    assert max(len(repr(rows)) for rows in chunks) < 12_000_000
+
+
 def test_a_table_without_a_key_is_read_as_one(login: Login) -> None:
     table = TableId("v", "keyless")
     with Session(login) as session:
