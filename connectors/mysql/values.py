@@ -16,8 +16,6 @@ from itertools import takewhile
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import orjson
-
 from streamjobs import values
 from streamjobs.rowchange import SqlType
 
@@ -157,7 +155,6 @@ def float64(value: float) -> bytes:
     return values.encode(SqlType.DOUBLE, value)
 
 
-_DIGITS_OF_64_BITS = 18
 _DIGITS_OF_A_TABLE = 3
 _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
@@ -184,10 +181,8 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
     left, right = groups[: len(groups) - fraction_groups], groups[len(groups) - fraction_groups :]
     scope: dict[str, Any] = {
         "from_bytes": int.from_bytes,
-        "DUMPS": orjson.dumps,
         "REFUSED": f"a DECIMAL({precision},{scale}) with a group of too many digits",
     }
-    text = "DUMPS(w)" if whole <= _DIGITS_OF_64_BITS else 'b"%d" % w'
     top = 1 << (8 * decimal_bytes(precision, scale) - 1)
     lines = [
         "def decode(v):",
@@ -195,7 +190,7 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
         f" positive = n & {top:#x}",
         f" n ^= {top:#x} if positive else {top - 1:#x}",
         *_whole_lines(left),
-        *_part_lines(right, text, scope),
+        *_part_lines(right, scope),
         ' return text if positive or not n else b"-" + text',
     ]
     exec("\n".join(lines), scope)  # noqa: S102 (our own text: only numbers are put in)
@@ -217,18 +212,18 @@ def _whole_lines(left: Sequence[_Group]) -> Iterator[str]:
     yield f"  w = {number}"
 
 
-def _part_lines(right: Sequence[_Group], text: str, scope: dict[str, Any]) -> Iterator[str]:
+def _part_lines(right: Sequence[_Group], scope: dict[str, Any]) -> Iterator[str]:
     """Set `text` to the whole number and what stands behind the point."""
     if not right:
-        yield f" text = {text}"
+        yield ' text = b"%d" % w'
     elif len(right) == 1 and right[0].digits <= _DIGITS_OF_A_TABLE:
         digits = right[0].digits
         scope["PART"] = tuple(b".%0*d" % (digits, part) for part in range(10**digits))
-        yield f" text = {text} + PART[n & {right[0].mask:#x}]"
+        yield f' text = b"%d" % w + PART[n & {right[0].mask:#x}]'
     else:
         yield from (f" {line}" for line in _group_lines(right))
-        form = "." + "".join(f"%0{group.digits}d" for group in right)
-        yield f' text = {text} + b"{form}" % ({", ".join(f"g{place}" for place in range(len(right)))},)'
+        form = "%d." + "".join(f"%0{group.digits}d" for group in right)
+        yield f' text = b"{form}" % (w, {", ".join(f"g{place}" for place in range(len(right)))})'
 
 
 def _group_lines(groups: Sequence[_Group]) -> Iterator[str]:
