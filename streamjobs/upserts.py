@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import lt
 from typing import Any, overload
 
 from streamjobs.sink import Record, RecordKind
@@ -50,17 +52,24 @@ class Upserts(Sequence[Record]):
     def last_of_each(self) -> Upserts:
         """Give each key's last row, sorted by key; keys that do not compare are sorted by their text."""
         keys = self.keys
+        if self._ascends():
+            return self
         places = list({key: place for place, key in enumerate(keys)}.values())
         try:
             places.sort(key=keys.__getitem__)
         except TypeError:
             places.sort(key=lambda place: repr(keys[place]))
-        if places == list(range(len(keys))):
-            return self
         columns = [[values[place] for place in places] for values in self.columns]
         return Upserts(
             self.names, columns, [keys[place] for place in places], [self.versions[place] for place in places]
         )
+
+    def _ascends(self) -> bool:
+        """Tell whether each key is greater than the one before."""
+        try:
+            return all(map(lt, self.keys, islice(self.keys, 1, None)))
+        except TypeError:
+            return False
 
     def weights(self, fixed: int) -> list[int]:
         """Give `fixed` and the length of texts and bytes of each row."""

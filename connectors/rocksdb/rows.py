@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,15 @@ class RowCodec:
         if len(body) > MAX_ROW_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the row has {len(body)} bytes, the limit is {MAX_ROW_BYTES}")
         return _HEAD.pack(version, self.schema.number) + body
+
+    def values_many(self, rows: Sequence[tuple[Any, ...]], versions: Iterable[int]) -> list[bytes] | None:
+        """Give what `value` gives of each, or None when one of them needs a closer look."""
+        pack, dumps, number = _HEAD.pack, orjson.dumps, self.schema.number
+        try:
+            values = [pack(version, number) + dumps(row) for row, version in zip(rows, versions, strict=True)]
+        except orjson.JSONEncodeError:
+            return None
+        return None if max(map(len, values), default=0) > MAX_ROW_BYTES + _HEAD.size else values
 
     def load(self, value: bytes) -> dict[str, Any]:
         """Give a row's Python values by column name from a value that is no tombstone."""

@@ -102,7 +102,6 @@ class RocksDbSink:
         rejected: list[Rejection] = []
         changes = WriteBatch(raw_mode=True)
         if not self._put_at_once(batch, changes):
-            changes.clear()
             for record in batch:
                 try:
                     self._put(record, changes)
@@ -136,18 +135,19 @@ class RocksDbSink:
                 del _open_here[self._shard]
 
     def _put_at_once(self, batch: Sequence[Record], changes: WriteBatch) -> bool:
-        """Spell whole UPSERTs a column at a time; False, and no more said, where one needs a closer look."""
+        """Spell whole UPSERTs a column at a time; False, with nothing put, where one needs a closer look."""
         columns = None if has_deletes(batch) else columns_of(batch, self._codec.names)
         keys = None if columns is None else self._codec.key_many(keys_of(batch))
         rows = None if columns is None or keys is None else self._codec.store_many(columns)
         if keys is None or rows is None:
             return False
-        put, value, epoch = changes.put, self._codec.value, self._epoch_bits
-        try:
-            for key, row, version in zip(keys, rows, versions_of(batch), strict=True):
-                put(key, value(row, epoch | (version & _COUNTER_MASK)))
-        except UnfitValueError:
+        epoch = self._epoch_bits
+        versions = [epoch | (version & _COUNTER_MASK) for version in versions_of(batch)]
+        values = self._codec.values_many(rows, versions)
+        if values is None:
             return False
+        for key, value in zip(keys, values, strict=True):
+            changes.put(key, value)
         return True
 
     def _put(self, record: Record, changes: WriteBatch) -> None:

@@ -2,7 +2,7 @@
 
     make bench                 all of it: about half an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
-    make bench ONLY=codec,binlog,capture,parse,samples,demo
+    make bench ONLY=codec,binlog,capture,parse,samples,sinks,demo
 
 Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>.json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
@@ -25,10 +25,20 @@ from typing import Any
 
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions
-from tests.benchmarks import binlog, capture, codec, demo, meter, parse, samples
+from tests.benchmarks import (
+    binlog,
+    capture,
+    codec,
+    demo,
+    meter,
+    parse,
+    samples,
+    sink_stores,
+    sinks,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("codec", "binlog", "capture", "parse", "samples", "demo")
+PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "demo")
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,13 @@ class Sizes:
     parse_rows: int = 4_000_000
     parallelisms: tuple[int, ...] = (1, 2)
     impressions: int = 600_000
+    sink_rows: int = 300_000
     demo_impressions: int = 30_000
     rounds: int = 3
     warm: int = 1
 
 
-QUICK = Sizes(20_000, 10_000, 20_000, 20_000, 200_000, (2,), 20_000, 2_000, rounds=1, warm=0)
+QUICK = Sizes(20_000, 10_000, 20_000, 20_000, 200_000, (2,), 20_000, 20_000, 2_000, rounds=1, warm=0)
 
 
 def main() -> int:
@@ -68,6 +79,8 @@ def main() -> int:
         lines += _capture(sizes, figures)
     if "demo" in only:
         lines += _demo(sizes, figures)
+    if "sinks" in only:
+        lines += _sinks(sizes, figures)
     if "parse" in only or "samples" in only:
         with tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory:
             settings = {"metrics.fetcher.update-interval": "100"}
@@ -132,6 +145,33 @@ def _capture(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
         f"    one UPDATE of {huge.rows:,} rows, {huge.log_mb:,} MiB of log: {huge.seconds:.0f} s, "
         f"peak memory {huge.peak_mb} MiB ({huge.before_mb} before)",
     ]
+
+
+def _sinks(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    lines = ["(g) sinks, 10 mixed columns, one writer        rows/s   (CPU s of the writer per 1M rows)"]
+    figures["sinks"] = []
+    for store in sink_stores.STORES:
+        print(f"sinks: {store.name}, {sizes.sink_rows * store.rows:,.0f} rows a run", flush=True)
+        with (
+            tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory,
+            sinks.environment(Path(directory), store) as environment,
+        ):
+            bench = sinks.SinkBench(store(environment, Path(directory)), sizes.sink_rows)
+            runs = bench.alternate(sizes.rounds, sizes.warm)
+        figures["sinks"] += [asdict(run) for run in runs]
+        middle = {
+            side: sorted((run for run in runs if run.side == side), key=lambda run: run.rows_per_s)[
+                sizes.rounds // 2
+            ]
+            for side in sinks.SIDES
+        }
+        hand = middle[sinks.BY_HAND].rows_per_s
+        lines += [
+            f"    {store.name + ', ' + side:<40}{run.rows_per_s:>8,}   {run.rows_per_s / hand:>5.2f} of it"
+            f"   ({run.cpu_s_per_million:.1f})"
+            for side, run in middle.items()
+        ]
+    return lines
 
 
 def _parse(environment: Environment, directory: Path, sizes: Sizes, figures: dict[str, Any]) -> list[str]:

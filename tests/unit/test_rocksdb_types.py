@@ -111,6 +111,8 @@ def test_batch_and_single_rows_are_stored_alike(data: st.DataObject) -> None:
     many = codec.store_many([[row[name] for row in rows] for name in codec.names])
     if many is not None:
         assert many == [codec.store(row, None) for row in rows]
+        values = [codec.value(stored, 7 + place) for place, stored in enumerate(many)]
+        assert codec.values_many(many, range(7, 7 + len(many))) == values
 
 
 @pytest.mark.parametrize(
