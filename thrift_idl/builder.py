@@ -138,9 +138,15 @@ class PartitionMessageBuilder:
         table = self._forms.of(batch)
         key = table.key if partition_by is None else partition_by
         pending, count = self._pending, len(self._pending)
+        first = key[0] if len(key) == 1 else None
         size = 0
         for row in table.pending_batch(batch):
-            pending[partition_of_row(row.image, key, count)].append(row)
+            value = None if first is None else row.image[first]
+            if isinstance(value, bytes):  # a key of one column, which most keys are
+                partition = crc32c(_LENGTH.pack(len(value)) + value) % count
+            else:
+                partition = partition_of_row(row.image, key, count)
+            pending[partition].append(row)
             size += row.size
         self._bytes += size
 
@@ -229,32 +235,34 @@ def _cut(
     pending: Sequence[PendingRow], header: Header, limits: Limits, span_ms: int
 ) -> Iterator[tuple[list[PendingRow], int | None]]:
     """Cut rows into messages; give each with its smallest event time, None when no row has one."""
-    frame = frame_bytes(header)
+    frame, max_rows, max_bytes = frame_bytes(header), limits.max_rows, limits.max_bytes
     rows: list[PendingRow] = []
-    size = frame
+    count, size = 0, frame
     low: int | None = None
     high = 0
     table: TableForm | None = None
     index: int | None = None
     for row in pending:
+        added = row.size
         if row.table is not table:
             table = row.table
             index = table.event_time_index(header)
-            added = row.size + table.size
-        else:
-            added = row.size
+            added += table.size
         time = row.wire.committed_at_ms if index is None else row_event_time(row, index)
-        full = len(rows) >= limits.max_rows or size + added > limits.max_bytes
-        if time is not None and low is not None and not full:
+        full = count >= max_rows or size + added > max_bytes
+        if low is not None and time is not None and not full and not low <= time <= high:
             full = max(high, time) - min(low, time) > span_ms
-        if rows and full:
+        if count and full:
             yield rows, low
-            rows, size, low = [], frame, None
+            rows, count, size, low = [], 0, frame, None
             added = row.size + table.size
         rows.append(row)
+        count += 1
         size += added
-        if time is not None:
-            low, high = (time, time) if low is None else (min(low, time), max(high, time))
+        if low is None:
+            low, high = time, time or 0
+        elif time is not None and not low <= time <= high:
+            low, high = min(low, time), max(high, time)
     if rows:
         yield rows, low
 

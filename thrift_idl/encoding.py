@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from crc32c import crc32c
@@ -44,6 +44,10 @@ class PendingRow(NamedTuple):
     image: Row
     wire: WireRowChange
     size: int
+
+
+_new_tuple: Callable[[type[PendingRow], tuple[object, ...]], PendingRow] = tuple.__new__
+"""Makes a PendingRow in half the time of its own constructor."""
 
 
 class TableForm:
@@ -124,7 +128,7 @@ class TableForm:
                 size += extra
             if size > most:
                 raise self._too_large(kind, batch.position, index, size)
-            yield PendingRow(self, image, wire, size)
+            yield _new_tuple(PendingRow, (self, image, wire, size))
 
     def _too_large(self, kind: ChangeKind, place: Position, index: int, size: int) -> RowTooLargeError:
         message = (
