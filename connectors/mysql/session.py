@@ -12,6 +12,7 @@ from typing import Any
 
 import pymysql
 import pymysql.cursors
+from pymysql.constants import CR
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.options import Secret
@@ -64,12 +65,12 @@ class Login:
 class Session:
     """One connection; times are UTC, texts utf8mb4, values come as the server's text. One thread at a time.
 
-    Raises: RetriableError, SystemicError from every method.
+    Raises: RetriableError, SystemicError from every method; ConfigError when no login like this can succeed.
     """
 
     def __init__(self, login: Login, *, timeout_s: float = 60.0) -> None:
         self.login = login
-        with password_errors(f"connecting to {login}"), mysql_errors(f"connecting to {login}"):
+        with mysql_errors(f"connecting to {login}"), login_errors(f"connecting to {login}"):
             self.connection: Any = pymysql.connect(
                 host=login.host,
                 port=login.port,
@@ -178,8 +179,8 @@ def mysql_errors(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def password_errors(what: str) -> Iterator[None]:
-    """Turn into ConfigError that pymysql cannot encrypt a password for a server that asks for it."""
+def login_errors(what: str) -> Iterator[None]:
+    """Turn into ConfigError what no other try of the same login can cure: TLS, and how passwords travel."""
     try:
         yield
     except RuntimeError as exc:
@@ -190,6 +191,18 @@ def password_errors(what: str) -> Iterator[None]:
             "the Python package `cryptography`, which is not installed. Use TLS"
         )
         raise ConfigError(message) from exc
+    except pymysql.err.OperationalError as exc:
+        refused = getattr(exc, "original_exception", None)
+        if isinstance(refused, ssl.SSLCertVerificationError):
+            message = (
+                f"{what}: its certificate is not accepted: {refused.verify_message}. Name the authority that "
+                "signed it (tls_ca_file); for one that names no host, as MySQL makes itself, tls = verify_ca"
+            )
+            raise ConfigError(message) from exc
+        if exc.args[:1] == (CR.CR_SSL_CONNECTION_ERROR,):
+            message = f"{what}: the server offers no TLS. Give it a certificate, or say tls = off"
+            raise ConfigError(message) from exc
+        raise
 
 
 def quoted(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -36,9 +37,21 @@ def test_a_password_that_needs_encryption_is_refused_with_the_cure() -> None:
             thread.join(20)
 
 
+def test_a_server_without_tls_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        thread = threading.Thread(target=_serve, args=(server,))
+        thread.start()
+        try:
+            with pytest.raises(ConfigError, match="the server offers no TLS"):
+                Session(Login("127.0.0.1", server.getsockname()[1], "root", Secret("pw")), timeout_s=10)
+        finally:
+            thread.join(20)
+
+
 def _serve(server: socket.socket) -> None:
     client, _ = server.accept()
-    with client:
+    with client, suppress(OSError):  # a client that has seen enough hangs up
         client.settimeout(10)
         for number, packet in ((0, GREETING), (2, FULL_LOGIN), (4, PUBLIC_KEY)):
             client.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
