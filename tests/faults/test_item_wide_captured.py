@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from streamjobs.job.session import RunningFlinkJob
@@ -24,6 +25,8 @@ pytestmark = [
     ),
 ]
 ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
+SLOW_SNAPSHOT = "chunk_rows = 50\nmax_rows_per_second = 200\n"
+"""Some seconds for the smaller tables, so that a kill finds it at work."""
 SMALL = ShopSize(items=600, shops=30, schedules=20)
 LARGE = ShopSize(items=5000, shops=200, schedules=100)
 
@@ -35,16 +38,28 @@ class Scene:
         self.environment = environment
         self.rig = Rig(environment, root)
         self.arena = WideArena(environment, root, database="report")
-        self.capture: CaptureFile = self.rig.configure("shop", ROUTES, snapshot="chunk_rows = 50\n")
+        self.capture: CaptureFile = self.rig.configure("shop", ROUTES, snapshot=SLOW_SNAPSHOT)
 
     def prepare(self, size: ShopSize, chance: random.Random) -> None:
         """Fill the tables, and make that of the report."""
         self.arena.execute(*TABLES, *filling(size, chance))
         self.arena.prepare_report()
 
-    def kill_capture(self, chance: random.Random) -> None:
-        """Kill it at some moment within the next seconds, and let it go on."""
-        pause(chance.random() * 2)
+    def kill_capture_in_its_snapshot(self) -> None:
+        """Kill it when some rows have been sent, and let it go on."""
+        self.capture.start()
+        wait_for(self._has_sent_some, f"rows of the snapshot are sent: {self.capture.log()}", 60.0)
+        self.capture.kill()
+        self.capture.start()
+
+    def _has_sent_some(self) -> bool:
+        assert not self.capture.ended(), self.capture.log()
+        return int((self.capture.status() or {}).get("snapshot_rows", 0)) > 0
+
+    def kill_streaming_capture(self, chance: random.Random) -> None:
+        """Kill it at some moment within the next second, and let it go on."""
+        self.capture.streaming()
+        pause(chance.random())
         self.capture.kill()
         self.capture.start()
 
@@ -60,6 +75,11 @@ class Scene:
             f"{count} rows in both stores",
             240,
         )
+
+    def restorations(self, job: RunningFlinkJob) -> int:
+        """How often Flink has restored the job from a checkpoint."""
+        url = f"{self.environment.flink.rest_url}/jobs/{job.job_id}/checkpoints"
+        return int(httpx.get(url, timeout=10).json()["counts"]["restored"])
 
     def truth(self) -> dict[int, dict[str, object]]:
         return self.arena.select(BATCH_JOIN)
@@ -92,23 +112,22 @@ def test_a_live_database_ends_in_both_stores(
     scene.prepare(size, chance)
     with Writers(scene.rig, "shop", seed=seed, pause_s=pause_s, write=writer(size)) as writers:
         wait_for(lambda: writers.committed > 20, "writers write")
-        scene.capture.start()
-        scene.kill_capture(chance)  # tables are being read whole, by and by
+        scene.kill_capture_in_its_snapshot()
         scene.capture.streaming()
         job = scene.arena.start()
         try:
             scene.await_rows(size.items // 10)
             scene.kill_taskmanager()
-            scene.kill_capture(chance)
+            scene.kill_streaming_capture(chance)
             wait_for(lambda: writers.committed > transactions, "writers have done their part", 600)
-            scene.kill_capture(chance)
-            end(scene, job, writers)
+            scene.kill_streaming_capture(chance)
+            compare(scene, job, writers)
         finally:
             job.cancel()
     assert scene.capture.stop() == 0, scene.capture.log()
 
 
-def end(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
+def compare(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
     """Let the writers rest, everything arrive, and compare."""
     writers.stop()
     scene.rig.caught_up(scene.capture, 300.0)
@@ -119,6 +138,7 @@ def end(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
         return scene.arena.report() == truth and scene.arena.search() == truth
 
     wait_for(arrived, "both stores equal the server's own join", 600)
+    assert scene.restorations(job) >= 1
     job.drain()
     assert scene.truth() == truth
     assert scene.arena.report() == truth
