@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -126,19 +127,26 @@ class ElasticsearchSink:
         places = answers.waiting
         records = batch if len(places) == len(batch) else [batch[place] for place in places]
         deleted: set[Target] = set()
-        lines, sent = self._lines_at_once(records, places) or self._lines(records, places, answers, deleted)
+        path, lines, sent = f"/_bulk?{_FILTER}", self._lines_at_once(records), list(places)
+        if lines is None:
+            lines, sent = self._lines(records, places, answers, deleted)
+        else:
+            target = self._indexes.ensure(self._pattern.text)
+            alias = "true" if target.is_alias else "false"
+            path = f"/{quote(target.name, safe='')}{path}&require_alias={alias}"
         answers.waiting = sent
         answers.lost_index = self._indexes.lost(deleted)
         if answers.lost_index or not sent:
             return
         what = f"writing {len(sent)} documents"
-        answer = self._cluster.request(what, "POST", f"/_bulk?{_FILTER}", b"\n".join((*lines, b"")))
+        answer = self._cluster.request(what, "POST", path, b"\n".join((*lines, b"")))
         answers.take(batch, sent, answer)
 
-    def _lines_at_once(
-        self, records: Sequence[Record], places: Sequence[int]
-    ) -> tuple[list[bytes], list[int]] | None:
-        """Give what `_lines` gives for whole UPSERTs of one index; None where one needs a closer look."""
+    def _lines_at_once(self, records: Sequence[Record]) -> list[bytes] | None:
+        """Give the request's lines of whole UPSERTs, all of one index, which they do not name.
+
+        None where one needs a closer look.
+        """
         if self._pattern.column is not None or has_deletes(records):
             return None
         ids = self._form.ids(keys_of(records))
@@ -146,15 +154,14 @@ class ElasticsearchSink:
         bodies = None if columns is None else self._form.bodies(columns)
         if ids is None or bodies is None:
             return None
-        target, epoch = self._indexes.ensure(self._pattern.text), self._fence.epoch << _COUNTER_BITS
-        head = _head(True, target)
-        lines = [b""] * (2 * len(ids))
+        epoch, lines = self._fence.epoch << _COUNTER_BITS, [b""] * (2 * len(ids))
         lines[::2] = [
-            b'%b%d,"_id":"%b"}}' % (head, epoch | (version & _COUNTER_MASK), id_.encode())
+            b'{"index":{"version_type":"external","version":%d,"_id":"%b"}}'
+            % (epoch | (version & _COUNTER_MASK), id_.encode())
             for id_, version in zip(ids, versions_of(records), strict=True)
         ]
         lines[1::2] = bodies
-        return lines, list(places)
+        return lines
 
     def _lines(
         self, records: Sequence[Record], places: Sequence[int], answers: _Answers, deleted: set[Target]

@@ -27,6 +27,8 @@ _MASKED = {
 """Types whose NULLs travel in the mask -> what stands in their place."""
 
 _MASK_BITS = 62
+_ISO_DIGITS = ("0", "3", "6")
+"""Fraction digits that Python 3.10 reads; Flink writes all that the type has."""
 
 NO_CONSTANT = "RAND_INTEGER(1)"
 """A column of zeros that the planner cannot fold: of rows that are all constants PyFlink tells no number."""
@@ -105,11 +107,12 @@ def _listed(argument: Any, length: int) -> list[Any]:
 
 
 def _taker(type_: str) -> Take:
-    root = type_.partition("(")[0].strip()
-    if root == "TIMESTAMP_LTZ":
-        return lambda values: [None if v is None else _moment(v).replace(tzinfo=timezone.utc) for v in values]
-    if root == "TIMESTAMP":
-        return lambda values: [None if v is None else _moment(v) for v in values]
+    root, _, digits = type_.partition("(")
+    read = datetime.fromisoformat if digits.partition(")")[0].strip() in _ISO_DIGITS else _moment
+    if root.strip() == "TIMESTAMP_LTZ":
+        return lambda values: [None if v is None else read(v).replace(tzinfo=timezone.utc) for v in values]
+    if root.strip() == "TIMESTAMP":
+        return lambda values: [None if v is None else read(v) for v in values]
     return list
 
 

@@ -299,4 +299,9 @@ def _cells(row: Row) -> tuple[bytes, ...]:
     )  # fmt: skip
 
 
-STORES: Sequence[type[BenchStore]] = (RocksDb, MySql, RedisTexts, RedisHashes, ElasticsearchStore, HBase)
+STORES: Sequence[Sequence[type[BenchStore]]] = (
+    (RocksDb, MySql, RedisTexts, RedisHashes),
+    (ElasticsearchStore,),
+    (HBase,),
+)
+"""The stores; each group's services run together, idle they cost little."""

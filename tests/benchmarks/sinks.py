@@ -51,13 +51,14 @@ class SinkRun:
     cpu_s_per_million: float
 
 
-def environment(directory: Path, store: type[BenchStore]) -> Environment:
-    """Give what a store's benchmark runs on: Flink, and a broker for dead letters, beside its services."""
+def environment(directory: Path, stores: Sequence[type[BenchStore]]) -> Environment:
+    """Give what these benchmarks run on: Flink and a broker for dead letters, beside the stores' services."""
     settings = {"metrics.fetcher.update-interval": "100"}
+    services = {store.service for store in stores}
     return Environment(
         directory / "services", slots=1, flink_settings=settings, deadline_s=180,
-        mariadb=store.service == "mariadb", redis=store.service == "redis",
-        elasticsearch=store.service == "elasticsearch", hbase=store.service == "hbase",
+        mariadb="mariadb" in services, redis="redis" in services,
+        elasticsearch="elasticsearch" in services, hbase="hbase" in services,
     )  # fmt: skip
 
 
@@ -80,10 +81,10 @@ class SinkBench:
         self._truth: tuple[int, str] | None = None
 
     def alternate(self, rounds: int, warm: int, sides: Sequence[str] = SIDES) -> list[SinkRun]:
-        """Measure all sides in turn, after `warm` turns that do not count."""
+        """Measure all sides in turn, after `warm` turns of Flink alone, which only warm the JVM."""
         runs = []
         for number in range(1 - warm, rounds + 1):
-            for side in sides:
+            for side in sides if number > 0 else [FLINK]:
                 run = self.once(side, number)
                 print(f"  {time.strftime('%H:%M:%S')} {run}", flush=True)
                 if number > 0:

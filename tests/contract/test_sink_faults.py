@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
@@ -14,12 +17,17 @@ from streamjobs.retry import RetryPolicy
 from streamjobs.sink import SinkTable
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.stores import Rows, ServerStore, attempt, delete, row, upsert
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import pause, wait_for
 
 pytestmark = pytest.mark.services
 
 BATCHES, ROWS = 40, 100
 DEADLINE_S = 90.0
+WIDE = 1000
+"""Rows of half a kilobyte in one call."""
+BUFFERS = 32 * 1024 * 1024
+"""What a delivery may hold at most while its store is away: batches of 8 MiB, spelled and on their way."""
+PATIENT = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5, budget_s=180.0)
 
 
 @contextmanager
@@ -101,6 +109,48 @@ def test_a_frozen_service_is_given_up_and_asked_again(server: ServerStore, froze
         server.service.thaw()
 
     write_all(server, MemoryMetrics(), freeze_and_thaw)
+
+
+@pytest.mark.parametrize("away_s", [3.0, pytest.param(60.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("killed", [False, True], ids=["frozen", "killed"])
+def test_a_store_that_is_away_holds_the_writer_up_and_takes_no_memory(
+    server: ServerStore, away_s: float, *, killed: bool
+) -> None:
+    table, metrics, process = server.table(), MemoryMetrics(), psutil.Process()
+    handed, going = itertools.count(), threading.Event()
+    going.set()
+    with delivering(server, table, metrics=metrics, policy=PATIENT) as (delivery, letters):
+
+        def work() -> None:
+            while going.is_set():
+                first = next(handed) % 5 * WIDE
+                names = [f"{n:>500}" for n in range(first, first + WIDE)]
+                versions = delivery.next_versions(WIDE)
+                delivery.write([upsert(first + n, versions[n], name=names[n]) for n in range(WIDE)])
+
+        with running(work):
+            wait_for(lambda: metrics.counts().get("batches_written", 0) >= 6, "all keys written", DEADLINE_S)
+            if killed:
+                server.service.kill()
+            else:
+                server.service.freeze()
+            wait_for(retries(metrics, 1), "a request that was given up", DEADLINE_S)
+            written, before = metrics.counts()["records_written"], process.memory_info().rss
+            most, until = before, time.monotonic() + away_s
+            while time.monotonic() < until:
+                pause(0.1)
+                most = max(most, process.memory_info().rss)
+            counts = metrics.counts()
+            assert counts["records_written"] == written
+            assert counts["records_in"] - written <= WIDE
+            assert most - before < BUFFERS
+            going.clear()
+            if killed:
+                server.service.restart()
+            else:
+                server.service.thaw()
+    assert letters.kept == []
+    assert len(server.rows(table)) == 5 * WIDE
 
 
 def test_an_outage_beyond_the_budget_fails_the_attempt_and_the_next_one_goes_on(server: ServerStore) -> None:
