@@ -25,8 +25,6 @@ pytestmark = [
     ),
 ]
 ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
-SLOW_SNAPSHOT = "chunk_rows = 50\nmax_rows_per_second = 200\n"
-"""Some seconds for the smaller tables, so that a kill finds it at work."""
 SMALL = ShopSize(items=600, shops=30, schedules=20)
 LARGE = ShopSize(items=5000, shops=200, schedules=100)
 
@@ -38,10 +36,12 @@ class Scene:
         self.environment = environment
         self.rig = Rig(environment, root)
         self.arena = WideArena(environment, root, database="report")
-        self.capture: CaptureFile = self.rig.configure("shop", ROUTES, snapshot=SLOW_SNAPSHOT)
+        self.capture: CaptureFile = self.rig.configure("shop", ROUTES)
 
     def prepare(self, size: ShopSize, chance: random.Random) -> None:
-        """Fill the tables, and make that of the report."""
+        """Fill the tables, and make that of the report; a snapshot shall take some seconds."""
+        slow = f"chunk_rows = {size.items // 12}\nmax_rows_per_second = {size.items // 3}\n"
+        self.capture = self.rig.configure("shop", ROUTES, snapshot=slow)
         self.arena.execute(*TABLES, *filling(size, chance))
         self.arena.prepare_report()
 
@@ -102,7 +102,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     ("seed", "size", "pause_s", "transactions"),
     [
         (41, SMALL, 0.02, 1000),
-        pytest.param(42, LARGE, 0.002, 40_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
+        pytest.param(42, LARGE, 0.002, 20_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
 def test_a_live_database_ends_in_both_stores(
