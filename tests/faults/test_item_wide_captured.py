@@ -76,10 +76,10 @@ class Scene:
             240,
         )
 
-    def restorations(self, job: RunningFlinkJob) -> int:
-        """How often Flink has restored the job from a checkpoint."""
+    def checkpoints(self, job: RunningFlinkJob, which: str) -> int:
+        """How many checkpoints of the job are `completed`, or were `restored`."""
         url = f"{self.environment.flink.rest_url}/jobs/{job.job_id}/checkpoints"
-        return int(httpx.get(url, timeout=10).json()["counts"]["restored"])
+        return int(httpx.get(url, timeout=10).json()["counts"][which])
 
     def truth(self) -> dict[int, dict[str, object]]:
         return self.arena.select(BATCH_JOIN)
@@ -117,6 +117,7 @@ def test_a_live_database_ends_in_both_stores(
         job = scene.arena.start()
         try:
             scene.await_rows(size.items // 10)
+            wait_for(lambda: scene.checkpoints(job, "completed") > 0, "a checkpoint to go back to", 120)
             scene.kill_taskmanager()
             scene.kill_streaming_capture(chance)
             wait_for(lambda: writers.committed > transactions, "writers have done their part", 600)
@@ -138,7 +139,7 @@ def compare(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
         return scene.arena.report() == truth and scene.arena.search() == truth
 
     wait_for(arrived, "both stores equal the server's own join", 600)
-    assert scene.restorations(job) >= 1
+    assert scene.checkpoints(job, "restored") >= 1
     job.drain()
     assert scene.truth() == truth
     assert scene.arena.report() == truth
