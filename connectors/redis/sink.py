@@ -102,8 +102,8 @@ class RedisSink:
             self._connect()
         try:
             rejected: list[Rejection] = []
-            for chunk in self._chunks(self._spelled(batch, rejected)):
-                rejected += self._send(batch, chunk)
+            calls = list(self._calls(self._spelled(batch, rejected)))
+            rejected += self._send(batch, calls)  # all at once: a wait for each costs more than the script
         except RetriableError:
             self._nodes.close()  # whatever is still on its way must not answer a later request
             raise
@@ -202,18 +202,17 @@ class RedisSink:
                 for key, name in partial.items()
             }
 
-    def _chunks(self, written: Iterable[_Written]) -> Iterator[list[tuple[int, list[_Written]]]]:
-        """Give lists of script calls that are sent together: each with its slot and rows."""
+    def _calls(self, written: Iterable[_Written]) -> Iterator[tuple[int, list[_Written]]]:
+        """Give script calls: each with its slot and rows, few enough to serve others between two."""
         calls: dict[int, list[_Written]] = {}
         rows = size = 0
         for each in written:
             if rows and (rows >= _SCRIPT_ROWS or size + each.size > _SCRIPT_BYTES):
-                yield list(calls.items())
+                yield from calls.items()
                 calls, rows, size = {}, 0, 0
             calls.setdefault(slot_of(each.key) if self._nodes.is_cluster else 0, []).append(each)
             rows, size = rows + 1, size + each.size
-        if calls:
-            yield list(calls.items())
+        yield from calls.items()
 
     def _send(
         self, batch: Sequence[Record], calls: Sequence[tuple[int, Sequence[_Written]]]
