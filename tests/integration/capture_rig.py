@@ -171,12 +171,12 @@ class CaptureFile:
         """What it tells at its port, None while it does not run."""
         return read_status(self.home / "capture" / f"{self.name}.address")
 
-    def streaming(self) -> CaptureFile:
+    def streaming(self, deadline_s: float = 60.0) -> CaptureFile:
         """Wait until it streams and no snapshot is left."""
         wait_for(
             lambda: self.ended() or (self.status() or {}).get("phase") == "streaming",
             f"the capture streams: {self.status()}\n{self.log()}",
-            60.0,
+            deadline_s,
         )
         assert not self.ended(), self.log()
         return self
