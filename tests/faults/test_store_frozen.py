@@ -1,0 +1,162 @@
+"""A store that stands still under full load: the job waits, nothing grows but the topic, no row is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pymysql
+import pytest
+
+from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
+from streamjobs.broker import Envelope
+from streamjobs.demo.runner import Overrides
+from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.local.environment import Environment
+from streamjobs.position import Position
+from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from tests.integration.waiting import pause, wait_for
+from thrift_idl.codec import Header, PartitionMessageBuilder
+
+pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
+
+PARTITIONS = 2
+SCHEMA = TableSchema(
+    TableId("shop", "event"),
+    (
+        Column("id", SqlType.BIGINT, "bigint", key=True, nullable=False),
+        Column("note", SqlType.TEXT, "varchar(200)"),
+    ),
+)
+JOB = """-- Events as they come, into MySQL.
+CREATE TABLE event (id BIGINT, note VARCHAR) WITH (type='metaq', topic='shop.event', 'table'='shop.event',
+  'ingest'='append');
+CREATE TABLE stored (id BIGINT, note VARCHAR, PRIMARY KEY (id) NOT ENFORCED)
+WITH (type='mysql', url='mysql://127.0.0.1:{port}/shop', userName='root', 'requestTimeout'='5 s');
+INSERT INTO stored SELECT id, note FROM event ON CONFLICT DO NOTHING;
+"""
+BACKLOG, SLICE = 400_000, 10_000
+"""Rows that wait when the job starts, and rows that come each second or so while the store stands still."""
+SETTLE_S = 15.0
+"""How long after the store stopped all buffers are full."""
+WORKER_MB, MANAGER_MB = 48, 96
+"""What a Python worker, and the JVM, may still take after that."""
+
+
+def note(number: int) -> str:
+    return f"note {number:>150}"
+
+
+class Topic:
+    """The topic's writer: knows how many rows it has sent, all with keys from 0."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.sent = 0
+        self._producer = KafkaProducer(bootstrap)
+        self._builder = PartitionMessageBuilder(PARTITIONS, disorder_ms=1000)
+
+    def send(self, count: int) -> None:
+        for number in range(self.sent, self.sent + count):
+            row = (b"%d" % number, note(number).encode())
+            at_ms = 1_000_000 + number
+            self._builder.add(RowChange.insert(SCHEMA, row, Position(0, 1, number), at_ms))
+        for partition, message in self._builder.flush(Header("shop")):
+            self._producer.send(Envelope("shop.event", partition, message.payload, message.time_ms))
+        self._producer.flush()
+        self.sent += count
+
+    def close(self) -> None:
+        self._producer.close()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MiB of the TaskManager's JVM and of all Python workers below it."""
+
+    manager: int
+    workers: int
+
+
+def memory(environment: Environment) -> Memory:
+    manager = psutil.Process(environment.flink.taskmanagers[-1].pid)
+    below = [each for each in manager.children(recursive=True) if "python" in each.name()]
+    assert below
+    workers = sum(each.memory_info().rss for each in below)
+    return Memory(manager.memory_info().rss >> 20, workers >> 20)
+
+
+def ask(environment: Environment, sql: str) -> Sequence[tuple[object, ...]]:
+    connection = pymysql.connect(host="127.0.0.1", port=environment.mariadb.port, user="root")
+    with connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def stored(environment: Environment) -> int:
+    ((count,),) = ask(environment, "SELECT COUNT(*) FROM shop.stored")
+    assert isinstance(count, int)
+    return count
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("frozen"), slots=2, mariadb=True) as made:
+        yield made
+
+
+def starve(environment: Environment, job: RunningFlinkJob, topic: Topic, seconds: float) -> list[Memory]:
+    """Stop the store for so long while rows come; give the memory once all buffers are full."""
+    sampled: list[Memory] = []
+    environment.mariadb.freeze()
+    try:
+        pause(SETTLE_S)
+        read, until = job.progress().messages_in, time.monotonic() + seconds - SETTLE_S
+        lag = job.progress().pending
+        while time.monotonic() < until:
+            topic.send(SLICE)
+            pause(1.0)
+            sampled.append(memory(environment))
+        progress = job.progress()
+    finally:
+        environment.mariadb.thaw()
+    assert progress.messages_in == read
+    assert progress.pending > lag
+    assert progress.state == "RUNNING"
+    return sampled
+
+
+@pytest.mark.parametrize("frozen_s", [60.0, 300.0])
+def test_a_store_frozen_under_full_load_is_backpressure(
+    environment: Environment, tmp_path: Path, frozen_s: float
+) -> None:
+    bootstrap = environment.kafka.bootstrap
+    ask(environment, "CREATE DATABASE shop")
+    ask(environment, "CREATE TABLE shop.stored (id BIGINT PRIMARY KEY, note VARCHAR(200))")
+    create_topic(bootstrap, "shop.event", PARTITIONS)
+    file = tmp_path / "frozen.sql"
+    file.write_text(JOB.format(port=environment.mariadb.port), encoding="utf-8")
+    with closing(Topic(bootstrap)) as topic:
+        topic.send(BACKLOG)
+        job = FlinkSession(environment.flink.rest_url).start(file, Overrides(bootstrap, tmp_path, 2, None))
+        try:
+            wait_for(lambda: stored(environment) > BACKLOG // 8, "the job at work", 120)
+            sampled = starve(environment, job, topic, frozen_s)
+            wait_for(lambda: job.is_idle(3.0), "all input is read", 600)
+            job.drain()
+        finally:
+            job.cancel()
+    first, last = sampled[0], sampled[-1]
+    assert max(each.workers for each in sampled) - first.workers < WORKER_MB, (first, last)
+    assert max(each.manager for each in sampled) - first.manager < MANAGER_MB, (first, last)
+    checked = ask(
+        environment,
+        "SELECT COUNT(*), COUNT(DISTINCT id), MIN(id), MAX(id), "
+        "SUM(note = CONCAT('note ', LPAD(id, 150, ' '))) FROM shop.stored",
+    )
+    assert checked == [(topic.sent, topic.sent, 0, topic.sent - 1, topic.sent)]
+    assert list(read_dead_letters(bootstrap, DEAD_LETTER_TOPIC)) == []
