@@ -112,7 +112,9 @@ def test_a_frozen_service_is_given_up_and_asked_again(server: ServerStore, froze
 
 
 @pytest.mark.parametrize("away_s", [3.0, pytest.param(60.0, marks=pytest.mark.long)])
-@pytest.mark.parametrize("killed", [False, True], ids=["frozen", "killed"])
+@pytest.mark.parametrize(
+    "killed", [False, pytest.param(True, marks=pytest.mark.long)], ids=["frozen", "killed"]
+)
 def test_a_store_that_is_away_holds_the_writer_up_and_takes_no_memory(
     server: ServerStore, away_s: float, *, killed: bool
 ) -> None:
