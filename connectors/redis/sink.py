@@ -58,8 +58,9 @@ class RedisSink:
         max_batch_rows=2000,
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
-            "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes`: with "
-            "`appendfsync everysec` a machine that fails may lose the last second."
+            "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes` with "
+            "`appendfsync always`: with `everysec` a machine that fails, or a server killed while its "
+            "disk is busy, may lose the last two seconds of what it has acknowledged."
         ),
     )
 

@@ -35,8 +35,9 @@ def _settings(options: RedisOptions) -> dict[str, str]:
         "bind": LOOPBACK,
         "daemonize": "no",
         "appendonly": "yes",
-        # Commands reach the page cache: a killed server keeps them, a killed machine may lose a second.
-        "appendfsync": "everysec",
+        # With `everysec` Redis answers before it writes while a sync is under way (aof.c,
+        # flushAppendOnlyFile, 2 s at most): on a busy disk a killed server loses what it acknowledged.
+        "appendfsync": "always",
         "save": "",
         "databases": "16",
         # one loopback client is no denial of service
