@@ -1,6 +1,6 @@
 """`make bench`: speed and memory against Flink's own connectors, in one run and on the same rows.
 
-    make bench                 all of it: about half an hour
+    make bench                 all of it: about an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
     make bench ONLY=codec,binlog,capture,parse,samples,sinks,demo
 
@@ -51,9 +51,9 @@ class Sizes:
     huge_rows: int = 1_000_000
     parse_rows: int = 4_000_000
     parallelisms: tuple[int, ...] = (1, 2)
-    impressions: int = 600_000
+    impressions: int = 240_000
     sink_rows: int = 120_000
-    demo_impressions: int = 30_000
+    demo_impressions: int = 20_000
     rounds: int = 3
     warm: int = 1
 
