@@ -18,6 +18,7 @@ from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.options import Options
+from streamjobs.tls import tls_context
 
 _RETRIABLE_STATUS = (408, 429, 502, 503, 504)
 
@@ -117,7 +118,7 @@ class Cluster:
         self._timeout_s = options.number("requestTimeout") / 1000
         self._compress = options.flag("compression")
         self._headers = _authorization(options, where)
-        self._context = _tls(options, where) if self._hosts[0].startswith("https:") else None
+        self._context = tls_context(options, where) if self._hosts[0].startswith("https:") else None
 
     @property
     def connected(self) -> bool:
@@ -248,17 +249,3 @@ def _authorization(options: Options, where: str) -> dict[str, str]:
     if user is None or password is None:
         return {}
     return {"authorization": basic_auth_to_header((user, password.reveal()))}
-
-
-def _tls(options: Options, where: str) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))
-        if (certificate := options.text_or_none("tlsCert")) is not None:
-            context.load_cert_chain(certificate, options.text_or_none("tlsKey"))
-    except OSError as exc:
-        message = f"{where}: the files of the TLS options cannot be used: {exc}"
-        raise ConfigError(message) from exc
-    if options.flag("tlsInsecure"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -14,6 +14,7 @@ import pymysql
 
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Options, Secret
+from streamjobs.tls import tls_context
 
 RETRIABLE = frozenset(
     {
@@ -175,19 +176,7 @@ class SinkConnection:
         options = self._options
         if not options.flag("tls") and not options.flag("tlsInsecure"):
             return None
-        try:
-            context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))
-            certificate = options.text_or_none("tlsCert")
-            if certificate is not None:
-                context.load_cert_chain(certificate, options.text_or_none("tlsKey"))
-        except (OSError, ssl.SSLError) as exc:
-            message = (
-                f"{self._where}: cannot read the certificates that 'tlsCa', 'tlsCert', 'tlsKey' name: {exc}"
-            )
-            raise ConfigError(message) from exc
-        if options.flag("tlsInsecure"):
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
+        return tls_context(options, self._where)
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:

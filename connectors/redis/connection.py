@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import logging
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +15,7 @@ from redis.retry import Retry
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.options import Options
+from streamjobs.tls import tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -216,15 +216,7 @@ class Nodes:
         insecure = options.flag("tlsInsecure")
         if not options.flag("tls") and not insecure:
             return {}
-        try:
-            context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))
-            if (certificate := options.text_or_none("tlsCert")) is not None:
-                context.load_cert_chain(certificate, options.text_or_none("tlsKey"))
-        except OSError as exc:
-            message = (
-                f"{self._where}: cannot read the certificates that 'tlsCa', 'tlsCert', 'tlsKey' name: {exc}"
-            )
-            raise ConfigError(message) from exc
+        tls_context(options, self._where)  # redis-py would retry a file that is missing
         if insecure:
             logger.warning("%s: 'tlsInsecure': the server's certificate is not verified", self._where)
         return {
