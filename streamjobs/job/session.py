@@ -85,8 +85,13 @@ class FlinkSession:
 
         Raises SqlError, ConfigError. Call `close` when `start` may never be called.
         """
-        self.close()
-        self._prepared = (sql_path, overrides, Submission(self.request(sql_path, overrides)))
+        self._submission(sql_path, overrides)
+
+    def _submission(self, sql_path: Path, overrides: RunSettings) -> Submission:
+        if self._prepared is None or self._prepared[:2] != (sql_path, overrides):
+            self.close()
+            self._prepared = (sql_path, overrides, Submission(self.request(sql_path, overrides)))
+        return self._prepared[2]
 
     def close(self) -> None:
         """Give up what was prepared and not started; may be called again."""
@@ -99,15 +104,10 @@ class FlinkSession:
 
         Raises SqlError, ConfigError (the job, or a topic it reads), JobError (Flink).
         """
-        if self._prepared is None or self._prepared[:2] != (sql_path, overrides):
-            self.prepare(sql_path, overrides)
-        if self._prepared is None:
-            raise AssertionError  # it was prepared above
-        submission = self._prepared[2]
-        plan = submission.request.plan()
+        submission = self._submission(sql_path, overrides)
         try:
-            preflight(plan)
-            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(), plan)
+            preflight(submission.plan)
+            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(), submission.plan)
         finally:
             self.close()
         try:

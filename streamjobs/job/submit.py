@@ -88,12 +88,12 @@ def partitions_of(broker: KafkaConnection, topic: str) -> int:
 class Submission:
     """A job that a child process plans from now on; nothing starts before `finish`.
 
-    Raises SqlError and ConfigError for what our own rules refuse. Its temporary files are in the target's
-    `work_dir` and go with it.
+    `plan` is what the job reads and writes. Raises SqlError and ConfigError for what our own rules refuse.
+    Its temporary files are in the target's `work_dir` and go with it.
     """
 
     def __init__(self, request: Request) -> None:
-        request.plan()  # what our own rules refuse needs no JVM
+        self.plan = request.plan()  # what our own rules refuse needs no JVM
         self.request = request
         Path(request.target.work_dir).mkdir(parents=True, exist_ok=True)
         self._files = tempfile.TemporaryDirectory(
