@@ -27,6 +27,8 @@ _COM_REGISTER_SLAVE: Final = 0x15
 _COM_BINLOG_DUMP_GTID: Final = 0x1E
 _THROUGH_GTID: Final = 4
 _MAX_PACKET: Final = 0xFFFFFF
+_READ_AHEAD: Final = 256 * 1024
+"""Some dozens of events with one system call: behind each of these a thread waits for its turn again."""
 _FATAL: Final = 1236
 """ER_MASTER_FATAL_ERROR_READING_BINLOG: all that is wrong with a position, and some other things."""
 _GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
@@ -105,6 +107,7 @@ class _StreamSource:
                     f"SET @slave_connect_state = {literal(str(gtids))}, @slave_gtid_strict_mode = 0, "
                     "@slave_gtid_ignore_duplicates = 0"
                 )
+        self._read_ahead()
         self._command(_COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
         self._reply()
         if place is None and isinstance(gtids, GtidSet):
@@ -177,6 +180,13 @@ class _StreamSource:
         return self._high + header.end - header.size, self._high + header.end
 
     # the protocol
+
+    def _read_ahead(self) -> None:
+        """Put a larger buffer in the place of pymysql's, which is empty between its commands."""
+        connection: Any = self._session.connection
+        with mysql_errors(f"{self._session.login}: asking for the log"):
+            connection._rfile.close()  # noqa: SLF001 (pymysql has no public way)
+            connection._rfile = connection._sock.makefile("rb", _READ_AHEAD)  # noqa: SLF001
 
     def _command(self, command: int, data: bytes) -> None:
         connection: Any = self._session.connection
