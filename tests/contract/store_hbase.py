@@ -64,12 +64,17 @@ class HBaseReader:
 
     def scan(self, name: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
         """Give every row that a plain scan shows: its key, and its cells by column."""
+        for key, cells in self.scan_cells(name):
+            yield key, {column: value for column, (value, _) in cells.items()}
+
+    def scan_cells(self, name: str) -> Iterator[tuple[bytes, dict[bytes, tuple[bytes, int]]]]:
+        """Give every row that a plain scan shows, each cell with its time."""
         empty: tuple[int, Any] = (TType.MAP, (TType.STRING, TType.STRING, {}))
         scan = (TType.STRUCT, {5: (TType.I32, 1000)})
         number = self.call("scannerOpenWithScan", (TType.STRING, name.encode()), scan, empty)
         while rows := self.call("scannerGetList", (TType.I32, number), (TType.I32, 1000)):
             for row in rows:
-                yield row[1], {column: cell[1] for column, cell in row[2].items()}
+                yield row[1], {column: (cell[1], cell[2]) for column, cell in row[2].items()}
         self.call("scannerClose", (TType.I32, number))
 
     def _write_struct(self, fields: Mapping[int, Value]) -> None:

@@ -1,0 +1,54 @@
+"""Python workers that SIGSTOP holds while another attempt takes their place, and that run on afterwards."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psutil
+
+from streamjobs.local.environment import Environment
+from tests.integration.waiting import wait_for
+
+
+def workers(environment: Environment) -> list[psutil.Process]:
+    """The Python workers of the TaskManager that was started last."""
+    below = psutil.Process(environment.flink.taskmanagers[-1].pid).children(recursive=True)
+    return [each for each in below if "pyflink.fn_execution.beam.beam_boot" in " ".join(each.cmdline())]
+
+
+def freeze_workers(environment: Environment) -> list[psutil.Process]:
+    """Stop all of them wherever they are."""
+    found = workers(environment)
+    assert found
+    for process in found:
+        process.suspend()
+    return found
+
+
+def replace_taskmanager(environment: Environment) -> None:
+    """Kill -9 the one that was started last, and start another."""
+    environment.flink.taskmanagers[-1].kill()
+    environment.flink.start_taskmanager()
+
+
+def wake(zombies: list[psutil.Process]) -> None:
+    """Let them run on, and wait until each has ended or come to rest: one that wrote finds its job gone."""
+    assert any(map(_stopped, zombies))
+    for process in zombies:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+    wait_for(lambda: all(map(_at_rest, zombies)), "the zombies to end or to rest", 120)
+
+
+def _stopped(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _at_rest(process: psutil.Process) -> bool:
+    try:
+        return process.cpu_percent(interval=2.0) < 5
+    except psutil.NoSuchProcess:
+        return True
