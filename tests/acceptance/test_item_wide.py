@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamjobs.local.environment import Environment
-from tests.acceptance.wide_arena import PASSWORD, WideArena
+from tests.acceptance.wide_arena import WideArena, wide_environment
 from tests.acceptance.wide_shop import changed_shop
 from tests.integration.waiting import wait_for
 
@@ -18,11 +17,7 @@ pytestmark = pytest.mark.services
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
     root = tmp_path_factory.mktemp("wide")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Environment(root / "env", slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
-    ):
-        patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
+    with wide_environment(root / "env") as environment:
         made = WideArena(environment, root)
         made.prepare()
         yield made

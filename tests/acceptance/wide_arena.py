@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pymysql
+import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
@@ -27,6 +28,17 @@ CREATE TABLE item_wide (
     schedule_id BIGINT, schedule_label VARCHAR(64), starts_on DATE, ends_on DATE, discount DECIMAL(5, 2)
 )
 """
+
+
+@contextmanager
+def wide_environment(root: Path) -> Iterator[Environment]:
+    """What the job needs, and the password that its file takes from the environment."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Environment(root, slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
+    ):
+        patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
+        yield environment
 
 
 class WideArena:

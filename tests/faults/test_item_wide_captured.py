@@ -6,24 +6,19 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from streamjobs.job.session import RunningFlinkJob
 from streamjobs.local.environment import Environment
-from tests.acceptance.wide_arena import PASSWORD, WideArena
+from tests.acceptance.wide_arena import WideArena, wide_environment
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling, writer
+from tests.faults.checkpoints import checkpoints
+from tests.faults.frozen_workers import replace_taskmanager
 from tests.integration.capture_rig import CaptureFile, Rig
 from tests.integration.capture_writers import Writers
 from tests.integration.waiting import pause, wait_for
 
-pytestmark = [
-    pytest.mark.services,
-    # kafka-python leaves the socket of a refused connection to the garbage collector
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = pytest.mark.services
 ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
 SMALL = ShopSize(items=600, shops=30, schedules=20)
 LARGE = ShopSize(items=5000, shops=200, schedules=100)
@@ -63,11 +58,6 @@ class Scene:
         self.capture.kill()
         self.capture.start()
 
-    def kill_taskmanager(self) -> None:
-        """As an orchestrator would: the dead one is replaced."""
-        self.environment.flink.taskmanagers[-1].kill()
-        self.environment.flink.start_taskmanager()
-
     def await_rows(self, count: int) -> None:
         """Wait until both stores have so many rows."""
         wait_for(
@@ -76,11 +66,6 @@ class Scene:
             240,
         )
 
-    def checkpoints(self, job: RunningFlinkJob, which: str) -> int:
-        """How many checkpoints of the job are `completed`, or were `restored`."""
-        url = f"{self.environment.flink.rest_url}/jobs/{job.job_id}/checkpoints"
-        return int(httpx.get(url, timeout=10).json()["counts"][which])
-
     def truth(self) -> dict[int, dict[str, object]]:
         return self.arena.select(BATCH_JOIN)
 
@@ -88,11 +73,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     root = tmp_path_factory.mktemp("captured")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Environment(root / "env", slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
-    ):
-        patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
+    with wide_environment(root / "env") as environment:
         made = Scene(environment, root)
         yield made
         made.capture.kill()
@@ -117,8 +98,12 @@ def test_a_live_database_ends_in_both_stores(
         job = scene.arena.start()
         try:
             scene.await_rows(size.items // 10)
-            wait_for(lambda: scene.checkpoints(job, "completed") > 0, "a checkpoint to go back to", 120)
-            scene.kill_taskmanager()
+            wait_for(
+                lambda: checkpoints(scene.environment, job.job_id, "completed") > 0,
+                "a checkpoint to go back to",
+                120,
+            )
+            replace_taskmanager(scene.environment)
             scene.kill_streaming_capture(chance)
             wait_for(lambda: writers.committed > transactions, "writers have done their part", 600)
             scene.kill_streaming_capture(chance)
@@ -139,7 +124,7 @@ def compare(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
         return scene.arena.report() == truth and scene.arena.search() == truth
 
     wait_for(arrived, "both stores equal the server's own join", 600)
-    assert scene.checkpoints(job, "restored") >= 1
+    assert checkpoints(scene.environment, job.job_id, "restored") >= 1
     job.drain()
     assert scene.truth() == truth
     assert scene.arena.report() == truth

@@ -16,13 +16,7 @@ from streamjobs.rowchange import TableId
 from tests.integration.capture_rig import Rig, replayed, rig
 from tests.integration.waiting import wait_for
 
-pytestmark = [
-    pytest.mark.services,
-    # kafka-python leaves the socket of a refused connection to the garbage collector
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = pytest.mark.services
 REPLICA = MariaDbOptions(server_id=2, settings={"log-slave-updates": "ON"})
 TABLE = "CREATE TABLE {}.t (id INT PRIMARY KEY, v INT NOT NULL)"
 

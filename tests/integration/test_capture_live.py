@@ -22,13 +22,7 @@ from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent
 from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
 from tests.integration.waiting import pause, wait_for
 
-pytestmark = [
-    pytest.mark.services,
-    # kafka-python leaves the socket of a refused connection to the garbage collector
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
