@@ -2,124 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
-from connectors.mysql.column_sql import (
-    TEXTS,
-    ColumnSql,
-    primary_key,
-    read_column,
-    table_charset,
-    with_charset,
-)  # fmt: skip
-from connectors.mysql.errors import RefusedError
+from connectors.mysql.altered_table import AlteredTable
+from connectors.mysql.column_sql import primary_key, table_charset
 from connectors.mysql.sql_tokens import Cursor, Token, split
-from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from connectors.mysql.table_changes import TableDefinition
 from streamjobs.rowchange import TableId
 
 _KEY_WORDS = ("KEY", "INDEX", "UNIQUE", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "CONSTRAINT")
+_CHARSET_WORDS = ("DEFAULT", "CHARACTER", "CHARSET", "COLLATE")
 
 
-class _Table:
-    """A definition in change; without a definition, only the kinds of change are found."""
+@dataclass(frozen=True)
+class AlterResult:
+    """What an ALTER TABLE does.
 
-    def __init__(self, definition: TableDefinition | None, *, mariadb: bool) -> None:
-        self.definition = definition
-        self.kinds: list[str] = []
-        self.renamed: TableId | None = None
-        self.mariadb = mariadb
-
-    def note(self, kind: str) -> None:
-        if kind not in self.kinds:
-            self.kinds.append(kind)
-
-    def read(self, tokens: list[Token]) -> ColumnSql:
-        return read_column(tokens, self.definition.charset if self.definition else "", mariadb=self.mariadb)
-
-    def put(self, found: ColumnSql, instead_of: str | None = None) -> None:
-        """Add a column, or put it in the place of another one."""
-        if self.definition is None:
-            return
-        columns = list(self.definition.columns)
-        at = len(columns)
-        if instead_of is not None:
-            at = self._find(instead_of)
-            columns.pop(at)
-        if found.place == "":
-            at = 0
-        elif found.place is not None:
-            at = self._find(found.place, columns) + 1
-        columns.insert(at, found.column)
-        key = self.definition.primary_key
-        if instead_of is not None:
-            key = tuple(found.column.name if name.lower() == instead_of.lower() else name for name in key)
-        if found.primary_key:
-            key = (found.column.name,)
-        self._set(columns, key)
-
-    def drop(self, name: str, *, if_exists: bool) -> None:
-        if self.definition is None:
-            return
-        columns = [column for column in self.definition.columns if column.name.lower() != name.lower()]
-        if len(columns) == len(self.definition.columns) and not if_exists:
-            self._find(name)
-        self._set(columns, tuple(key for key in self.definition.primary_key if key.lower() != name.lower()))
-
-    def rename_column(self, name: str, to: str) -> None:
-        if self.definition is None:
-            return
-        at = self._find(name)
-        columns = list(self.definition.columns)
-        columns[at] = replace(columns[at], name=to)
-        key = tuple(to if part.lower() == name.lower() else part for part in self.definition.primary_key)
-        self._set(columns, key)
-
-    def set_key(self, key: tuple[str, ...]) -> None:
-        self.note("primary key")
-        if self.definition is not None:
-            self._set(list(self.definition.columns), key)
-
-    def set_charset(self, charset: str, *, columns_too: bool) -> None:
-        if self.definition is None:
-            return
-        columns = self.definition.columns
-        if columns_too:
-            columns = tuple(
-                with_charset(column, charset) if column.type in TEXTS else column for column in columns
-            )
-        self.definition = replace(self.definition, charset=charset, columns=columns)
-
-    def has(self, name: str) -> bool:
-        return self.definition is not None and any(
-            column.name.lower() == name.lower() for column in self.definition.columns
-        )
-
-    def _find(self, name: str, columns: list[ColumnDefinition] | None = None) -> int:
-        known = columns if columns is not None else list(self.definition.columns if self.definition else ())
-        for place, column in enumerate(known):
-            if column.name.lower() == name.lower():
-                return place
-        message = f"the known definition has no column {name!r}"
-        raise RefusedError(message)
-
-    def _set(self, columns: list[ColumnDefinition], key: tuple[str, ...]) -> None:
-        if self.definition is not None:
-            folded = {name.lower() for name in key}
-            fixed = tuple(
-                replace(column, nullable=False) if column.name.lower() in folded else column
-                for column in columns
-            )
-            self.definition = replace(self.definition, columns=fixed, primary_key=key)
-
-
-def alter(
-    definition: TableDefinition | None, parts: list[list[Token]], *, mariadb: bool
-) -> tuple[TableId | None, TableDefinition | None, tuple[str, ...]]:
-    """Apply the parts of an ALTER TABLE: give the new name if any, the new definition, the kinds of change.
-
-    The new name has an empty database where the statement names none. Raises RefusedError.
+    `renamed`: the new name, its database empty where the statement names none; None: it keeps its name.
+    `definition` is None when none was known before. `kinds` as in `table_changes.Altered`.
     """
-    table = _Table(definition, mariadb=mariadb)
+
+    renamed: TableId | None
+    definition: TableDefinition | None
+    kinds: tuple[str, ...]
+
+
+def alter(definition: TableDefinition | None, parts: list[list[Token]], *, mariadb: bool) -> AlterResult:
+    """Apply the parts of an ALTER TABLE; without a definition, only the kinds of change are found.
+
+    Raises: RefusedError when a part is not understood or does not fit the definition.
+    """
+    charset, convert = _charset(parts)
+    before = definition.charset if definition else ""
+    table = AlteredTable(definition, charset or before, mariadb=mariadb)
     for part in parts:
         cursor = Cursor(part)
         if cursor.skip_any("ADD"):
@@ -130,14 +45,27 @@ def alter(
             _change(table, cursor, renames=part[0].is_word("CHANGE"))
         elif cursor.skip_any("RENAME"):
             _rename(table, cursor)
-        elif cursor.skip("CONVERT", "TO"):
-            _charset(table, cursor, columns_too=True)
-        elif cursor.peek().is_word("DEFAULT", "CHARACTER", "CHARSET", "COLLATE"):
-            _charset(table, cursor, columns_too=False)
-    return table.renamed, table.definition, tuple(table.kinds)
+    if charset:
+        table.note("charset")
+        if convert:
+            table.note("modify column")
+    after = table.after(convert=convert)
+    return AlterResult(table.renamed, after, tuple(table.kinds))
 
 
-def _add(table: _Table, cursor: Cursor) -> None:
+def _charset(parts: list[list[Token]]) -> tuple[str, bool]:
+    """The table's new character set, "" where no part names one, and whether its columns take it too."""
+    charset, convert = "", False
+    for part in parts:
+        cursor = Cursor(part)
+        converts = cursor.skip("CONVERT", "TO")
+        if converts or cursor.peek().is_word(*_CHARSET_WORDS):
+            charset = table_charset(cursor.rest) or charset
+            convert = convert or converts
+    return charset, convert
+
+
+def _add(table: AlteredTable, cursor: Cursor) -> None:
     if not cursor.skip_any("COLUMN"):
         key = primary_key(cursor.rest)
         if key:
@@ -152,52 +80,61 @@ def _add(table: _Table, cursor: Cursor) -> None:
             if key := primary_key(part):
                 table.set_key(key)
             continue
-        found = table.read(part)
-        if unless_there and table.has(found.column.name):
+        if unless_there and table.has(part[0].text):
             continue
         table.note("add column")
-        if found.primary_key:
-            table.note("primary key")
-        table.put(found)
+        table.add(table.read(part))
 
 
 def _no_column(cursor: Cursor) -> bool:
-    """Whether an index, a partition or the like comes next; PERIOD and SYSTEM may also name a column."""
+    """Whether an index, a partition or the like comes next; PERIOD, SYSTEM, VECTOR may also name a column."""
     if cursor.peek().is_word("PERIOD"):
         return cursor.peek(1).is_word("FOR")
     if cursor.peek().is_word("SYSTEM"):
         return cursor.peek(1).is_word("VERSIONING")
+    if cursor.peek().is_word("VECTOR"):
+        return cursor.peek(1).is_word("INDEX", "KEY")
     return cursor.peek().is_word(*_KEY_WORDS, "PARTITION")
 
 
-def _drop(table: _Table, cursor: Cursor) -> None:
+def _drop(table: AlteredTable, cursor: Cursor) -> None:
     if cursor.skip("PRIMARY", "KEY"):
-        table.set_key(())
+        table.drop_key()
         return
     if not cursor.skip_any("COLUMN") and _no_column(cursor):
+        if drops_primary_key(cursor):
+            table.drop_key()
         return
     if_exists = cursor.skip("IF", "EXISTS")
     name = cursor.name()
-    if if_exists and table.definition is not None and not table.has(name):
+    if if_exists and table.lacks(name):
         return
     table.note("drop column")
-    table.drop(name, if_exists=if_exists)
+    table.drop(name)
 
 
-def _change(table: _Table, cursor: Cursor, *, renames: bool) -> None:
+def drops_primary_key(cursor: Cursor) -> bool:
+    """Whether INDEX `PRIMARY` comes next: the primary key under its name as an index."""
+    if not cursor.skip_any("INDEX", "KEY", "CONSTRAINT"):
+        return False
+    cursor.skip("IF", "EXISTS")
+    return cursor.peek().is_name and cursor.peek().text.upper() == "PRIMARY"
+
+
+def _change(table: AlteredTable, cursor: Cursor, *, renames: bool) -> None:
     cursor.skip_any("COLUMN")
     if_exists = cursor.skip("IF", "EXISTS")
     old = cursor.name() if renames else cursor.peek().text
-    if if_exists and table.definition is not None and not table.has(old):
+    if if_exists and table.lacks(old):
         return
     found = table.read(cursor.rest)
     if renames and old.lower() != found.column.name.lower():
         table.note("rename column")
     table.note("modify column")
-    table.put(found, instead_of=old)
+    table.change(old, found)
 
 
-def _rename(table: _Table, cursor: Cursor) -> None:
+def _rename(table: AlteredTable, cursor: Cursor) -> None:
     if cursor.skip_any("COLUMN"):
         cursor.skip("IF", "EXISTS")
         old = cursor.name()
@@ -210,12 +147,3 @@ def _rename(table: _Table, cursor: Cursor) -> None:
     cursor.skip_any("TO", "AS") or cursor.skip_mark("=")
     first = cursor.name()
     table.renamed = TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId("", first)
-
-
-def _charset(table: _Table, cursor: Cursor, *, columns_too: bool) -> None:
-    charset = table_charset(cursor.rest)
-    if charset:
-        table.note("charset")
-        if columns_too:
-            table.note("modify column")
-        table.set_charset(charset, columns_too=columns_too)

@@ -118,7 +118,9 @@ def _column_attribute(word: str, cursor: Cursor, column: ColumnDefinition) -> Co
 
 def _place(word: str, cursor: Cursor, found: ColumnSql) -> ColumnSql:
     match word:
-        case "PRIMARY":
+        case "UNIQUE":
+            cursor.skip_any("KEY")
+        case "PRIMARY" | "KEY":
             return replace(found, primary_key=True)
         case "FIRST":
             return replace(found, place="")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from connectors.mysql.alter_sql import alter
+from connectors.mysql.alter_sql import alter, drops_primary_key
 from connectors.mysql.column_sql import primary_key, read_column, table_charset
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.sql_tokens import Cursor, Kind, Token, split, tokens
@@ -21,6 +21,7 @@ from connectors.mysql.table_changes import (
     TableDefinition,
     Truncated,
     Unknown,
+    with_key,
 )  # fmt: skip
 from connectors.mysql.transactions import Query
 from streamjobs.rowchange import TableId
@@ -115,6 +116,8 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
     if cursor.skip_any("DATABASE", "SCHEMA"):
         cursor.skip("IF", "EXISTS")
         return (DatabaseDropped(cursor.name()),) if verb == "DROP" else ()
+    if verb == "DROP" and drops_primary_key(cursor):
+        return _drop_primary_key(cursor, context)
     if not cursor.skip_any("TABLE", "TABLES"):
         return (
             () if cursor.peek().is_word(*_OBJECTS) else (Unknown(None, f"{verb} of {cursor.peek().text!r}"),)
@@ -174,26 +177,26 @@ def _definition(table: TableId, body: list[Token], charset: str, *, mariadb: boo
     return with_key(definition, key)
 
 
-def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefinition:
-    """A definition with a primary key: its columns by their declared names, none of them nullable."""
-    folded = {name.lower() for name in key}
-    columns = tuple(
-        replace(column, nullable=False) if column.name.lower() in folded else column
-        for column in definition.columns
-    )
-    by_name = {column.name.lower(): column.name for column in columns}
-    names = tuple(by_name.get(name.lower(), name) for name in key)
-    return replace(definition, columns=columns, primary_key=names)
-
-
 def _alter(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
-    renamed, definition, kinds = alter(context.lookup(table), split(cursor.rest), mariadb=context.mariadb)
-    changes: list[TableChange] = [Altered(table, definition, kinds)]
-    if renamed is not None:
+    if cursor.skip_any("WAIT"):  # MariaDB: how long the statement may wait for locks
+        cursor.next()
+    cursor.skip_any("NOWAIT")
+    found = alter(context.lookup(table), split(cursor.rest), mariadb=context.mariadb)
+    changes: list[TableChange] = [Altered(table, found.definition, found.kinds)]
+    if (renamed := found.renamed) is not None:
         to = renamed if renamed.database else TableId(context.query.database, renamed.table)
-        changes = changes if kinds else []
+        changes = changes if found.kinds else []
         changes.append(Renamed(table, to))
     return tuple(changes)
+
+
+def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    """The rest of DROP INDEX: `PRIMARY` ON t."""
+    cursor.next()
+    cursor.skip_any("ON")
+    table = _table(cursor, context)
+    known = context.lookup(table)
+    return (Altered(table, with_key(known, ()) if known else None, ("primary key",)),)
 
 
 def _rename(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:

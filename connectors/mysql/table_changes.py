@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamjobs.rowchange import TableId
 
@@ -40,6 +40,18 @@ class TableDefinition:
     primary_key: tuple[str, ...] = ()
     charset: str = "utf8mb4"
     """Default of columns that are added without one."""
+
+
+def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefinition:
+    """A definition with a primary key: its columns by their declared names, none of them nullable."""
+    folded = {name.lower() for name in key}
+    columns = tuple(
+        replace(column, nullable=False) if column.name.lower() in folded else column
+        for column in definition.columns
+    )
+    by_name = {column.name.lower(): column.name for column in columns}
+    names = tuple(by_name.get(name.lower(), name) for name in key)
+    return replace(definition, columns=columns, primary_key=names)
 
 
 @dataclass(frozen=True)

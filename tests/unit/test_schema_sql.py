@@ -93,6 +93,22 @@ def test_every_spelling_of_a_type_is_known(written: str, native: str, sql_type: 
         ("ALTER TABLE t ADD INDEX i (a), ENGINE=InnoDB, COMMENT 'DROP a', LOCK=NONE", ["id", "a", "b"], ()),
         ("ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (a, b(3))", ["id", "a", "b"], ("primary key",)),
         ("ALTER TABLE t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES o (i), DROP KEY j", ["id", "a", "b"], ()),
+        ("ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a", ["id", "b", "a"], ("rename column",)),
+        ("ALTER TABLE t CHANGE a b INT, CHANGE b c INT, CHANGE id a INT", ["a", "b", "c"],
+         ("rename column", "modify column")),
+        ("ALTER TABLE t ADD y INT AFTER x, CHANGE a x INT", ["id", "x", "y", "b"],
+         ("add column", "rename column", "modify column")),
+        ("ALTER TABLE t ADD a BIGINT FIRST, DROP a", ["a", "id", "b"], ("add column", "drop column")),
+        ("ALTER TABLE t MODIFY id INT AFTER b, ADD x INT AFTER id, ADD y INT", ["a", "b", "id", "x", "y"],
+         ("modify column", "add column")),
+        ("ALTER TABLE t WAIT 5 DROP a", ["id", "b"], ("drop column",)),
+        ("ALTER TABLE t NOWAIT RENAME COLUMN a TO c", ["id", "c", "b"], ("rename column",)),
+        ("ALTER TABLE t ADD VECTOR INDEX v (a)", ["id", "a", "b"], ()),
+        ("ALTER TABLE t DROP id", ["a", "b"], ("drop column", "primary key")),
+        ("ALTER TABLE t DROP INDEX `PRIMARY`", ["id", "a", "b"], ("primary key",)),
+        ("DROP INDEX IF EXISTS `PRIMARY` ON d.t", ["id", "a", "b"], ("primary key",)),
+        ("ALTER TABLE t DROP PRIMARY KEY, MODIFY a INT PRIMARY KEY", ["id", "a", "b"],
+         ("modify column", "primary key")),
         ("/* hint */ ALTER /* two */ TABLE `d`.`t` ADD COLUMN IF NOT EXISTS a INT", ["id", "a", "b"], ()),
     ],
 )  # fmt: skip
@@ -104,6 +120,26 @@ def test_alter_table_is_followed(statement: str, expected: list[str], kinds: tup
     assert found is not None
     assert [column.name for column in found.columns] == expected
     assert change == Altered(T, found, kinds)
+
+
+@pytest.mark.parametrize(
+    ("statements", "key"),
+    [
+        (["CREATE TABLE t (id INT KEY, a INT UNIQUE KEY)"], ("id",)),
+        (["CREATE TABLE t (id INT, a INT UNIQUE, PRIMARY KEY (ID))"], ("id",)),
+        ([BASE, "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (B, A)"], ("b", "a")),
+        ([BASE, "ALTER TABLE t ADD c INT KEY FIRST, DROP PRIMARY KEY"], ("c",)),
+        ([BASE, "ALTER TABLE t CHANGE a id INT, CHANGE id a INT"], ("a",)),
+        ([BASE, "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (a, b)", "ALTER TABLE t DROP a"], ("b",)),
+        ([BASE, "DROP INDEX `PRIMARY` ON t"], ()),
+    ],
+)
+def test_the_primary_key_is_followed(statements: list[str], key: tuple[str, ...]) -> None:
+    definition = after(*statements)
+    assert definition.primary_key == key
+    assert [column.name for column in schema_of(definition).columns if column.key] == [
+        column.name for column in definition.columns if column.name in key
+    ]
 
 
 def test_charsets_come_from_column_table_and_database() -> None:

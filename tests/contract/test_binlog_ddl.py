@@ -1,0 +1,119 @@
+"""A live server whose log names no columns: statements are followed as the server does them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.mysql.binlog_stream import open_stream
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import BadRow, Ddl, Heartbeat
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.server_places import place_now
+from connectors.mysql.session import Login, Session
+from connectors.mysql.snapshot import ChunkQuery
+from streamjobs.local.environment import Environment
+from streamjobs.local.mariadb import USER, MariaDbOptions
+from streamjobs.options import Secret
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import Row, TableId, Value
+
+pytestmark = pytest.mark.services
+TABLE = TableId("shop", "t")
+BASE = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT)"
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
+    options = MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"})
+    root: Path = tmp_path_factory.mktemp("ddl")
+    with Environment(root, kafka=False, flink=False, mariadb=options) as environment:
+        yield Login(environment.mariadb.host, environment.mariadb.port, USER, Secret(""), tls=False)
+
+
+@pytest.fixture
+def writer(login: Login) -> Iterator[Session]:
+    with Session(login) as opened:
+        opened.execute("CREATE DATABASE shop CHARACTER SET utf8mb4")
+        opened.execute("USE shop")
+        yield opened
+        opened.execute("DROP DATABASE shop")
+
+
+def followed(login: Login, writer: Session, statements: list[str]) -> tuple[Catalog, list[RowBatch]]:
+    """Run statements; give the catalog behind them, and the rows of TABLE."""
+    with Session(login) as session:
+        tables = [TABLE] if session.rows("SHOW TABLES FROM shop LIKE 't'") else []
+        catalog = Catalog(
+            [read_definition(session, table) for table in tables],
+            mariadb=True,
+            database_charsets={"shop": "utf8mb4"},
+        )
+        place = place_now(session).place
+    for statement in statements:
+        writer.execute(statement)
+    found: list[RowBatch] = []
+    with open_stream(
+        login, place=place, gtids="", server_id=4712, wanted=lambda table: table == TABLE, catalog=catalog,
+        heartbeat_s=0.1, silence_s=20,
+    ) as reader:  # fmt: skip
+        for event in reader:
+            assert not isinstance(event, BadRow), event
+            if isinstance(event, RowBatch):
+                found.append(event)
+            elif isinstance(event, Heartbeat):
+                return catalog, found
+            elif isinstance(event, Ddl):
+                assert event.changes, event
+    message = "the stream ended without a sign of life"
+    raise AssertionError(message)
+
+
+def shown(session: Session) -> list[Row]:
+    query = ChunkQuery(read_definition(session, TABLE))
+    return [query.row(row) for row in session.rows(query.sql(None, None, None))]
+
+
+def same_as_the_server(login: Login, writer: Session, statements: list[str]) -> None:
+    """The last statement inserts the table's only rows."""
+    catalog, batches = followed(login, writer, statements)
+    truth, known = read_definition(writer, TABLE), catalog.table(TABLE)
+    assert known is not None
+    assert [column.name for column in known.columns] == [column.name for column in truth.columns]
+    assert known.primary_key == truth.primary_key
+    names = [column.name for column in truth.columns]
+    found: list[dict[str, Value]] = [
+        dict(zip(batch.schema.names, image, strict=True)) for batch in batches for image in batch.images
+    ]
+    assert found == [dict(zip(names, row, strict=True)) for row in shown(writer)]
+    assert {column.name for batch in batches for column in batch.schema.columns if column.key} == set(
+        truth.primary_key
+    )
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a"],
+        ["ALTER TABLE t CHANGE a b INT, CHANGE b a INT"],
+        ["ALTER TABLE t CHANGE id a INT, CHANGE a id INT"],
+        ["ALTER TABLE t ADD COLUMN a2 INT AFTER a3, CHANGE a a3 INT"],
+        ["ALTER TABLE t ADD COLUMN a BIGINT, DROP COLUMN a"],
+        ["ALTER TABLE t MODIFY a INT AFTER b, ADD COLUMN x INT AFTER a, MODIFY id INT FIRST"],
+        ["ALTER TABLE t NOWAIT RENAME COLUMN a TO c", "ALTER TABLE t WAIT 5 ADD COLUMN x INT"],
+        ["ALTER TABLE t DROP INDEX `PRIMARY`, ADD PRIMARY KEY (B)"],
+        ["DROP INDEX `PRIMARY` ON t", "ALTER TABLE t MODIFY a INT PRIMARY KEY"],
+        ["CREATE OR REPLACE TABLE t (id INT UNIQUE KEY, a INT KEY, b INT)"],
+    ],
+    ids=lambda statements: statements[0],
+)
+def test_columns_and_key_are_those_of_the_server(
+    login: Login, writer: Session, statements: list[str]
+) -> None:
+    writer.execute(BASE)
+    count = 3 + sum("ADD COLUMN x" in statement or "a2" in statement for statement in statements)
+    values = ", ".join(f"seq * 10 + {number}" for number in range(count))
+    last = f"INSERT INTO t SELECT {values} FROM seq_1_to_3"
+    same_as_the_server(login, writer, [*statements, last])
