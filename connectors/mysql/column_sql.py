@@ -169,7 +169,7 @@ def _column(name: str, kind: _Type) -> ColumnDefinition:
     if kind.name == "serial":
         return ColumnDefinition(name, "bigint", "bigint unsigned", unsigned=True, nullable=False)
     if kind.name in ("enum", "set"):
-        labels = tuple(part[-1].text.rstrip(" ") for part in split(list(kind.arguments)))
+        labels = tuple(_label(part) for part in split(list(kind.arguments)))
         quoted = ",".join("'" + label.replace("'", "''") + "'" for label in labels)
         return ColumnDefinition(name, kind.name, f"{kind.name}({quoted})", labels=labels)
     numbers = [int(part[0].text) for part in split(list(kind.arguments)) if part[0].text.isdigit()]
@@ -187,6 +187,13 @@ def _column(name: str, kind: _Type) -> ColumnDefinition:
     elif kind.name == "bit" and length is None:
         length, native = 1, "bit(1)"
     return ColumnDefinition(name, kind.name, native, length, scale)
+
+
+def _label(part: list[Token]) -> str:
+    if part[-1].kind is not Kind.STRING or part[0].is_word("X", "B"):
+        message = f"a label that is no text: {' '.join(token.text for token in part)!r}"
+        raise RefusedError(message)
+    return part[-1].text.rstrip(" ")
 
 
 def _finished(

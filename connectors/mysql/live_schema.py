@@ -10,7 +10,10 @@ from streamjobs.errors import SystemicError
 from streamjobs.rowchange import TableId
 
 _ARGUMENTS = re.compile(r"\((\d+)(?:,(\d+))?\)")
-_LABEL = re.compile(r"'((?:[^']|'')*)'")
+_LABEL = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
+_ESCAPED = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPES = {"0": "\0", "n": "\n", "r": "\r"}
+"""What the server escapes in the labels of COLUMN_TYPE; a backslash is doubled."""
 _JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)*)`\)", re.IGNORECASE)
 _SIZED = frozenset(
     {"char", "varchar", "binary", "varbinary", "bit", "vector", "time", "datetime", "timestamp", "decimal"}
@@ -61,11 +64,15 @@ def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefiniti
         scale=int(sizes[2]) if sizes and sizes[2] else None,
         unsigned="unsigned" in native.lower() if kind not in ("enum", "set") else False,
         charset=row["CHARACTER_SET_NAME"],
-        labels=tuple(label.replace("''", "'") for label in labels),
+        labels=tuple(map(_label, labels)),
         nullable=row["IS_NULLABLE"] == "YES",
         compressed="COMPRESSED" in native if kind not in ("enum", "set") else False,
         json_valid=row["COLUMN_NAME"] in json_columns,
     )
+
+
+def _label(escaped: str) -> str:
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]) if found[1] else "'", escaped)
 
 
 def _json_columns(session: Session, table: TableId) -> frozenset[str]:

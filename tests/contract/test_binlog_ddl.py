@@ -117,3 +117,11 @@ def test_columns_and_key_are_those_of_the_server(
     values = ", ".join(f"seq * 10 + {number}" for number in range(count))
     last = f"INSERT INTO t SELECT {values} FROM seq_1_to_3"
     same_as_the_server(login, writer, [*statements, last])
+
+
+def test_labels_of_enum_and_set_are_read_as_the_server_means_them(login: Login, writer: Session) -> None:
+    labels = r"'a\\b', 'x\ny', 'c''d', 'e\"f', '\r', '\\', 'nul\0', '\\n', 'g\\''h'"
+    writer.execute(f"CREATE TABLE t (id INT PRIMARY KEY, e ENUM({labels}), s SET({labels}))")
+    same_as_the_server(
+        login, writer, ["INSERT INTO t SELECT seq, seq, 1 << (seq - 1) | 1 FROM seq_1_to_9 ORDER BY seq"]
+    )

@@ -203,6 +203,7 @@ def test_other_statements_say_what_they_do(statement: str, changes: list[object]
         ("CREATE TABLE t (id FANCY)", "type 'fancy' is not known"),
         ("ALTER TABLE t ADD c TEXT CHARACTER SET klingon", "character set 'klingon' is not known"),
         ("ALTER TABLE t DROP nope", "no column 'nope'"),
+        ("ALTER TABLE t ADD c ENUM('a', x'62')", "a label that is no text: 'x 62'"),
         ("CREATE TABLE t (id INT", "parenthesis that does not end"),
         ("ALTER TABLE t COMMENT 'x", "quote that does not end"),
         ("FROBNICATE t", "'FROBNICATE' is not known"),
