@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from connectors.mysql import charsets
 from connectors.mysql.column_sql import table_charset
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.schema_sql import Context, read_statement
@@ -23,6 +22,9 @@ from connectors.mysql.table_changes import (
 from connectors.mysql.transactions import Query
 from streamjobs.errors import ConfigError
 from streamjobs.rowchange import TableId
+
+_OPTIONS = ("DEFAULT", "CHARACTER", "CHARSET", "COLLATE", "COMMENT", "ENCRYPTION", "READ", "UPGRADE")
+"""What may come next in an ALTER DATABASE that names none: it is of the session's own."""
 
 
 class Catalog:
@@ -111,21 +113,22 @@ class Catalog:
                 pass
 
     def _follow_database(self, query: Query) -> None:
-        """Remember the character set that CREATE and ALTER DATABASE declare."""
-        verb, kind = query.verb
-        if verb not in ("CREATE", "ALTER") or kind not in ("DATABASE", "SCHEMA"):
+        """Remember the character set that CREATE and ALTER DATABASE declare, or leave to the server."""
+        if query.verb[0] not in ("CREATE", "ALTER"):
             return
         try:
             cursor = Cursor(tokens(query.sql, ansi_quotes=query.ansi_quotes))
-            cursor.next()
-            cursor.next()
-            cursor.skip("IF", "NOT", "EXISTS")
-            name = cursor.name()
-            charset = table_charset(cursor.rest)
+            creates = cursor.next().is_word("CREATE")
+            cursor.skip("OR", "REPLACE")
+            if not cursor.skip_any("DATABASE", "SCHEMA"):
+                return
+            unless_there = cursor.skip("IF", "NOT", "EXISTS")
+            name = query.database if cursor.peek().is_word(*_OPTIONS) else cursor.name()
+            charset = table_charset(cursor.rest) or (query.server_charset if creates else "")
         except RefusedError:
             return
-        if charset:
-            self._charsets[name] = charsets.charset(charset).name
+        if charset and not (unless_there and name in self._charsets):
+            self._charsets[name] = charset
 
 
 def statements(text: str) -> list[str]:

@@ -70,7 +70,7 @@ class Context:
 
     def charset_of(self, database: str) -> str:
         """The default of a new table; "" when it is not known."""
-        return self.query.default_charset or self.database_charsets.get(database, "")
+        return self.database_charsets.get(database, "")
 
 
 def read_statement(context: Context) -> tuple[TableChange, ...]:

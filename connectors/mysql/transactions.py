@@ -92,14 +92,14 @@ def _read_tagged(reader: PackedReader) -> GtidEvent:
 class Query:
     """A statement in the log, with the session's settings that its reading depends on.
 
-    `default_charset` is the database's, "" when the log does not tell.
+    `server_charset` is what a database gets that is created without one, "" when the log does not tell.
     """
 
     database: str
     sql: str
     ansi_quotes: bool = False
     backslash_escapes: bool = True
-    default_charset: str = ""
+    server_charset: str = ""
 
     @property
     def verb(self) -> tuple[str, str]:
@@ -119,9 +119,9 @@ def read_query(event_type: int, body: bytes) -> Query:
     reader.take(1)
     compressed = event_type == EventType.QUERY_COMPRESSED
     text = inflate_event(body, reader.at) if compressed else reader.rest()
-    mode, client, default = _session(status)
+    mode, client, server = _session(status)
     return Query(
-        database, _decoded(text, client), bool(mode & _ANSI_QUOTES), not mode & _NO_BACKSLASH_ESCAPES, default
+        database, _decoded(text, client), bool(mode & _ANSI_QUOTES), not mode & _NO_BACKSLASH_ESCAPES, server
     )
 
 
@@ -133,9 +133,9 @@ def _decoded(text: bytes, collation: int | None) -> str:
 
 
 def _session(status: bytes) -> tuple[int, int | None, str]:
-    """Give sql_mode, the client's collation and the database's charset from the status variables."""
+    """Give sql_mode, the client's collation and the server's charset from the status variables."""
     reader = PackedReader(status)
-    mode, client, default = 0, None, ""
+    mode, client, server = 0, None, ""
     try:
         while reader.left:
             match reader.integer(1):
@@ -149,16 +149,20 @@ def _session(status: bytes) -> tuple[int, int | None, str]:
                     reader.take(4)
                 case 4:
                     client = reader.integer(2)
-                    reader.take(4)
-                case 5 | 6:
-                    reader.take(reader.integer(1))
-                case 7:
                     reader.take(2)
-                case 8:
-                    default = charsets.of_collation(reader.integer(2)).name
+                    server = _charset_name(reader.integer(2))
+                case 6:
+                    reader.take(reader.integer(1))
                 case _:
                     break  # nothing behind it is needed
-    except (BinlogError, KeyError) as exc:
+    except BinlogError as exc:
         message = f"the status variables of a query cannot be read: {status.hex()}"
         raise BinlogError(message) from exc
-    return mode, client, default
+    return mode, client, server
+
+
+def _charset_name(collation: int) -> str:
+    try:
+        return charsets.of_collation(collation).name
+    except KeyError:
+        return ""
