@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from connectors.mysql.table_changes import (
     Dropped,
     Modified,
     Renamed,
+    RowsReplaced,
     TableChange,
     TableDefinition,
     Truncated,
@@ -108,11 +109,13 @@ def _read(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...
 
 
 def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
-    temporary = False
+    temporary = ignores = False
+    replaces = cursor.skip("OR", "REPLACE")
     while not cursor.done and not cursor.peek().is_word(*_OBJECTS):
         if cursor.peek().is_word("AS", "SELECT", "BEGIN") or cursor.peek().is_mark("("):
             break
-        temporary = cursor.next().is_word("TEMPORARY") or temporary
+        word = cursor.next()
+        temporary, ignores = temporary or word.is_word("TEMPORARY"), ignores or word.is_word("IGNORE")
     if cursor.skip_any("DATABASE", "SCHEMA"):
         cursor.skip("IF", "EXISTS")
         return (DatabaseDropped(cursor.name()),) if verb == "DROP" else ()
@@ -131,7 +134,10 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
         )
     table = _table(cursor, context)
     try:
-        return _create(table, cursor, context) if verb == "CREATE" else _alter(table, cursor, context)
+        if verb == "ALTER":
+            return _alter(table, cursor, context, ignores=ignores)
+        gone = (Dropped(table),) if replaces and context.lookup(table) else ()
+        return (*gone, *_create(table, cursor, context))
     except RefusedError as exc:
         return (Unknown(table, exc.detail),)
     except IndexError:
@@ -177,17 +183,38 @@ def _definition(table: TableId, body: list[Token], charset: str, *, mariadb: boo
     return with_key(definition, key)
 
 
-def _alter(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+def _alter(table: TableId, cursor: Cursor, context: Context, *, ignores: bool) -> tuple[TableChange, ...]:
     if cursor.skip_any("WAIT"):  # MariaDB: how long the statement may wait for locks
         cursor.next()
     cursor.skip_any("NOWAIT")
-    found = alter(context.lookup(table), split(cursor.rest), mariadb=context.mariadb)
+    parts = split(cursor.rest)
+    found = alter(context.lookup(table), parts, mariadb=context.mariadb)
     changes: list[TableChange] = [Altered(table, found.definition, found.kinds)]
+    changes += [RowsReplaced(one) for one in _rows_replaced(table, parts, context, ignores=ignores)]
     if (renamed := found.renamed) is not None:
         to = renamed if renamed.database else TableId(context.query.database, renamed.table)
-        changes = changes if found.kinds else []
+        changes = changes if found.kinds else changes[1:]
         changes.append(Renamed(table, to))
     return tuple(changes)
+
+
+def _rows_replaced(
+    table: TableId, parts: list[list[Token]], context: Context, *, ignores: bool
+) -> Iterator[TableId]:
+    """Tables of which an ALTER TABLE removes rows, or to which it brings some; `ignores`: ALTER IGNORE."""
+    for part in parts:
+        cursor = Cursor(part)
+        verb = cursor.next()
+        moves = verb.is_word("DROP", "TRUNCATE", "EXCHANGE", "CONVERT") and cursor.peek().is_word("PARTITION")
+        brings = verb.is_word("CONVERT") and cursor.peek().is_word("TABLE")
+        swaps = verb.is_word("DISCARD", "IMPORT")
+        unique = ignores and any(token.is_word("UNIQUE", "PRIMARY", "KEY") for token in part)
+        if moves or brings or swaps or unique:
+            yield table
+        while not cursor.done and (moves or brings):
+            if cursor.skip_any("TABLE"):
+                yield _table(cursor, context)
+            cursor.next()
 
 
 def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:

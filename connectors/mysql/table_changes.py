@@ -99,6 +99,13 @@ class Truncated:
 
 
 @dataclass(frozen=True)
+class RowsReplaced:
+    """Some rows of a table went or came, without row events: a partition was dropped or exchanged."""
+
+    table: TableId
+
+
+@dataclass(frozen=True)
 class DatabaseDropped:
     """A database is gone with all its tables."""
 
@@ -120,4 +127,6 @@ class Unknown:
     reason: str
 
 
-TableChange = Created | Altered | Renamed | Dropped | Truncated | DatabaseDropped | Modified | Unknown
+TableChange = (
+    Created | Altered | Renamed | Dropped | Truncated | RowsReplaced | DatabaseDropped | Modified | Unknown
+)

@@ -14,6 +14,7 @@ from connectors.mysql.table_changes import (
     Dropped,
     Modified,
     Renamed,
+    RowsReplaced,
     TableChange,
     TableDefinition,
     Truncated,
@@ -170,7 +171,7 @@ class DdlPolicy:
                 yield Effect("rename_table", to)
             case Dropped(table) if self._routes(table):
                 yield Effect("drop_table", table)
-            case Truncated(table) if self._routes(table):
+            case Truncated(table) | RowsReplaced(table) if self._routes(table):
                 yield Effect("truncate_table", table)
             case DatabaseDropped(database):
                 gone = [table for table in self._known() if table.database == database]
@@ -205,7 +206,7 @@ def _refusal(event: Ddl, effect: Effect) -> str:
     reasons = [change.reason for change in event.changes if isinstance(change, Unknown)]
     why = f" ({reasons[0]})" if reasons else ""
     after = (
-        "its rows are still downstream: empty them there, then "
+        "rows that it removed are still downstream, and those that it brought are not: put that right, then "
         if effect.word == "truncate_table"
         else "its rows changed without row events: "
         if effect.word == "statement_format"

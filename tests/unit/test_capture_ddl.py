@@ -14,6 +14,7 @@ from connectors.mysql.table_changes import (
     Dropped,
     Modified,
     Renamed,
+    RowsReplaced,
     TableChange,
     TableDefinition,
     Truncated,
@@ -96,6 +97,7 @@ def test_what_is_ignored_is_known_after_a_restart_and_before_the_first_row() -> 
     ("change", "word"),
     [
         (Truncated(ITEM), "truncate_table"),
+        (RowsReplaced(ITEM), "truncate_table"),
         (Altered(ITEM, None, ("primary key",)), "primary_key"),
         (Modified(None), "statement_format"),
         (Unknown(ITEM, "what is this"), "unknown"),

@@ -14,6 +14,7 @@ from connectors.mysql.table_changes import (
     Dropped,
     Modified,
     Renamed,
+    RowsReplaced,
     TableDefinition,
     Truncated,
     Unknown,
@@ -37,6 +38,11 @@ def after(*statements: str, mariadb: bool = False) -> TableDefinition:
     found = catalog.table(T)
     assert found is not None
     return found
+
+
+def altered(table: str) -> Altered:
+    """A table without a known definition, altered in nothing that rows show."""
+    return Altered(TableId("d", table), None, ())
 
 
 def shape(definition: TableDefinition) -> list[tuple[str, str]]:
@@ -179,6 +185,19 @@ def test_json_of_mariadb_is_text_with_a_check() -> None:
         ("DROP SCHEMA IF EXISTS d", [DatabaseDropped("d")]),
         ("CREATE TABLE t LIKE nobody", [Created(T, None)]),
         ("CREATE TABLE t SELECT * FROM u", [Created(T, None)]),
+        ("CREATE OR REPLACE TABLE t LIKE nobody", [Dropped(T), Created(T, None)]),
+        ("CREATE OR REPLACE TABLE u LIKE nobody", [Created(TableId("d", "u"), None)]),
+        ("ALTER TABLE x DROP PARTITION p0, p1", [altered("x"), RowsReplaced(TableId("d", "x"))]),
+        ("ALTER TABLE x TRUNCATE PARTITION ALL", [altered("x"), RowsReplaced(TableId("d", "x"))]),
+        ("ALTER TABLE x EXCHANGE PARTITION p WITH TABLE e.y WITHOUT VALIDATION",
+         [altered("x"), RowsReplaced(TableId("d", "x")), RowsReplaced(TableId("e", "y"))]),
+        ("ALTER TABLE x CONVERT PARTITION p TO TABLE y",
+         [altered("x"), RowsReplaced(TableId("d", "x")), RowsReplaced(TableId("d", "y"))]),
+        ("ALTER TABLE x IMPORT TABLESPACE", [altered("x"), RowsReplaced(TableId("d", "x"))]),
+        ("ALTER IGNORE TABLE x ADD UNIQUE (a)", [altered("x"), RowsReplaced(TableId("d", "x"))]),
+        ("ALTER IGNORE TABLE x ADD INDEX (a)", [altered("x")]),
+        ("ALTER TABLE x ADD PARTITION (PARTITION p2 VALUES LESS THAN (9))", [altered("x")]),
+        ("ALTER TABLE x REORGANIZE PARTITION p0 INTO (PARTITION a VALUES IN (1))", [altered("x")]),
         ("INSERT INTO t VALUES (1)", [Modified(T)]),
         ("DELETE FROM `d`.`t`", [Modified(T)]),
         ("UPDATE t, u SET t.a = u.a", [Modified(None)]),
