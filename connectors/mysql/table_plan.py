@@ -127,6 +127,8 @@ def sql_type(kind: Stored, meaning: Meaning, declaration: ColumnDefinition | Non
 
 
 def _key(stored: TableMap, known: TableDefinition | None) -> frozenset[int]:
+    if known is not None and not known.primary_key:
+        return frozenset()  # the log names a UNIQUE key without NULLs there, which snapshots do not know
     if stored.complete or known is None:
         return frozenset(stored.primary_key or ())
     return frozenset(place for place, column in enumerate(known.columns) if column.name in known.primary_key)

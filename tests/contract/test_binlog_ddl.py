@@ -14,6 +14,7 @@ from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import ChunkQuery
+from connectors.mysql.table_plan import schema_of
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER, MariaDbOptions
 from streamjobs.options import Secret
@@ -156,3 +157,15 @@ def test_text_has_the_character_set_that_the_server_gives_it(login: Login, write
             "INSERT INTO shop.t VALUES (1, 'Ж')",
         ],
     )
+
+
+def test_a_unique_key_is_no_primary_key_in_the_log_either(login: Login, writer: Session) -> None:
+    """Full metadata name the first UNIQUE key without NULLs where there is no primary key."""
+    writer.execute("SET GLOBAL binlog_row_metadata = 'FULL'")
+    writer.execute("CREATE TABLE t (a INT NOT NULL UNIQUE, b INT)")
+    try:
+        _, (batch,) = followed(login, writer, ["INSERT INTO t VALUES (1, 2)"])
+    finally:
+        writer.execute("SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+    assert batch.schema == schema_of(read_definition(writer, TABLE))
+    assert batch.schema.key_indexes == ()
