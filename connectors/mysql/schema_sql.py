@@ -127,12 +127,15 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
         )
     if temporary:
         return ()
-    cursor.skip("IF", "EXISTS") or cursor.skip("IF", "NOT", "EXISTS")
+    cursor.skip("IF", "EXISTS")
+    unless_there = cursor.skip("IF", "NOT", "EXISTS")
     if verb == "DROP":
         return tuple(
             Dropped(_table(Cursor(part), context)) for part in split(cursor.rest) if not part[0].is_mark(";")
         )
     table = _table(cursor, context)
+    if unless_there and context.lookup(table):
+        return ()  # MySQL logs it also when it does nothing
     try:
         if verb == "ALTER":
             return _alter(table, cursor, context, ignores=ignores)
