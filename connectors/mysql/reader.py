@@ -81,6 +81,7 @@ class _Group:
     begin: Begin
     explicit: bool
     prepared_xa: bool = False
+    void: bool = False
     rows: bool = False
     events: int = 0
 
@@ -194,7 +195,7 @@ class LogReader:
         if committed_at_us is None:
             committed_at_us = event.header.timestamp_s * 1_000_000
         begin = Begin(self._start(event), found.gtid, committed_at_us // 1000)
-        self._group = _Group(begin, found.explicit, found.prepared_xa)
+        self._group = _Group(begin, found.explicit, found.prepared_xa, found.void)
         return begin
 
     def _begin_plain(self, event: FramedEvent, *, explicit: bool) -> Iterator[Begin]:
@@ -266,7 +267,9 @@ class LogReader:
     def _statement(self, event: FramedEvent, query: Query) -> Iterator[BinlogEvent]:
         yield from self._begin_plain(event, explicit=False)
         group = self._in_group(event)
-        changes = _LOADED if query.sql == _LOAD else self._catalog.apply(query)
+        changes: tuple[TableChange, ...] = ()
+        if not group.void:
+            changes = _LOADED if query.sql == _LOAD else self._catalog.apply(query)
         place = self._place if event.end is None else LogPlace(self._file, event.end)
         begin = group.begin
         yield Ddl(place, begin.gtid, begin.committed_at_ms, query.database, query.sql, changes)

@@ -14,7 +14,11 @@ from connectors.mysql.framing import EventType
 from connectors.mysql.packed import PackedReader
 
 _STANDALONE: Final = 1
+_GROUP_COMMIT: Final = 2
 _PREPARED_XA: Final = 64
+_COMPLETED_XA: Final = 128
+_START_ALTER, _ROLLBACK_ALTER = 2, 8
+"""Extra flags of MariaDB 10.8 (binlog_alter_two_phase)."""
 _ANSI_QUOTES: Final = 4
 _NO_BACKSLASH_ESCAPES: Final = 1 << 20
 _SOURCE, _NUMBER, _TAG, _COMMITTED, _TAGGED_FIELDS = 1, 2, 3, 6, 10
@@ -28,13 +32,14 @@ class GtidEvent:
 
     `gtid` is "" for an anonymous transaction. `committed_at_us` is None where the log does not tell.
     `explicit`: the group ends by a commit, not with its first statement. `prepared_xa`: its rows count only
-    after another group.
+    after another group. `void`: its statement counts only in another group, or never.
     """
 
     gtid: str
     committed_at_us: int | None
     explicit: bool
     prepared_xa: bool
+    void: bool = False
 
 
 def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
@@ -43,7 +48,11 @@ def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
     if event_type == EventType.MARIA_GTID:
         number, domain, flags = reader.integer(8), reader.integer(4), reader.integer(1)
         return GtidEvent(
-            f"{domain}-{server_id}-{number}", None, not flags & _STANDALONE, bool(flags & _PREPARED_XA)
+            f"{domain}-{server_id}-{number}",
+            None,
+            not flags & _STANDALONE,
+            bool(flags & _PREPARED_XA),
+            _is_unfinished_alter(reader, flags),
         )
     if event_type == EventType.TAGGED_GTID:
         return _read_tagged(reader)
@@ -56,6 +65,16 @@ def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
         committed_at_us = reader.integer(7) if immediate >> 55 else immediate
     gtid = f"{source}:{number}" if event_type == EventType.GTID else ""
     return GtidEvent(gtid, committed_at_us, explicit=False, prepared_xa=False)
+
+
+def _is_unfinished_alter(reader: PackedReader, flags: int) -> bool:
+    """Whether it is of an ALTER that starts, or failed: one that is done has a group of its own."""
+    reader.take(8 if flags & _GROUP_COMMIT else 0)
+    if flags & (_PREPARED_XA | _COMPLETED_XA):
+        reader.take(4)
+        reader.take(reader.integer(1) + reader.integer(1))
+    extra = reader.integer(1) if reader.left else 0
+    return bool(extra & (_START_ALTER | _ROLLBACK_ALTER))
 
 
 def _read_tagged(reader: PackedReader) -> GtidEvent:

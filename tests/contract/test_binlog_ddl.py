@@ -9,12 +9,13 @@ import pytest
 
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Heartbeat
+from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import ChunkQuery
 from connectors.mysql.table_plan import schema_of
+from streamjobs.errors import SystemicError
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER, MariaDbOptions
 from streamjobs.options import Secret
@@ -55,6 +56,11 @@ def followed(login: Login, writer: Session, statements: list[str]) -> tuple[Cata
         place = place_now(session).place
     for statement in statements:
         writer.execute(statement)
+    return catalog, rows_since(login, place, catalog)
+
+
+def rows_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowBatch]:
+    """The rows of TABLE behind a place; the catalog follows."""
     found: list[RowBatch] = []
     with open_stream(
         login, place=place, gtids="", server_id=4712, wanted=lambda table: table == TABLE, catalog=catalog,
@@ -65,7 +71,7 @@ def followed(login: Login, writer: Session, statements: list[str]) -> tuple[Cata
             if isinstance(event, RowBatch):
                 found.append(event)
             elif isinstance(event, Heartbeat):
-                return catalog, found
+                return found
     message = "the stream ended without a sign of life"
     raise AssertionError(message)
 
@@ -169,3 +175,20 @@ def test_a_unique_key_is_no_primary_key_in_the_log_either(login: Login, writer: 
         writer.execute("SET GLOBAL binlog_row_metadata = 'NO_LOG'")
     assert batch.schema == schema_of(read_definition(writer, TABLE))
     assert batch.schema.key_indexes == ()
+
+
+def test_an_alteration_in_two_phases_counts_when_it_is_done(login: Login, writer: Session) -> None:
+    """MariaDB logs its text when it starts, and again when it is done or has failed."""
+    writer.execute("CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT)")
+    writer.execute("INSERT INTO t VALUES (1, 7, 1), (2, 7, 2)")
+    with Session(login) as session:
+        place = place_now(session).place
+        catalog = Catalog([read_definition(session, TABLE)], mariadb=True)
+    writer.execute("SET binlog_alter_two_phase = 1")
+    with pytest.raises(SystemicError, match="Duplicate entry"):
+        writer.execute("ALTER TABLE t CHANGE a c INT, ADD UNIQUE (c)")
+    writer.execute("ALTER TABLE t RENAME COLUMN a TO b, RENAME COLUMN b TO a, ADD INDEX (a)")
+    writer.execute("INSERT INTO t (id, a, b) VALUES (3, 4, 5)")
+    (batch,) = rows_since(login, place, catalog)
+    assert batch.schema.names == ("id", "b", "a")
+    assert list(batch.images) == [(b"3", b"5", b"4")]
