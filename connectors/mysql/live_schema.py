@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from connectors.mysql.errors import RefusedError
+from connectors.mysql.schema_sql import VERSIONED
 from connectors.mysql.session import Session, literal
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.errors import SystemicError
@@ -25,7 +27,10 @@ class NoSuchTableError(SystemicError):
 
 
 def read_definition(session: Session, table: TableId) -> TableDefinition:
-    """Read a table's declaration. Raises NoSuchTableError, and as Session does."""
+    """Read a table's declaration.
+
+    Raises: NoSuchTableError; RefusedError for a system-versioned table; and as Session does.
+    """
     here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
     found = session.named(
         "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE "
@@ -39,16 +44,19 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
         f"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE {here} AND INDEX_NAME = 'PRIMARY' "
         "ORDER BY SEQ_IN_INDEX"
     )
-    charset = session.text(
-        "SELECT CHARACTER_SET_NAME FROM information_schema.TABLES t JOIN "
+    options = session.named(
+        "SELECT TABLE_TYPE, CHARACTER_SET_NAME FROM information_schema.TABLES t LEFT JOIN "
         "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY c ON "
         f"c.{'FULL_' if _has_full_names(session) else ''}COLLATION_NAME = t.TABLE_COLLATION WHERE {here}"
     )
+    if any(row["TABLE_TYPE"] == "SYSTEM VERSIONED" for row in options):
+        message = f"{table}: {VERSIONED}"
+        raise RefusedError(message)
     return TableDefinition(
         table,
         tuple(_column(row, checked) for row in found),
         tuple(row["COLUMN_NAME"] for row in key),
-        charset or "utf8mb4",
+        next((row["CHARACTER_SET_NAME"] for row in options), "") or "utf8mb4",
     )
 
 

@@ -55,6 +55,10 @@ _KEYS: Final = (
     "PRIMARY",
     "VECTOR",
 )
+VERSIONED: Final = (
+    "system-versioned tables are refused: old versions of rows are rows in their log, and not in SELECT. "
+    "Leave the table out (exclude in [[tables]])"
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
             Dropped(_table(Cursor(part), context)) for part in split(cursor.rest) if not part[0].is_mark(";")
         )
     table = _table(cursor, context)
+    if _gets_versions(cursor.rest):
+        return (Unknown(table, VERSIONED),)
     if unless_there and context.lookup(table):
         return ()  # MySQL logs it also when it does nothing
     try:
@@ -152,6 +158,13 @@ def _table(cursor: Cursor, context: Context) -> TableId:
     if cursor.skip_mark("."):
         return TableId(first, cursor.name())
     return TableId(context.query.database, first)
+
+
+def _gets_versions(found: list[Token]) -> bool:
+    triples = zip(found, found[1:], found[2:], strict=False)
+    return any(
+        a.is_word("WITH", "ADD") and b.is_word("SYSTEM") and c.is_word("VERSIONING") for a, b, c in triples
+    )
 
 
 def _create(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:

@@ -34,9 +34,10 @@ def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, in
 
 
 def base_tables(session: Session) -> list[TableId]:
-    """Give every table of the server that is no view and no system table, sorted."""
+    """Give every table of the server that is no view, no sequence and no system table, sorted."""
     rows = session.rows(
-        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' "
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "
+        "WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') "
         "AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
     )
     return sorted((TableId((a or b"").decode(), (b or b"").decode()) for a, b in rows), key=str)
@@ -77,16 +78,18 @@ def mariadb_gtids(session: Session, place: LogPlace) -> str:
 
 def mysql_place(session: Session) -> ServerPlace:
     """Give the end of the log, with MySQL's GTIDs."""
-    modern = not session.is_mariadb and tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (
-        8,
-        2,
-    )
-    found = session.named("SHOW BINARY LOG STATUS" if modern else "SHOW MASTER STATUS")
+    found = session.named(log_status(session))
     if not found:
         raise _no_binlog(session)
     row = found[0]
     gtids = row.get("Executed_Gtid_Set", "").replace("\n", "")
     return ServerPlace(LogPlace(row["File"], int(row["Position"])), gtids, 0)
+
+
+def log_status(session: Session) -> str:
+    """Spell the statement that tells the end of the log and which databases are logged."""
+    version = tuple(map(int, session.version.split("-")[0].split(".")[:2]))
+    return "SHOW BINARY LOG STATUS" if not session.is_mariadb and version >= (8, 2) else "SHOW MASTER STATUS"
 
 
 def server_clock_ms(session: Session) -> int:

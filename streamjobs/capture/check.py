@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from connectors.mysql.errors import RefusedError
+from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import base_tables
-from connectors.mysql.session import Session, quoted
+from connectors.mysql.server_places import base_tables, log_status
+from connectors.mysql.session import Session, quoted, table_name
 from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.state import CaptureState
@@ -43,6 +45,8 @@ def check_server(session: Session, config: CaptureConfig, state: CaptureState | 
         *_binlog(session),
         *_privileges(session, captured),
         *_server_id(session, config.server_id),
+        *_unlogged(session, captured),
+        *_foreign_keys(session, captured),
         *_retention(session, state),
         *_tables(session, captured, routes),
     ]
@@ -80,6 +84,48 @@ def _binlog(session: Session) -> Iterator[Finding]:
             "live schema, followed through DDL",
             "SET GLOBAL binlog_row_metadata = 'FULL'",
         )
+
+
+def _unlogged(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
+    """Changes that the server makes and does not log."""
+    status = next(iter(_permitted(session, log_status(session))), {})
+    only, ignored = (_names(status.get(f"Binlog_{word}_DB", "")) for word in ("Do", "Ignore"))
+    for database in sorted({table.database for table in captured}):
+        if database in ignored or (only and database not in only):
+            option = "binlog-ignore-db" if database in ignored else "binlog-do-db"
+            yield Finding(
+                Severity.ERROR,
+                f"the server does not log changes of {database} ({option})",
+                f"start it without --{option}, then streamjobs capture run --resnapshot",
+            )
+    logs_all = {_lower(session, name) for name in ("log_slave_updates", "log_replica_updates")} - {"off", "0"}
+    if logs_all == {""} and _replicates(session):
+        yield Finding(
+            Severity.ERROR,
+            "the server is a replica that does not log what it gets (log_slave_updates is off)",
+            "capture the primary, or start this one with --log-slave-updates=ON",
+        )
+
+
+def _replicates(session: Session) -> bool:
+    statement = "SHOW ALL SLAVES STATUS" if session.is_mariadb else "SHOW REPLICA STATUS"
+    running = _permitted(session, "SHOW GLOBAL STATUS LIKE 'Slaves_running'")  # needs no privilege
+    return bool(_permitted(session, statement)) or any(row["Value"] not in ("", "0") for row in running)
+
+
+def _foreign_keys(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
+    for key in read_silent_keys(session):
+        if key.table in captured:
+            yield Finding(
+                Severity.ERROR if key.on_delete else Severity.WARNING,
+                f"{key}: InnoDB changes rows of {key.table} so without logging it",
+                f"ALTER TABLE {table_name(key.table)} DROP FOREIGN KEY {quoted(key.name)}"
+                "  -- add it again with RESTRICT; let the application change these rows",
+            )
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
 
 
 def _privileges(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
@@ -151,6 +197,9 @@ def _tables(session: Session, captured: Sequence[TableId], routes: Routes) -> It
     for table in captured:
         try:
             definition = read_definition(session, table)
+        except RefusedError as exc:
+            yield Finding(Severity.ERROR, str(exc), f'exclude = "{table}"')
+            continue
         except SystemicError as exc:
             yield Finding(
                 Severity.ERROR,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader, LogPlace
+from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import NoSuchTableError, read_database_charsets, read_definition
 from connectors.mysql.server_places import (
     ServerPlace,
@@ -27,6 +29,8 @@ from streamjobs.capture.source import ServerIdentity
 from streamjobs.capture.state import CaptureState, TablePart
 from streamjobs.retry import SystemClock
 from streamjobs.rowchange import TableId
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
 """How long the server is silent before it says that it has nothing new; rows wait for others that long."""
@@ -87,6 +91,9 @@ class MySqlSource:
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+        if silent := [key for key in read_silent_keys(self._session) if self._routes(key.table)]:
+            names = "; ".join(map(str, silent))
+            logger.warning("rows that these change are missed, the log does not show them: %s", names)
         return open_stream(
             self._login,
             place=None if by_gtids else LogPlace(state.file, state.offset),

@@ -10,6 +10,7 @@ import pytest
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
+from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
@@ -20,7 +21,7 @@ from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER, MariaDbOptions
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import Row, TableId, Value
+from streamjobs.rowchange import ChangeKind, Row, TableId, Value
 
 pytestmark = pytest.mark.services
 TABLE = TableId("shop", "t")
@@ -192,3 +193,15 @@ def test_an_alteration_in_two_phases_counts_when_it_is_done(login: Login, writer
     (batch,) = rows_since(login, place, catalog)
     assert batch.schema.names == ("id", "b", "a")
     assert list(batch.images) == [(b"3", b"5", b"4")]
+
+
+def test_cascades_of_innodb_are_not_in_the_log_and_told_by_the_check(login: Login, writer: Session) -> None:
+    writer.execute("CREATE TABLE parent (id INT PRIMARY KEY)")
+    writer.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)"
+    )
+    writer.execute("INSERT INTO parent VALUES (1)")
+    _, batches = followed(login, writer, ["INSERT INTO t VALUES (1, 1)", "DELETE FROM parent"])
+    assert [batch.kind for batch in batches] == [ChangeKind.INSERT]
+    assert shown(writer) == []
+    assert [key.table for key in read_silent_keys(writer)] == [TABLE]

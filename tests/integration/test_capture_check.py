@@ -95,3 +95,48 @@ def test_each_finding_has_its_cure(tmp_path: Path) -> None:
                 ("error", ""),
                 ("warning", "ALTER TABLE `shop`.`keyless` ADD PRIMARY KEY (…)"),
             ]
+
+
+def test_changes_that_no_log_shows_are_found(tmp_path: Path) -> None:
+    settings = {"log-slave-updates": "OFF", "binlog-ignore-db": "other,shop"}
+    options = MariaDbOptions(settings=settings)
+    with (
+        Environment(tmp_path, kafka=False, flink=False, mariadb=options) as env,
+        session(env.mariadb) as root,
+    ):
+        root.execute("CREATE DATABASE shop")
+        root.execute("CREATE TABLE shop.parent (id INT PRIMARY KEY)")
+        rules = {"gone": "ON DELETE CASCADE ON UPDATE SET NULL", "moved": "ON UPDATE CASCADE", "none": ""}
+        for name, rule in rules.items():
+            root.execute(
+                f"CREATE TABLE shop.`{name}` (id INT PRIMARY KEY, parent INT, CONSTRAINT `of_{name}` "
+                f"FOREIGN KEY (parent) REFERENCES shop.parent (id) {rule})"
+            )
+        root.execute("CREATE TABLE shop.old (id INT PRIMARY KEY) WITH SYSTEM VERSIONING")
+        root.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 9, MASTER_USER = 'nobody'")
+        findings = [
+            one for one in check_server(root, config(env.mariadb), None) if "server_id" not in one.what
+        ]
+        assert [(finding.severity.value, finding.what) for finding in findings] == [
+            ("error", "the server does not log changes of shop (binlog-ignore-db)"),
+            (
+                "error",
+                "the server is a replica that does not log what it gets (log_slave_updates is off)",
+            ),
+            (
+                "error",
+                "foreign key of_gone of shop.gone to shop.parent says ON DELETE CASCADE ON UPDATE SET NULL: "
+                "InnoDB changes rows of shop.gone so without logging it",
+            ),
+            (
+                "warning",
+                "foreign key of_moved of shop.moved to shop.parent says ON UPDATE CASCADE: "
+                "InnoDB changes rows of shop.moved so without logging it",
+            ),
+            (
+                "error",
+                "shop.old: system-versioned tables are refused: old versions of rows are rows in their log, "
+                "and not in SELECT. Leave the table out (exclude in [[tables]])",
+            ),
+        ]
+        assert findings[-1].fix == 'exclude = "shop.old"'
