@@ -29,6 +29,16 @@ class Envelope:
         return f"{self.topic}/{self.partition}/{'?' if self.offset is None else self.offset}"
 
 
+class Receipt(Protocol):
+    """Stands for all that a producer had been given at one moment."""
+
+    def wait(self, timeout_s: float, /) -> bool:
+        """Whether the broker has acknowledged all of it, at the latest after `timeout_s`; 0 only looks.
+
+        Raises the producer's first failure.
+        """
+
+
 class Producer(Protocol):
     """Sends envelopes; at-least-once, in order per partition.
 
@@ -44,6 +54,9 @@ class Producer(Protocol):
 
     def flush(self) -> None:
         """Wait until all is acknowledged."""
+
+    def receipt(self) -> Receipt:
+        """Give the receipt of all that was sent so far; waits for nothing."""
 
     def partitions(self, topic: str) -> int:
         """Give the topic's number of partitions."""

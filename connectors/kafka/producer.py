@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 
 import kafka
 from kafka.errors import KafkaError
 
 from connectors.kafka.connection import client_options, error_of, kafka_errors
 from connectors.kafka.topics import describe_topic
-from streamjobs.broker import Envelope
+from streamjobs.broker import Envelope, Receipt
 from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
 from streamjobs.kafka_connection import KafkaConnection, connection_of
 
@@ -52,6 +54,8 @@ class KafkaProducer:
         self._partitions: dict[str, int] = {}
         self._changed = threading.Condition()
         self._in_flight_bytes = 0
+        self._receipts = 0
+        self._waiting: Counter[int] = Counter()
         self._failure: StreamjobsError | None = None
         with kafka_errors(f"connecting to Kafka at {self._connection.bootstrap}"):
             self._client = kafka.KafkaProducer(
@@ -77,7 +81,8 @@ class KafkaProducer:
             raise SystemicError(message)
         size = len(envelope.payload) + _RECORD_OVERHEAD_BYTES
         place = f"{envelope.topic}/{envelope.partition}"
-        self._reserve(size)
+        number = self._receipts
+        self._reserve(size, number)
         try:
             with kafka_errors(f"sending to {place}"):
                 future = self._client.send(
@@ -88,10 +93,10 @@ class KafkaProducer:
                     headers=list(envelope.headers.items()),
                 )
         except StreamjobsError as exc:
-            self._settle(size, exc)
+            self._settle(size, number, exc)
             raise
-        future.add_callback(lambda _: self._settle(size, None))
-        future.add_errback(lambda exc: self._settle(size, error_of(exc, f"sending to {place}")))
+        future.add_callback(lambda _: self._settle(size, number, None))
+        future.add_errback(lambda exc: self._settle(size, number, error_of(exc, f"sending to {place}")))
 
     def flush(self) -> None:
         """Wait until all is acknowledged.
@@ -101,6 +106,20 @@ class KafkaProducer:
         with kafka_errors(f"flushing to Kafka at {self._connection.bootstrap}"):
             self._client.flush(self._timeout_s)
         self._wait_until(0)
+
+    def receipt(self) -> Receipt:
+        """Give the receipt of all that was sent so far; waits for nothing."""
+        self._receipts += 1
+        return _Receipt(self, self._receipts - 1)
+
+    def acknowledged(self, number: int, timeout_s: float) -> bool:
+        """Whether nothing is on its way that was sent before the receipt `number`; see `Receipt.wait`."""
+        with self._changed:
+            if timeout_s > 0:
+                self._changed.wait_for(lambda: self._failure or self._is_settled(number), timeout_s)
+            if self._failure is not None:
+                raise self._failure
+            return self._is_settled(number)
 
     def partitions(self, topic: str) -> int:
         """Give the topic's number of partitions. Raises SystemicError when there is no such topic."""
@@ -131,7 +150,10 @@ class KafkaProducer:
         with suppress(KafkaError):
             self._client.close(timeout=0)
 
-    def _reserve(self, size: int) -> None:
+    def _is_settled(self, number: int) -> bool:
+        return all(waiting > number for waiting in self._waiting)
+
+    def _reserve(self, size: int, number: int) -> None:
         with self._changed:
             busy = self._in_flight_bytes + size > self._max_in_flight_bytes and self._in_flight_bytes > 0
         if busy:
@@ -140,6 +162,7 @@ class KafkaProducer:
             if self._failure is not None:
                 raise self._failure
             self._in_flight_bytes += size
+            self._waiting[number] += 1
 
     def _wait_until(self, in_flight_bytes: int) -> None:
         deadline = time.monotonic() + self._timeout_s
@@ -154,8 +177,20 @@ class KafkaProducer:
             if self._failure is not None:
                 raise self._failure
 
-    def _settle(self, size: int, failure: StreamjobsError | None) -> None:
+    def _settle(self, size: int, number: int, failure: StreamjobsError | None) -> None:
         with self._changed:
             self._in_flight_bytes -= size
+            self._waiting[number] -= 1
+            if not self._waiting[number]:
+                del self._waiting[number]
             self._failure = self._failure or failure
             self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class _Receipt:
+    producer: KafkaProducer
+    number: int
+
+    def wait(self, timeout_s: float, /) -> bool:
+        return self.producer.acknowledged(self.number, timeout_s)

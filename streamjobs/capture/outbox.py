@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from streamjobs.broker import Envelope, Producer
+from streamjobs.broker import Envelope, Producer, Receipt
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.errors import ConfigError
@@ -121,6 +121,11 @@ class Outbox:
             if lane.builder.rows:
                 self._send(lane)
         self._waiting_since_s = None
+
+    def receipt(self) -> Receipt:
+        """Send everything; gives the receipt for it."""
+        self.send()
+        return self._producer.receipt()
 
     def acknowledge(self) -> None:
         """Send everything and wait until the broker has it; raises what the producer raises."""

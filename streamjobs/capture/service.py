@@ -22,7 +22,8 @@ from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.source import Source
 from streamjobs.capture.state import CaptureState, StateStore
-from streamjobs.capture.stream import Parts, Stream
+from streamjobs.capture.stored_position import Parts
+from streamjobs.capture.stream import Stream
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries

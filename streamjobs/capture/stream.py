@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
-from connectors.mysql.changes import BadRow, Begin, BinlogReader, Commit, Ddl, Heartbeat, LogPlace, Rotate
-from streamjobs.capture.ddl import DdlPolicy
-from streamjobs.capture.handoff import Handoff, Place
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.rejects import Rejects
+from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Rotate
+from streamjobs.capture.handoff import Place
 from streamjobs.capture.requests import Requests
-from streamjobs.capture.source import Source
-from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.state import CaptureState
+from streamjobs.capture.stored_position import Parts, StoredPosition
 from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
@@ -22,21 +18,6 @@ _TICK_S = 0.02
 _SHOW_S = 0.5
 _SNAPSHOT_TURN_S = 1.0
 _STOP_IN_TRANSACTION_S = 5.0
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What one run works with; all of it is opened for this run and closed after it."""
-
-    source: Source
-    reader: BinlogReader
-    outbox: Outbox
-    handoff: Handoff
-    store: StateStore
-    rejects: Rejects
-    policy: DdlPolicy
-    catalog: Callable[[], bytes]
-    """Gives the table definitions as they are now, to be stored."""
 
 
 class Stream:
@@ -63,9 +44,8 @@ class Stream:
         stopping: Callable[[], bool],
     ) -> None:
         self._p = parts
-        self._state = state
+        self._position = StoredPosition(parts, state, every_ms=every_ms, clock=clock, telemetry=telemetry)
         self._place = None if by_gtids else LogPlace(state.file, state.offset)
-        self._every_s = every_ms / 1000
         self._clock = clock
         self._telemetry = telemetry
         self._requests = requests
@@ -75,9 +55,8 @@ class Stream:
         self._transactions = 0
         self._snapshot_rows = 0
         self._caught_up = False
-        self._changed = self._altered = False
         self._now_s = clock.monotonic_s()
-        self._tick_at_s = self._stored_at_s = self._shown_at_s = self._now_s
+        self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
         self._stop_seen_s: float | None = None
 
@@ -86,7 +65,7 @@ class Stream:
         for event in self._p.reader:
             match event:
                 case RowBatch():
-                    self._changed = True
+                    self._position.changed = True
                     self._p.outbox.add(self._p.policy.shaped(event))
                 case Begin(place):
                     self._caught_up = False
@@ -94,7 +73,7 @@ class Stream:
                 case Commit():
                     self._place = event.place
                     self._transactions += 1
-                    self._changed = True
+                    self._position.changed = True
                     self._p.outbox.passed(event.committed_at_ms)
                     if self._between(event.place):
                         return
@@ -111,14 +90,14 @@ class Stream:
                     continue
                 case Rotate(place) if self._place is not None:
                     self._place = place
-                    self._changed = True
+                    self._position.changed = True
                 case Rotate():
                     pass  # found by GTIDs: only a commit tells where this is
             if self._tick() and self._stopped_inside():
                 return
 
     def _statement(self, event: Ddl) -> None:
-        self._altered = self._altered or bool(event.changes)
+        self._position.altered |= bool(event.changes)
         for effect in self._p.policy.judge(event):
             if effect.table is not None and effect.word in ("create_table", "rename_table"):
                 self._p.outbox.open(effect.table)
@@ -134,8 +113,10 @@ class Stream:
             self._snapshot(_comparable(place))
         self._tick()
         stopping = self._stopping()
-        if stopping or self._now_s - self._stored_at_s >= self._every_s:
-            self._store()
+        if stopping:
+            self._position.store_all(self._place)
+        else:
+            self._position.store_due(self._place, self._now_s)
         return stopping
 
     def _snapshot(self, place: Place) -> None:
@@ -154,7 +135,7 @@ class Stream:
     def _send_due(self, place: Place) -> bool:
         sent = False
         for batch in self._p.handoff.due(place):
-            sent = self._changed = True
+            sent = self._position.changed = True
             if isinstance(batch, BadRow):
                 self._p.rejects.add(batch)
                 continue
@@ -180,26 +161,6 @@ class Stream:
             return False
         self._stop_seen_s = self._stop_seen_s or self._now_s
         return self._now_s - self._stop_seen_s > _STOP_IN_TRANSACTION_S
-
-    def _store(self) -> None:
-        self._stored_at_s = self._now_s
-        if not self._changed or self._place is None:
-            return
-        self._p.outbox.acknowledge()
-        self._p.rejects.acknowledge()
-        parts = self._p.handoff.parts
-        finished = set(self._state.snapshots) - set(parts)
-        place, at_ms = self._place, self._clock.now_ms()
-        state = self._state.at(place.file, place.offset, self._p.reader.gtids, at_ms)
-        tables = tuple(sorted({*state.tables, *finished}))
-        self._state = replace(state, snapshots=parts, tables=tables)
-        if self._altered:
-            self._state = replace(self._state, catalog=state.catalog + 1)
-            self._p.store.write_catalog(self._state.catalog, self._p.catalog())
-            self._altered = False
-        self._p.store.write(self._state)
-        self._changed = False
-        self._telemetry.update(place=str(place), gtids=self._state.gtids, stored_at_ms=at_ms)
 
     def _show(self) -> None:
         outbox, span_s = self._p.outbox, max(self._now_s - self._shown_at_s, 1e-3)

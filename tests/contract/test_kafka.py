@@ -111,6 +111,25 @@ def test_unacknowledged_bytes_are_bounded(bootstrap: str, topic: str) -> None:
     producer.close()
 
 
+def test_a_receipt_is_for_what_was_sent_before_it(environment: Environment, topic: str) -> None:
+    producer = KafkaProducer(environment.kafka.bootstrap)
+    assert producer.receipt().wait(0.0)
+    producer.send(Envelope(topic, 0, b"before", OLD_MS))
+    before = producer.receipt()
+    assert before.wait(30.0)
+    environment.kafka.freeze()
+    try:
+        producer.send(Envelope(topic, 1, b"after", OLD_MS))
+        after = producer.receipt()
+        assert not after.wait(0.2)
+        assert before.wait(0.0)
+    finally:
+        environment.kafka.thaw()
+    assert after.wait(60.0)
+    producer.close()
+    assert len(everything(environment.kafka.bootstrap, topic)) == 2
+
+
 def test_a_producer_is_abandoned_with_rows_on_their_way(bootstrap: str, topic: str) -> None:
     producer = KafkaProducer(bootstrap, linger_ms=60_000)
     producer.send(Envelope(topic, 0, b"waits for others", OLD_MS))
@@ -224,8 +243,11 @@ def test_unknown_topic_and_partition_are_refused(bootstrap: str, topic: str) -> 
 def test_record_that_the_broker_refuses_spends_the_producer(bootstrap: str, topic: str) -> None:
     producer = KafkaProducer(bootstrap)
     producer.send(Envelope(topic, 0, b"x" * 2_000_000, OLD_MS))
+    receipt = producer.receipt()
     with pytest.raises(SystemicError, match="MessageSizeTooLarge"):
         producer.flush()
+    with pytest.raises(SystemicError, match="MessageSizeTooLarge"):
+        receipt.wait(0.0)
     with pytest.raises(SystemicError, match="MessageSizeTooLarge"):
         producer.send(Envelope(topic, 0, b"small", OLD_MS))
     producer.abandon()

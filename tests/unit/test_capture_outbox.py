@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.broker import Envelope
+from streamjobs.broker import Envelope, Receipt
 from streamjobs.capture.outbox import Outbox, Topic
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
@@ -41,6 +41,9 @@ class Sent:
 
     def flush(self) -> None:
         return
+
+    def receipt(self) -> Receipt:
+        raise NotImplementedError
 
     def partitions(self, topic: str) -> int:
         assert topic

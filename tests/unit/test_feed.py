@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamjobs.broker import Envelope
+from streamjobs.broker import Envelope, Receipt
 from streamjobs.demo.feed import FeedOptions, feed, lagging
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.packing import Packed
@@ -30,6 +30,9 @@ class Log:
 
     def flush(self) -> None:
         self.flushed = len(self.sent)
+
+    def receipt(self) -> Receipt:
+        raise NotImplementedError
 
     def partitions(self, topic: str) -> int:
         return 3 if topic else 0

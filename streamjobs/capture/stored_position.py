@@ -1,0 +1,114 @@
+"""How far a run is: the position is stored behind the broker's acknowledgements, which nothing waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from connectors.mysql.changes import BinlogReader, LogPlace
+from streamjobs.broker import Receipt
+from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.outbox import Outbox
+from streamjobs.capture.rejects import Rejects
+from streamjobs.capture.source import Source
+from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.telemetry import Telemetry
+from streamjobs.retry import Clock
+
+_RECEIPT_S = 0.03
+"""How long a quiet broker takes to acknowledge: the producer's linger and a round trip."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one run works with; all of it is opened for this run and closed after it."""
+
+    source: Source
+    reader: BinlogReader
+    outbox: Outbox
+    handoff: Handoff
+    store: StateStore
+    rejects: Rejects
+    policy: DdlPolicy
+    catalog: Callable[[], bytes]
+    """Gives the table definitions as they are now, to be stored."""
+
+
+@dataclass(frozen=True)
+class _Unstored:
+    """A state that holds once the broker has acknowledged all before it.
+
+    `catalog` has the table definitions there, None when those that are stored still hold.
+    """
+
+    state: CaptureState
+    catalog: bytes | None
+    receipt: Receipt
+
+
+class StoredPosition:
+    """The position of a run, stored every so often; at most one state waits for its acknowledgement.
+
+    Promise: what is stored is a place between transactions, and the broker has acknowledged every row before
+    it. The stream goes on in the meantime, as far as the producer's bound on unacknowledged bytes lets it.
+
+    `changed` is set by what moves the place or the tables, `altered` by what changes their definitions.
+    """
+
+    def __init__(
+        self, parts: Parts, state: CaptureState, *, every_ms: int, clock: Clock, telemetry: Telemetry
+    ) -> None:
+        self._p = parts
+        self._state = state
+        self._every_s = every_ms / 1000
+        self._clock = clock
+        self._telemetry = telemetry
+        self._taken_at_s = clock.monotonic_s()
+        self._unstored: _Unstored | None = None
+        self.changed = self.altered = False
+
+    def store_due(self, place: LogPlace | None, now_s: float) -> None:
+        """Store what has been acknowledged; take this place, between transactions, when it is time for one.
+
+        None: it is not known yet. Raises what the broker and the store raise.
+        """
+        self._store(0.0)
+        if self._unstored is None and now_s - self._taken_at_s >= self._every_s:
+            self._taken_at_s = now_s
+            self._take(place)
+            self._store(_RECEIPT_S)
+
+    def store_all(self, place: LogPlace | None) -> None:
+        """Wait until all is acknowledged and store this place, between transactions; see `store_due`."""
+        self._p.outbox.acknowledge()
+        self._store(0.0)
+        self._take(place)
+        self._store(0.0)
+
+    def _take(self, place: LogPlace | None) -> None:
+        if not self.changed or place is None:
+            return
+        receipt = self._p.outbox.receipt()
+        self._p.rejects.acknowledge()
+        parts = self._p.handoff.parts
+        finished = set(self._state.snapshots) - set(parts)
+        state = self._state.at(place.file, place.offset, self._p.reader.gtids, self._clock.now_ms())
+        tables = tuple(sorted({*state.tables, *finished}))
+        state = replace(state, snapshots=parts, tables=tables, catalog=state.catalog + self.altered)
+        catalog = self._p.catalog() if self.altered else None
+        self._state = state
+        self._unstored = _Unstored(state, catalog, receipt)
+        self.changed = self.altered = False
+
+    def _store(self, timeout_s: float) -> None:
+        waiting = self._unstored
+        if waiting is None or not waiting.receipt.wait(timeout_s):
+            return
+        state = waiting.state
+        if waiting.catalog is not None:
+            self._p.store.write_catalog(state.catalog, waiting.catalog)
+        self._p.store.write(state)
+        self._unstored = None
+        place = f"{state.file}:{state.offset}"
+        self._telemetry.update(place=place, gtids=state.gtids, stored_at_ms=state.at_ms)

@@ -1,0 +1,170 @@
+"""The stored position: never ahead of what the broker has acknowledged, whatever the order of its answers."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.mysql.changes import LogPlace
+from streamjobs.broker import Envelope, Receipt
+from streamjobs.capture.outbox import Outbox, Topic
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.settings import MessageSettings
+from streamjobs.capture.state import CaptureState, FileStore
+from streamjobs.capture.stored_position import Parts, StoredPosition
+from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.errors import RetriableError
+from streamjobs.position import Position
+from streamjobs.retry import SystemClock
+from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import ChangeKind, Column, SqlType, TableId, TableSchema
+from thrift_idl.codec import decode
+
+ITEM = TableSchema(TableId("shop", "item"), (Column("id", SqlType.INT, "int", key=True),))
+STEPS = st.sampled_from(["rows", "commit", "alter", "answer", "answer", "wait"])
+
+
+@dataclass(frozen=True)
+class Asked:
+    broker: Broker
+    count: int
+
+    def wait(self, timeout_s: float, /) -> bool:
+        assert timeout_s >= 0
+        if self.broker.failed:
+            raise self.broker.failed
+        return self.broker.answered >= set(range(self.count))
+
+
+@dataclass
+class Broker:
+    """Acknowledges what it was sent when and in the order that the test says."""
+
+    sent: list[Envelope] = field(default_factory=list)
+    answered: set[int] = field(default_factory=set)
+    failed: RetriableError | None = None
+
+    def send(self, envelope: Envelope) -> None:
+        self.sent.append(envelope)
+
+    def answer(self, choice: int) -> None:
+        open_ones = [n for n in range(len(self.sent)) if n not in self.answered]
+        if open_ones:
+            self.answered.add(open_ones[choice % len(open_ones)])
+
+    def flush(self) -> None:
+        self.answered = set(range(len(self.sent)))
+
+    def receipt(self) -> Receipt:
+        return Asked(self, len(self.sent))
+
+    def partitions(self, topic: str) -> int:
+        return 2 if topic else 0
+
+    def close(self) -> None:
+        self.flush()
+
+    def acknowledged_rows(self) -> set[int]:
+        payloads = (self.sent[n].payload for n in self.answered)
+        return {row.position.offset for payload in payloads for row in decode(payload).changes}
+
+
+class Clock(SystemClock):
+    now_s = 100.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+class Nothing:
+    """No snapshot, no rejects, no GTIDs; definitions that are told apart by their number."""
+
+    parts: dict[str, tuple[Any, ...]] = {}  # noqa: RUF012 - never changed
+    gtids = ""
+
+    def acknowledge(self) -> None:
+        return
+
+
+class Run:
+    """A capture of numbered rows: row n stands at offset n, the place behind it is n + 1."""
+
+    def __init__(self, home: Path) -> None:
+        self.broker, self.clock, self.at = Broker(), Clock(), 4
+        self.store = FileStore(home / "state", "shop")
+        topics = lambda wanted: {name: Topic(2, {}) for name in wanted}  # noqa: E731
+        routes = Routes([Route.made("shop.*")])
+        self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock)
+        self.made, nothing = 0, cast("Any", Nothing())
+        parts = Parts(nothing, nothing, self.outbox, nothing, self.store, nothing, nothing, self.definitions)
+        self.position = StoredPosition(
+            parts, CaptureState("server", 0, "bin.1", 4), every_ms=1000, clock=self.clock,
+            telemetry=Telemetry(CaptureStatus("shop")),
+        )  # fmt: skip
+
+    def definitions(self) -> bytes:
+        self.made += 1
+        return b"%d" % self.made
+
+    def rows(self, count: int) -> None:
+        for _ in range(count):
+            row = (b"%d" % self.at,)
+            self.outbox.add(RowBatch(ITEM, ChangeKind.INSERT, [row], (), Position(0, 1, self.at), 1000))
+            self.at += 1
+        self.position.changed = True
+
+    def step(self, word: str, number: int) -> None:
+        if word == "rows":
+            self.rows(number % 7)
+        elif word == "answer":
+            self.broker.answer(number)
+        elif word == "wait":
+            self.clock.now_s += 1.5
+        else:
+            self.position.altered |= word == "alter"
+            self.position.changed = True
+            self.position.store_due(LogPlace("bin.000001", self.at), self.clock.now_s)
+
+    def stored(self) -> CaptureState | None:
+        return self.store.read()
+
+
+@given(st.lists(st.tuples(STEPS, st.integers(0, 1000)), max_size=60))
+def test_what_is_stored_is_acknowledged(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        run = Run(Path(home))
+        before = 0
+        for word, number in steps:
+            run.step(word, number)
+            state = run.stored()
+            if state is not None:
+                assert set(range(4, state.offset)) <= run.broker.acknowledged_rows()
+                assert state.offset >= before
+                assert state.catalog == 0 or run.store.read_catalog(state.catalog) is not None
+                before = state.offset
+        run.rows(1)
+        run.position.store_all(LogPlace("bin.000001", run.at))
+        state = run.stored()
+        assert state is not None
+        assert (state.offset, state.catalog) == (run.at, run.made)
+        assert set(range(4, run.at)) == run.broker.acknowledged_rows()
+        run.store.close()
+
+
+def test_nothing_is_stored_after_a_failure(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.rows(2)
+    run.clock.now_s += 2
+    run.step("commit", 0)
+    run.broker.failed = RetriableError("the broker is away")
+    run.broker.flush()
+    with pytest.raises(RetriableError, match="away"):
+        run.step("commit", 0)
+    assert run.stored() is None
+    run.store.close()
