@@ -118,7 +118,7 @@ class Rig:
             wanted = str(mysql_place(session).place)
         wait_for(
             lambda: _place(str((capture.status() or {}).get("place", ""))) >= _place(wanted),
-            f"the capture has stored {wanted}; it has {capture.status()}\n{capture.log()}",
+            lambda: f"the capture has stored {wanted}; it has {capture.status()}\n{capture.log()}",
             deadline_s,
         )
 
@@ -175,7 +175,7 @@ class CaptureFile:
         """Wait until it streams and no snapshot is left."""
         wait_for(
             lambda: self.ended() or (self.status() or {}).get("phase") == "streaming",
-            f"the capture streams: {self.status()}\n{self.log()}",
+            lambda: f"the capture streams: {self.status()}\n{self.log()}",
             deadline_s,
         )
         assert not self.ended(), self.log()

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
-    """Return as soon as the condition holds; fail the test after the deadline."""
+def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], deadline_s: float = 30.0) -> None:
+    """Return as soon as the condition holds; fail the test after the deadline with what it waited for."""
     end = time.monotonic() + deadline_s
     pause = threading.Event()
     while not condition():
         if time.monotonic() > end:
-            message = f"not within {deadline_s:g} s: {what}"
+            message = f"not within {deadline_s:g} s: {what if isinstance(what, str) else what()}"
             raise AssertionError(message)
         pause.wait(0.05)
 
