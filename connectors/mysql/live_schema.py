@@ -6,9 +6,9 @@ import re
 
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.schema_sql import VERSIONED
-from connectors.mysql.session import Session, literal
+from connectors.mysql.session import Session, literal, table_name
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from streamjobs.errors import SystemicError
+from streamjobs.errors import RetriableError
 from streamjobs.rowchange import TableId
 
 _ARGUMENTS = re.compile(r"\((\d+)(?:,(\d+))?\)")
@@ -22,14 +22,11 @@ _SIZED = frozenset(
 )
 
 
-class NoSuchTableError(SystemicError):
-    """The server has no such table, or the user may not see it."""
-
-
 def read_definition(session: Session, table: TableId) -> TableDefinition:
     """Read a table's declaration.
 
-    Raises: NoSuchTableError; RefusedError for a system-versioned table; and as Session does.
+    Raises: RefusedError for a system-versioned table; as Session does, SystemicError when the user may not
+    SELECT it.
     """
     here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
     found = session.named(
@@ -37,8 +34,9 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
         f"FROM information_schema.COLUMNS WHERE {here} ORDER BY ORDINAL_POSITION"
     )
     if not found:
-        message = f"there is no table {table} at {session.login}, or {session.login.user} may not SELECT it"
-        raise NoSuchTableError(message)
+        session.execute(f"SELECT 1 FROM {table_name(table)} LIMIT 0")  # says why it is not shown
+        message = f"{session.login}: {table} came to be a moment ago; reading it again"
+        raise RetriableError(message)
     checked = _json_columns(session, table) if session.is_mariadb else frozenset()
     key = session.named(
         f"SELECT COLUMN_NAME FROM information_schema.STATISTICS WHERE {here} AND INDEX_NAME = 'PRIMARY' "

@@ -27,7 +27,12 @@ deadlock, interruption, a table changed since the view was opened, a killed conn
 
 Source: https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
 """
+_NO_TABLE = frozenset({1049, 1146})
 _CLIENT_ERRORS = 2000
+
+
+class NoSuchTableError(SystemicError):
+    """The server has no such table, and would have shown it to this user."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ class Login:
 class Session:
     """One connection; times are UTC, texts utf8mb4, values come as the server's text. One thread at a time.
 
-    Raises: RetriableError, SystemicError from every method; ConfigError when no login like this can succeed.
+    Raises: RetriableError, SystemicError (NoSuchTableError) from every method; ConfigError when no login like
+    this can succeed.
     """
 
     def __init__(self, login: Login, *, timeout_s: float = 60.0) -> None:
@@ -166,7 +172,9 @@ def error_of(exc: Exception, what: str) -> StreamjobsError:
     detail = exc.args[1] if len(exc.args) > 1 else str(exc)
     text = f"{what}: {detail} ({code})" if code else f"{what}: {exc}"
     lost = isinstance(exc, (pymysql.err.InterfaceError, OSError)) or code >= _CLIENT_ERRORS > code - 1000
-    return RetriableError(text) if lost or code in _TRANSIENT else SystemicError(text)
+    if lost or code in _TRANSIENT:
+        return RetriableError(text)
+    return NoSuchTableError(text) if code in _NO_TABLE else SystemicError(text)
 
 
 @contextmanager

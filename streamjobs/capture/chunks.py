@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from connectors.mysql.changes import BadRow, LogPlace
-from connectors.mysql.live_schema import NoSuchTableError, read_definition
-from connectors.mysql.session import Login, Session
+from connectors.mysql.live_schema import read_definition
+from connectors.mysql.session import Login, NoSuchTableError, Session
 from connectors.mysql.snapshot import Chunk, TableReader
 from connectors.mysql.table_plan import schema_of
 from streamjobs.capture.handoff import PartChunk, Place
@@ -91,7 +91,8 @@ class MySqlChunks:
     def _give_back(self, session: Session) -> None:
         with self._lock:
             self._busy.discard(session)
-            self._idle.append(session)
+            if session.connection.open:
+                self._idle.append(session)
 
     def _schema(self, chunk: Chunk) -> TableSchema:
         """One schema object as long as the definition is the same: producers know schemas by identity."""

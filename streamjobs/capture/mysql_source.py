@@ -10,7 +10,7 @@ from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader, LogPlace
 from connectors.mysql.foreign_keys import read_silent_keys
-from connectors.mysql.live_schema import NoSuchTableError, read_database_charsets, read_definition
+from connectors.mysql.live_schema import read_database_charsets, read_definition
 from connectors.mysql.server_places import (
     ServerPlace,
     base_tables,
@@ -18,7 +18,7 @@ from connectors.mysql.server_places import (
     server_clock_ms,
     table_sizes,
 )
-from connectors.mysql.session import Login, Session
+from connectors.mysql.session import Login, NoSuchTableError, Session
 from connectors.mysql.snapshot import split_key
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.capture.chunks import MySqlChunks

@@ -14,6 +14,10 @@ from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import Key, TableReader, split_key
 from connectors.mysql.table_plan import schema_of
+from streamjobs.capture.chunks import MySqlChunks
+from streamjobs.capture.settings import SnapshotSettings
+from streamjobs.capture.state import TablePart
+from streamjobs.errors import SystemicError
 from streamjobs.local.environment import Environment
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
@@ -208,3 +212,22 @@ def test_a_table_without_a_key_is_read_as_one(login: Login) -> None:
         session.execute(f"CREATE TABLE {table} (a INT)")
         session.execute(f"INSERT INTO {table} SELECT seq FROM v.seq_1_to_3000")
         assert len(selected(session, table, 10)[1]) == 3000
+
+
+def test_a_table_that_may_not_be_read_is_no_table_that_is_gone(login: Login) -> None:
+    table, part = TableId("v", "hidden"), TablePart()
+    reader = Login(login.host, login.port, "reader", Secret(""), tls=False)
+    with Session(login) as root:
+        root.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
+        root.execute("CREATE USER reader")
+        root.execute("GRANT BINLOG MONITOR ON *.* TO reader")
+        root.execute("GRANT SELECT ON v.* TO reader")
+        chunks = MySqlChunks(reader, SnapshotSettings(), 0)
+        try:
+            gone = chunks.read(TableId("v", "gone"), part, (0, 0), lambda _: None)
+            assert gone.rest(part).done
+            root.execute("REVOKE SELECT ON v.* FROM reader")
+            with pytest.raises(SystemicError, match=r"SELECT command denied to user 'reader'"):
+                chunks.read(table, part, (0, 0), lambda _: None)
+        finally:
+            chunks.close()
