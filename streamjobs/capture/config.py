@@ -98,7 +98,7 @@ _DDL = OptionSet(
         Option("primary_key", "", choices=POLICIES, default="fail"),
         Option("charset", "", choices=POLICIES, default="evolve"),
         Option("create_table", "", choices=("evolve", "fail"), default="evolve"),
-        Option("rename_table", "", choices=("evolve", "fail"), default="evolve"),
+        Option("rename_table", "", choices=POLICIES, default="evolve"),
         Option("drop_table", "", choices=("ignore", "fail"), default="ignore"),
         Option("truncate_table", "", choices=("ignore", "fail"), default="fail"),
         Option("statement_format", "", choices=("ignore", "fail"), default="fail"),

@@ -168,7 +168,7 @@ class DdlPolicy:
             case Created(table, definition) if self._routes(table):
                 yield Effect("create_table" if definition else "unknown", table)
             case Renamed(table, to) if self._routes(table) or self._routes(to):
-                yield Effect("rename_table", to)
+                yield Effect("rename_table", to if self._routes(to) else table)
             case Dropped(table) if self._routes(table):
                 yield Effect("drop_table", table)
             case Truncated(table) | RowsReplaced(table) if self._routes(table):

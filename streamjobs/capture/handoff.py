@@ -96,6 +96,7 @@ class Handoff:
         self._parts: dict[TableId, list[TablePart]] = {
             _table_id(name): list(of) for name, of in parts.items()
         }
+        self._again: dict[TableId, list[TablePart]] = {}
         self._running: list[_Running] = []
 
     @property
@@ -106,7 +107,7 @@ class Handoff:
     @property
     def parts(self) -> dict[str, tuple[TablePart, ...]]:
         """What is left, by table."""
-        return {str(table): tuple(parts) for table, parts in self._parts.items()}
+        return {str(table): tuple(self._again.get(table, parts)) for table, parts in self._parts.items()}
 
     @property
     def tables(self) -> list[TableId]:
@@ -121,9 +122,8 @@ class Handoff:
         ]
 
     def begin(self, table: TableId, parts: Sequence[TablePart]) -> None:
-        """Read one more table whole, or the same again from its start."""
-        if all(running.table != table for running in self._running):
-            self._parts[table] = list(parts)
+        """Read one more table whole, or the same again from its start once no chunk of it is being read."""
+        (self._again if self._reads(table) else self._parts)[table] = list(parts)
 
     def start_reads(self, place: Place) -> None:
         """Let idle readers open their next chunks; the stream is at `place`, between transactions.
@@ -136,7 +136,7 @@ class Handoff:
             for number, part in enumerate(parts):
                 if len(self._running) >= self._readers or not self._pace.allows():
                     return
-                if part.done or (table, number) in busy:
+                if part.done or (table, number) in busy or table in self._again:
                     continue
                 running = _Running(table, number)
                 running.chunk = self._pool.submit(self._reader.read, table, part, place, running.opened)
@@ -166,10 +166,16 @@ class Handoff:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _finish(self, running: _Running, chunk: PartChunk) -> None:
-        parts = self._parts[running.table]
+        table, parts = running.table, self._parts[running.table]
         parts[running.number] = chunk.rest(parts[running.number])
-        if all(part.done for part in parts):
-            del self._parts[running.table]
+        if table in self._again:
+            if not self._reads(table):
+                self._parts[table] = self._again.pop(table)
+        elif all(part.done for part in parts):
+            del self._parts[table]
+
+    def _reads(self, table: TableId) -> bool:
+        return any(running.table == table for running in self._running)
 
 
 class _Pace:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import queue
+import threading
 
 from streamjobs.rowchange import TableId
 
 
 class Requests:
-    """Asked from any thread, taken by the capture between transactions."""
+    """Asked from any thread, taken by the capture between transactions, one by one: `next`, then `done`.
+
+    What is not done when a run breaks off is still there for the one that follows.
+    """
 
     def __init__(self) -> None:
-        self._tables: queue.SimpleQueue[TableId] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._tables: dict[TableId, None] = {}
 
     @property
     def waiting(self) -> bool:
         """Whether something was asked for."""
-        return not self._tables.empty()
+        return bool(self._tables)
+
+    @property
+    def next(self) -> TableId | None:
+        """The table that was asked for first, None when nothing is left."""
+        with self._lock:
+            return next(iter(self._tables), None)
 
     def ask(self, table: TableId) -> None:
         """Ask for all rows of a table."""
-        self._tables.put(table)
+        with self._lock:
+            self._tables[table] = None
 
-    def take(self) -> list[TableId]:
-        """Take what was asked for, each table once."""
-        taken: dict[TableId, None] = {}
-        while not self._tables.empty():
-            taken[self._tables.get()] = None
-        return list(taken)
+    def done(self) -> None:
+        """Forget the first one."""
+        with self._lock:
+            self._tables.pop(next(iter(self._tables)))

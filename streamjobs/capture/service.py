@@ -13,7 +13,7 @@ from connectors.mysql.errors import PositionLostError
 from streamjobs.broker import Producer
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
-from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.ddl import EVOLVE, DdlPolicy
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
@@ -143,6 +143,7 @@ class Capture:
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
             policy,
             lambda: definitions_to_json(Definitions(catalog, policy.kept), self._routes),
+            rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
         )
         self.telemetry.update(
             server=source.identity.id, epoch=state.epoch, place=f"{state.file}:{state.offset}"

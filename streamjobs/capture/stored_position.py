@@ -33,6 +33,8 @@ class Parts:
     policy: DdlPolicy
     catalog: Callable[[], bytes]
     """Gives the table definitions as they are now, to be stored."""
+    rereads_renamed: bool = True
+    """Whether a table is read whole when it gets the name of a captured one."""
 
 
 @dataclass(frozen=True)

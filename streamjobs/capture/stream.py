@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Rotate
@@ -13,6 +14,8 @@ from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId
+
+logger = logging.getLogger(__name__)
 
 _TICK_S = 0.02
 _SHOW_S = 0.5
@@ -101,6 +104,8 @@ class Stream:
         for effect in self._p.policy.judge(event):
             if effect.table is not None and effect.word in ("create_table", "rename_table"):
                 self._p.outbox.open(effect.table)
+                if effect.word == "rename_table" and self._p.rereads_renamed:
+                    self._begin_whole(effect.table)  # its rows came under another name
 
     def _before(self, place: LogPlace) -> None:
         """Send the chunks that stand before the transaction that starts at `place`."""
@@ -122,15 +127,26 @@ class Stream:
     def _snapshot(self, place: Place) -> None:
         """Let tables be read, and send what is due, for one turn at most."""
         handoff = self._p.handoff
-        for table in self._requests.take():
-            handoff.begin(table, self._p.source.parts([table])[str(table)])
-            self._expected.update(self._p.source.sizes([table]))
+        while (table := self._requests.next) is not None:
+            if not self._begin_whole(table):
+                logger.warning("%s is not sent whole: the server has no such table", table)
+            self._requests.done()
         until_s = self._clock.monotonic_s() + _SNAPSHOT_TURN_S
         while handoff.active and self._clock.monotonic_s() < until_s and not self._stopping():
             handoff.start_reads(place)
             if not self._send_due(place):
                 return
             self._tick()
+
+    def _begin_whole(self, table: TableId) -> bool:
+        """Let a table be read whole from now on; whether it is there."""
+        parts = self._p.source.parts([table]).get(str(table))
+        if parts is None:
+            return False
+        self._p.handoff.begin(table, parts)
+        self._position.changed = True
+        self._expected.update(self._p.source.sizes([table]))
+        return True
 
     def _send_due(self, place: Place) -> bool:
         sent = False

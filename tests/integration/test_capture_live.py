@@ -308,8 +308,28 @@ def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> Non
     live.caught_up(capture)
     sent = sent_items(live, capture)
     assert replayed(sent) == live.rows(items(capture))
+    assert capture.command("snapshot", f"{capture.name}.typo", str(capture.path))[0] == 0
+    wait_for(
+        lambda: f"{capture.name}.typo is not sent whole" in capture.log(), "the capture lives, and says no"
+    )
     code, text = capture.command("snapshot", "other.table", str(capture.path))
     assert (code, text) == (2, "streamjobs: other.table is not captured: no route takes it\n")
+
+
+def test_a_table_that_gets_a_captured_name_brings_its_rows(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        session.execute(f"CREATE DATABASE staging_{capture.name}")
+        staged = f"staging_{capture.name}.items"
+        session.execute(f"CREATE TABLE {staged} LIKE {capture.name}.items")
+        fill(session, staged, range(100))
+        capture.start().streaming()
+        session.execute(
+            f"RENAME TABLE {capture.name}.items TO {staged}_old, {staged} TO {capture.name}.items"
+        )
+        fill(session, f"{capture.name}.items", range(100, 110))
+        wait_for(lambda: _snapshot_rows(capture) >= 110, "the rows are sent")
+    live.caught_up(capture)
+    assert replayed(sent_items(live, capture)) == live.rows(items(capture))
 
 
 def test_quiet_partitions_hear_the_time(live: Rig, capture: CaptureFile) -> None:

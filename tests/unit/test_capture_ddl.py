@@ -115,6 +115,7 @@ def test_other_tables_never_stop_it() -> None:
 
 
 def test_drops_and_renames_pass() -> None:
+    assert policy().judge(ddl(Renamed(ITEM, OTHER))) == [Effect("rename_table", ITEM)]
     assert policy().judge(ddl(Dropped(ITEM), Renamed(OTHER, ITEM))) == [
         Effect("drop_table", ITEM),
         Effect("rename_table", ITEM),

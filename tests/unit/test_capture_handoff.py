@@ -161,6 +161,21 @@ def test_parts_go_on_where_they_were() -> None:
     second.close()
 
 
+def test_a_table_that_is_asked_for_while_it_is_read_is_read_again_from_its_start() -> None:
+    handoff = handoff_of(Reader(Server(1), 15), [TablePart()])
+    handoff.start_reads((1, 0))
+    assert [len(batch) for batch in batches(handoff)] == [15]
+    handoff.start_reads((1, 0))
+    handoff.begin(TABLE, [TablePart(until=("17",)), TablePart(after=("17",))])
+    handoff.start_reads((1, 0))  # nothing before the running chunk has ended
+    assert handoff.parts == {str(TABLE): (TablePart(until=("17",)), TablePart(after=("17",)))}
+    assert [len(batch) for batch in batches(handoff)] == [5]
+    handoff.start_reads((1, 0))
+    assert [len(batch) for batch in batches(handoff)] == [9, 11]
+    assert not handoff.active
+    handoff.close()
+
+
 def test_a_failed_read_is_raised_in_the_stream() -> None:
     reader = Reader(Server(1), 5)
     reader.fails = 1

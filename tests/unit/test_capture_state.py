@@ -106,7 +106,9 @@ def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) ->
         assert status is not None
         assert (status["rows"], status["snapshots"]) == (10, [])
         assert ask_snapshot(address, "shop.item") == "shop.item will be sent whole"
-        assert requests.take() == [ITEM]
+        assert requests.next == ITEM
+        requests.done()
+        assert not requests.waiting
         with pytest.raises(ConfigError, match=r"other\.item is not captured"):
             ask_snapshot(address, "other.item")
         page = urllib.request.Request(
