@@ -59,6 +59,8 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.cluster.distributed": "false",
         "hbase.rootdir": f"file://{home / 'data'}",
         "hbase.tmp.dir": str(home / "tmp"),
+        # Else each column family of each table, however small, takes 2 MiB of the heap.
+        "hbase.hregion.memstore.mslab.enabled": "false",
         # A local file system has no hflush: a killed process loses nothing, a machine without power may.
         "hbase.unsafe.stream.capability.enforce": "false",
         "hbase.zookeeper.quorum": LOOPBACK,
@@ -208,6 +210,7 @@ class HBaseCluster:
             places.java(),
             f"-Xmx{heap_mb}m",
             *self._options.java_options,
+            "-XX:+ExitOnOutOfMemoryError",  # a region server that lives on without some of its threads hangs
             *("-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"),
             *(word for name in _OPENED for word in ("--add-opens", f"java.base/{name}=ALL-UNNAMED")),
             *("--add-exports", "java.base/jdk.internal.misc=ALL-UNNAMED"),
