@@ -10,6 +10,11 @@ from connectors.mysql.errors import RefusedError
 from connectors.mysql.session import Session, literal
 from streamjobs.rowchange import TableId
 
+_MAGIC = 4
+"""Bytes before the first event of a log file."""
+_LARGEST_HEADER = 1024 * 1024
+"""More than the events before the first transaction take: 16 bytes for each server of each domain."""
+
 
 @dataclass(frozen=True)
 class ServerPlace:
@@ -44,7 +49,7 @@ def base_tables(session: Session) -> list[TableId]:
 
 
 def place_now(session: Session) -> ServerPlace:
-    """Give a place of the log that every view opened from now on holds completely.
+    """Give a place of the log that every chunk read from now on holds completely.
 
     Raises: RefusedError when the server writes no binlog, and as Session does.
     """
@@ -58,9 +63,21 @@ def place_now(session: Session) -> ServerPlace:
 
 
 def mariadb_view(session: Session) -> LogPlace:
-    """Open a consistent view and give its place in the log; the view ends with COMMIT."""
+    """Open a consistent view and give its place in the log; the view ends with COMMIT.
+
+    It has nothing that is behind the place. Where the place begins a log file (`begins_file`) the last
+    transactions of the file before may be missing in it.
+    """
     session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    place, again = None, _place_of_view(session)
+    # The server spells this in one buffer for all sessions: what two ask at once, one may get of the other.
+    while place != again:
+        place, again = again, _place_of_view(session)
+    return again
+
+
+def _place_of_view(session: Session) -> LogPlace:
     status = {
         (name or b"").decode().lower(): (value or b"").decode()
         for name, value in session.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
@@ -69,6 +86,15 @@ def mariadb_view(session: Session) -> LogPlace:
     if not file:
         raise _no_binlog(session)
     return LogPlace(file, int(offset))
+
+
+def begins_file(session: Session, place: LogPlace) -> bool:
+    """Tell whether no transaction stands before a place in its log file; for MariaDB."""
+    if place.offset > _LARGEST_HEADER:
+        return False
+    file = literal(place.file)
+    same = f"SELECT BINLOG_GTID_POS({file}, {place.offset}) <=> BINLOG_GTID_POS({file}, {_MAGIC})"
+    return session.text(same) == "1"
 
 
 def mariadb_gtids(session: Session, place: LogPlace) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.decoders import FAILURES, Undecodable, reason_of
-from connectors.mysql.server_places import mariadb_view, mysql_place, server_clock_ms
+from connectors.mysql.server_places import begins_file, mariadb_view, mysql_place, server_clock_ms
 from connectors.mysql.session import Session, TextRow, quoted, table_name
 from connectors.mysql.snapshot_values import Converter, key_expression, key_literal, selected
 from connectors.mysql.table_changes import TableDefinition
@@ -19,6 +21,8 @@ Key = tuple[str, ...]
 
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _LOCK_WAIT_S = 3
+_WHOLE_WAIT_S = 10.0
+_WHOLE_POLL_S = 0.01
 _BATCH_ROWS = 500
 _FIRST_STEP, _GROWTH = 100, 8
 
@@ -52,8 +56,10 @@ class TableReader:
     """Reads one table's rows as of exact places; one session, one thread.
 
     Promise: on MariaDB no lock is taken: each chunk has a view of its own, and the server tells its place in
-    the log. On MySQL the one table is locked against writers while the view is opened (milliseconds; given up
-    after 3 s behind somebody's long transaction, as a RetriableError).
+    the log. Where that place begins a log file, the view may lack what the file before has last (decision
+    0047): it is used when its rows are those that uncommitted reads see. On MySQL the one table is locked
+    against writers while the view is opened (milliseconds; given up after 3 s behind somebody's long
+    transaction, as a RetriableError).
     """
 
     def __init__(
@@ -79,10 +85,19 @@ class TableReader:
         Raises: RetriableError when the table changed its shape meanwhile, and as Session does.
         """
         definition = self._definition_of(self._session, table)
-        place, at_ms = self._open_view(table)
+        query = ChunkQuery(definition)
+
+        def rows(session: Session) -> tuple[list[TextRow], bool]:
+            return self._rows(session, query, after, until, limit, max_bytes)
+
+        def digest(session: Session) -> bytes:
+            return _digest(session.batches(query.sql(None, None, None), _BATCH_ROWS))
+
+        seen_by = rows if definition.primary_key else digest
+        place, at_ms = self._open_view(table, seen_by)
         while not opened(place):
             self._session.execute("COMMIT")
-            place, at_ms = self._open_view(table)
+            place, at_ms = self._open_view(table, seen_by)
         try:
             return self._read(definition, place, at_ms, (after, until), (limit, max_bytes))
         except BaseException:
@@ -103,7 +118,7 @@ class TableReader:
             return Chunk(
                 definition, place, at_ms, whole.read(), lambda: None, lambda: True, lambda: whole.rows
             )
-        found, complete = self._rows(query, *bounds, *most)
+        found, complete = self._rows(self._session, query, *bounds, *most)
         self._close_view(definition)
         selected_rows = query.read(found)
         last = query.key(found[-1]) if found else bounds[0]
@@ -118,13 +133,19 @@ class TableReader:
         )
 
     def _rows(
-        self, query: ChunkQuery, after: Key | None, until: Key | None, limit: int, max_bytes: int | None
+        self,
+        session: Session,
+        query: ChunkQuery,
+        after: Key | None,
+        until: Key | None,
+        limit: int,
+        max_bytes: int | None,
     ) -> tuple[list[TextRow], bool]:
-        """Rows of the open view, in steps that grow as far as their size allows; whether no more are left."""
+        """Rows that a session sees, in steps that grow as their size allows; whether no more are left."""
         found: list[TextRow] = []
         step, size = limit if max_bytes is None else min(limit, _FIRST_STEP), 0
         while True:
-            part = self._session.rows(query.sql(after, until, step))
+            part = session.rows(query.sql(after, until, step))
             found += part
             if len(part) < step:
                 return found, True
@@ -137,10 +158,11 @@ class TableReader:
             rows_left = (max_bytes - size) * len(found) // max(size, 1)
             step = min(limit - len(found), max(rows_left, 1), step * _GROWTH)
 
-    def _open_view(self, table: TableId) -> tuple[LogPlace, int]:
+    def _open_view(self, table: TableId, seen_by: Callable[[Session], object]) -> tuple[LogPlace, int]:
+        """Open a view in which what the session sees is exactly that of its place."""
         session = self._session
         if session.is_mariadb:
-            place = mariadb_view(session)
+            place = self._whole_view(table, seen_by)
             return place, server_clock_ms(session)
         session.execute(f"SET lock_wait_timeout = {_LOCK_WAIT_S}")
         session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -152,12 +174,42 @@ class TableReader:
             locker.execute("UNLOCK TABLES")
         return place, server_clock_ms(session)
 
+    def _whole_view(self, table: TableId, seen_by: Callable[[Session], object]) -> LogPlace:
+        """Open a view of MariaDB that lacks nothing of what the log has before its place."""
+        session, deadline_s = self._session, time.monotonic() + _WHOLE_WAIT_S
+        place = mariadb_view(session)
+        while begins_file(session, place) and not self._is_whole(seen_by):
+            session.execute("COMMIT")
+            if time.monotonic() > deadline_s:
+                message = (
+                    f"{session.login}: a transaction that is not committed has changed rows of {table}, and "
+                    f"for {_WHOLE_WAIT_S:g} s none was since the log file {place.file} began"
+                )
+                raise RetriableError(message)
+            time.sleep(_WHOLE_POLL_S)
+            place = mariadb_view(session)
+        return place
+
+    def _is_whole(self, seen_by: Callable[[Session], object]) -> bool:
+        """Tell whether the open view lacks no change, committed or not."""
+        with Session(self._session.login, timeout_s=600.0) as uncommitted:
+            uncommitted.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
+            return seen_by(self._session) == seen_by(uncommitted)
+
     def _close_view(self, definition: TableDefinition) -> None:
         """End the view; refuse what was read if the table has another shape by now."""
         self._session.execute("COMMIT")
         if self._definition_of(self._session, definition.table) != definition:
             message = f"{definition.table} was altered while a chunk of it was read; reading it again"
             raise RetriableError(message)
+
+
+def _digest(batches: Iterable[Sequence[TextRow]]) -> bytes:
+    """A digest of rows in their order."""
+    digest = hashlib.blake2b()
+    for batch in batches:
+        digest.update(repr(batch).encode())
+    return digest.digest()
 
 
 class _Whole:
