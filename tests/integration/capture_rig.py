@@ -171,7 +171,7 @@ class CaptureFile:
         """What it tells at its port, None while it does not run."""
         return read_status(self.home / "capture" / f"{self.name}.address")
 
-    def streaming(self, deadline_s: float = 60.0) -> CaptureFile:
+    def streaming(self, deadline_s: float = 180.0) -> CaptureFile:
         """Wait until it streams and no snapshot is left."""
         wait_for(
             lambda: self.ended() or (self.status() or {}).get("phase") == "streaming",
