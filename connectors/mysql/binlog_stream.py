@@ -40,14 +40,16 @@ _UUID_SPACE: Final = uuid.UUID("9d2d9a6c-5f4e-4f0a-9a55-6f3a2d1c7b10")
 def open_stream(
     login: Login, *, place: LogPlace | None, gtids: str, server_id: int, wanted: Wanted,
     catalog: Catalog | None = None, epoch: int = 0, heartbeat_s: float = 1.0, silence_s: float = 30.0,
+    file_made_at_s: int = 0,
 ) -> LogReader:  # fmt: skip
     """Follow a server's log from `place`, or from behind the transactions in `gtids` when `place` is None.
 
     `gtids` is also what the reader's set starts with; "" with a place: it becomes known with the next log
     file. `server_id` must be this reader's alone among the server's replicas: a newer one with the same id
     ends this one. After `heartbeat_s` without an event the server sends a sign of life; after `silence_s`
-    without any the reader gives up. Semi-synchronous replication is never asked for. Raises: as Session does;
-    while it is iterated PositionLostError (purged, or another server's position), RefusedError,
+    without any the reader gives up. `file_made_at_s` is what an earlier reader told of the place's file:
+    another file of its name is refused; 0: any. Semi-synchronous replication is never asked for. Raises: as Session
+    does; while it is iterated PositionLostError (purged, or another server's position), RefusedError,
     ConnectionLostError, SystemicError (privileges).
     """
     session = Session(login, timeout_s=max(silence_s, 10.0))
@@ -72,6 +74,7 @@ def open_stream(
         epoch=epoch,
         gtids=known if gtids else None,
         clock_ms=lambda: time.time_ns() // 1_000_000,
+        file_made_at_s=file_made_at_s,
     )
 
 

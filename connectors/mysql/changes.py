@@ -140,6 +140,10 @@ class BinlogReader(Protocol):
     def gtids(self) -> str:
         """The set of all transactions so far in the server's own spelling; "" when the log has no GTIDs."""
 
+    @property
+    def file_made_at_s(self) -> int:
+        """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
+
     def __iter__(self) -> Iterator[BinlogEvent]: ...
 
     def __enter__(self) -> BinlogReader: ...

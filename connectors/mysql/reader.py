@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Final, Protocol
 
 from connectors.mysql.catalog import Catalog
@@ -19,7 +20,7 @@ from connectors.mysql.changes import (
     Wanted,
 )  # fmt: skip
 from connectors.mysql.compression import payload_events
-from connectors.mysql.errors import BinlogError, RefusedError
+from connectors.mysql.errors import BinlogError, PositionLostError, RefusedError
 from connectors.mysql.framing import HEADER_BYTES, EventType, Format, Header, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.packed import PackedReader
@@ -91,7 +92,7 @@ class LogReader:
 
     def __init__(
         self, source: EventSource, place: LogPlace, *, wanted: Wanted, catalog: Catalog, epoch: int,
-        gtids: GtidSet | MariaGtids | None, clock_ms: Callable[[], int],
+        gtids: GtidSet | MariaGtids | None, clock_ms: Callable[[], int], file_made_at_s: int = 0,
     ) -> None:  # fmt: skip
         self._source = source
         self._file = place.file
@@ -101,6 +102,8 @@ class LogReader:
         self._epoch = epoch
         self._gtids = gtids
         self._clock_ms = clock_ms
+        self._expected_s = file_made_at_s
+        self._made_at_s = 0
         self._group: _Group | None = None
         self._maps: dict[int, TableRows | None] = {}
         self._plans: dict[bytes, tuple[TableDefinition | None, TableRows]] = {}
@@ -116,6 +119,11 @@ class LogReader:
     def gtids(self) -> str:
         """The set of all transactions so far; "" as long as it is not known."""
         return "" if self._gtids is None else str(self._gtids)
+
+    @property
+    def file_made_at_s(self) -> int:
+        """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
+        return self._made_at_s
 
     def __iter__(self) -> Iterator[BinlogEvent]:
         """Give all events to the end of the source."""
@@ -164,6 +172,7 @@ class LogReader:
             if self._group is not None and event.end is not None:
                 raise self._torn(_NEW_LOG)
             self._maps.clear()
+            self._begin_file(event.header.timestamp_s)
         elif kind == EventType.PREVIOUS_GTIDS:
             self._gtids = GtidSet.decode(body) if self._gtids is None else self._gtids
         elif kind == EventType.MARIA_GTID_LIST:
@@ -178,6 +187,16 @@ class LogReader:
         if event.end is not None and self._group is None:
             place = LogPlace(self._file, event.end)
             self._place = max(place, self._place) if place.file == self._place.file else place
+
+    def _begin_file(self, made_at_s: int) -> None:
+        if self._expected_s and made_at_s != self._expected_s:
+            message = (
+                f"{self._file} was begun at {_utc(made_at_s)}, and the one that was read at "
+                f"{_utc(self._expected_s)}: the log was reset (RESET MASTER), or the server was restored from "
+                "a copy. Take a new snapshot"
+            )
+            raise PositionLostError(message, str(self._place))
+        self._expected_s, self._made_at_s = 0, made_at_s
 
     # transactions
 
@@ -350,6 +369,8 @@ class LogReader:
             if self._group is not None and moved:
                 raise self._torn(_ROTATED)
             self._file = file
+            if moved:
+                self._made_at_s = 0
             if self._group is None and (moved or event.header.artificial):
                 self._place = LogPlace(file, offset)
             if moved:
@@ -357,3 +378,7 @@ class LogReader:
             return
         if self._group is None:
             yield Heartbeat(self._place, self._clock_ms())
+
+
+def _utc(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, timezone.utc).isoformat()

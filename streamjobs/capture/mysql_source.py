@@ -104,6 +104,7 @@ class MySqlSource:
             epoch=state.epoch,
             heartbeat_s=HEARTBEAT_S,
             silence_s=self._config.watchdog_ms / 1000,
+            file_made_at_s=0 if by_gtids else state.file_made_at_s,
         )
 
     def chunks(self, epoch: int) -> MySqlChunks:

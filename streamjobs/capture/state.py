@@ -38,6 +38,7 @@ class CaptureState:
     are where the next read starts, always between transactions; `gtids` is the set of all transactions up to
     there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
     complete; `catalog` numbers the stored table definitions that hold at this place, 0: none are stored.
+    `file_made_at_s` tells the file from another one of the same name, 0: not known.
     """
 
     server: str
@@ -49,6 +50,7 @@ class CaptureState:
     snapshots: Mapping[str, tuple[TablePart, ...]] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     catalog: int = 0
+    file_made_at_s: int = 0
 
     def to_json(self) -> bytes:
         """Give the one-line JSON form."""
@@ -73,9 +75,11 @@ class CaptureState:
             message = f"not a capture state: {data[:80]!r}"
             raise ConfigError(message) from exc
 
-    def at(self, file: str, offset: int, gtids: str, at_ms: int) -> CaptureState:
+    def at(self, file: str, offset: int, gtids: str, at_ms: int, file_made_at_s: int = 0) -> CaptureState:
         """The same state at another place of the log."""
-        return replace(self, file=file, offset=offset, gtids=gtids, at_ms=at_ms)
+        return replace(
+            self, file=file, offset=offset, gtids=gtids, at_ms=at_ms, file_made_at_s=file_made_at_s
+        )
 
 
 class StateStore(Protocol):

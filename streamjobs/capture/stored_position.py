@@ -95,7 +95,8 @@ class StoredPosition:
         self._p.rejects.acknowledge()
         parts = self._p.handoff.parts
         finished = set(self._state.snapshots) - set(parts)
-        state = self._state.at(place.file, place.offset, self._p.reader.gtids, self._clock.now_ms())
+        reader, at_ms = self._p.reader, self._clock.now_ms()
+        state = self._state.at(place.file, place.offset, reader.gtids, at_ms, reader.file_made_at_s)
         tables = tuple(sorted({*state.tables, *finished}))
         state = replace(state, snapshots=parts, tables=tables, catalog=state.catalog + self.altered)
         catalog = self._p.catalog() if self.altered else None

@@ -1,4 +1,4 @@
-"""A replica takes over: capture goes on by GTIDs, and its positions sort after the old server's."""
+"""A replica takes over: capture goes on by GTIDs; another log under the same places is refused."""
 
 from __future__ import annotations
 
@@ -69,3 +69,34 @@ def test_a_failover_goes_on_by_gtids(live: Rig, tmp_path: Path) -> None:
             assert status["epoch"] == 1
         finally:
             second.kill()
+
+
+def test_a_log_that_was_begun_anew_is_refused(live: Rig) -> None:
+    """The same server, file, offset and number of transactions; and other transactions before it."""
+    if not live.is_ours:
+        pytest.skip("the log is not ours to reset")
+    database = live.database()
+    table = TableId(database, "t")
+    capture = live.configure(database)
+    with live.session() as session:
+        session.execute(TABLE.format(database))
+        session.execute("RESET MASTER")
+        session.execute(f"INSERT INTO {table} VALUES (1, 1)")
+        capture.start().streaming()
+        live.caught_up(capture)
+        assert capture.stop() == 0, capture.log()
+        session.execute(f"DROP TABLE {database}.caught_up")
+        session.execute("RESET MASTER")
+        session.execute(f"INSERT INTO {table} VALUES (2, 2)")
+        session.execute(f"CREATE TABLE IF NOT EXISTS {database}.caught_up (id INT PRIMARY KEY)")
+        session.execute(f"REPLACE INTO {database}.caught_up VALUES (2)")
+        session.execute(f"INSERT INTO {table} VALUES (3, 3)")
+    assert capture.start().wait() == 1
+    assert "the log was reset (RESET MASTER), or the server was restored from a copy" in capture.log()
+    assert "Nothing was skipped" in capture.log()
+    try:
+        capture.start("--resnapshot").streaming()
+        live.caught_up(capture)
+        assert replayed(live.sent(str(table)), strict=False) == live.rows(table)
+    finally:
+        capture.kill()
