@@ -48,8 +48,8 @@ def open_stream(
     file. `server_id` must be this reader's alone among the server's replicas: a newer one with the same id
     ends this one. After `heartbeat_s` without an event the server sends a sign of life; after `silence_s`
     without any the reader gives up. `file_made_at_s` is what an earlier reader told of the place's file:
-    another file of its name is refused; 0: any. Semi-synchronous replication is never asked for. Raises: as Session
-    does; while it is iterated PositionLostError (purged, or another server's position), RefusedError,
+    another file of its name is refused; 0: any. Semi-synchronous replication is never asked for. Raises: as
+    Session does; while it is iterated PositionLostError (purged, or another server's position), RefusedError,
     ConnectionLostError, SystemicError (privileges).
     """
     session = Session(login, timeout_s=max(silence_s, 10.0))

@@ -192,7 +192,7 @@ class LogReader:
         if self._expected_s and made_at_s != self._expected_s:
             message = (
                 f"{self._file} was begun at {_utc(made_at_s)}, and the one that was read at "
-                f"{_utc(self._expected_s)}: the log was reset (RESET MASTER), or the server was restored from "
+                f"{_utc(self._expected_s)}: the log was reset (RESET MASTER), or the server restored from "
                 "a copy. Take a new snapshot"
             )
             raise PositionLostError(message, str(self._place))
