@@ -7,15 +7,12 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import kafka
-import kafka.errors
 import pytest
 
 from connectors.kafka import (
     REPLAYABLE_CONFIGS,
-    KafkaConnection,
     KafkaConsumer,
     KafkaDeadLetters,
     KafkaProducer,
@@ -34,7 +31,6 @@ from connectors.kafka import (
     read_topic,
     send_replay,
 )
-from connectors.kafka.connection import client_options, error_of
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
@@ -369,54 +365,3 @@ def _letter(
         id=f"{topic}/1/{offset}/{row}", stage=stage, reason="crc", detail="d", job="j", table="a.b",
         topic=topic, partition=1, offset=offset, row=row, at_ms=OLD_MS, raw=raw,
     )  # fmt: skip
-
-
-RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {
-    "UnknownError",
-    "OutOfOrderSequenceNumberError",
-    "BrokerNotAvailableError",
-}
-FINAL_THOUGH_KAFKA_WOULD_RETRY = {"UnknownTopicOrPartitionError", "UnknownTopicIdError"}
-STOPS_THE_JOB = {
-    "AuthorizationError", "ClusterAuthorizationFailedError", "GroupAuthorizationFailedError",
-    "TopicAuthorizationFailedError", "TransactionalIdAuthorizationFailedError",
-    "SaslAuthenticationFailedError",
-    "MessageSizeTooLargeError", "RecordListTooLargeError", "InvalidTimestampError", "OffsetOutOfRangeError",
-    "PolicyViolationError", "ProducerFencedError", "UnsupportedVersionError", "InvalidTopicError",
-    "LogTruncationError", "UnsupportedCodecError", "KafkaConfigurationError", "IllegalStateError",
-}  # fmt: skip
-
-
-def test_map_of_errors_is_total_over_kafka_errors() -> None:
-    classes: dict[str, Any] = {
-        name: kind
-        for name, kind in vars(kafka.errors).items()
-        if isinstance(kind, type) and issubclass(kind, kafka.errors.KafkaError)
-    }
-    mapped = {name: type(error_of(kind.__new__(kind), "x")) for name, kind in classes.items()}
-    assert set(mapped.values()) == {RetriableError, SystemicError}
-    assert {mapped[name] for name in STOPS_THE_JOB | FINAL_THOUGH_KAFKA_WOULD_RETRY} == {SystemicError}
-    assert {mapped[name] for name in RETRIABLE_THOUGH_KAFKA_SAYS_FINAL} == {RetriableError}
-    for name, kind in classes.items():
-        if kind.retriable and name not in FINAL_THOUGH_KAFKA_WOULD_RETRY:
-            assert mapped[name] is RetriableError
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"bootstrap": " "}, "needs bootstrap servers"),
-        ({"protocol": "TLS"}, "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
-        ({"protocol": "SASL_SSL"}, "mechanism None is unknown; one of PLAIN"),
-        ({"protocol": "SASL_SSL", "mechanism": "PLAIN", "username": "u"}, "needs a username and a password"),
-    ],
-)
-def test_wrong_connection_is_refused_with_what_is_legal(options: dict[str, str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        KafkaConnection(**{"bootstrap": "x:1", **options})
-
-
-def test_password_is_in_no_repr() -> None:
-    connection = KafkaConnection("x:1", "SASL_SSL", "PLAIN", username="u", password="hunter2")  # noqa: S106
-    assert "hunter2" not in repr(connection)
-    assert client_options(connection, "c")["sasl_plain_password"] == "hunter2"  # noqa: S105
