@@ -88,6 +88,12 @@ def _place_of_view(session: Session) -> LogPlace:
     return LogPlace(file, int(offset))
 
 
+def is_written(session: Session, place: LogPlace) -> bool:
+    """Tell whether the log has come to a place: a view may get an old offset with a new file."""
+    end = mysql_place(session).place
+    return (place.number, place.offset) <= (end.number, end.offset)
+
+
 def begins_file(session: Session, place: LogPlace) -> bool:
     """Tell whether no transaction stands before a place in its log file; for MariaDB."""
     if place.offset > _LARGEST_HEADER:

@@ -8,31 +8,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.mysql.changes import LogPlace
-from connectors.mysql.decoders import FAILURES, Undecodable, reason_of
-from connectors.mysql.server_places import begins_file, mariadb_view, mysql_place, server_clock_ms
-from connectors.mysql.session import Session, TextRow, quoted, table_name
-from connectors.mysql.snapshot_values import Converter, key_expression, key_literal, selected
+from connectors.mysql.chunk_query import ChunkQuery, Key, SelectedRows
+from connectors.mysql.server_places import (
+    begins_file,
+    is_written,
+    mariadb_view,
+    mysql_place,
+    server_clock_ms,
+)
+from connectors.mysql.session import Session, TextRow, table_name
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.errors import RetriableError
-from streamjobs.rowchange import Row, TableId
+from streamjobs.rowchange import TableId
 
-Key = tuple[str, ...]
-"""Values of the first columns of a primary key, as literals of the server: `("17", "x'6162'")`."""
-
-_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _LOCK_WAIT_S = 3
 _WHOLE_WAIT_S = 10.0
 _WHOLE_POLL_S = 0.01
 _BATCH_ROWS = 500
 _FIRST_STEP, _GROWTH = 100, 8
-
-
-@dataclass(frozen=True)
-class SelectedRows:
-    """Some rows of a table in canonical form, and the values for whose sake others are not there."""
-
-    rows: Sequence[Row]
-    bad: Sequence[Undecodable] = ()
 
 
 @dataclass(frozen=True)
@@ -178,7 +171,7 @@ class TableReader:
         """Open a view of MariaDB that lacks nothing of what the log has before its place."""
         session, deadline_s = self._session, time.monotonic() + _WHOLE_WAIT_S
         place = mariadb_view(session)
-        while begins_file(session, place) and not self._is_whole(seen_by):
+        while not is_written(session, place) or (begins_file(session, place) and not self._is_whole(seen_by)):
             session.execute("COMMIT")
             if time.monotonic() > deadline_s:
                 message = (
@@ -233,107 +226,3 @@ class _Whole:
             self.rows += len(batch)
             yield self._query.read(batch)
         self._close_view(self._definition)
-
-
-class ChunkQuery:
-    """The SELECT of one table's chunks, and how to read its rows."""
-
-    def __init__(self, definition: TableDefinition) -> None:
-        columns = {column.name: column for column in definition.columns}
-        self._table = definition.table
-        self._keys = [columns[name] for name in definition.primary_key]
-        self._compared = [key_expression(column)[0] for column in self._keys]
-        chosen = [selected(column) for column in definition.columns]
-        self._width = len(chosen)
-        self._selected = [column.expression for column in chosen]
-        self._selected += [key_expression(column)[1] for column in self._keys]
-        self._converters: list[tuple[int, Converter]] = [
-            (index, column.convert) for index, column in enumerate(chosen) if column.convert is not None
-        ]
-
-    def sql(self, after: Key | None, until: Key | None, limit: int | None) -> str:
-        """Give the query of the rows behind `after` up to `until`."""
-        conditions = []
-        if after is not None:
-            conditions.append(self._above(after))
-        if until is not None:
-            conditions.append(f"NOT ({self._above(until)})")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        order = f" ORDER BY {', '.join(quoted(column.name) for column in self._keys)}" if self._keys else ""
-        end = "" if limit is None else f" LIMIT {limit}"
-        return f"SELECT {', '.join(self._selected)} FROM {table_name(self._table)}{where}{order}{end}"
-
-    def read(self, found: Sequence[TextRow]) -> SelectedRows:
-        """Give the row images in canonical form; a row with a value that has none is set aside."""
-        if not self._converters:
-            return SelectedRows([row[: self._width] for row in found])
-        rows: list[Row] = []
-        bad: list[Undecodable] = []
-        for row in found:
-            try:
-                rows.append(self.row(row))
-            except FAILURES:
-                bad.append(self._first_bad(row))
-        return SelectedRows(rows, bad)
-
-    def _first_bad(self, found: TextRow) -> Undecodable:
-        for index, convert in self._converters:
-            value = found[index]
-            try:
-                if value is not None:
-                    convert(value)
-            except FAILURES as exc:
-                return Undecodable(index, value or b"", reason_of(exc))
-        message = f"a row of {self._table} that could not be read a moment ago"
-        raise AssertionError(message)
-
-    def row(self, found: TextRow) -> Row:
-        """Give the row image in canonical form. Raises one of FAILURES for bytes without value."""
-        if not self._converters:
-            return found[: self._width]
-        values = list(found[: self._width])
-        for index, convert in self._converters:
-            value = values[index]
-            if value is not None:
-                values[index] = convert(value)
-        return tuple(values)
-
-    def key(self, found: TextRow) -> Key:
-        """Give the row's key as literals."""
-        values = found[self._width :]
-        return tuple(
-            key_literal(column, value or b"") for column, value in zip(self._keys, values, strict=True)
-        )
-
-    def _above(self, key: Key) -> str:
-        """A condition for keys above this one, or above all that begin with it; usable by the index."""
-        parts = []
-        for count in range(1, len(key) + 1):
-            same = [
-                f"{name} = {value}" for name, value in zip(self._compared, key[: count - 1], strict=False)
-            ]
-            parts.append(" AND ".join([*same, f"{self._compared[count - 1]} > {key[count - 1]}"]))
-        if len(key) == 1:
-            return parts[0]
-        return f"{self._compared[0]} >= {key[0]} AND ({' OR '.join(f'({part})' for part in parts)})"
-
-
-def split_key(
-    session: Session, definition: TableDefinition, parts: int
-) -> list[tuple[Key | None, Key | None]]:
-    """Give up to `parts` ranges (above, up to) of the first key column that together hold every row.
-
-    One range unless that column is a whole number: only those can be cut without reading the table.
-    """
-    key = definition.primary_key
-    first = next((column for column in definition.columns if key and column.name == key[0]), None)
-    if parts < 2 or first is None or first.type not in _INTEGERS:
-        return [(None, None)]
-    name = quoted(first.name)
-    rows = session.rows(f"SELECT MIN({name}), MAX({name}) FROM {table_name(definition.table)}")
-    low, high = rows[0]
-    if low is None or high is None or int(high) - int(low) < parts:
-        return [(None, None)]
-    least, step = int(low), (int(high) - int(low)) // parts
-    cuts = [(str(least + step * number),) for number in range(1, parts)]
-    return list(zip([None, *cuts], [*cuts, None], strict=True))

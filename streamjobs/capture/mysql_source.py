@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader, LogPlace
+from connectors.mysql.chunk_query import split_key
 from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import read_database_charsets, read_definition
 from connectors.mysql.server_places import (
@@ -19,7 +20,6 @@ from connectors.mysql.server_places import (
     table_sizes,
 )
 from connectors.mysql.session import Login, NoSuchTableError, Session
-from connectors.mysql.snapshot import split_key
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.capture.chunks import MySqlChunks
 from streamjobs.capture.handoff import whole

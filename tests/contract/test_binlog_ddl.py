@@ -10,11 +10,11 @@ import pytest
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
+from connectors.mysql.chunk_query import ChunkQuery
 from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot import ChunkQuery
 from connectors.mysql.table_plan import schema_of
 from streamjobs.errors import SystemicError
 from streamjobs.local.environment import Environment

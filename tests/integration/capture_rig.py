@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from connectors.kafka import KafkaConsumer, read_topic
+from connectors.mysql.chunk_query import ChunkQuery
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
 from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot import ChunkQuery
 from streamjobs.capture.endpoint import read_status
 from streamjobs.local import places
 from streamjobs.local.environment import Environment

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import mariadb_gtids
+from connectors.mysql.server_places import is_written, mariadb_gtids, mysql_place
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import TableReader
 from streamjobs.local.environment import Environment
@@ -91,3 +91,10 @@ def test_a_view_at_the_start_of_a_log_file_has_all_of_the_file_before(root: Logi
             (place, v, true) for place, v in found if v != (true := transactions(session, place) - before)
         ]
     assert wrong == []
+
+
+def test_a_place_behind_the_end_of_the_log_is_not_written(root: Login) -> None:
+    with Session(root) as session:
+        end = mysql_place(session).place
+        assert is_written(session, end)
+        assert not is_written(session, LogPlace(end.file, end.offset + 1))

@@ -9,10 +9,11 @@ import pytest
 from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Heartbeat
+from connectors.mysql.chunk_query import Key, split_key
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import place_now
 from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot import Key, TableReader, split_key
+from connectors.mysql.snapshot import TableReader
 from connectors.mysql.table_plan import schema_of
 from streamjobs.capture.chunks import MySqlChunks
 from streamjobs.capture.settings import SnapshotSettings
