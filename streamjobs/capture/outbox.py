@@ -13,7 +13,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.position import Half
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, RowChange, TableId, TableSchema
+from streamjobs.rowchange import ABSENT, ChangeKind, RowChange, TableId, TableSchema
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, partition_of_row
 
 _FLUSH_BYTES = 4 << 20
@@ -92,6 +92,8 @@ class Outbox:
         else:
             self._time_ms = batch.committed_at_ms
         builder, columns = lane.builder, way.columns
+        if columns is not None:
+            way.require_columns(batch, columns)
         if columns is not None and batch.kind is ChangeKind.UPDATE:
             for change in way.split(batch):
                 builder.add(change, columns)
@@ -218,6 +220,18 @@ class _Way:
     schema: TableSchema
     lane: _Lane
     columns: tuple[int, ...] | None
+
+    def require_columns(self, batch: RowBatch, columns: tuple[int, ...]) -> None:
+        """Refuse rows that do not say where they belong; raises ConfigError."""
+        rows = (*batch.images, *batch.befores)
+        missing = [column for column in columns if any(row[column] is ABSENT for row in rows)]
+        if missing:
+            message = (
+                f"rows of {self.schema.table} at {batch.position} lack the column "
+                f"{self.schema.names[missing[0]]!r} to partition by: the log's row image is not full (SET GLOBAL "
+                "binlog_row_image = 'FULL'), or the column is gone and drop_column = ignore keeps its name"
+            )
+            raise ConfigError(message)
 
     def split(self, batch: RowBatch) -> Iterable[RowChange]:
         """Give the updates; one that moves to another partition as DELETE and INSERT."""

@@ -91,11 +91,17 @@ class Routes:
         self._known: dict[TableId, Route | None] = {}
 
     def of(self, table: TableId) -> Route | None:
-        """The table's route, None when it is not captured."""
+        """The table's route, None when it is not captured. Raises ConfigError for a name that cannot be."""
         if table not in self._known:
             system = table.database.lower() in SYSTEM_DATABASES
-            found = (route for route in self._routes if route.takes(table))
-            self._known[table] = None if system else next(found, None)
+            found = None if system else next((route for route in self._routes if route.takes(table)), None)
+            if found is not None and "." in table.database:
+                message = (
+                    f"database {table.database!r} has a dot in its name, so {table} may mean two tables: it "
+                    f'cannot be captured; say exclude = "{table.database.replace(".", "?")}.*"'
+                )
+                raise ConfigError(message)
+            self._known[table] = found
         return self._known[table]
 
     def __call__(self, table: TableId, /) -> bool:

@@ -101,3 +101,12 @@ def test_the_first_route_that_takes_a_table_is_its_route() -> None:
     assert topic("shop", "order_tmp1") == "shop-order_tmp1"
     assert topic("a", "b$c d") == "a-b_c_d"
     assert topic("mysql", "user") is None
+
+
+def test_a_database_with_a_dot_is_refused_until_it_is_excluded() -> None:
+    table = TableId("my.db", "t")
+    routes = Routes([Route.made("*.*")])
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"my\.db\.t may mean two tables.*exclude = \"my\?db\.\*\""):
+            routes(table)
+    assert not Routes([Route.made("*.*", exclude=("my?db.*",))])(table)

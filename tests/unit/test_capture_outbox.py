@@ -16,7 +16,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.position import Half, Position
 from streamjobs.retry import SystemClock
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Column, Row, SqlType, TableId, TableSchema
+from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
 from tests.unit.changes import POSITIONS, VALUES, schemas
 from thrift_idl.codec import Header, PartitionMessageBuilder, decode, partition_of_row
 
@@ -161,6 +161,16 @@ def test_an_update_that_moves_is_a_delete_and_an_insert() -> None:
 
 
 def test_columns_that_are_not_there_are_refused() -> None:
+    box, _ = outbox(Route.made("shop.*", partition_by=("shop",)))
+    position = Position(0, 1, 4)
+    minimal: list[Row] = [(b"1", ABSENT, ABSENT)]
+    full: list[Row] = [(b"1", b"2", b"3")]
+    for kind, images, befores in (
+        (ChangeKind.DELETE, minimal, ()),
+        (ChangeKind.UPDATE, full, minimal),
+    ):
+        with pytest.raises(ConfigError, match=r"rows of shop\.item at 0:1:4:0 lack the column 'shop'"):
+            box.add(RowBatch(ITEM, kind, images, befores, position, 1000))
     box, _ = outbox(Route.made("shop.*", partition_by=("nope",)))
     with pytest.raises(ConfigError, match=r"shop\.item has no column 'nope' to partition by"):
         box.add(inserts((1, 1, 1)))
