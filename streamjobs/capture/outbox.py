@@ -228,7 +228,7 @@ class _Way:
         if missing:
             message = (
                 f"rows of {self.schema.table} at {batch.position} lack the column "
-                f"{self.schema.names[missing[0]]!r} to partition by: the log's row image is not full (SET GLOBAL "
+                f"{self.schema.names[missing[0]]!r} to partition by: the row image is not full (SET GLOBAL "
                 "binlog_row_image = 'FULL'), or the column is gone and drop_column = ignore keeps its name"
             )
             raise ConfigError(message)
