@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from connectors.mysql.column_sql import table_charset
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.schema_sql import Context, read_statement
-from connectors.mysql.sql_tokens import Cursor, tokens
+from connectors.mysql.schema_sql import Context, read_statement, table_of
+from connectors.mysql.sql_tokens import Cursor, split, tokens
 from connectors.mysql.table_changes import (
     Altered,
     Created,
@@ -32,14 +32,15 @@ class Catalog:
 
     `mariadb` says how JSON is declared. `database_charsets` gives the default character set of databases; of
     one that is not known, a table without a declared set has text that is read as bytes, unless the log
-    tells its set.
+    tells its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table.
     """
 
     def __init__(
         self, tables: Iterable[TableDefinition] = (), *, mariadb: bool = False,
-        database_charsets: Mapping[str, str] | None = None,
+        database_charsets: Mapping[str, str] | None = None, sequences: Iterable[TableId] = (),
     ) -> None:  # fmt: skip
         self.mariadb = mariadb
+        self._sequences = set(sequences)
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
 
@@ -74,6 +75,15 @@ class Catalog:
         """The default character sets of the databases, to be stored too."""
         return dict(self._charsets)
 
+    @property
+    def sequences(self) -> frozenset[TableId]:
+        """What looks like a table in the log and is none, to be stored too."""
+        return frozenset(self._sequences)
+
+    def is_sequence(self, table: TableId) -> bool:
+        """Whether rows of this name in the log are the numbers of a sequence."""
+        return table in self._sequences
+
     def table(self, table: TableId) -> TableDefinition | None:
         """The definition of a table now; None when it is not known."""
         return self._tables.get(table)
@@ -85,6 +95,7 @@ class Catalog:
     def apply(self, query: Query) -> tuple[TableChange, ...]:
         """Follow a statement; give what it does to tables, nothing for other statements. Never raises."""
         self._follow_database(query)
+        self._follow_sequence(query)
         changes = read_statement(Context(query, self.mariadb, self.table, self._charsets))
         for change in changes:
             self._follow(change)
@@ -101,7 +112,11 @@ class Catalog:
                 definition = self._tables.pop(table, None)
                 if definition is not None:
                     self._tables[to] = replace(definition, table=to)
+                if table in self._sequences:
+                    self._sequences.remove(table)
+                    self._sequences.add(to)
             case DatabaseDropped(database):
+                self._sequences = {one for one in self._sequences if one.database != database}
                 self._tables = {
                     table: definition
                     for table, definition in self._tables.items()
@@ -111,6 +126,23 @@ class Catalog:
                 self._tables.pop(table, None)
             case _:
                 pass
+
+    def _follow_sequence(self, query: Query) -> None:
+        """Remember what CREATE SEQUENCE makes and DROP SEQUENCE takes away."""
+        if not self.mariadb or query.verb[0] not in ("CREATE", "DROP"):
+            return
+        try:
+            cursor = Cursor(tokens(query.sql, ansi_quotes=query.ansi_quotes))
+            creates = cursor.next().is_word("CREATE")
+            cursor.skip("OR", "REPLACE")
+            if not cursor.skip_any("SEQUENCE", "SEQUENCES"):
+                return
+            cursor.skip("IF", "NOT", "EXISTS") or cursor.skip("IF", "EXISTS")
+            for part in split(cursor.rest):
+                table = table_of(Cursor(part), query.database)
+                (self._sequences.add if creates else self._sequences.discard)(table)
+        except RefusedError:
+            return
 
     def _follow_database(self, query: Query) -> None:
         """Remember the character set that CREATE and ALTER DATABASE declare, or leave to the server."""

@@ -304,7 +304,7 @@ class LogReader:
         wanted = self._is_wanted.get(table)
         if wanted is None:
             wanted = self._is_wanted[table] = self._wanted(table)
-        if not wanted:
+        if not wanted or self._catalog.is_sequence(table):
             self._maps[number] = None
             return
         definition = self._catalog.table(table)

@@ -154,10 +154,13 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
 
 
 def _table(cursor: Cursor, context: Context) -> TableId:
+    return table_of(cursor, context.query.database)
+
+
+def table_of(cursor: Cursor, database: str) -> TableId:
+    """Take the name of a table, of `database` where it names none. Raises RefusedError."""
     first = cursor.name()
-    if cursor.skip_mark("."):
-        return TableId(first, cursor.name())
-    return TableId(context.query.database, first)
+    return TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId(database, first)
 
 
 def _gets_versions(found: list[Token]) -> bool:

@@ -40,9 +40,18 @@ def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, in
 
 def base_tables(session: Session) -> list[TableId]:
     """Give every table of the server that is no view, no sequence and no system table, sorted."""
+    return _tables(session, "BASE TABLE", "SYSTEM VERSIONED")
+
+
+def sequences(session: Session) -> list[TableId]:
+    """Give every sequence of a MariaDB, sorted."""
+    return _tables(session, "SEQUENCE")
+
+
+def _tables(session: Session, *types: str) -> list[TableId]:
     rows = session.rows(
         "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "
-        "WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') "
+        f"WHERE TABLE_TYPE IN ({', '.join(map(literal, types))}) "
         "AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
     )
     return sorted((TableId((a or b"").decode(), (b or b"").decode()) for a, b in rows), key=str)

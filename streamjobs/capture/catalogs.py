@@ -34,6 +34,7 @@ def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
         "mariadb": catalog.mariadb,
         "charsets": dict(catalog.database_charsets),
         "tables": tables,
+        "sequences": [asdict(sequence) for sequence in sorted(catalog.sequences, key=str)],
         "kept": [asdict(one) for one in definitions.kept],
     }
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
@@ -48,7 +49,10 @@ def definitions_from_json(data: bytes) -> Definitions:
             raise ConfigError(message)
         definitions: Iterable[TableDefinition] = [_definition(one) for one in fields["tables"]]
         charsets: Mapping[str, str] = fields["charsets"]
-        catalog = Catalog(definitions, mariadb=fields["mariadb"], database_charsets=charsets)
+        sequences = [TableId(**one) for one in fields.get("sequences", ())]
+        catalog = Catalog(
+            definitions, mariadb=fields["mariadb"], database_charsets=charsets, sequences=sequences
+        )
         return Definitions(catalog, [_kept(one) for one in fields.get("kept", ())])
     except (ValueError, KeyError, TypeError) as exc:
         message = f"not table definitions: {data[:80]!r}"

@@ -16,6 +16,7 @@ from connectors.mysql.server_places import (
     ServerPlace,
     base_tables,
     place_now,
+    sequences,
     server_clock_ms,
     table_sizes,
 )
@@ -87,6 +88,7 @@ class MySqlSource:
             self._definitions(captured),
             mariadb=self._session.is_mariadb,
             database_charsets=read_database_charsets(self._session),
+            sequences=sequences(self._session),
         )
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:

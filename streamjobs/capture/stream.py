@@ -100,7 +100,7 @@ class Stream:
                 return
 
     def _statement(self, event: Ddl) -> None:
-        self._position.altered |= bool(event.changes)
+        self._position.altered = True  # also by databases and sequences, which are no changes of tables
         for effect in self._p.policy.judge(event):
             if effect.table is not None and effect.word in ("create_table", "rename_table"):
                 self._p.outbox.open(effect.table)

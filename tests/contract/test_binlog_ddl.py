@@ -13,7 +13,7 @@ from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
 from connectors.mysql.chunk_query import ChunkQuery
 from connectors.mysql.foreign_keys import read_silent_keys
 from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import place_now
+from connectors.mysql.server_places import place_now, sequences
 from connectors.mysql.session import Login, Session
 from connectors.mysql.table_plan import schema_of
 from streamjobs.errors import SystemicError
@@ -205,3 +205,25 @@ def test_cascades_of_innodb_are_not_in_the_log_and_told_by_the_check(login: Logi
     assert [batch.kind for batch in batches] == [ChangeKind.INSERT]
     assert shown(writer) == []
     assert [key.table for key in read_silent_keys(writer)] == [TABLE]
+
+
+def test_a_sequence_is_no_table(login: Login, writer: Session) -> None:
+    """Its numbers stand in the log as rows, of columns that no definition names."""
+    writer.execute("CREATE SEQUENCE old")
+    place = place_now(writer).place
+    catalog = Catalog(mariadb=True, sequences=sequences(writer))
+    for statement in (
+        "SELECT NEXT VALUE FOR old",
+        "RENAME TABLE old TO t",
+        "SELECT SETVAL(t, 5000)",
+        "DROP SEQUENCE t",
+        "CREATE SEQUENCE IF NOT EXISTS shop.t",
+        "SELECT NEXT VALUE FOR t",
+        "DROP SEQUENCE t",
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "INSERT INTO t VALUES (1)",
+    ):
+        writer.execute(statement)
+    (batch,) = rows_since(login, place, catalog)
+    assert list(batch.images) == [(b"1",)]
+    assert not catalog.sequences

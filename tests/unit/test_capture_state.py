@@ -78,7 +78,9 @@ def test_table_definitions_of_captured_tables_come_back() -> None:
     kind = ColumnDefinition("kind", "enum", "enum('a','b')", charset="utf8mb4", labels=("a", "b"))
     definition = TableDefinition(ITEM, (kind,), ("kind",), "latin1")
     other = replace(definition, table=TableId("other", "t"))
-    catalog = Catalog([definition, other], mariadb=True, database_charsets={"shop": "latin1"})
+    catalog = Catalog(
+        [definition, other], mariadb=True, database_charsets={"shop": "latin1"}, sequences=[ITEM]
+    )
     kept = [
         KeptShape(TableSchema(ITEM, (Column("a", SqlType.BIGINT, "bigint(20)", key=True),)), "add_column")
     ]
@@ -91,6 +93,7 @@ def test_table_definitions_of_captured_tables_come_back() -> None:
         {"shop": "latin1"},
     )
     assert back.kept == kept
+    assert tables.sequences == {ITEM}
 
 
 def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) -> None:
