@@ -114,11 +114,11 @@ def _drop(table: AlteredTable, cursor: Cursor) -> None:
 
 
 def drops_primary_key(cursor: Cursor) -> bool:
-    """Whether INDEX `PRIMARY` comes next: the primary key under its name as an index."""
-    if not cursor.skip_any("INDEX", "KEY", "CONSTRAINT"):
+    """Whether INDEX `PRIMARY` comes next: the primary key under its name as an index. Takes nothing."""
+    if not cursor.peek().is_word("INDEX", "KEY", "CONSTRAINT"):
         return False
-    cursor.skip("IF", "EXISTS")
-    return cursor.peek().is_name and cursor.peek().text.upper() == "PRIMARY"
+    name = cursor.peek(3 if cursor.peek(1).is_word("IF") else 1)
+    return name.is_name and name.text.upper() == "PRIMARY"
 
 
 def _change(table: AlteredTable, cursor: Cursor, *, renames: bool) -> None:

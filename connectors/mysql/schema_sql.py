@@ -96,6 +96,10 @@ def read_statement(context: Context) -> tuple[TableChange, ...]:
 
 
 def _read(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+    if verb == "SET" and cursor.skip_any("STATEMENT"):  # MariaDB: variables FOR another statement
+        while not cursor.done and not cursor.skip_any("FOR"):
+            cursor.next()
+        return _read(cursor.next().text.upper(), cursor, context)
     if verb in _HARMLESS:
         return ()
     match verb:
@@ -237,9 +241,9 @@ def _rows_replaced(
 
 
 def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
-    """The rest of DROP INDEX: `PRIMARY` ON t."""
-    cursor.next()
-    cursor.skip_any("ON")
+    """The rest of DROP: INDEX `PRIMARY` ON t."""
+    while not cursor.done and not cursor.skip_any("ON"):
+        cursor.next()
     table = _table(cursor, context)
     known = context.lookup(table)
     return (Altered(table, with_key(known, ()) if known else None, ("primary key",)),)
