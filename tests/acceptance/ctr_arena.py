@@ -121,16 +121,21 @@ class CtrArena:
         self.environment = environment
         self._work = work
 
-    def start(self) -> RunningFlinkJob:
-        """Make the topics, and run the job file with the addresses of this environment."""
+    def start(self, batch_rows: int | None = None) -> RunningFlinkJob:
+        """Make the topics, and run the job file with the addresses of this environment.
+
+        `batch_rows` is the size of a request to both stores; None: what they take.
+        """
         bootstrap = self.environment.kafka.bootstrap
         for topic in ("ad.impression", "ad.click"):
             create_topic(bootstrap, topic, PARTITIONS)
         text = JOB.read_text(encoding="utf-8")
+        size = "" if batch_rows is None else f", batchSize='{batch_rows}'"
         for given, ours in (
             ("'6379'", f"'{self.environment.redis.port}'"),
             (":9090", f":{self.environment.hbase.port}"),
             ("ttl='3 min'", "ttl='1 h'"),  # a slow machine reads late
+            *((f"type='{store}'", f"type='{store}'{size}") for store in ("redis", "hbase")),
         ):
             assert given in text
             text = text.replace(given, ours)

@@ -24,6 +24,8 @@ from tests.integration.waiting import wait_for
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
 
 SLICES = 12
+BATCH_ROWS = 25
+"""Of a request, where a flush has hundreds: a writer that is struck in one has more of them to send."""
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impress
     events = Events(seed, impressions=impressions, items=30, minutes=360)
     truth = events.truth()
     environment = arena.environment
-    job = arena.start()
+    job = arena.start(BATCH_ROWS)
 
     def completed() -> int:
         return checkpoints(environment, job.job_id, "completed")
@@ -100,7 +102,7 @@ def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impress
         wait_for(lambda: completed() > before, "a checkpoint to go back to", 120)
         zombies = freeze_workers_in_their_writes(arena, slices)
         replace_taskmanager(environment)
-        wait_for(lambda: checkpoints(environment, job.job_id, "restored") == 1, "the job to be restored", 180)
+        wait_for(lambda: checkpoints(environment, job.job_id, "restored") > 0, "the job to be restored", 180)
         feed_until_written(arena, slices, 1)
         kill_in_a_write(environment.hbase, slices)
         feed_until_written(arena, slices, 1)
