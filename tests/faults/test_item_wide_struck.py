@@ -10,6 +10,7 @@ import pytest
 from streamjobs.job.session import RunningFlinkJob
 from tests.acceptance.wide_arena import WideArena, wide_environment
 from tests.acceptance.wide_shop import Shop, changed_shop
+from tests.faults.checkpoints import checkpoints
 from tests.faults.frozen_workers import freeze_workers, replace_taskmanager, wake
 from tests.integration.waiting import wait_for
 
@@ -39,6 +40,17 @@ def assert_equal(arena: WideArena, shop: Shop) -> None:
     assert arena.search() == truth
 
 
+def differences(arena: WideArena, shop: Shop) -> str:
+    """How many rows each store lacks, has for nothing, and has otherwise."""
+    truth, said = shop.wide(), []
+    for store, found in (("MySQL", arena.report()), ("Elasticsearch", arena.search())):
+        other = sum(found[key] != truth[key] for key in found.keys() & truth.keys())
+        said.append(
+            f"{store}: {len(truth.keys() - found)} missing, {len(found.keys() - truth)} extra, {other} other"
+        )
+    return "; ".join(said)
+
+
 @pytest.mark.parametrize(("seed", "changes"), [(17, 200_000)])
 def test_two_hundred_thousand_changes_and_four_blows(arena: WideArena, seed: int, changes: int) -> None:
     shop = changed_shop(seed, changes, items=5000, shops=200, schedules=100)
@@ -49,6 +61,7 @@ def test_two_hundred_thousand_changes_and_four_blows(arena: WideArena, seed: int
         for _ in range(SLICES // 3):
             next(slices)
         in_the_middle(job, arena)
+        wait_for(lambda: checkpoints(environment, job.job_id, "completed") > 0, "a checkpoint", 120)
         zombies = freeze_workers(environment)
         replace_taskmanager(environment)
         for _ in range(SLICES // 3):
@@ -58,7 +71,12 @@ def test_two_hundred_thousand_changes_and_four_blows(arena: WideArena, seed: int
             pass
         environment.mariadb.restart()
         truth = shop.wide()
-        wait_for(lambda: arena.report() == truth and arena.search() == truth, "both sinks to be right", 900)
+        wait_for(
+            lambda: arena.report() == truth and arena.search() == truth,
+            lambda: f"both sinks to be right; {differences(arena, shop)}",
+            900,
+        )
+        assert checkpoints(environment, job.job_id, "restored") >= 1
         job.drain()
         assert_equal(arena, shop)
         wake(zombies)
