@@ -93,7 +93,7 @@ class TableForm:
         if size + self.size + HEADER_BYTES > bounds.MAX_MESSAGE_BYTES:
             message = (
                 f"{change.kind.name} of {self.schema.table} at {change.position} takes {size} bytes, "
-                f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+                f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave the table out of the capture"
             )
             raise RowTooLargeError(message)
         return PendingRow(self, image, wire, size)
@@ -133,7 +133,7 @@ class TableForm:
     def _too_large(self, kind: ChangeKind, place: Position, index: int, size: int) -> RowTooLargeError:
         message = (
             f"{kind.name} of {self.schema.table} at {place}, row {index}, takes {size} bytes, "
-            f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave its large columns out of the capture"
+            f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave the table out of the capture"
         )
         return RowTooLargeError(message)
 

@@ -1,8 +1,10 @@
-"""ALTER TABLE: the definition after it, and what kinds of change it makes."""
+"""ALTER TABLE: the definition after it, what kinds of change it makes, and which rows it moves unseen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from connectors.mysql.altered_table import AlteredTable
 from connectors.mysql.column_sql import primary_key, table_charset
@@ -10,6 +12,10 @@ from connectors.mysql.sql_tokens import Cursor, Token, split
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.rowchange import TableId
 
+VERSIONED: Final = (
+    "system-versioned tables are refused: old versions of rows are rows in their log, and not in SELECT. "
+    "Leave the table out (exclude in [[tables]])"
+)
 _KEY_WORDS = ("KEY", "INDEX", "UNIQUE", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "CONSTRAINT")
 _CHARSET_WORDS = ("DEFAULT", "CHARACTER", "CHARSET", "COLLATE")
 
@@ -147,3 +153,36 @@ def _rename(table: AlteredTable, cursor: Cursor) -> None:
     cursor.skip_any("TO", "AS") or cursor.skip_mark("=")
     first = cursor.name()
     table.renamed = TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId("", first)
+
+
+def rows_replaced(
+    table: TableId, parts: list[list[Token]], database: str, *, ignores: bool
+) -> Iterator[TableId]:
+    """Tables of which an ALTER TABLE removes rows, or brings some, unseen; `ignores`: ALTER IGNORE."""
+    for part in parts:
+        cursor = Cursor(part)
+        verb = cursor.next()
+        moves = verb.is_word("DROP", "TRUNCATE", "EXCHANGE", "CONVERT") and cursor.peek().is_word("PARTITION")
+        brings = verb.is_word("CONVERT") and cursor.peek().is_word("TABLE")
+        swaps = verb.is_word("DISCARD", "IMPORT")
+        unique = ignores and any(token.is_word("UNIQUE", "PRIMARY", "KEY") for token in part)
+        if moves or brings or swaps or unique:
+            yield table
+        while not cursor.done and (moves or brings):
+            if cursor.skip_any("TABLE"):
+                yield table_of(cursor, database)
+            cursor.next()
+
+
+def gets_versions(found: list[Token]) -> bool:
+    """Whether CREATE or ALTER TABLE makes a table system-versioned."""
+    triples = zip(found, found[1:], found[2:], strict=False)
+    return any(
+        a.is_word("WITH", "ADD") and b.is_word("SYSTEM") and c.is_word("VERSIONING") for a, b, c in triples
+    )
+
+
+def table_of(cursor: Cursor, database: str) -> TableId:
+    """Take the name of a table, of `database` where it names none. Raises RefusedError."""
+    first = cursor.name()
+    return TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId(database, first)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from connectors.mysql.alter_sql import table_of
 from connectors.mysql.column_sql import table_charset
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.schema_sql import Context, read_statement, table_of
+from connectors.mysql.schema_sql import Context, read_statement
 from connectors.mysql.sql_tokens import Cursor, split, tokens
 from connectors.mysql.table_changes import (
     Altered,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from connectors.mysql.alter_sql import VERSIONED
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.schema_sql import VERSIONED
 from connectors.mysql.session import Session, literal, table_name
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.errors import RetriableError

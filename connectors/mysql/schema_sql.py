@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from connectors.mysql.alter_sql import alter, drops_primary_key
+from connectors.mysql.alter_sql import (
+    VERSIONED,
+    alter,
+    drops_primary_key,
+    gets_versions,
+    rows_replaced,
+    table_of,
+)  # fmt: skip
 from connectors.mysql.column_sql import primary_key, read_column, table_charset
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.sql_tokens import Cursor, Kind, Token, split, tokens
@@ -54,10 +61,6 @@ _KEYS: Final = (
     "CONSTRAINT",
     "PRIMARY",
     "VECTOR",
-)
-VERSIONED: Final = (
-    "system-versioned tables are refused: old versions of rows are rows in their log, and not in SELECT. "
-    "Leave the table out (exclude in [[tables]])"
 )
 
 
@@ -142,7 +145,7 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
             Dropped(_table(Cursor(part), context)) for part in split(cursor.rest) if not part[0].is_mark(";")
         )
     table = _table(cursor, context)
-    if _gets_versions(cursor.rest):
+    if gets_versions(cursor.rest):
         return (Unknown(table, VERSIONED),)
     if unless_there and context.lookup(table):
         return ()  # MySQL logs it also when it does nothing
@@ -159,19 +162,6 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
 
 def _table(cursor: Cursor, context: Context) -> TableId:
     return table_of(cursor, context.query.database)
-
-
-def table_of(cursor: Cursor, database: str) -> TableId:
-    """Take the name of a table, of `database` where it names none. Raises RefusedError."""
-    first = cursor.name()
-    return TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId(database, first)
-
-
-def _gets_versions(found: list[Token]) -> bool:
-    triples = zip(found, found[1:], found[2:], strict=False)
-    return any(
-        a.is_word("WITH", "ADD") and b.is_word("SYSTEM") and c.is_word("VERSIONING") for a, b, c in triples
-    )
 
 
 def _create(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
@@ -213,31 +203,14 @@ def _alter(table: TableId, cursor: Cursor, context: Context, *, ignores: bool) -
     parts = split(cursor.rest)
     found = alter(context.lookup(table), parts, mariadb=context.mariadb)
     changes: list[TableChange] = [Altered(table, found.definition, found.kinds)]
-    changes += [RowsReplaced(one) for one in _rows_replaced(table, parts, context, ignores=ignores)]
+    changes += [
+        RowsReplaced(one) for one in rows_replaced(table, parts, context.query.database, ignores=ignores)
+    ]
     if (renamed := found.renamed) is not None:
         to = renamed if renamed.database else TableId(context.query.database, renamed.table)
         changes = changes if found.kinds else changes[1:]
         changes.append(Renamed(table, to))
     return tuple(changes)
-
-
-def _rows_replaced(
-    table: TableId, parts: list[list[Token]], context: Context, *, ignores: bool
-) -> Iterator[TableId]:
-    """Tables of which an ALTER TABLE removes rows, or to which it brings some; `ignores`: ALTER IGNORE."""
-    for part in parts:
-        cursor = Cursor(part)
-        verb = cursor.next()
-        moves = verb.is_word("DROP", "TRUNCATE", "EXCHANGE", "CONVERT") and cursor.peek().is_word("PARTITION")
-        brings = verb.is_word("CONVERT") and cursor.peek().is_word("TABLE")
-        swaps = verb.is_word("DISCARD", "IMPORT")
-        unique = ignores and any(token.is_word("UNIQUE", "PRIMARY", "KEY") for token in part)
-        if moves or brings or swaps or unique:
-            yield table
-        while not cursor.done and (moves or brings):
-            if cursor.skip_any("TABLE"):
-                yield _table(cursor, context)
-            cursor.next()
 
 
 def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
