@@ -121,6 +121,11 @@ class LogReader:
         return "" if self._gtids is None else str(self._gtids)
 
     @property
+    def catalog(self) -> Catalog:
+        """The tables as they are where it is."""
+        return self._catalog
+
+    @property
     def file_made_at_s(self) -> int:
         """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
         return self._made_at_s

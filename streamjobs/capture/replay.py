@@ -128,7 +128,7 @@ class _Run:
         self.statements: Counter[str] = Counter()
         self.transactions = 0
 
-    def file(self, path: Path, routes: Routes, catalog: Catalog | None) -> Catalog | None:
+    def file(self, path: Path, routes: Routes, catalog: Catalog | None) -> Catalog:
         """Send one file; give the tables as they are at its end."""
         try:
             reader = open_file(path, wanted=routes, catalog=catalog)
@@ -151,4 +151,4 @@ class _Run:
                         self.outbox.tick()
                     case _:
                         continue
-        return catalog
+        return reader.catalog
