@@ -67,10 +67,11 @@ class MySqlSource:
         return base_tables(self._session)
 
     def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
-        """Cut tables into the parts that are read side by side."""
+        """Cut tables into the parts that are read side by side; nothing for views and what is not there."""
         settings = self._config.snapshot
         parts = {}
-        sizes = self.sizes(tables := list(tables))
+        there = set(self.tables())
+        sizes = self.sizes(tables := [table for table in tables if table in there])
         for definition in self._definitions(tables):
             table = definition.table
             large = sizes.get(table, 0) > settings.chunk_rows * _SPLIT_ROWS

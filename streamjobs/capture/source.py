@@ -41,7 +41,7 @@ class Source(Protocol):
         """Give all tables of the server but its own."""
 
     def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
-        """Cut tables into the parts that are read side by side."""
+        """Cut tables into the parts that are read side by side; nothing for views and what is not there."""
 
     def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
         """Give the server's guess of each table's rows."""

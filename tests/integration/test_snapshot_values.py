@@ -16,6 +16,9 @@ from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import TableReader
 from connectors.mysql.table_plan import schema_of
 from streamjobs.capture.chunks import MySqlChunks
+from streamjobs.capture.config import parse_config
+from streamjobs.capture.mysql_source import MySqlSource
+from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import SnapshotSettings
 from streamjobs.capture.state import TablePart
 from streamjobs.errors import SystemicError
@@ -232,3 +235,22 @@ def test_a_table_that_may_not_be_read_is_no_table_that_is_gone(login: Login) -> 
                 chunks.read(table, part, (0, 0), lambda _: None)
         finally:
             chunks.close()
+
+
+def test_only_tables_that_are_there_are_read_whole(login: Login) -> None:
+    config = parse_config(
+        f'[source]\nname = "v"\nurl = "mysql://root@127.0.0.1:{login.port}"\ntls = "off"\n'
+        '[broker]\nbootstrap = "127.0.0.1:9"\n[[tables]]\nmatch = "v.*"\n',
+        "v.toml",
+        {},
+    )
+    with Session(login) as session:
+        session.execute("CREATE TABLE v.there (id INT PRIMARY KEY)")
+        session.execute("CREATE VIEW v.view AS SELECT * FROM v.there")
+        session.execute("CREATE SEQUENCE v.numbers")
+    source = MySqlSource(config, Routes(config.routes))
+    try:
+        asked = [TableId("v", name) for name in ("there", "view", "numbers", "typo")]
+        assert source.parts(asked) == {"v.there": (TablePart(),)}
+    finally:
+        source.close()
