@@ -24,8 +24,8 @@ from tests.integration.waiting import wait_for
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
 
 SLICES = 12
-BATCH_ROWS = 25
-"""Of a request, where a flush has hundreds: a writer that is struck in one has more of them to send."""
+BATCH_ROWS = 5
+"""Of a request, where a flush has a row for each item: a writer that is struck has more of it to send."""
 
 
 @pytest.fixture
