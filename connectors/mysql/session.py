@@ -93,8 +93,12 @@ class Session:
                 write_timeout=timeout_s,
             )
             self.connection.decoders = {}
+        try:
             # Dates that cannot be are values; no statement of ours may be rewritten by a mode.
             self.execute("SET time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600")
+        except BaseException:
+            self.close()
+            raise
 
     @cached_property
     def version(self) -> str:

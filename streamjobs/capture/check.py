@@ -132,10 +132,10 @@ def _privileges(session: Session, captured: Sequence[TableId]) -> Iterator[Findi
     user = session.text("SELECT CURRENT_USER()") or ""
     name, _, host = user.rpartition("@")
     account = f"'{name}'@'{host}'"
-    grants = " ".join(
-        (row[0] or b"").decode("utf-8", "replace").upper() for row in session.rows("SHOW GRANTS")
-    )
-    everything = "ALL PRIVILEGES ON *.*" in grants
+    lines = [(row[0] or b"").decode("utf-8", "replace").upper() for row in session.rows("SHOW GRANTS")]
+    everything = any("ALL PRIVILEGES ON *.*" in line for line in lines)
+    names = (line.partition(" ON ")[0].removeprefix("GRANT ").split(",") for line in lines)
+    grants = {name.strip() for of_line in names for name in of_line}
     needed: list[tuple[str, ...]] = [("REPLICATION SLAVE", "REPLICATION REPLICA")]
     if session.is_mariadb:
         needed.append(("BINLOG MONITOR", "REPLICATION CLIENT"))

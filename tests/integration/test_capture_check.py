@@ -73,6 +73,7 @@ def test_each_finding_has_its_cure(tmp_path: Path) -> None:
         root.execute("CREATE TABLE shop.keyless (a INT)")
         root.execute("CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'pw'")
         root.execute("GRANT SELECT ON shop.* TO reader@'127.0.0.1'")
+        root.execute("GRANT REPLICATION SLAVE ADMIN ON *.* TO reader@'127.0.0.1'")  # is another privilege
         gone = CaptureState("uuid", 0, "bin.000099", 4)
         with session(env.mariadb, "reader", "pw") as reader:
             wanted = config(env.mariadb, "reader", 'event_time_column = "at"')
