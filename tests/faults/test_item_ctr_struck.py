@@ -95,18 +95,22 @@ def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impress
     def completed() -> int:
         return checkpoints(environment, job.job_id, "completed")
 
+    def restored() -> int:
+        return checkpoints(environment, job.job_id, "restored")
+
     try:
         slices = arena.feed_slices(events, SLICES)
         feed_until_written(arena, slices, 3)
-        before = completed()
-        wait_for(lambda: completed() > before, "a checkpoint to go back to", 120)
-        zombies = freeze_workers_in_their_writes(arena, slices)
-        replace_taskmanager(environment)
-        wait_for(lambda: checkpoints(environment, job.job_id, "restored") > 0, "the job to be restored", 180)
-        feed_until_written(arena, slices, 1)
         kill_in_a_write(environment.hbase, slices)
         feed_until_written(arena, slices, 1)
         kill_in_a_write(environment.redis, slices)
+        feed_until_written(arena, slices, 1)
+        before = completed()
+        wait_for(lambda: completed() > before, "a checkpoint to go back to", 120)
+        restores = restored()
+        zombies = freeze_workers_in_their_writes(arena, slices)  # last: their connections live on
+        replace_taskmanager(environment)
+        wait_for(lambda: restored() > restores, "the job to be restored", 180)
         for _ in slices:
             pass
         wait_for(lambda: job.is_idle(3.0), "all input is read", 600)
