@@ -9,9 +9,6 @@
 
 SET 'parallelism.default' = '2';
 SET 'execution.checkpointing.interval' = '5 s';
-SET 'table.exec.mini-batch.enabled' = 'true';
-SET 'table.exec.mini-batch.allow-latency' = '500 ms';
-SET 'table.exec.mini-batch.size' = '5000';
 
 CREATE TABLE item (
     item_id BIGINT, shop_id BIGINT, schedule_id BIGINT, title VARCHAR, price DECIMAL(10, 2), updated_at TIMESTAMP(3),

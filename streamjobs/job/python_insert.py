@@ -19,18 +19,20 @@ from streamjobs.job.widening import fits
 from streamjobs.sink import SinkTable
 
 _TIME_ZONES = ("UTC", "Etc/UTC", "GMT")
+_MINI_BATCH = "table.exec.mini-batch.enabled"
 _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the planner says of a query: whether it only inserts, and whether the sink's key is its own.
+    """What the planner says of a query: whether it only inserts, or also deletes; whether the key is its own.
 
     `scattered`: a union or VALUES is its last step. The planner pushes functions into each part of those, and
     a sink's function must stand in one place only: a store has one writer a subtask.
     """
 
     insert_only: bool
+    deletes: bool
     key_fits: bool
     scattered: bool
 
@@ -61,6 +63,7 @@ def add_python_insert(
         message = f"the deduplication of {name} loses updates or deletes:\n{query.sql}"
         raise AssertionError(message)
     _refuse_local_times(plan, insert)
+    _refuse_swallowed_deletes(plan, insert, written)
     hand = handover(insert.table)
     spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_broker, DEAD_LETTER_TOPIC)
     operator = udf(SinkOperator(spec), result_type=DataTypes.INT(), func_type="pandas", deterministic=False)
@@ -137,7 +140,7 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
         raise AssertionError(message)
     while last.kind in ("Calc", "PythonCalc"):
         (last,) = last.inputs
-    return Changes(mode == ["I"], fits, last.kind in ("Union", "Values"))
+    return Changes(mode == ["I"], "D" in mode, fits, last.kind in ("Union", "Values"))
 
 
 def _checked(
@@ -209,5 +212,17 @@ def _refuse_local_times(plan: JobPlan, insert: PythonInsert) -> None:
         message = (
             f"column {local[0]} is TIMESTAMP_LTZ and 'table.local-time-zone' is {zone}: local times are not "
             f"unique where clocks are set back; write the sink with UTC"
+        )
+        raise SqlError(message, plan.text, insert.offset, plan.path)
+
+
+def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
+    """A mini-batch that meets a row's birth and death gives neither: see docs/decisions/0029."""
+    if changes.deletes and plan.settings.get(_MINI_BATCH, "false").lower() == "true":
+        message = (
+            f"this query deletes rows of {insert.table.name}, and mini-batches can swallow a delete: a row "
+            "that was written after the last checkpoint, and whose start and end come in one batch when the "
+            f"job begins again there, would stay in the store for ever. SET '{_MINI_BATCH}' = 'false', and "
+            "leave out blink.miniBatch.*"
         )
         raise SqlError(message, plan.text, insert.offset, plan.path)

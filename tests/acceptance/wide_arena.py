@@ -76,7 +76,7 @@ class WideArena:
                 cursor.execute(statement)
             connection.commit()
 
-    def start(self) -> RunningFlinkJob:
+    def start(self, checkpoints_every: str = "3 s") -> RunningFlinkJob:
         """Run the job file with the addresses of this environment."""
         text = JOB.read_text(encoding="utf-8")
         for given, ours in (
@@ -94,7 +94,7 @@ class WideArena:
             self.environment.kafka.bootstrap,
             self._work,
             2,
-            settings={"execution.checkpointing.interval": "3 s"},
+            settings={"execution.checkpointing.interval": checkpoints_every},
         )
         return FlinkSession(self.environment.flink.rest_url).start(path, overrides)
 

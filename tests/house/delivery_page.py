@@ -50,9 +50,9 @@ checkpoint. After five failures in a row the store is probed with one row, then 
 each success.
 
 What an attempt wrote after its last checkpoint is written again by the next one, in an order of inputs
-that may be another: see [decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md) for the
-one case in which a row is left over (an inner join whose sides both came, and one of which went, since
-that checkpoint).
+that may be another. One case can leave a row over: an inner join whose sides both came, and one of which
+went, since that checkpoint. Mini-batches could do the same, so a query that deletes rows of a store is
+refused with them ([decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md)).
 
 A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when
 nothing says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO

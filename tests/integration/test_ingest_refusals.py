@@ -34,9 +34,9 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield environment.kafka.bootstrap
 
 
-def explained(query: str, directory: Path) -> str:
+def explained(query: str, directory: Path, settings: str = "") -> str:
     path = directory / "job.sql"
-    path.write_text(ITEM + f"INSERT INTO o {query};\n")
+    path.write_text(settings + ITEM + f"INSERT INTO o {query};\n")
     request = FlinkSession(NOWHERE).request(path, Overrides("127.0.0.1:1", directory), explain=True)
     return send(request)
 
@@ -58,6 +58,14 @@ def test_a_query_that_does_not_fit_its_sink_is_refused_at_its_place(
     text = str(refused.value)
     assert re.search(rf"job\.sql:{LINE}:13: {words}", text), text
     assert text.endswith(f"\n  INSERT INTO o {query};\n  {' ' * 12}^")
+
+
+def test_deletes_behind_mini_batches_are_refused(tmp_path: Path) -> None:
+    batches = "blink.miniBatch.allowLatencyMs=5000\n"
+    with pytest.raises(ConfigError) as refused:
+        explained("SELECT item_id, CAST(COUNT(*) AS INT) FROM item GROUP BY item_id", tmp_path, batches)
+    assert re.search(rf"job\.sql:{LINE + 1}:13: this query deletes rows of o, and mini-b", str(refused.value))
+    explained("SELECT id, CAST(COUNT(*) AS INT) FROM event GROUP BY id", tmp_path, batches)
 
 
 def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:

@@ -31,15 +31,22 @@ ITEM = TableSchema(
         Column("price", SqlType.DECIMAL, "decimal(10,2)"),
     ),
 )
-JOB = """-- The latest row of each item. Mini-batches without event time: their watermarks never stand still.
-SET 'table.exec.mini-batch.enabled' = 'true';
-SET 'table.exec.mini-batch.allow-latency' = '500 ms';
-SET 'table.exec.mini-batch.size' = '1000';
+JOB = """-- The latest row of each item.
 CREATE TABLE item (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
 WITH (type='metaq', topic='shop.item', 'table'='shop.item', 'ingest'='upsert');
 CREATE TABLE latest (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), PRIMARY KEY (item_id) NOT ENFORCED)
 WITH (type='rocksdb');
 INSERT INTO latest SELECT item_id, MAX(title), MAX(price) FROM item GROUP BY item_id;
+"""
+
+COUNTS = """-- Rows by title. Mini-batches without event time: their watermarks never stand still.
+SET 'table.exec.mini-batch.enabled' = 'true';
+SET 'table.exec.mini-batch.allow-latency' = '500 ms';
+SET 'table.exec.mini-batch.size' = '1000';
+CREATE TABLE seen (item_id BIGINT, title VARCHAR)
+WITH (type='metaq', topic='shop.seen', 'table'='shop.item', 'ingest'='append');
+CREATE TABLE counts (title VARCHAR, n BIGINT, PRIMARY KEY (title) NOT ENFORCED) WITH (type='rocksdb');
+INSERT INTO counts SELECT title, COUNT(*) FROM seen GROUP BY title;
 """
 
 
@@ -72,8 +79,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     state.stop(tmp_path / "run")
 
 
-def job_file(home: Path, text: str = JOB) -> str:
-    file = home / "latest.sql"
+def job_file(home: Path, text: str = JOB, name: str = "latest") -> str:
+    file = home / f"{name}.sql"
     file.write_text(text, encoding="utf-8")
     return str(file)
 
@@ -95,14 +102,14 @@ def changes() -> list[RowChange]:
     return made + made
 
 
-def produce(bootstrap: str) -> None:
-    create_topic(bootstrap, "shop.item", 2)
+def produce(bootstrap: str, topic: str, changed: list[RowChange]) -> None:
+    create_topic(bootstrap, topic, 2)
     builder = PartitionMessageBuilder(2, disorder_ms=10_000)
-    for change in changes():
+    for change in changed:
         builder.add(change)
     producer = KafkaProducer(bootstrap)
     for partition, message in builder.flush(Header("test")):
-        producer.send(Envelope("shop.item", partition, message.payload, message.time_ms))
+        producer.send(Envelope(topic, partition, message.payload, message.time_ms))
     producer.flush()
     producer.close()
 
@@ -113,7 +120,7 @@ def test_job_runs_until_idle_and_its_table_is_the_latest_state(shell: Shell) -> 
     known = state.running(shell.home / "dev")
     assert known is not None
     assert known.bootstrap is not None
-    produce(known.bootstrap)
+    produce(known.bootstrap, "shop.item", changes())
     code, out, err = shell("run", job_file(shell.home), "--until-idle", "3s", "--parallelism", "2")
     assert (code, out) == (0, ""), err
     assert err.splitlines()[-1] == "latest  done: drained, all windows closed"
@@ -123,6 +130,12 @@ def test_job_runs_until_idle_and_its_table_is_the_latest_state(shell: Shell) -> 
          "price": "2.50" if item % 4 == 0 else "1.00"}
         for item in range(400) if item % 8
     ]  # fmt: skip
+    seen = [RowChange.insert(ITEM, row(n, f"t{n % 3}", "1.00"), Position(0, 1, n), 1000) for n in range(300)]
+    produce(known.bootstrap, "shop.seen", seen)
+    code, out, err = shell("run", job_file(shell.home, COUNTS, "counts"), "--until-idle", "3s")
+    assert (code, out) == (0, ""), err
+    code, out, _ = shell("query", "counts", "--format", "json")
+    assert [json.loads(line) for line in out.splitlines()] == [{"title": f"t{n}", "n": 100} for n in range(3)]
     assert state.running(shell.home / "dev") == known
 
 
