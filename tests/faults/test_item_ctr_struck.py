@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
-import psutil
 import pytest
 
 from streamjobs.local.environment import Environment
-from streamjobs.local.hbase import HBaseCluster
-from streamjobs.local.redis import RedisServer
 from tests.acceptance.ctr_arena import CtrArena, Events, Feature, Key, last_windows
 from tests.contract.store_hbase import HBaseReader
-from tests.faults.checkpoints import checkpoints
-from tests.faults.frozen_workers import freeze_workers, replace_taskmanager, wake
-from tests.faults.unread_requests import unread_bytes
+from tests.faults.checkpoints import completed, restored
+from tests.faults.frozen_workers import replace_taskmanager, wake
+from tests.faults.unread_requests import freeze_workers_in_their_writes, kill_in_a_write
 from tests.integration.waiting import wait_for
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
@@ -47,32 +44,6 @@ def feed_until_written(arena: CtrArena, slices: Iterator[int], count: int) -> No
     wait_for(lambda: newest_window(arena) > before, "new windows", 240)
 
 
-def freeze_workers_in_their_writes(arena: CtrArena, slices: Iterator[int]) -> list[psutil.Process]:
-    """Stop all workers when writers of both stores wait for an answer; the stores then give it."""
-    redis, hbase = arena.environment.redis, arena.environment.hbase
-    redis.freeze()
-    hbase.gateway.freeze()
-    try:
-        next(slices)
-        wait_for(lambda: unread_bytes(redis.port) > 0, "a request that Redis has not read", 120)
-        wait_for(lambda: unread_bytes(hbase.port) > 0, "a request that HBase has not read", 120)
-        return freeze_workers(arena.environment)
-    finally:
-        redis.thaw()
-        hbase.gateway.thaw()
-
-
-def kill_in_a_write(store: RedisServer | HBaseCluster, slices: Iterator[int]) -> None:
-    """Kill the store with a request in it that it has not read, and start it again."""
-    store.freeze()
-    try:
-        next(slices)
-        wait_for(lambda: unread_bytes(store.port) > 0, "a request that the store has not read", 120)
-    finally:
-        store.kill()
-    store.restart()
-
-
 def cells(arena: CtrArena) -> dict[bytes, dict[bytes, tuple[bytes, int]]]:
     with closing(HBaseReader(arena.environment.hbase.port)) as reader:
         return dict(reader.scan_cells("item_ctr_history"))
@@ -92,25 +63,24 @@ def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impress
     environment = arena.environment
     job = arena.start(BATCH_ROWS)
 
-    def completed() -> int:
-        return checkpoints(environment, job.job_id, "completed")
-
-    def restored() -> int:
-        return checkpoints(environment, job.job_id, "restored")
-
     try:
         slices = arena.feed_slices(events, SLICES)
         feed_until_written(arena, slices, 3)
-        kill_in_a_write(environment.hbase, slices)
+        kill_in_a_write(environment.hbase, lambda: next(slices))
         feed_until_written(arena, slices, 1)
-        kill_in_a_write(environment.redis, slices)
+        kill_in_a_write(environment.redis, lambda: next(slices))
         feed_until_written(arena, slices, 1)
-        before = completed()
-        wait_for(lambda: completed() > before, "a checkpoint to go back to", 120)
-        restores = restored()
-        zombies = freeze_workers_in_their_writes(arena, slices)  # last: their connections live on
+        before = completed(environment, job.job_id)
+        wait_for(lambda: completed(environment, job.job_id) > before, "a checkpoint to go back to", 120)
+        restores = restored(environment, job.job_id)
+        stores = {
+            environment.redis.port: environment.redis,
+            environment.hbase.port: environment.hbase.gateway,
+        }
+        # last: their connections live on
+        zombies = freeze_workers_in_their_writes(environment, stores, lambda: next(slices))
         replace_taskmanager(environment)
-        wait_for(lambda: restored() > restores, "the job to be restored", 180)
+        wait_for(lambda: restored(environment, job.job_id) > restores, "the job to be restored", 180)
         for _ in slices:
             pass
         wait_for(lambda: job.is_idle(3.0), "all input is read", 600)

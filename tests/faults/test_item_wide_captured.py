@@ -12,7 +12,7 @@ from streamjobs.job.session import RunningFlinkJob
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_arena import WideArena, wide_environment
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling, writer
-from tests.faults.checkpoints import checkpoints
+from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager
 from tests.integration.capture_rig import CaptureFile, Rig
 from tests.integration.capture_writers import Writers
@@ -99,7 +99,7 @@ def test_a_live_database_ends_in_both_stores(
         try:
             scene.await_rows(size.items // 10)
             wait_for(
-                lambda: checkpoints(scene.environment, job.job_id, "completed") > 0,
+                lambda: completed(scene.environment, job.job_id) > 0,
                 "a checkpoint to go back to",
                 120,
             )
@@ -124,7 +124,7 @@ def compare(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
         return scene.arena.report() == truth and scene.arena.search() == truth
 
     wait_for(arrived, "both stores equal the server's own join", 600)
-    assert checkpoints(scene.environment, job.job_id, "restored") >= 1
+    assert restored(scene.environment, job.job_id) >= 1
     job.drain()
     assert scene.truth() == truth
     assert scene.arena.report() == truth
