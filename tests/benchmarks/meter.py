@@ -143,7 +143,7 @@ def steady(
 ) -> tuple[Rate, list[Sample]]:  # fmt: skip
     """Watch a job that reads a full topic; give its rate between two fractions of `total` rows.
 
-    Raises AssertionError when it is not there in time.
+    Raises AssertionError when it is not there in time, or ends before anybody has seen it there.
     """
     low, high = (int(total * fraction) for fraction in window)
     deadline = time.monotonic() + deadline_s
@@ -157,6 +157,7 @@ def steady(
         if not samples or rows != samples[-1].rows:
             samples.append(Sample(time.monotonic(), rows, cpu_s(taskmanager)))
         watch()
+        assert rest.job(job_id).state != "FINISHED" or samples[-1].rows >= high, "too few rows to measure"
         time.sleep(_POLL_S)
     first = next(sample for sample in samples if sample.rows >= low)
     return Rate.between(first, samples[-1]), samples

@@ -39,7 +39,7 @@ class BenchStore(ABC):
     kind: ClassVar[str]
     batch: ClassVar[int]
     rows: ClassVar[float] = 1.0
-    """Share of the rows that a run writes: less where a store is slow."""
+    """Share of the rows that a run writes: less where a store is slow, more where a job would end too soon."""
     service: ClassVar[str] = ""
     """What of an Environment it needs."""
 
@@ -68,7 +68,7 @@ class BenchStore(ABC):
 class RocksDb(BenchStore):
     """RocksDB in this process; each batch is durable."""
 
-    name, kind, batch = "RocksDB", "rocksdb", 5000
+    name, kind, batch, rows = "RocksDB", "rocksdb", 5000, 4.0
 
     def options(self, table: str) -> dict[str, str | Secret]:
         del table
