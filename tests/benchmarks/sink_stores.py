@@ -39,7 +39,7 @@ class BenchStore(ABC):
     kind: ClassVar[str]
     batch: ClassVar[int]
     rows: ClassVar[float] = 1.0
-    """Share of the rows that a run writes: less where a store is slow, more where a job would end too soon."""
+    """Share of the rows that a run writes: less where a store is slow, more where a job ends too soon."""
     service: ClassVar[str] = ""
     """What of an Environment it needs."""
 
