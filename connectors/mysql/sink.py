@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.mysql.sink_connection import RefusedBatchError, SinkConnection, target_of
@@ -21,9 +20,6 @@ _OVERHEAD_BYTES = 64 * 1024
 """What a packet holds beside the rows, generously: column names and the rest of the statement."""
 _DELETED_AT_ONCE = 200
 """Keys of one DELETE: a longer list of ORs costs the server more than another statement."""
-
-
-_LOOKS_S = (0.05, 0.2, 0.5)
 
 
 class MySqlSink:
@@ -101,17 +97,11 @@ class MySqlSink:
         """
         if definition(self._connection, self._target) == self._definition:
             return
-        self._connection.rollback()
-        for pause_s in (*_LOOKS_S, None):  # an ALTER that copies takes the table away for a moment
-            try:
-                self._bind()
-                break
-            except ConfigError as exc:
-                if pause_s is None:
-                    message = f"the table was altered under the job: {exc}"
-                    raise SystemicError(message) from exc
-                self._connection.rollback()
-                time.sleep(pause_s)
+        try:
+            self._bind()  # while it is held: in the middle of an ALTER a table is not even listed
+        except ConfigError as exc:
+            message = f"the table was altered under the job: {exc}"
+            raise SystemicError(message) from exc
         message = f"table {self._table.name}: {self._target} was altered under the job; it still fits"
         raise RetriableError(message)
 
