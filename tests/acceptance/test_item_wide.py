@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.wide_arena import WideArena, wide_environment
+from tests.acceptance.wide_arena import WideArena, wide_arena
 from tests.acceptance.wide_shop import changed_shop
 from tests.integration.waiting import wait_for
 
@@ -16,11 +16,8 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
-    root = tmp_path_factory.mktemp("wide")
-    with wide_environment(root / "env") as environment:
-        made = WideArena(environment, root)
-        made.prepare()
-        yield made
+    with wide_arena(tmp_path_factory.mktemp("wide")) as arena:
+        yield arena
 
 
 def test_both_sinks_equal_a_batch_join_over_the_final_tables(arena: WideArena) -> None:

@@ -142,6 +142,15 @@ class WideArena:
         return pymysql.connect(host="127.0.0.1", port=port, user="root", charset="utf8mb4", use_unicode=True)
 
 
+@contextmanager
+def wide_arena(root: Path) -> Iterator[WideArena]:
+    """An arena whose topics and tables are made, its files below `root`."""
+    with wide_environment(root / "env") as environment:
+        arena = WideArena(environment, root)
+        arena.prepare()
+        yield arena
+
+
 def _slices(shop: Shop, rng: random.Random, count: int) -> Iterator[list[Envelope]]:
     built = {topic: messages(table, rng) for topic, table in shop.tables.items()}
     for number in range(count):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.wide_arena import WideArena, wide_environment
+from tests.acceptance.wide_arena import WideArena, wide_arena
 from tests.acceptance.wide_shop import ITEM, SCHEDULE, SHOP, Shop, SourceTable
 from tests.integration.waiting import wait_for
 
@@ -16,11 +16,8 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
-    root = tmp_path_factory.mktemp("gone")
-    with wide_environment(root / "env") as environment:
-        made = WideArena(environment, root)
-        made.prepare()
-        yield made
+    with wide_arena(tmp_path_factory.mktemp("gone")) as arena:
+        yield arena
 
 
 def await_items(arena: WideArena, items: set[int]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from streamjobs.job.session import RunningFlinkJob
-from tests.acceptance.wide_arena import WideArena, wide_environment
+from tests.acceptance.wide_arena import WideArena, wide_arena
 from tests.acceptance.wide_shop import Shop, changed_shop
 from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager, wake
@@ -25,11 +25,8 @@ SLICES = 9
 
 @pytest.fixture
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
-    root = tmp_path_factory.mktemp("struck")
-    with wide_environment(root / "env") as environment:
-        made = WideArena(environment, root)
-        made.prepare()
-        yield made
+    with wide_arena(tmp_path_factory.mktemp("struck")) as arena:
+        yield arena
 
 
 def in_the_middle(job: RunningFlinkJob, arena: WideArena) -> None:
