@@ -81,13 +81,17 @@ class MySqlSink:
             raise
 
     def _bind(self) -> None:
-        """Look at the table as it is now. Raises ConfigError where it does not fit."""
+        """Look at the table as it is now, and hold it meanwhile. Raises ConfigError where it does not fit."""
+        held = self._held()
         columns = bind(
             self._connection, self._table, self._target, loose_keys=self._options.flag("looseKeys")
         )
-        self._columns = {column.name: column for column in columns}
-        self._definition = definition(self._connection, self._target)
+        self._columns, self._definition = {column.name: column for column in columns}, held
         self._connection.rollback()
+
+    def _held(self) -> str:
+        """Give the definition, held: a table nobody holds is not even listed in mid-ALTER."""
+        return definition(self._connection, self._table, self._target)
 
     def _check_definition(self) -> None:
         """Hold the table's definition for the open transaction; look at the table again where it is another.
@@ -95,10 +99,10 @@ class MySqlSink:
         A server rounds without a word what an altered column has no digits for, strict as its session is.
         Raises SystemicError where it does not fit any more, else RetriableError: the batch is spelled anew.
         """
-        if definition(self._connection, self._target) == self._definition:
-            return
         try:
-            self._bind()  # while it is held: in the middle of an ALTER a table is not even listed
+            if self._held() == self._definition:
+                return
+            self._bind()
         except ConfigError as exc:
             message = f"the table was altered under the job: {exc}"
             raise SystemicError(message) from exc

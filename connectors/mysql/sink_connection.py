@@ -40,6 +40,7 @@ POISON = {
 }  # fmt: skip
 """Errors that one row is to blame for, whatever is sent with it -> the word for its dead letter."""
 _READ_ONLY = 1290
+_NO_TABLE = 1146
 _GONE, _NO_CODE = 0, -1
 _FIRST_CLIENT_ERROR, _LAST_CLIENT_ERROR = 2000, 2999
 _HOPELESS_CLIENT_ERRORS = frozenset({2026, 2054, 2059, 2061})
@@ -69,6 +70,10 @@ class RefusedBatchError(SystemicError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         super().__init__(detail)
+
+
+class NoTableError(SystemicError):
+    """A statement names a table that is not there."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,8 @@ class SinkConnection:
             if code in POISON:
                 raise RefusedBatchError(POISON[code], message) from exc
             self.close()
+            if code == _NO_TABLE:
+                raise NoTableError(message) from exc
             raise (RetriableError if _is_retriable(code, message) else SystemicError)(message) from exc
         except OSError as exc:
             self.close()

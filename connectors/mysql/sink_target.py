@@ -9,7 +9,7 @@ from typing import Any
 
 from pymysql.converters import escape_string
 
-from connectors.mysql.sink_connection import SinkConnection, Target
+from connectors.mysql.sink_connection import NoTableError, SinkConnection, Target
 from connectors.mysql.sink_literals import Literals, literals_of
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
@@ -108,9 +108,6 @@ def bind(
 ) -> list[BoundColumn]:
     """Look at the table and give its columns, as declared. Raises ConfigError with what does not fit."""
     found = _columns(connection, target)
-    if not found:
-        message = f"table {table.name}: there is no table {target}; make it first"
-        raise ConfigError(message)
     problems = [*_table_problems(connection, table, target)]
     columns = []
     for column in table.columns:
@@ -138,11 +135,18 @@ def bind(
     return columns
 
 
-def definition(connection: SinkConnection, target: Target) -> str:
-    """Give the table's definition, and hold it: while the open transaction lasts nobody can alter it."""
-    table = quoted(target.table)
-    connection.run(f"SELECT 1 FROM {table} LIMIT 0", "holding the table's definition")
-    rows = connection.run(f"SHOW CREATE TABLE {table}", "reading the table's definition")
+def definition(connection: SinkConnection, table: SinkTable, target: Target) -> str:
+    """Give the table's definition, and hold it: while the open transaction lasts nobody can alter it.
+
+    Raises ConfigError where there is no such table.
+    """
+    name = quoted(target.table)
+    try:
+        connection.run(f"SELECT 1 FROM {name} LIMIT 0", "holding the table's definition")
+    except NoTableError as exc:
+        message = f"table {table.name}: there is no table {target}; make it first"
+        raise ConfigError(message) from exc
+    rows = connection.run(f"SHOW CREATE TABLE {name}", "reading the table's definition")
     return _COUNTER.sub("", _text(rows[0][1]))
 
 

@@ -348,6 +348,25 @@ def test_nobody_alters_a_table_between_the_look_and_the_commit(mysql: MySql) -> 
     sink.close()
 
 
+def test_an_alter_that_waits_while_a_sink_is_opened_is_seen(mysql: MySql) -> None:
+    table = changed(mysql.table(), requestTimeout="30 s")
+    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE '%metadata lock%'"
+    reader = pymysql.connect(host="127.0.0.1", port=mysql.service.port, user="root", database="store")
+    told: list[str] = []
+
+    def alter() -> None:
+        mysql.sql(f"ALTER TABLE {table.name} MODIFY price DECIMAL(10,1)")
+
+    with reader, reader.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table.name}")
+        with running(alter):
+            wait_for(lambda: mysql.sql(waiting) == [["1"]], "the ALTER to wait", 30)
+            with running(lambda: told.append(refusal(table))):
+                wait_for(lambda: mysql.sql(waiting) == [["2"]], "the sink to wait behind it", 30)
+                reader.rollback()
+    assert "with 1 digits behind the point: the others would be rounded off" in told[0]
+
+
 def test_a_server_without_tls_is_refused_where_tls_is_asked_for(mysql: MySql) -> None:
     sink = MySqlSink(changed(mysql.table(), tls="true"))
     with pytest.raises(SystemicError, match=r"SSL|TLS|CERTIFICATE"):
