@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.errors import PositionLostError
-from streamjobs.broker import Producer
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.ddl import EVOLVE, DdlPolicy
@@ -25,6 +24,7 @@ from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.capture.stored_position import Parts
 from streamjobs.capture.stream import Stream
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.capture.topics import KnownTopics
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
 
@@ -111,7 +111,7 @@ class Capture:
 
     def _run_once(self, stack: ExitStack) -> None:
         config = self._config
-        store = self._broker.store(config.offsets)
+        store = KnownTopics(self._broker.store(config.offsets), self._broker.topics, anew=self._resnapshot)
         stack.callback(store.close)
         source = self._open_source(self._routes)
         stack.callback(source.close)
@@ -120,7 +120,7 @@ class Capture:
         policy = DdlPolicy(config.ddl, self._routes, catalog.tables, definitions.kept)
         producer = self._broker.producer()
         stack.callback(producer.abandon)
-        outbox = self._outbox(producer)
+        outbox = Outbox(config.name, self._routes, config.messages, producer, store.open, self._clock)
         # quiet tables have topics too, and hear the time
         outbox.open(*(definition.table for definition in catalog.tables))
         handoff = Handoff(
@@ -160,10 +160,6 @@ class Capture:
             expected=source.sizes(handoff.tables),
             stopping=lambda: self.stopping,
         ).run()
-
-    def _outbox(self, producer: Producer) -> Outbox:
-        config = self._config
-        return Outbox(config.name, self._routes, config.messages, producer, self._broker.topics, self._clock)
 
     def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Definitions, bool]:
         """Give where to read from, the tables as they are there, and whether to find the place by GTIDs.

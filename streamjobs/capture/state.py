@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any, Protocol
 
 from streamjobs.errors import ConfigError, SystemicError
@@ -38,7 +37,8 @@ class CaptureState:
     are where the next read starts, always between transactions; `gtids` is the set of all transactions up to
     there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
     complete; `catalog` numbers the stored table definitions that hold at this place, 0: none are stored.
-    `file_made_at_s` tells the file from another one of the same name, 0: not known.
+    `file_made_at_s` tells the file from another one of the same name, 0: not known. `partitions` counts those
+    of every topic that was written; a topic that is not in it may have any number.
     """
 
     server: str
@@ -51,6 +51,7 @@ class CaptureState:
     tables: tuple[str, ...] = ()
     catalog: int = 0
     file_made_at_s: int = 0
+    partitions: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Give the one-line JSON form."""
@@ -70,7 +71,7 @@ class CaptureState:
                 for table, of in fields.pop("snapshots").items()
             }
             tables = tuple(fields.pop("tables"))
-            return cls(**fields, snapshots=MappingProxyType(parts), tables=tables)
+            return cls(**fields, snapshots=parts, tables=tables)
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             message = f"not a capture state: {data[:80]!r}"
             raise ConfigError(message) from exc

@@ -13,10 +13,12 @@ from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.ddl import KeptShape
 from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
+from streamjobs.capture.outbox import Topic
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.state import CaptureState, FileStore, TablePart, read_file
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.capture.topics import KnownTopics
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
@@ -31,11 +33,40 @@ STATE = CaptureState(
     {"shop.item": (TablePart(("17", "_latin1 x'e9'"), ("20",), rows=5), TablePart(done=True))},
     ("shop.user",),
     3,
+    partitions={"shop.item": 4},
 )
 
 
 def test_a_state_comes_back_as_it_was() -> None:
-    assert CaptureState.from_json(STATE.to_json()) == STATE
+    again = CaptureState.from_json(STATE.to_json())
+    assert again == STATE
+    assert again.to_json() == STATE.to_json()
+
+
+def test_topics_keep_the_partitions_that_were_stored_for_them(tmp_path: Path) -> None:
+    there = {"a": 2, "b": 3}
+    store = FileStore(tmp_path / "state", "shop")
+
+    def known(*, anew: bool = False) -> KnownTopics:
+        topics = KnownTopics(
+            store, lambda wanted: {name: Topic(there[name], {}) for name in wanted}, anew=anew
+        )
+        topics.read()
+        return topics
+
+    store.write(replace(STATE, partitions={}))  # of a version that did not know of them
+    known().open({"a": 9})
+    assert store.read() == replace(STATE, partitions={"a": 2})
+    there["a"] = 5
+    known().open({"b": 9})
+    with pytest.raises(ConfigError, match=r"topic a had 2 partitions .* and has 5 now"):
+        known().open({"a": 9, "b": 9})
+    assert store.read() == replace(STATE, partitions={"a": 2, "b": 3})
+    topics = known(anew=True)
+    topics.open({"a": 9})
+    topics.write(replace(STATE, offset=9))
+    assert store.read() == replace(STATE, offset=9, partitions={"a": 5, "b": 3})
+    store.close()
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"v":1}', b'{"v":2}'])

@@ -1,0 +1,94 @@
+"""The topics of a capture, whose numbers of partitions are kept beside its position."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from streamjobs.capture.outbox import Topic
+from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class KnownTopics:
+    """Opens topics for an outbox, and stores how many partitions each has; fulfils `state.StateStore`.
+
+    Promise: a topic's number is stored before its first row is sent. A topic that has another number than the
+    stored one raises ConfigError: the keys would go to other partitions than their earlier changes, and one
+    reader could take them in another order. `anew`: everything is read again, so that is a warning.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        open_topics: Callable[[Mapping[str, int]], Mapping[str, Topic]],
+        *,
+        anew: bool = False,
+    ) -> None:
+        self._store = store
+        self._open_topics = open_topics
+        self._anew = anew
+        self._last: CaptureState | None = None
+        self._partitions: dict[str, int] = {}
+
+    def open(self, wanted: Mapping[str, int]) -> Mapping[str, Topic]:
+        """Make or find topics. Raises ConfigError as said above, and as the broker and the store do."""
+        found = self._open_topics(wanted)
+        changed = {
+            name: (self._partitions[name], topic.partitions)
+            for name, topic in found.items()
+            if self._partitions.get(name, topic.partitions) != topic.partitions
+        }
+        if changed and not self._anew:
+            raise ConfigError("\n".join(_refusal(name, *counts) for name, counts in sorted(changed.items())))
+        for name, (before, now) in sorted(changed.items()):
+            logger.warning(
+                "topic %s had %d partitions and has %d: readers that start before this place of it may see "
+                "the changes of a key out of order",
+                name,
+                before,
+                now,
+            )
+        known = {**self._partitions, **{name: topic.partitions for name, topic in found.items()}}
+        if known != self._partitions:
+            self._partitions = known
+            if self._last is not None:
+                self.write(self._last)
+        return found
+
+    def read(self) -> CaptureState | None:
+        """Give the state, None when there is none yet."""
+        self._last = self._store.read()
+        self._partitions = {} if self._last is None else dict(self._last.partitions)
+        return self._last
+
+    def write(self, state: CaptureState) -> None:
+        """Replace the state; its partitions are those of the topics that have been opened."""
+        self._last = replace(state, partitions=dict(self._partitions))
+        self._store.write(self._last)
+
+    def read_catalog(self, number: int) -> bytes | None:
+        """Give the table definitions of this number, None when they are not there."""
+        return self._store.read_catalog(number)
+
+    def write_catalog(self, number: int, data: bytes) -> None:
+        """Store table definitions."""
+        self._store.write_catalog(number, data)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+
+def _refusal(topic: str, before: int, now: int) -> str:
+    return (
+        f"topic {topic} had {before} partitions when this capture wrote to it, and has {now} now: most keys "
+        "belong to another partition than their earlier changes, and readers would see a key's changes out "
+        "of order. Nothing was sent. Give its tables another topic (topic in [[tables]]) and have them sent "
+        "whole: `streamjobs capture run` and, for each, `streamjobs capture snapshot TABLE`, or "
+        "`streamjobs capture run --resnapshot` for all tables of this capture. Once all readers have come to "
+        "the end of the topic, --resnapshot also goes on in it as it is"
+    )
