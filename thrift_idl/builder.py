@@ -128,7 +128,7 @@ class PartitionMessageBuilder:
         row = self._forms.of(change).pending(change)
         key = row.table.key if partition_by is None else partition_by
         self._pending[partition_of_row(row.image, key, len(self._pending))].append(row)
-        self._bytes += row.size
+        self._bytes += len(row.data)
 
     def add_batch(self, batch: RowBatch, partition_by: tuple[int, ...] | None = None) -> None:
         """Take a batch, as if its changes were added one by one.
@@ -147,7 +147,7 @@ class PartitionMessageBuilder:
             else:
                 partition = partition_of_row(row.image, key, count)
             pending[partition].append(row)
-            size += row.size
+            size += len(row.data)
         self._bytes += size
 
     def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
@@ -243,19 +243,19 @@ def _cut(
     table: TableForm | None = None
     index: int | None = None
     for row in pending:
-        added = row.size
+        added = len(row.data)
         if row.table is not table:
             table = row.table
             index = table.event_time_index(header)
             added += table.size
-        time = row.wire.committed_at_ms if index is None else row_event_time(row, index)
+        time = row.committed_at_ms if index is None else row_event_time(row, index)
         full = count >= max_rows or size + added > max_bytes
         if low is not None and time is not None and not full and not low <= time <= high:
             full = max(high, time) - min(low, time) > span_ms
         if count and full:
             yield rows, low
             rows, count, size, low = [], 0, frame, None
-            added = row.size + table.size
+            added = len(row.data) + table.size
         rows.append(row)
         count += 1
         size += added

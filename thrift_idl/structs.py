@@ -110,3 +110,5 @@ def _type_arguments(generated: Any) -> list[Any]:
 
 BODY_TYPE: list[Any] = _type_arguments(ttypes.Body)
 """What the C extension needs to read and write a `Body` of these classes."""
+TABLE_TYPE: list[Any] = _type_arguments(ttypes.DBMSRowChange)
+"""The same of a `DBMSRowChange`."""

@@ -76,6 +76,30 @@ def test_generated_code_reads_and_writes_the_same_bytes(changes: list[RowChange]
         assert rewritten == [outer.body, built.payload]
 
 
+@pytest.mark.parametrize("length", [0, 4095, 4096])
+@pytest.mark.parametrize("width", [1, 256, 257])
+def test_long_values_and_wide_tables_are_written_as_generated_code_writes_them(
+    width: int, length: int
+) -> None:
+    columns = tuple(Column(f"c{i}", SqlType.TEXT, "text") for i in range(width))
+    schema = TableSchema(TableId("d", "t"), columns)
+    row = (*(b"%d" % i for i in range(width - 1)), b"y" * length)
+    changes = [RowChange.insert(schema, each, Position(0, 0, 0), 1) for each in (row, (*row[:-1], None))]
+    (message,) = messages([*changes, RowChange.delete(schema, row, Position(0, 0, 0), 1)])
+    body = ttypes.Body()
+    body.read(TBinaryProtocol(TMemoryBuffer(message.payload[21:-1])))
+    buffer = TMemoryBuffer()
+    body.write(TBinaryProtocol(buffer))
+    assert buffer.getvalue() == message.payload[21:-1]
+    assert codec.decode(message.payload).changes[:2] == changes
+
+
+@pytest.mark.parametrize("value", ["text", 7])
+def test_a_value_that_is_not_bytes_is_a_bug_of_ours(value: object) -> None:
+    with pytest.raises(TypeError):
+        messages([RowChange.insert(CLICK, (b"1", value, b"5"), Position(0, 0, 0), 1)])  # type: ignore[arg-type]
+
+
 @given(change_lists())
 def test_sizes_are_counted_exactly(changes: list[RowChange]) -> None:
     whole = messages(changes, limits=Limits(max_span_ms=2**65))
@@ -145,7 +169,9 @@ def test_the_widest_table_with_the_largest_row_can_be_read() -> None:
 
 def test_a_row_that_no_message_can_hold_is_refused_and_not_added() -> None:
     builder = MessageBuilder()
-    with pytest.raises(codec.RowTooLargeError, match=r"INSERT of ad.click at 0:1:7:0 takes 16777\d+ bytes"):
+    with pytest.raises(
+        codec.RowTooLargeError, match=r"INSERT of ad.click at 0:1:7:0, row 0, takes 16777\d+ bytes"
+    ):
         builder.add(click(7, 1, b"x" * codec.MAX_MESSAGE_BYTES))
     assert builder.rows == 0
 
