@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from connectors.mysql.alter_sql import table_of
+from connectors.mysql.changes import LogPlace
 from connectors.mysql.column_sql import table_charset
 from connectors.mysql.errors import RefusedError
+from connectors.mysql.newcomers import Newcomers
 from connectors.mysql.schema_sql import Context, read_statement
 from connectors.mysql.sql_tokens import Cursor, split, tokens
 from connectors.mysql.table_changes import (
@@ -33,7 +35,8 @@ class Catalog:
 
     `mariadb` says how JSON is declared. `database_charsets` gives the default character set of databases; of
     one that is not known, a table without a declared set has text that is read as bytes, unless the log
-    tells its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table.
+    tells its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `newcomers`
+    says which tables do not count yet.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Catalog:
         self._sequences = set(sequences)
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
+        self.newcomers = Newcomers(self._tables)
 
     @classmethod
     def of_sql(cls, text: str, database: str, *, mariadb: bool = False) -> Catalog:
@@ -93,14 +97,24 @@ class Catalog:
         """Set the definition of a table, as read from the server."""
         self._tables[definition.table] = definition
 
+    def arrive(self, place: LogPlace) -> list[TableDefinition]:
+        """Say that the log is at `place`, between transactions; give the tables that count from now on."""
+        definitions = self.newcomers.arrive(place)
+        for definition in definitions:
+            self.put(definition)
+        return definitions
+
     def apply(self, query: Query) -> tuple[TableChange, ...]:
         """Follow a statement; give what it does to tables, nothing for other statements. Never raises."""
         self._follow_database(query)
         self._follow_sequence(query)
-        changes = read_statement(Context(query, self.mariadb, self.table, self._charsets))
-        for change in changes:
-            self._follow(change)
-        return changes
+        context = Context(query, self.mariadb, self.table, self._charsets, self.newcomers.passes_over)
+        changes = []
+        for change in read_statement(context):
+            if self.newcomers.counts(change):
+                self._follow(change)
+                changes.append(change)
+        return tuple(changes)
 
     def _follow(self, change: TableChange) -> None:
         match change:

@@ -309,7 +309,7 @@ class LogReader:
         wanted = self._is_wanted.get(table)
         if wanted is None:
             wanted = self._is_wanted[table] = self._wanted(table)
-        if not wanted or self._catalog.is_sequence(table):
+        if not wanted or self._catalog.is_sequence(table) or self._catalog.newcomers.passes_over(table):
             self._maps[number] = None
             return
         definition = self._catalog.table(table)

@@ -68,13 +68,15 @@ _KEYS: Final = (
 class Context:
     """What reading a statement depends on: the session, the dialect, the tables and databases that are known.
 
-    `database_charsets` gives the default of each database that is known.
+    `database_charsets` gives the default of each database that is known. `passes_over` tells tables that may
+    be there though they are not known.
     """
 
     query: Query
     mariadb: bool
     lookup: Lookup
     database_charsets: Mapping[str, str]
+    passes_over: Callable[[TableId], bool]
 
     def charset_of(self, database: str) -> str:
         """The default of a new table; "" when it is not known."""
@@ -147,7 +149,7 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
     table = _table(cursor, context)
     if gets_versions(cursor.rest):
         return (Unknown(table, VERSIONED),)
-    if unless_there and context.lookup(table):
+    if unless_there and (context.lookup(table) or context.passes_over(table)):
         return ()  # MySQL logs it also when it does nothing
     try:
         if verb == "ALTER":

@@ -88,6 +88,10 @@ class DdlPolicy:
             if table in self._shapes
         ]
 
+    def learn(self, definition: TableDefinition) -> None:
+        """Know a table that the log has not defined."""
+        self._definitions[definition.table] = definition
+
     def judge(self, event: Ddl) -> list[Effect]:
         """Give what the statement did to captured tables; raises DdlRefusedError."""
         effects = [effect for change in event.changes for effect in self._effects(change)]
@@ -165,8 +169,8 @@ class DdlPolicy:
         match change:
             case Altered(table, _, kinds) if self._routes(table):
                 yield from (Effect(_COLUMN_WORDS[kind], table) for kind in kinds)
-            case Created(table, definition) if self._routes(table):
-                yield Effect("create_table" if definition else "unknown", table)
+            case Created(table) if self._routes(table):
+                yield Effect("create_table", table)
             case Renamed(table, to) if self._routes(table) or self._routes(to):
                 yield Effect("rename_table", to if self._routes(to) else table)
             case Dropped(table) if self._routes(table):

@@ -93,9 +93,7 @@ class Handoff:
         self._readers = readers
         self._pace = _Pace(max_rows_per_second, clock)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="snapshot")
-        self._parts: dict[TableId, list[TablePart]] = {
-            _table_id(name): list(of) for name, of in parts.items()
-        }
+        self._parts: dict[TableId, list[TablePart]] = {table_id(name): list(of) for name, of in parts.items()}
         self._again: dict[TableId, list[TablePart]] = {}
         self._running: list[_Running] = []
 
@@ -199,6 +197,7 @@ def whole(ranges: Sequence[tuple[tuple[str, ...] | None, tuple[str, ...] | None]
     return tuple(replace(TablePart(), after=after, until=until) for after, until in ranges)
 
 
-def _table_id(name: str) -> TableId:
+def table_id(name: str) -> TableId:
+    """Read back the name of a table in a stored state."""
     database, _, table = name.partition(".")
     return TableId(database, table)

@@ -92,6 +92,10 @@ class MySqlSource:
             sequences=sequences(self._session),
         )
 
+    def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
+        """Read the definitions of tables as they are now; nothing for those that are not there."""
+        return list(self._definitions(tables))
+
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it."""
         if silent := [key for key in read_silent_keys(self._session) if self._routes(key.table)]:

@@ -13,7 +13,8 @@ from connectors.mysql.errors import PositionLostError
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.ddl import EVOLVE, DdlPolicy
-from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.handoff import Handoff, table_id
+from streamjobs.capture.newcomers import LateTables, expect_newcomers
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.requests import Requests
@@ -27,6 +28,7 @@ from streamjobs.capture.telemetry import CaptureStatus, Telemetry
 from streamjobs.capture.topics import KnownTopics
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
+from streamjobs.rowchange import TableId
 
 logger = logging.getLogger(__name__)
 
@@ -115,14 +117,14 @@ class Capture:
         stack.callback(store.close)
         source = self._open_source(self._routes)
         stack.callback(source.close)
-        state, definitions, by_gtids = self._begin(source, store)
+        state, definitions, new, by_gtids = self._begin(source, store)
         catalog = definitions.catalog
         policy = DdlPolicy(config.ddl, self._routes, catalog.tables, definitions.kept)
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = Outbox(config.name, self._routes, config.messages, producer, store.open, self._clock)
         # quiet tables have topics too, and hear the time
-        outbox.open(*(definition.table for definition in catalog.tables))
+        outbox.open(*(definition.table for definition in catalog.tables), *new)
         handoff = Handoff(
             source.chunks(state.epoch),
             state.snapshots,
@@ -143,6 +145,7 @@ class Capture:
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
             policy,
             lambda: definitions_to_json(Definitions(catalog, policy.kept), self._routes),
+            LateTables(source, catalog, policy),
             rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
         )
         self.telemetry.update(
@@ -161,32 +164,37 @@ class Capture:
             stopping=lambda: self.stopping,
         ).run()
 
-    def _begin(self, source: Source, store: StateStore) -> tuple[CaptureState, Definitions, bool]:
-        """Give where to read from, the tables as they are there, and whether to find the place by GTIDs.
+    def _begin(
+        self, source: Source, store: StateStore
+    ) -> tuple[CaptureState, Definitions, list[TableId], bool]:
+        """Give where to read from, the tables as they are there, those that are new to this capture, and
+        whether to find the place by GTIDs.
 
         Promise: all of it is stored already.
         """
         known = store.read()
         by_gtids = False
+        captured = [table for table in source.tables() if self._routes(table)]
+        new: list[TableId] = []
         if known is None or self._resnapshot:
             state, catalog = self._from_now_on(source, 0 if known is None else known.epoch + 1, known)
             definitions = Definitions(catalog)
         else:
-            state, by_gtids = self._same_or_next_server(known, source)
+            state, by_gtids = self._same_or_next_server(_routed(known, self._routes), source)
             data = store.read_catalog(state.catalog)
             definitions = Definitions(source.catalog()) if data is None else definitions_from_json(data)
-        captured = [table for table in source.tables() if self._routes(table)]
+            new = expect_newcomers(source, definitions.catalog, captured, map(table_id, state.tables))
+        unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
         if self._config.snapshot_first:
-            new = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
-            state = replace(state, snapshots={**state.snapshots, **source.parts(new)})
-        elif known is None:
-            state = replace(state, tables=tuple(map(str, captured)))
+            state = replace(state, snapshots={**state.snapshots, **source.parts(unread)})
+        else:
+            state = replace(state, tables=(*state.tables, *map(str, unread)))
         if known is None or state.catalog != known.catalog:
             store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))
         if state != known and not by_gtids:  # the place is still the old server's
             store.write(state)
         self._resnapshot = False
-        return state, definitions, by_gtids
+        return state, definitions, new, by_gtids
 
     def _from_now_on(
         self, source: Source, epoch: int, known: CaptureState | None
@@ -222,6 +230,15 @@ class Capture:
             raise ServerChangedError(message)
         logger.info("server %s takes over from %s after %s", identity.id, state.server, state.gtids)
         return replace(state, server=identity.id, epoch=state.epoch + 1), True
+
+
+def _routed(state: CaptureState, routes: Routes) -> CaptureState:
+    """A state without the tables that are no longer captured: what comes to them is missed from now on."""
+    return replace(
+        state,
+        tables=tuple(table for table in state.tables if routes(table_id(table))),
+        snapshots={table: parts for table, parts in state.snapshots.items() if routes(table_id(table))},
+    )
 
 
 class _StoppedWhileRetrying(ConfigError):

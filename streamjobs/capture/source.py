@@ -9,6 +9,7 @@ from typing import Protocol
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader
 from connectors.mysql.server_places import ServerPlace
+from connectors.mysql.table_changes import TableDefinition
 from streamjobs.capture.handoff import PartReader
 from streamjobs.capture.state import CaptureState, TablePart
 from streamjobs.rowchange import TableId
@@ -48,6 +49,9 @@ class Source(Protocol):
 
     def catalog(self) -> Catalog:
         """Read the definitions of the captured tables, as they are now."""
+
+    def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
+        """Read the definitions of tables as they are now; nothing for those that are not there."""
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it.

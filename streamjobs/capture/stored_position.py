@@ -9,12 +9,14 @@ from connectors.mysql.changes import BinlogReader, LogPlace
 from streamjobs.broker import Receipt
 from streamjobs.capture.ddl import DdlPolicy
 from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.newcomers import LateTables
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.source import Source
 from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
+from streamjobs.rowchange import TableId
 
 _RECEIPT_S = 0.03
 """How long a quiet broker takes to acknowledge: the producer's linger and a round trip."""
@@ -33,6 +35,7 @@ class Parts:
     policy: DdlPolicy
     catalog: Callable[[], bytes]
     """Gives the table definitions as they are now, to be stored."""
+    late: LateTables
     rereads_renamed: bool = True
     """Whether a table is read whole when it gets the name of a captured one."""
 
@@ -55,7 +58,8 @@ class StoredPosition:
     Promise: what is stored is a place between transactions, and the broker has acknowledged every row before
     it. The stream goes on in the meantime, as far as the producer's bound on unacknowledged bytes lets it.
 
-    `changed` is set by what moves the place or the tables, `altered` by what changes their definitions.
+    `changed` is set by what moves the place or the tables, `altered` by what changes their definitions;
+    `born` are tables that the log has made, so that nobody needs to read them.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class StoredPosition:
         self._taken_at_s = clock.monotonic_s()
         self._unstored: _Unstored | None = None
         self.changed = self.altered = False
+        self.born: set[TableId] = set()
 
     def store_due(self, place: LogPlace | None, now_s: float) -> None:
         """Store what has been acknowledged; take this place, between transactions, when it is time for one.
@@ -97,7 +102,7 @@ class StoredPosition:
         finished = set(self._state.snapshots) - set(parts)
         reader, at_ms = self._p.reader, self._clock.now_ms()
         state = self._state.at(place.file, place.offset, reader.gtids, at_ms, reader.file_made_at_s)
-        tables = tuple(sorted({*state.tables, *finished}))
+        tables = tuple(sorted({*state.tables, *finished, *map(str, self.born)}))
         state = replace(state, snapshots=parts, tables=tables, catalog=state.catalog + self.altered)
         catalog = self._p.catalog() if self.altered else None
         self._state = state

@@ -21,6 +21,7 @@ _TICK_S = 0.02
 _SHOW_S = 0.5
 _SNAPSHOT_TURN_S = 1.0
 _STOP_IN_TRANSACTION_S = 5.0
+_APPEARS = frozenset({"create_table", "rename_table", "unknown"})
 
 
 class Stream:
@@ -102,18 +103,32 @@ class Stream:
     def _statement(self, event: Ddl) -> None:
         self._position.altered = True  # also by databases and sequences, which are no changes of tables
         for effect in self._p.policy.judge(event):
-            if effect.table is not None and effect.word in ("create_table", "rename_table"):
-                self._p.outbox.open(effect.table)
-                if effect.word == "rename_table" and self._p.rereads_renamed:
-                    self._begin_whole(effect.table)  # its rows came under another name
+            if effect.table is not None and effect.word in _APPEARS:
+                self._appeared(effect.table, effect.word)
+
+    def _appeared(self, table: TableId, word: str) -> None:
+        self._p.outbox.open(table)
+        if word == "create_table" and self._p.late.is_undefined(table):  # CREATE … LIKE, … SELECT
+            self._p.late.expect(table)
+            self._begin_whole(table)
+            return
+        self._position.born.add(table)
+        if word == "rename_table" and self._p.rereads_renamed:
+            self._begin_whole(table)  # its rows came under another name
+
+    def _arrived(self, place: LogPlace) -> None:
+        if self._p.late.arrive(place):
+            self._position.changed = self._position.altered = True
 
     def _before(self, place: LogPlace) -> None:
         """Send the chunks that stand before the transaction that starts at `place`."""
+        self._arrived(place)
         if self._p.handoff.active:
             self._send_due(_comparable(place))
 
     def _between(self, place: LogPlace) -> bool:
         """Do what may be done between transactions only; whether to stop."""
+        self._arrived(place)
         if self._p.handoff.active or self._requests.waiting:
             self._snapshot(_comparable(place))
         self._tick()

@@ -103,7 +103,9 @@ class Run:
         routes = Routes([Route.made("shop.*")])
         self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock)
         self.made, nothing = 0, cast("Any", Nothing())
-        parts = Parts(nothing, nothing, self.outbox, nothing, self.store, nothing, nothing, self.definitions)
+        parts = Parts(
+            nothing, nothing, self.outbox, nothing, self.store, nothing, nothing, self.definitions, nothing
+        )
         self.position = StoredPosition(
             parts, CaptureState("server", 0, "bin.1", 4), every_ms=1000, clock=self.clock,
             telemetry=Telemetry(CaptureStatus("shop")),

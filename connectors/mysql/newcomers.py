@@ -1,0 +1,90 @@
+"""Tables of which a catalog does not know what they were before some place of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.table_changes import (
+    Altered,
+    Created,
+    Dropped,
+    Modified,
+    Renamed,
+    RowsReplaced,
+    TableChange,
+    TableDefinition,
+    Truncated,
+    Unknown,
+)
+from streamjobs.rowchange import TableId
+
+
+class Newcomers:
+    """What is passed over of tables that nobody knows yet, and what they are from which place on.
+
+    A table that is neither `known` nor defined by a statement of the log is passed over, rows and statements,
+    up to the place at which it is expected, or up to the place before which all unknown tables are. Who
+    expects it reads it whole from there on.
+    """
+
+    def __init__(self, known: Iterable[TableId] = ()) -> None:
+        self._known = set(known)
+        self._expected: dict[TableId, tuple[LogPlace, TableDefinition | None]] = {}
+        self._until: LogPlace | None = None
+
+    def expect(self, table: TableId, definition: TableDefinition | None, place: LogPlace) -> None:
+        """Pass a table over up to `place`, where it is as defined; None: it is gone by then."""
+        self._known.discard(table)
+        self._expected[table] = (place, definition)
+
+    def pass_over_unknown(self, until: LogPlace, known: Iterable[TableId]) -> None:
+        """Pass all tables over up to a place, but the known ones."""
+        self._until = until
+        self._known.update(known)
+
+    def knows(self, table: TableId) -> bool:
+        """Whether its rows count from where the log is now."""
+        return table in self._known
+
+    def passes_over(self, table: TableId) -> bool:
+        """Whether its rows do not count yet."""
+        return table in self._expected or (self._until is not None and table not in self._known)
+
+    def arrive(self, place: LogPlace) -> list[TableDefinition]:
+        """Say that the log is at `place`, between transactions; give the tables that count from now on."""
+        here = (place.number, place.offset)
+        if self._until is not None and (self._until.number, self._until.offset) <= here:
+            self._until = None
+        due = [table for table, (at, _) in self._expected.items() if (at.number, at.offset) <= here]
+        definitions = [self._expected.pop(table)[1] for table in due]
+        self._known.update(due)
+        return [definition for definition in definitions if definition is not None]
+
+    def counts(self, change: TableChange) -> bool:
+        """Whether a statement's effect counts; a table that it defines is known from then on."""
+        match change:
+            case Created(table, definition) if definition is not None:
+                self._know(table)
+                return True
+            case Renamed(table, to):
+                if not self.passes_over(table) or not self.passes_over(to):
+                    self._know(to)
+                    return True
+                return False
+            case (
+                Created(table)
+                | Altered(table)
+                | Truncated(table)
+                | RowsReplaced(table)
+                | Dropped(table)
+                | Modified(table)
+                | Unknown(table)
+            ):
+                return table is None or not self.passes_over(table)
+            case _:
+                return True
+
+    def _know(self, table: TableId) -> None:
+        self._expected.pop(table, None)
+        self._known.add(table)

@@ -1,0 +1,81 @@
+"""Tables that a catalog does not know at first: passed over up to an exact place, known from there on."""
+
+from __future__ import annotations
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.table_changes import (
+    Altered,
+    ColumnDefinition,
+    Created,
+    Renamed,
+    TableDefinition,
+    Truncated,
+)
+from connectors.mysql.transactions import Query
+from streamjobs.rowchange import TableId
+
+OLD, NEW, OTHER = TableId("shop", "old"), TableId("shop", "new"), TableId("shop", "other")
+INT = ColumnDefinition("id", "int", "int")
+WIDE = TableDefinition(NEW, (INT, ColumnDefinition("v", "int", "int")))
+HERE, THERE = LogPlace("bin.000999", 4711), LogPlace("bin.001000", 4)
+
+
+def catalog() -> Catalog:
+    """One that knows `old`, and expects `new` at THERE."""
+    made = Catalog([TableDefinition(OLD, (INT,))])
+    made.newcomers.pass_over_unknown(THERE, [OLD])
+    made.newcomers.expect(NEW, WIDE, THERE)
+    return made
+
+
+def kinds(made: Catalog, sql: str) -> list[type]:
+    return [type(change) for change in made.apply(Query("shop", sql))]
+
+
+def test_a_table_counts_from_its_place_on() -> None:
+    made = catalog()
+    assert [made.newcomers.passes_over(table) for table in (OLD, NEW, OTHER)] == [False, True, True]
+    assert made.arrive(HERE) == []
+    assert kinds(made, "TRUNCATE TABLE new") == []
+    assert kinds(made, "ALTER TABLE new ADD COLUMN v INT") == []
+    assert kinds(made, "ALTER TABLE old ADD COLUMN v INT") == [Altered]
+    assert made.table(NEW) is None
+    assert made.arrive(THERE) == [WIDE]
+    assert made.table(NEW) == WIDE
+    assert [made.newcomers.passes_over(table) for table in (OLD, NEW, OTHER)] == [False, False, False]
+    assert kinds(made, "TRUNCATE TABLE new") == [Truncated]
+
+
+def test_a_table_that_the_log_makes_counts_at_once() -> None:
+    made = catalog()
+    assert kinds(made, "CREATE TABLE IF NOT EXISTS new (id INT)") == []  # it may have been there
+    assert kinds(made, "CREATE TABLE new LIKE unheard") == []
+    assert kinds(made, "CREATE TABLE new (id INT)") == [Created]
+    assert not made.newcomers.passes_over(NEW)
+    assert made.arrive(THERE) == []
+    assert made.table(NEW) == TableDefinition(NEW, (INT,), (), "")
+
+
+def test_a_table_that_gets_a_name_brings_its_definition() -> None:
+    made = catalog()
+    assert kinds(made, "RENAME TABLE other TO new") == []  # neither is known: it is read whole anyway
+    assert made.newcomers.passes_over(NEW)
+    assert kinds(made, "RENAME TABLE old TO other, other TO new") == [Renamed, Renamed]
+    assert not made.newcomers.passes_over(NEW)
+    assert made.arrive(THERE) == []
+    assert made.table(NEW) == TableDefinition(NEW, (INT,))
+
+
+def test_a_known_name_is_never_passed_over() -> None:
+    made = catalog()
+    assert kinds(made, "RENAME TABLE old TO other, staged TO old") == [Renamed, Renamed]
+    assert not made.newcomers.passes_over(OLD)
+
+
+def test_a_table_that_is_gone_at_its_place_is_nothing() -> None:
+    made = Catalog()
+    made.newcomers.expect(NEW, None, HERE)
+    assert made.newcomers.passes_over(NEW)
+    assert made.arrive(HERE) == []
+    assert made.table(NEW) is None
