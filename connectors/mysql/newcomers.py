@@ -44,8 +44,13 @@ class Newcomers:
         self._known.update(known)
 
     def knows(self, table: TableId) -> bool:
-        """Whether its rows count from where the log is now."""
+        """Whether somebody has told what it is, or that it comes."""
         return table in self._known
+
+    def know(self, table: TableId) -> None:
+        """Let a table count from now on."""
+        self._expected.pop(table, None)
+        self._known.add(table)
 
     def passes_over(self, table: TableId) -> bool:
         """Whether its rows do not count yet."""
@@ -65,11 +70,11 @@ class Newcomers:
         """Whether a statement's effect counts; a table that it defines is known from then on."""
         match change:
             case Created(table, definition) if definition is not None:
-                self._know(table)
+                self.know(table)
                 return True
             case Renamed(table, to):
                 if not self.passes_over(table) or not self.passes_over(to):
-                    self._know(to)
+                    self.know(to)
                     return True
                 return False
             case (
@@ -84,7 +89,3 @@ class Newcomers:
                 return table is None or not self.passes_over(table)
             case _:
                 return True
-
-    def _know(self, table: TableId) -> None:
-        self._expected.pop(table, None)
-        self._known.add(table)

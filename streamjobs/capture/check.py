@@ -8,9 +8,10 @@ from enum import Enum
 
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.foreign_keys import read_silent_keys
+from connectors.mysql.grants import account, read_denied
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import base_tables, log_status
-from connectors.mysql.session import Session, quoted, table_name
+from connectors.mysql.session import NoSuchTableError, Session, quoted, table_name
 from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.state import CaptureState
@@ -41,6 +42,8 @@ def check_server(session: Session, config: CaptureConfig, state: CaptureState | 
     """Look at everything that a capture depends on; `state` is its stored position, if it has one."""
     routes = Routes(config.routes)
     captured = [table for table in base_tables(session) if routes(table)]
+    denied = list(read_denied(session, sorted({*captured, *routes.named}, key=str)))
+    readable = [table for table in captured if table not in {one.table for one in denied}]
     return [
         *_binlog(session),
         *_privileges(session, captured),
@@ -48,7 +51,8 @@ def check_server(session: Session, config: CaptureConfig, state: CaptureState | 
         *_unlogged(session, captured),
         *_foreign_keys(session, captured),
         *_retention(session, state),
-        *_tables(session, captured, routes),
+        *(Finding(Severity.ERROR, f"{one.account} may not SELECT {one.table}", one.grant) for one in denied),
+        *_tables(session, readable, routes),
     ]
 
 
@@ -129,9 +133,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _privileges(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
-    user = session.text("SELECT CURRENT_USER()") or ""
-    name, _, host = user.rpartition("@")
-    account = f"'{name}'@'{host}'"
+    user = account(session)
     lines = [(row[0] or b"").decode("utf-8", "replace").upper() for row in session.rows("SHOW GRANTS")]
     everything = any("ALL PRIVILEGES ON *.*" in line for line in lines)
     names = (line.partition(" ON ")[0].removeprefix("GRANT ").split(",") for line in lines)
@@ -143,13 +145,13 @@ def _privileges(session: Session, captured: Sequence[TableId]) -> Iterator[Findi
         needed += [("REPLICATION CLIENT",), ("LOCK TABLES",)]
     for spellings in needed:
         if not everything and not any(spelling in grants for spelling in spellings):
-            grant = f"GRANT {spellings[0]} ON *.* TO {account}"
-            yield Finding(Severity.ERROR, f"{account} lacks {spellings[0]}", grant)
+            grant = f"GRANT {spellings[0]} ON *.* TO {user}"
+            yield Finding(Severity.ERROR, f"{user} lacks {spellings[0]}", grant)
     if not captured:
         yield Finding(
             Severity.WARNING,
-            f"no table that {account} may see matches the patterns; tables that appear later are captured",
-            f"GRANT SELECT ON `shop`.* TO {account}  -- the database that you mean",
+            f"no table that {user} may see matches the patterns; tables that appear later are captured",
+            f"GRANT SELECT ON `shop`.* TO {user}  -- the database that you mean",
         )
 
 
@@ -200,13 +202,8 @@ def _tables(session: Session, captured: Sequence[TableId], routes: Routes) -> It
         except RefusedError as exc:
             yield Finding(Severity.ERROR, str(exc), f'exclude = "{table}"')
             continue
-        except SystemicError as exc:
-            yield Finding(
-                Severity.ERROR,
-                str(exc),
-                f"GRANT SELECT ON {quoted(table.database)}.* TO {session.login.user}",
-            )
-            continue
+        except NoSuchTableError:
+            continue  # dropped a moment ago
         route = routes.of(table)
         if route is None:
             continue

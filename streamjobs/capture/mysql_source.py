@@ -10,7 +10,8 @@ from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader, LogPlace
 from connectors.mysql.chunk_query import split_key
-from connectors.mysql.foreign_keys import read_silent_keys
+from connectors.mysql.foreign_keys import SilentKey, read_silent_keys
+from connectors.mysql.grants import read_denied
 from connectors.mysql.live_schema import read_database_charsets, read_definition
 from connectors.mysql.server_places import (
     ServerPlace,
@@ -28,6 +29,7 @@ from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig, ServerAddress
 from streamjobs.capture.source import ServerIdentity
 from streamjobs.capture.state import CaptureState, TablePart
+from streamjobs.errors import ConfigError
 from streamjobs.retry import SystemClock
 from streamjobs.rowchange import TableId
 
@@ -47,6 +49,7 @@ class MySqlSource:
         self._routes = routes
         self._login = login_of(config.server)
         self._session = Session(self._login)
+        self._told: set[SilentKey] = set()
         try:
             self._identity = self._identify()
         except BaseException:
@@ -96,11 +99,22 @@ class MySqlSource:
         """Read the definitions of tables as they are now; nothing for those that are not there."""
         return list(self._definitions(tables))
 
-    def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
-        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
-        if silent := [key for key in read_silent_keys(self._session) if self._routes(key.table)]:
+    def tell_silent_keys(self) -> None:
+        """Warn of foreign keys of captured tables that change rows unlogged; of each once."""
+        found = [key for key in read_silent_keys(self._session) if self._routes(key.table)]
+        if silent := [key for key in found if key not in self._told]:
+            self._told.update(silent)
             names = "; ".join(map(str, silent))
             logger.warning("rows that these change are missed, the log does not show them: %s", names)
+
+    def require_select(self, tables: Iterable[TableId]) -> None:
+        """Raise ConfigError for tables that the user may not SELECT, with the GRANTs that cure it."""
+        if denied := [str(one) for one in read_denied(self._session, tables)]:
+            raise ConfigError("\n".join(denied))
+
+    def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
+        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+        self.tell_silent_keys()
         return open_stream(
             self._login,
             place=None if by_gtids else LogPlace(state.file, state.offset),

@@ -46,12 +46,16 @@ def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, li
 
 
 class LateTables:
-    """Makes tables known to a running capture; use from the stream's thread."""
+    """Makes tables known to a running capture; use from the stream's thread.
 
-    def __init__(self, source: Source, catalog: Catalog, policy: DdlPolicy) -> None:
+    `reads_whole`: whether rows of before are wanted.
+    """
+
+    def __init__(self, source: Source, catalog: Catalog, policy: DdlPolicy, *, reads_whole: bool) -> None:
         self._source = source
         self._catalog = catalog
         self._policy = policy
+        self._reads_whole = reads_whole
 
     def arrive(self, place: LogPlace) -> bool:
         """Say that the stream is at `place`, between transactions; whether that made tables known."""
@@ -68,3 +72,16 @@ class LateTables:
         """Pass a table over up to now; it is to be read whole then."""
         place, definitions = defined_now(self._source, [table])
         self._catalog.newcomers.expect(table, definitions[0] if definitions else None, place)
+
+    def meet(self, table: TableId) -> bool:
+        """Say that the log has rows of a table; whether nobody knew of it, and it is to be read whole.
+
+        Raises: ConfigError when the user may not read it, so that what it had before would be missed.
+        """
+        newcomers = self._catalog.newcomers
+        if newcomers.knows(table):
+            return False
+        if self._reads_whole:
+            self._source.require_select([table])
+        newcomers.know(table)  # or it is gone by now
+        return self._reads_whole

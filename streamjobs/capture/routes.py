@@ -104,6 +104,13 @@ class Routes:
             self._known[table] = found
         return self._known[table]
 
+    @property
+    def named(self) -> list[TableId]:
+        """The tables that a route names without a pattern, whether they are there or not."""
+        names = (route.match.partition(".") for route in self._routes if not set("*?") & set(route.match))
+        tables = (TableId(database, table) for database, _, table in names)
+        return [table for table in tables if self(table)]
+
     def __call__(self, table: TableId, /) -> bool:
         """Whether the table is captured."""
         return self.of(table) is not None

@@ -145,7 +145,7 @@ class Capture:
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
             policy,
             lambda: definitions_to_json(Definitions(catalog, policy.kept), self._routes),
-            LateTables(source, catalog, policy),
+            LateTables(source, catalog, policy, reads_whole=config.snapshot_first),
             rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
         )
         self.telemetry.update(
@@ -186,6 +186,7 @@ class Capture:
             new = expect_newcomers(source, definitions.catalog, captured, map(table_id, state.tables))
         unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
         if self._config.snapshot_first:
+            source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
             state = replace(state, snapshots={**state.snapshots, **source.parts(unread)})
         else:
             state = replace(state, tables=(*state.tables, *map(str, unread)))

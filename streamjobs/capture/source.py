@@ -53,6 +53,12 @@ class Source(Protocol):
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
         """Read the definitions of tables as they are now; nothing for those that are not there."""
 
+    def tell_silent_keys(self) -> None:
+        """Warn of foreign keys of captured tables that change rows unlogged; of each once."""
+
+    def require_select(self, tables: Iterable[TableId]) -> None:
+        """Raise ConfigError for tables that the user may not SELECT, with the GRANTs that cure it."""
+
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 
 from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Rotate
+from streamjobs.capture.ddl import DdlRefusedError
 from streamjobs.capture.handoff import Place
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.state import CaptureState
@@ -13,7 +15,7 @@ from streamjobs.capture.stored_position import Parts, StoredPosition
 from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId
+from streamjobs.rowchange import TableId, TableSchema
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,9 @@ _TICK_S = 0.02
 _SHOW_S = 0.5
 _SNAPSHOT_TURN_S = 1.0
 _STOP_IN_TRANSACTION_S = 5.0
-_APPEARS = frozenset({"create_table", "rename_table", "unknown"})
+_REFERS = re.compile(r"\b(REFERENCES|RENAME)\b", re.IGNORECASE)
+"""What a statement says that may give a captured table a foreign key."""
+_APPEARS = frozenset({"create_table", "rename_table"})
 
 
 class Stream:
@@ -63,14 +67,14 @@ class Stream:
         self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
         self._stop_seen_s: float | None = None
+        self._schema: TableSchema | None = None
 
     def run(self) -> None:
         """Stream until a stop is asked for. Raises what reading, sending and storing raise."""
         for event in self._p.reader:
             match event:
                 case RowBatch():
-                    self._position.changed = True
-                    self._p.outbox.add(self._p.policy.shaped(event))
+                    self._rows(event)
                 case Begin(place):
                     self._caught_up = False
                     self._before(place)
@@ -100,11 +104,28 @@ class Stream:
             if self._tick() and self._stopped_inside():
                 return
 
+    def _rows(self, batch: RowBatch) -> None:
+        if batch.schema is not self._schema:
+            self._schema = batch.schema
+            if self._p.late.meet(batch.schema.table):
+                self._begin_whole(batch.schema.table)
+        self._position.changed = True
+        self._p.outbox.add(self._p.policy.shaped(batch))
+
     def _statement(self, event: Ddl) -> None:
-        self._position.altered = True  # also by databases and sequences, which are no changes of tables
-        for effect in self._p.policy.judge(event):
+        before, self._position.altered = self._position.altered, True  # also by databases and sequences
+        try:
+            effects = self._p.policy.judge(event)
+        except DdlRefusedError:
+            if not before:  # the definitions before the statement are those that are stored
+                self._position.altered = False
+                self._position.store_all(self._place)
+            raise
+        for effect in effects:
             if effect.table is not None and effect.word in _APPEARS:
                 self._appeared(effect.table, effect.word)
+        if event.changes and _REFERS.search(event.statement):
+            self._p.source.tell_silent_keys()
 
     def _appeared(self, table: TableId, word: str) -> None:
         self._p.outbox.open(table)

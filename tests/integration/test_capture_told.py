@@ -1,0 +1,173 @@
+"""What a capture tells, or stops at, because rows would be wrong or missing without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from connectors.kafka import list_topics
+from connectors.mysql.session import Login
+from streamjobs.options import Secret
+from streamjobs.rowchange import TableId
+from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
+from tests.integration.waiting import wait_for
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    yield from rig(tmp_path_factory.mktemp("capture"))
+
+
+@pytest.fixture
+def capture(live: Rig) -> Iterator[CaptureFile]:
+    """A capture of a database with two tables `a` and `b` of three rows each."""
+    name = live.database()
+    with live.session() as session:
+        for table in "ab":
+            session.execute(f"CREATE TABLE {name}.{table} (id INT PRIMARY KEY, v INT)")
+            session.execute(f"INSERT INTO {name}.{table} VALUES (1, 1), (2, 2), (3, 3)")
+        session.execute(f"CREATE TABLE {name}.caught_up (id INT PRIMARY KEY)")
+    made = live.configure(name)
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def reader(live: Rig, capture: CaptureFile) -> Iterator[Login]:
+    """A user who may read the log and table `a`, and write, but not read, table `b`."""
+    login = replace(live.login, user=f"r_{capture.name}", password=Secret("pw of a reader"))
+    account = f"{login.user}@'%'"
+    grants = "REPLICATION SLAVE, REPLICATION CLIENT" + (
+        ", BINLOG MONITOR" if live.is_ours else ", LOCK TABLES"
+    )
+    with live.session() as session:
+        session.execute(f"CREATE USER {account} IDENTIFIED BY '{login.password.reveal()}'")
+        session.execute(f"GRANT {grants} ON *.* TO {account}")
+        session.execute(f"GRANT SELECT ON {capture.name}.a TO {account}")
+        session.execute(f"GRANT SELECT ON {capture.name}.caught_up TO {account}")
+        yield login
+        session.execute(f"DROP USER {account}")
+
+
+def test_a_table_without_key_stops_at_a_change_of_its_columns(live: Rig, capture: CaptureFile) -> None:
+    table, topic = f"{capture.name}.log", f"{capture.name}.log2"
+    with live.session() as session:
+        session.execute(f"CREATE TABLE {table} (a INT, b INT)")
+        session.execute(f"INSERT INTO {table} VALUES (1, 1), (2, 2)")
+        capture.start().streaming()
+        live.caught_up(capture)
+        session.execute(f"INSERT INTO {table} VALUES (3, 3)")
+        session.execute(f"ALTER TABLE {table} ADD COLUMN c INT DEFAULT 5")
+        session.execute(f"DELETE FROM {table} WHERE a = 1")
+        assert capture.wait() == 1
+        assert f"columns without key of {table} before" in capture.log()
+        assert 'allow it with columns_without_key = "evolve" in [ddl]' in capture.log()
+        moved = live.configure(
+            capture.name,
+            f'[[tables]]\nmatch = "{table}"\ntopic = "{topic}"\n[[tables]]\nmatch = "{capture.name}.*"\n',
+            ddl='columns_without_key = "evolve"',
+        )
+        moved.start().streaming()
+        try:
+            assert moved.command("snapshot", table, str(moved.path))[0] == 0
+            session.execute(f"DELETE FROM {table} WHERE a = 2")
+            session.execute(f"INSERT INTO {table} VALUES (4, 4, 4)")
+            live.caught_up(moved)
+            rows = live.rows(TableId(capture.name, "log"))
+            wait_for(lambda: replayed(live.sent(topic)) == rows, "the new topic has the table", 30.0)
+        finally:
+            moved.kill()
+
+
+def test_a_silent_foreign_key_is_told_when_it_comes(live: Rig, capture: CaptureFile) -> None:
+    name = capture.name
+
+    def told(key: str, rule: str) -> int:
+        return capture.log().count(f"foreign key {key} of {name}.{key} to {name}.a says {rule}")
+
+    with live.session() as session:
+        session.execute(
+            f"CREATE TABLE {name}.first (id INT PRIMARY KEY, a INT, "
+            f"CONSTRAINT first FOREIGN KEY (a) REFERENCES {name}.a (id) ON DELETE CASCADE)"
+        )
+        capture.start().streaming()
+        assert told("first", "ON DELETE CASCADE") == 1
+        session.execute(
+            f"CREATE TABLE {name}.born (id INT PRIMARY KEY, a INT, "
+            f"CONSTRAINT born FOREIGN KEY (a) REFERENCES {name}.a (id) ON UPDATE SET NULL)"
+        )
+        wait_for(lambda: told("born", "ON UPDATE SET NULL") == 1, "the table's key is told", 30.0)
+        session.execute(f"CREATE TABLE {name}.altered (id INT PRIMARY KEY, a INT)")
+        session.execute(
+            f"ALTER TABLE {name}.altered ADD CONSTRAINT altered FOREIGN KEY (a) "
+            f"REFERENCES {name}.a (id) ON DELETE SET NULL"
+        )
+        wait_for(lambda: told("altered", "ON DELETE SET NULL") == 1, "the new key is told", 30.0)
+    live.caught_up(capture)
+    assert (told("first", "ON DELETE"), told("born", "ON UPDATE"), told("altered", "ON DELETE")) == (1, 1, 1)
+
+
+def test_a_named_table_that_may_not_be_read_is_refused(
+    live: Rig, capture: CaptureFile, reader: Login
+) -> None:
+    text = "".join(f'[[tables]]\nmatch = "{capture.name}.{table}"\n' for table in "ab")
+    theirs = live.configure(capture.name, text, login=reader)
+    code, said = theirs.command("check", str(theirs.path))
+    grant = f"GRANT SELECT ON `{capture.name}`.`b` TO '{reader.user}'@'%'"
+    assert (code, f"'{reader.user}'@'%' may not SELECT {capture.name}.b" in said, grant in said) == (
+        1,
+        True,
+        True,
+    )
+    assert theirs.start().wait() == 2
+    assert f"'{reader.user}'@'%' may not SELECT {capture.name}.b, so it cannot be read whole" in theirs.log()
+    assert grant in theirs.log()
+    assert f"{capture.name}.a" not in list_topics(live.bootstrap)
+    with live.session() as session:
+        session.execute(grant)
+    assert theirs.command("check", str(theirs.path))[0] == 0
+    theirs.start().streaming()
+    try:
+        live.caught_up(theirs)
+        assert replayed(live.sent(f"{capture.name}.b")) == live.rows(TableId(capture.name, "b"))
+    finally:
+        theirs.kill()
+
+
+def test_a_table_that_the_user_does_not_see_stops_at_its_first_row(
+    live: Rig, capture: CaptureFile, reader: Login
+) -> None:
+    theirs = live.configure(capture.name, login=reader)
+    theirs.start().streaming()
+    with live.session() as session:
+        session.execute(f"INSERT INTO {capture.name}.a VALUES (9, 9)")
+        session.execute(f"UPDATE {capture.name}.b SET v = 7 WHERE id = 2")
+        assert theirs.wait() == 2
+        assert (
+            f"'{reader.user}'@'%' may not SELECT {capture.name}.b, so it cannot be read whole" in theirs.log()
+        )
+        session.execute(f"GRANT SELECT ON {capture.name}.b TO {reader.user}@'%'")
+        theirs.start().streaming()
+        try:
+            session.execute(f"UPDATE {capture.name}.b SET v = v + 1")
+            live.caught_up(theirs)
+            assert replayed(live.sent(f"{capture.name}.b")) == live.rows(TableId(capture.name, "b"))
+            assert replayed(live.sent(f"{capture.name}.a")) == live.rows(TableId(capture.name, "a"))
+        finally:
+            theirs.kill()
+
+
+def test_a_table_that_may_be_written_but_not_read_is_refused(
+    live: Rig, capture: CaptureFile, reader: Login
+) -> None:
+    with live.session() as session:
+        session.execute(f"GRANT INSERT ON {capture.name}.b TO {reader.user}@'%'")
+        theirs = live.configure(capture.name, login=reader)
+        code, said = theirs.command("check", str(theirs.path))
+        assert (code, f"may not SELECT {capture.name}.b" in said) == (1, True)
+        assert theirs.start().wait() == 2
+        assert f"may not SELECT {capture.name}.b, so it cannot be read whole" in theirs.log()
