@@ -96,6 +96,7 @@ _DDL = OptionSet(
         Option("rename_column", "", choices=POLICIES, default="evolve"),
         Option("modify_column", "", choices=POLICIES, default="evolve"),
         Option("primary_key", "", choices=POLICIES, default="fail"),
+        Option("columns_without_key", "", choices=("evolve", "fail"), default="fail"),
         Option("charset", "", choices=POLICIES, default="evolve"),
         Option("create_table", "", choices=("evolve", "fail"), default="evolve"),
         Option("rename_table", "", choices=POLICIES, default="evolve"),

@@ -29,6 +29,9 @@ from streamjobs.rowchange import ABSENT, Row, TableId, TableSchema
 logger = logging.getLogger(__name__)
 
 EVOLVE, IGNORE, FAIL = "evolve", "ignore", "fail"
+COLUMNS_WITHOUT_KEY = "columns_without_key"
+_IDENTIFYING = frozenset({"add column", "drop column", "rename column", "modify column"})
+"""What changes by which values the rows of a table without primary key are told apart."""
 
 
 class DdlRefusedError(SystemicError):
@@ -160,6 +163,11 @@ class DdlPolicy:
     def _known(self) -> set[TableId]:
         return {*self._definitions, *self._shapes, *self._frozen}
 
+    def _lacks_key(self, table: TableId, after: TableDefinition | None) -> bool:
+        """Whether a table is known to have no primary key."""
+        known, shape = self._definitions.get(table, after), self._shapes.get(table)
+        return not known.primary_key if known is not None else shape is not None and not shape.key_indexes
+
     def _forget(self, table: TableId) -> None:
         self._definitions.pop(table, None)
         self._shapes.pop(table, None)
@@ -167,7 +175,9 @@ class DdlPolicy:
 
     def _effects(self, change: TableChange) -> Iterator[Effect]:
         match change:
-            case Altered(table, _, kinds) if self._routes(table):
+            case Altered(table, after, kinds) if self._routes(table):
+                if _IDENTIFYING & {*kinds} and "primary key" not in kinds and self._lacks_key(table, after):
+                    yield Effect(COLUMNS_WITHOUT_KEY, table)
                 yield from (Effect(_COLUMN_WORDS[kind], table) for kind in kinds)
             case Created(table) if self._routes(table):
                 yield Effect("create_table", table)
@@ -214,11 +224,20 @@ def _refusal(event: Ddl, effect: Effect) -> str:
         if effect.word == "truncate_table"
         else "its rows changed without row events: "
         if effect.word == "statement_format"
+        else "it has no primary key, so its rows are told apart by all their columns, and those downstream "
+        "have other ones than a DELETE of them from now on: "
+        if effect.word == COLUMNS_WITHOUT_KEY
         else ""
     )
+    allowed = '"ignore" in [ddl]'
+    if effect.word == COLUMNS_WITHOUT_KEY:
+        allowed = (
+            '"evolve" in [ddl]; for readers that keep its rows give it another topic in [[tables]] too, and '
+            f"have it sent whole then (`streamjobs capture snapshot {effect.table}`)"
+        )
     return (
         f"{effect.word.replace('_', ' ')} of {effect.table or 'an unknown table'} before {event.place}{why}: "
         f"{event.statement[:500]!r}. The capture stands before this statement; {after}"
-        f'allow it with {effect.word} = "ignore" in [ddl], or read everything again with '
+        f"allow it with {effect.word} = {allowed}, or read everything again with "
         "`streamjobs capture run --resnapshot`"
     )

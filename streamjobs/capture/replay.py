@@ -25,7 +25,7 @@ POLICIES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "add_column", "drop_column", "rename_column", "modify_column", "primary_key", "charset",
-            "create_table", "rename_table",
+            "columns_without_key", "create_table", "rename_table",
         ),
         EVOLVE,
     ),

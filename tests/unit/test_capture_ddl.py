@@ -120,3 +120,25 @@ def test_drops_and_renames_pass() -> None:
         Effect("drop_table", ITEM),
         Effect("rename_table", ITEM),
     ]
+
+
+def test_a_table_without_key_keeps_its_columns_or_stops() -> None:
+    keyless, keyed = TableDefinition(ITEM, (ID,)), TableDefinition(ITEM, (ID,), ("id",))
+    wider = replace(keyless, columns=(ID, ColumnDefinition("a", "int", "int")))
+    alter = ddl(Altered(ITEM, wider, ("add column",)))
+    with pytest.raises(
+        DdlRefusedError, match="it has no primary key, so its rows are told apart by all"
+    ) as found:
+        policy("", keyless).judge(alter)
+    assert 'allow it with columns_without_key = "evolve" in [ddl]' in str(found.value)
+    assert "`streamjobs capture snapshot shop.item`" in str(found.value)
+    allowed = policy('columns_without_key = "evolve"\n', keyless)
+    assert allowed.judge(alter) == [Effect("columns_without_key", ITEM), Effect("add_column", ITEM)]
+    undefined = policy()
+    undefined.shaped(batch("a", row=(b"1",)))
+    with pytest.raises(DdlRefusedError, match="no primary key"):
+        undefined.judge(ddl(Altered(ITEM, None, ("modify column",))))
+    assert policy("", keyed).judge(alter) == [Effect("add_column", ITEM)]
+    assert policy("", keyless).judge(ddl(Altered(ITEM, keyless, ("charset",)))) == [Effect("charset", ITEM)]
+    with pytest.raises(DdlRefusedError, match="primary key of"):
+        policy("", keyless).judge(ddl(Altered(ITEM, keyed, ("add column", "primary key"))))
