@@ -33,7 +33,9 @@ class ChunkQuery:
         self._table = definition.table
         self._keys = [columns[name] for name in definition.primary_key]
         self._compared = [key_expression(column)[0] for column in self._keys]
-        chosen = [selected(column) for column in definition.columns]
+        chosen = [
+            selected(column, in_key=column.name in definition.primary_key) for column in definition.columns
+        ]
         self._width = len(chosen)
         self._selected = [column.expression for column in chosen]
         self._selected += [key_expression(column)[1] for column in self._keys]

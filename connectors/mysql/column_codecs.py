@@ -13,6 +13,7 @@ import orjson
 from connectors.mysql import binary_json, values
 from connectors.mysql.charsets import Charset
 from connectors.mysql.errors import RefusedError
+from connectors.mysql.key_labels import enum_keys, read_alike, set_keys
 from connectors.mysql.table_map import Stored
 
 
@@ -36,13 +37,14 @@ class Meaning:
     """What a column's bytes mean, from the log's metadata and the schema that is known together.
 
     `charset` is None for types without one. `labels` are decoded. `special` is `uuid`, `inet4`, `inet6` or
-    "".
+    "". `in_key`: values that the server tells apart must have texts that differ.
     """
 
     unsigned: bool = False
     charset: Charset | None = None
     labels: tuple[str, ...] = ()
     special: str = ""
+    in_key: bool = False
 
 
 _BIG = 'from_bytes({v}, "big")'
@@ -110,9 +112,11 @@ def _decimal(precision: int, scale: int) -> Codec:
 
 def _labelled(kind: Stored, size: int, meaning: Meaning) -> Codec:
     labels = [label.encode() for label in meaning.labels]
+    alike = meaning.in_key and read_alike(meaning.labels)
     if kind is Stored.ENUM:
-        return Codec("LABELS[{v}]", {1: "B", 2: "H"}[size], names={"LABELS": (b"", *labels)})
-    names = {"SETS": values.Sets(labels)}
+        texts = enum_keys(meaning.labels) if alike else (b"", *labels)
+        return Codec("LABELS[{v}]", {1: "B", 2: "H"}[size], names={"LABELS": texts})
+    names = {"SETS": set_keys(meaning.labels) if alike else values.Sets(labels)}
     if size in (1, 2, 4, 8):
         return Codec("SETS[{v}]", {1: "B", 2: "H", 4: "I", 8: "Q"}[size], names=names)
     return Codec('SETS[from_bytes({v}, "little")]', f"{size}s", names=names)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.mysql.column_codecs import text_converter
+from connectors.mysql.key_labels import enum_keys, read_alike, set_keys
 from connectors.mysql.session import quoted
 from connectors.mysql.table_changes import ColumnDefinition
 from connectors.mysql.table_plan import declared_meaning
@@ -29,10 +30,13 @@ class SelectedColumn:
     convert: Converter | None
 
 
-def selected(column: ColumnDefinition) -> SelectedColumn:
+def selected(column: ColumnDefinition, *, in_key: bool = False) -> SelectedColumn:
     """Give how to read a column so that it equals what the binlog gives for the same row."""
     name = quoted(column.name)
     kind = column.type
+    if in_key and kind in ("enum", "set") and read_alike(column.labels):
+        texts = (enum_keys if kind == "enum" else set_keys)(column.labels)
+        return SelectedColumn(f"{name} + 0", lambda number: texts[int(number)])
     if kind in _INTEGERS or kind == "decimal":
         return SelectedColumn(name, _unpadded if "zerofill" in column.native_type.lower() else None)
     if kind == "float":  # the server prints six digits; as a DOUBLE it prints all that are stored

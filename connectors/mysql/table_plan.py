@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.mysql import charsets
@@ -82,8 +82,8 @@ def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
         )
     )
     codecs = tuple(
-        codec_of(column.type, column.size, column.scale, meaning)
-        for column, meaning in zip(stored.columns, meanings, strict=True)
+        codec_of(column.type, column.size, column.scale, replace(meaning, in_key=place in key))
+        for place, (column, meaning) in enumerate(zip(stored.columns, meanings, strict=True))
     )
     json = tuple(column.type is Stored.JSON for column in stored.columns)
     return TablePlan(TableSchema(stored.table, columns), codecs, json)

@@ -254,3 +254,42 @@ def test_only_tables_that_are_there_are_read_whole(login: Login) -> None:
         assert source.parts(asked) == {"v.there": (TablePart(),)}
     finally:
         source.close()
+
+
+@pytest.mark.parametrize(
+    ("declared", "numbers", "kept"),
+    [
+        ("ENUM('a', '')", (0, 1, 2), {b"a", b""}),
+        ("ENUM('a', 'b')", (0, 1, 2), {b"", b"a", b"b"}),
+        ("ENUM('a', 'b', 'a')", (1, 2, 3), {b"a", b"b"}),
+        ("SET('a', '')", (0, 1, 2, 3), {b"", b"a", b"a,"}),
+    ],
+)
+def test_keys_that_read_alike_are_set_aside(
+    login: Login, declared: str, numbers: tuple[int, ...], kept: set[bytes]
+) -> None:
+    table = TableId("v", "alike")
+    with Session(login) as session:
+        session.execute(f"CREATE OR REPLACE TABLE {table} (k {declared} PRIMARY KEY)")
+        rows = ", ".join(f"({number})" for number in numbers)
+        found = logged(login, session, table, [f"INSERT INTO {table} VALUES {rows}", f"DELETE FROM {table}"])
+        session.execute(f"INSERT INTO {table} VALUES {rows}")
+        chunk = TableReader(session, read_definition).chunk(table, None, None, 2)
+        last, batches = chunk.last_key(), list(chunk.batches)
+        batches += TableReader(session, read_definition).chunk(table, last, None, 9).batches
+    aside = len(numbers) - len(kept)
+    logged_rows = [row for one in found if isinstance(one, RowBatch) for row in one.images]
+    assert sorted(logged_rows) == sorted((key,) for key in [*kept, *kept])
+    bad = [one for one in found if isinstance(one, BadRow)]
+    assert len(bad) == 2 * aside
+    assert [row for batch in batches for row in batch.rows] == [(key,) for key in _by_number(declared, kept)]
+    assert [(one.column, one.reason) for batch in batches for one in batch.bad] == [
+        (0, one.reason) for one in bad[:aside]
+    ]
+
+
+def _by_number(declared: str, texts: set[bytes]) -> list[bytes]:
+    """The texts as the server sorts them: the invalid value, or no label, first; '' where it is a label."""
+    if declared == "ENUM('a', '')":
+        return [b"a", b""]
+    return sorted(texts)
