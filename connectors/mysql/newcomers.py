@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.table_changes import (
@@ -32,16 +32,22 @@ class Newcomers:
         self._known = set(known)
         self._expected: dict[TableId, tuple[LogPlace, TableDefinition | None]] = {}
         self._until: LogPlace | None = None
+        self._is_known: Callable[[TableId], bool] = self._known.__contains__
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything that may be passed over."""
+        return bool(self._expected) or self._until is not None
 
     def expect(self, table: TableId, definition: TableDefinition | None, place: LogPlace) -> None:
         """Pass a table over up to `place`, where it is as defined; None: it is gone by then."""
         self._known.discard(table)
         self._expected[table] = (place, definition)
 
-    def pass_over_unknown(self, until: LogPlace, known: Iterable[TableId]) -> None:
-        """Pass all tables over up to a place, but the known ones."""
+    def pass_over_unknown(self, until: LogPlace, is_known: Callable[[TableId], bool]) -> None:
+        """Pass all tables over up to a place, but those that were known before it."""
         self._until = until
-        self._known.update(known)
+        self._is_known = is_known
 
     def knows(self, table: TableId) -> bool:
         """Whether somebody has told what it is, or that it comes."""
@@ -54,7 +60,9 @@ class Newcomers:
 
     def passes_over(self, table: TableId) -> bool:
         """Whether its rows do not count yet."""
-        return table in self._expected or (self._until is not None and table not in self._known)
+        if table in self._expected:
+            return True
+        return self._until is not None and table not in self._known and not self._is_known(table)
 
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
         """Say that the log is at `place`, between transactions; give the tables that count from now on."""

@@ -10,7 +10,7 @@ from typing import Any
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.capture.ddl import KeptShape
-from streamjobs.capture.routes import Routes
+from streamjobs.capture.routes import Patterns, Routes
 from streamjobs.errors import ConfigError
 from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
@@ -19,10 +19,14 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Definitions:
-    """The tables as they are at a place of the log, and the shapes that their messages keep all the same."""
+    """The tables as they are at a place of the log, and the shapes that their messages keep all the same.
+
+    `patterns` are those of the routes that took the tables up to there; None: not known.
+    """
 
     catalog: Catalog
     kept: Sequence[KeptShape] = ()
+    patterns: Patterns | None = None
 
 
 def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
@@ -36,6 +40,7 @@ def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
         "tables": tables,
         "sequences": [asdict(sequence) for sequence in sorted(catalog.sequences, key=str)],
         "kept": [asdict(one) for one in definitions.kept],
+        "patterns": definitions.patterns,
     }
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -53,7 +58,12 @@ def definitions_from_json(data: bytes) -> Definitions:
         catalog = Catalog(
             definitions, mariadb=fields["mariadb"], database_charsets=charsets, sequences=sequences
         )
-        return Definitions(catalog, [_kept(one) for one in fields.get("kept", ())])
+        patterns = fields.get("patterns")
+        return Definitions(
+            catalog,
+            [_kept(one) for one in fields.get("kept", ())],
+            None if patterns is None else tuple(map(tuple, patterns)),
+        )
     except (ValueError, KeyError, TypeError) as exc:
         message = f"not table definitions: {data[:80]!r}"
         raise ConfigError(message) from exc

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.table_changes import TableDefinition
+from streamjobs.capture.catalogs import Definitions
 from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.handoff import table_id
+from streamjobs.capture.routes import Routes, take
 from streamjobs.capture.source import Source
+from streamjobs.capture.state import CaptureState
 from streamjobs.rowchange import TableId
 
 logger = logging.getLogger(__name__)
 
 
 def expect_newcomers(
-    source: Source, catalog: Catalog, captured: Sequence[TableId], known: Iterable[TableId]
+    source: Source, definitions: Definitions, captured: Sequence[TableId], state: CaptureState
 ) -> list[TableId]:
-    """Let captured tables count from now on that neither the catalog nor `known` has; give their names.
+    """Let captured tables count from now on that no earlier run has followed; give their names.
 
     Promise: what the log has of them before is passed over, so chunks that are read from now on hold it all;
-    so is what it has of tables that are gone by now.
+    so is what it has of tables that are gone by now. Tables that the routes of the earlier run took are
+    followed, also unseen ones, unless they wait to be read whole.
     """
-    streamed = {*(definition.table for definition in catalog.tables), *known}
-    new = [table for table in captured if table not in streamed]
-    place, definitions = defined_now(source, new)
-    catalog.newcomers.pass_over_unknown(place, streamed)
-    for definition in definitions:
+    catalog, patterns = definitions.catalog, definitions.patterns
+    followed = {*(definition.table for definition in catalog.tables), *map(table_id, state.tables)}
+
+    def is_known(table: TableId) -> bool:
+        if table in followed:
+            return True
+        return patterns is not None and take(patterns, table) and str(table) not in state.snapshots
+
+    new = [table for table in captured if not is_known(table)]
+    place, found = defined_now(source, new)
+    catalog.newcomers.pass_over_unknown(place, is_known)
+    for definition in found:
         catalog.newcomers.expect(definition.table, definition, place)
     if new:
         names = ", ".join(map(str, new))
@@ -48,21 +59,36 @@ def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, li
 class LateTables:
     """Makes tables known to a running capture; use from the stream's thread.
 
-    `reads_whole`: whether rows of before are wanted.
+    `reads_whole`: whether rows of before are wanted. `patterns` are those of the routes by which all tables
+    are known where the stream is: an earlier run's, until those that are new to it have arrived.
     """
 
-    def __init__(self, source: Source, catalog: Catalog, policy: DdlPolicy, *, reads_whole: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        definitions: Definitions,
+        routes: Routes,
+        policy: DdlPolicy,
+        *,
+        reads_whole: bool,
+    ) -> None:
         self._source = source
-        self._catalog = catalog
+        self._catalog = definitions.catalog
+        self.patterns = definitions.patterns
+        self._routes = routes
         self._policy = policy
         self._reads_whole = reads_whole
 
     def arrive(self, place: LogPlace) -> bool:
-        """Say that the stream is at `place`, between transactions; whether that made tables known."""
-        definitions = self._catalog.arrive(place)
-        for definition in definitions:
+        """Say that the stream is at `place`, between transactions; whether all tables are known now."""
+        if not self._catalog.newcomers.waits:
+            return False
+        for definition in self._catalog.arrive(place):
             self._policy.learn(definition)
-        return bool(definitions)
+        if self._catalog.newcomers.waits:
+            return False
+        self.patterns = self._routes.patterns
+        return True
 
     def is_undefined(self, table: TableId) -> bool:
         """Whether a statement has made a table that it does not describe."""

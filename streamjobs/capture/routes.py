@@ -83,6 +83,18 @@ class Route:
         return self.topic.replace("{database}", database).replace("{table}", name)
 
 
+Patterns = tuple[tuple[str, ...], ...]
+"""For each route what it matches, and behind it what it leaves out: `(("shop.*", "shop.tmp_*"),)`."""
+
+
+def take(patterns: Patterns, table: TableId) -> bool:
+    """Whether routes with these patterns capture a table."""
+    return any(
+        _matches(match, table) and not any(_matches(pattern, table) for pattern in exclude)
+        for match, *exclude in patterns
+    )
+
+
 class Routes:
     """All routes of a capture; the first that takes a table is its route."""
 
@@ -110,6 +122,11 @@ class Routes:
         names = (route.match.partition(".") for route in self._routes if not set("*?") & set(route.match))
         tables = (TableId(database, table) for database, _, table in names)
         return [table for table in tables if self(table)]
+
+    @property
+    def patterns(self) -> Patterns:
+        """What they take, to be compared with other routes later."""
+        return tuple((route.match, *route.exclude) for route in self._routes)
 
     def __call__(self, table: TableId, /) -> bool:
         """Whether the table is captured."""

@@ -120,6 +120,7 @@ class Capture:
         state, definitions, new, by_gtids = self._begin(source, store)
         catalog = definitions.catalog
         policy = DdlPolicy(config.ddl, self._routes, catalog.tables, definitions.kept)
+        late = LateTables(source, definitions, self._routes, policy, reads_whole=config.snapshot_first)
         producer = self._broker.producer()
         stack.callback(producer.abandon)
         outbox = Outbox(config.name, self._routes, config.messages, producer, store.open, self._clock)
@@ -144,8 +145,8 @@ class Capture:
             store,
             Rejects(config.name, self._routes, letters, self.telemetry, self._clock),
             policy,
-            lambda: definitions_to_json(Definitions(catalog, policy.kept), self._routes),
-            LateTables(source, catalog, policy, reads_whole=config.snapshot_first),
+            lambda: definitions_to_json(Definitions(catalog, policy.kept, late.patterns), self._routes),
+            late,
             rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
         )
         self.telemetry.update(
@@ -176,19 +177,22 @@ class Capture:
         by_gtids = False
         captured = [table for table in source.tables() if self._routes(table)]
         new: list[TableId] = []
-        if known is None or self._resnapshot:
+        anew = known is None or self._resnapshot
+        if known is None or anew:
             state, catalog = self._from_now_on(source, 0 if known is None else known.epoch + 1, known)
-            definitions = Definitions(catalog)
+            definitions = Definitions(catalog, patterns=self._routes.patterns)
         else:
             state, by_gtids = self._same_or_next_server(_routed(known, self._routes), source)
             data = store.read_catalog(state.catalog)
             definitions = Definitions(source.catalog()) if data is None else definitions_from_json(data)
-            new = expect_newcomers(source, definitions.catalog, captured, map(table_id, state.tables))
+            if definitions.patterns is None and not self._config.snapshot_first:  # of an earlier version
+                definitions = replace(definitions, patterns=(("*.*",),))
+            new = expect_newcomers(source, definitions, captured, state)
         unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
         if self._config.snapshot_first:
             source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
             state = replace(state, snapshots={**state.snapshots, **source.parts(unread)})
-        else:
+        elif anew:
             state = replace(state, tables=(*state.tables, *map(str, unread)))
         if known is None or state.catalog != known.catalog:
             store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))

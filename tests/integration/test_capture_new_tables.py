@@ -10,7 +10,7 @@ from connectors.kafka import list_topics
 from connectors.mysql.session import Session
 from streamjobs.rowchange import ChangeKind, TableId
 from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
-from tests.integration.waiting import wait_for
+from tests.integration.waiting import pause, wait_for
 
 pytestmark = pytest.mark.services
 
@@ -20,7 +20,10 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     yield from rig(tmp_path_factory.mktemp("capture"))
 
 
-@pytest.fixture(params=["FULL", "NO_LOG"])
+BOTH_LOGS = pytest.mark.parametrize("metadata", ["FULL", "NO_LOG"], indirect=True)
+
+
+@pytest.fixture(params=[pytest.param("FULL", marks=pytest.mark.long), "NO_LOG"])
 def metadata(live: Rig, request: pytest.FixtureRequest) -> Iterator[str]:
     """Whether the server's log names columns."""
     with live.session() as session:
@@ -69,6 +72,7 @@ def equals(live: Rig, capture: CaptureFile, table: str) -> bool:
     return replayed(live.sent(f"{capture.name}.{table}")) == live.rows(TableId(capture.name, table))
 
 
+@BOTH_LOGS
 def test_a_table_that_the_configuration_adds_is_read_whole(live: Rig, capture: CaptureFile) -> None:
     b, gone = f"{capture.name}.b", f"{capture.name}.gone"
     in_one_run(live, capture)
@@ -160,3 +164,39 @@ def test_a_table_made_like_an_unknown_one_is_read_whole(live: Rig, database: str
             wait_for(lambda: equals(live, capture, "liked"), "all of it is there", 30.0)
         finally:
             capture.kill()
+
+
+def test_killed_while_an_added_table_is_read_it_goes_on(live: Rig, capture: CaptureFile) -> None:
+    b = f"{capture.name}.b"
+    in_one_run(live, capture)
+    with live.session() as session:
+        fill(session, b, range(100, 2000))
+        session.execute(f"ALTER TABLE {b} ADD COLUMN w INT FIRST")
+        slow = "chunk_rows = 50\nmax_rows_per_second = 400\n"
+        live.configure(capture.name, routes(capture.name, "a", "b"), snapshot=slow)
+        for turn in range(4):
+            capture.start()
+            wait_for(
+                lambda: capture.ended() or (capture.status() or {}).get("place", ""), "it has begun", 60.0
+            )
+            wait_for(lambda turn=turn: turn < 2 or b in list_topics(live.bootstrap), "it reads")  # type: ignore[misc]
+            pause(0.4 * turn)
+            capture.kill()
+            session.execute(f"UPDATE {b} SET v = v + 1 WHERE id % 7 = {turn}")
+            session.execute(f"ALTER TABLE {b} ADD COLUMN more{turn} INT DEFAULT 3 FIRST")
+        live.configure(capture.name, routes(capture.name, "a", "b"))
+        capture.start().streaming()
+        session.execute(f"DELETE FROM {b} WHERE id % 3 = 0")
+        live.caught_up(capture)
+        whole = len(live.rows(TableId(capture.name, "b")))
+    last = {}
+    for one in live.sent(b):
+        change = one.change
+        key = change.image[change.schema.names.index("id")]
+        if change.seq >= last.get(key, (b"", None))[0] or change.kind is ChangeKind.SNAPSHOT:
+            value = None if change.kind is ChangeKind.DELETE else change.image[change.schema.names.index("v")]
+            last[key] = (max(change.seq, last.get(key, (b"", None))[0]), value)
+    with live.session() as session:
+        truth = {row[0]: row[1] for row in session.rows(f"SELECT id, v FROM {b}")}
+    assert {key: value for key, (_, value) in last.items() if value is not None} == truth
+    assert len(truth) == whole > 1000

@@ -171,3 +171,26 @@ def test_a_table_that_may_be_written_but_not_read_is_refused(
         assert (code, f"may not SELECT {capture.name}.b" in said) == (1, True)
         assert theirs.start().wait() == 2
         assert f"may not SELECT {capture.name}.b, so it cannot be read whole" in theirs.log()
+
+
+def test_without_snapshot_no_table_need_be_seen(live: Rig, capture: CaptureFile, reader: Login) -> None:
+    theirs = live.configure(capture.name, login=reader, source='snapshot = "never"')
+    topic = f"{capture.name}.b"
+    with live.session() as session:
+        for turn in range(3):
+            theirs.start().streaming()
+            live.caught_up(theirs)
+            session.execute(f"INSERT INTO {capture.name}.b VALUES ({turn + 10}, 0)")
+            live.caught_up(theirs)
+            assert theirs.stop() == 0, theirs.log()
+            session.execute(f"INSERT INTO {capture.name}.b VALUES ({turn + 20}, 0)")
+        session.execute(f"CREATE TABLE {capture.name}.unseen (id INT PRIMARY KEY)")
+        session.execute(f"INSERT INTO {capture.name}.unseen VALUES (1)")
+    theirs.start().streaming()
+    try:
+        live.caught_up(theirs)
+        keys = {one.change.image[0] for one in live.sent(topic)}
+        assert keys == {b"10", b"11", b"12", b"20", b"21", b"22"}
+        assert [one.change.image for one in live.sent(f"{capture.name}.unseen")] == [(b"1",)]
+    finally:
+        theirs.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.capture.config import parse_config
-from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.routes import Route, Routes, take
 from streamjobs.errors import ConfigError
 from streamjobs.rowchange import TableId
 
@@ -110,3 +110,13 @@ def test_a_database_with_a_dot_is_refused_until_it_is_excluded() -> None:
         with pytest.raises(ConfigError, match=r"my\.db\.t may mean two tables.*exclude = \"my\?db\.\*\""):
             routes(table)
     assert not Routes([Route.made("*.*", exclude=("my?db.*",))])(table)
+
+
+def test_what_routes_took_can_be_asked_later() -> None:
+    given = (Route.made("shop.order*", exclude=("shop.order_tmp*", "shop.order_x")), Route.made("other.One"))
+    routes = Routes(given)
+    assert routes.patterns == (("shop.order*", "shop.order_tmp*", "shop.order_x"), ("other.One",))
+    names = ("shop.orders", "shop.order_tmp1", "shop.order_x", "other.One", "other.one")
+    tables = [TableId(*name.split(".")) for name in names]
+    assert [take(routes.patterns, table) for table in tables] == [True, False, False, True, False]
+    assert routes.named == [TableId("other", "One")]

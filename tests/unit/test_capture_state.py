@@ -115,7 +115,7 @@ def test_table_definitions_of_captured_tables_come_back() -> None:
     kept = [
         KeptShape(TableSchema(ITEM, (Column("a", SqlType.BIGINT, "bigint(20)", key=True),)), "add_column")
     ]
-    given = Definitions(catalog, kept)
+    given = Definitions(catalog, kept, (("shop.*", "shop.tmp_*"), ("a.b",)))
     back = definitions_from_json(definitions_to_json(given, Routes([Route.made("shop.*")])))
     tables = back.catalog
     assert (tables.tables, tables.mariadb, tables.database_charsets) == (
@@ -123,7 +123,7 @@ def test_table_definitions_of_captured_tables_come_back() -> None:
         True,
         {"shop": "latin1"},
     )
-    assert back.kept == kept
+    assert (back.kept, back.patterns) == (kept, given.patterns)
     assert tables.sequences == {ITEM}
 
 

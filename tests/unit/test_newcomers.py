@@ -24,7 +24,7 @@ HERE, THERE = LogPlace("bin.000999", 4711), LogPlace("bin.001000", 4)
 def catalog() -> Catalog:
     """One that knows `old`, and expects `new` at THERE."""
     made = Catalog([TableDefinition(OLD, (INT,))])
-    made.newcomers.pass_over_unknown(THERE, [OLD])
+    made.newcomers.pass_over_unknown(THERE, lambda table: table == OLD)
     made.newcomers.expect(NEW, WIDE, THERE)
     return made
 
