@@ -8,7 +8,7 @@ import pytest
 
 from connectors.kafka import list_topics
 from connectors.mysql.session import Session
-from streamjobs.rowchange import ChangeKind, TableId
+from streamjobs.rowchange import ChangeKind, TableId, Value
 from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
 from tests.integration.waiting import pause, wait_for
 
@@ -189,14 +189,15 @@ def test_killed_while_an_added_table_is_read_it_goes_on(live: Rig, capture: Capt
         session.execute(f"DELETE FROM {b} WHERE id % 3 = 0")
         live.caught_up(capture)
         whole = len(live.rows(TableId(capture.name, "b")))
-    last = {}
+    seen: dict[Value, bytes] = {}
+    held: dict[Value, Value] = {}
     for one in live.sent(b):
-        change = one.change
-        key = change.image[change.schema.names.index("id")]
-        if change.seq >= last.get(key, (b"", None))[0] or change.kind is ChangeKind.SNAPSHOT:
-            value = None if change.kind is ChangeKind.DELETE else change.image[change.schema.names.index("v")]
-            last[key] = (max(change.seq, last.get(key, (b"", None))[0]), value)
+        change, names = one.change, one.change.schema.names
+        key = change.image[names.index("id")]
+        if change.seq >= seen.get(key, b"") or change.kind is ChangeKind.SNAPSHOT:
+            seen[key] = max(change.seq, seen.get(key, b""))
+            held[key] = None if change.kind is ChangeKind.DELETE else change.image[names.index("v")]
     with live.session() as session:
         truth = {row[0]: row[1] for row in session.rows(f"SELECT id, v FROM {b}")}
-    assert {key: value for key, (_, value) in last.items() if value is not None} == truth
+    assert {key: value for key, value in held.items() if value is not None} == truth
     assert len(truth) == whole > 1000
