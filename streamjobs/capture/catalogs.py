@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.capture.ddl import KeptShape
-from streamjobs.capture.routes import Patterns, Routes
+from streamjobs.capture.routes import Patterns, Routes, Way
 from streamjobs.errors import ConfigError
 from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
@@ -21,12 +21,14 @@ FORMAT_VERSION = 1
 class Definitions:
     """The tables as they are at a place of the log, and the shapes that their messages keep all the same.
 
-    `patterns` are those of the routes that took the tables up to there; None: not known.
+    `patterns` are those of the routes that took the tables up to there; None: not known. `ways` says where
+    each table's rows went, by its name; it is made of the routes when this is stored.
     """
 
     catalog: Catalog
     kept: Sequence[KeptShape] = ()
     patterns: Patterns | None = None
+    ways: Mapping[str, Way] = field(default_factory=dict)
 
 
 def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
@@ -41,6 +43,11 @@ def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
         "sequences": [asdict(sequence) for sequence in sorted(catalog.sequences, key=str)],
         "kept": [asdict(one) for one in definitions.kept],
         "patterns": definitions.patterns,
+        "ways": {
+            str(one.table): asdict(way)
+            for one in catalog.tables
+            if (way := routes.way(one.table)) is not None
+        },
     }
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -63,6 +70,10 @@ def definitions_from_json(data: bytes) -> Definitions:
             catalog,
             [_kept(one) for one in fields.get("kept", ())],
             None if patterns is None else tuple(map(tuple, patterns)),
+            {
+                table: Way(way["topic"], tuple(way["partition_by"]))
+                for table, way in fields.get("ways", {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError) as exc:
         message = f"not table definitions: {data[:80]!r}"

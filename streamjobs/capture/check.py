@@ -42,7 +42,8 @@ def check_server(session: Session, config: CaptureConfig, state: CaptureState | 
     """Look at everything that a capture depends on; `state` is its stored position, if it has one."""
     routes = Routes(config.routes)
     captured = [table for table in base_tables(session) if routes(table)]
-    denied = list(read_denied(session, sorted({*captured, *routes.named}, key=str)))
+    read_whole = {*captured, *routes.named} if config.snapshot_first else set()
+    denied = list(read_denied(session, sorted(read_whole, key=str)))
     readable = [table for table in captured if table not in {one.table for one in denied}]
     return [
         *_binlog(session),

@@ -87,6 +87,19 @@ Patterns = tuple[tuple[str, ...], ...]
 """For each route what it matches, and behind it what it leaves out: `(("shop.*", "shop.tmp_*"),)`."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """Where a table's rows go: its topic, and the columns that choose a row's partition, () its key."""
+
+    topic: str
+    partition_by: tuple[str, ...]
+
+    @property
+    def by(self) -> str:
+        """The columns in words."""
+        return ", ".join(self.partition_by) or "its primary key"
+
+
 def take(patterns: Patterns, table: TableId) -> bool:
     """Whether routes with these patterns capture a table."""
     return any(
@@ -122,6 +135,11 @@ class Routes:
         names = (route.match.partition(".") for route in self._routes if not set("*?") & set(route.match))
         tables = (TableId(database, table) for database, _, table in names)
         return [table for table in tables if self(table)]
+
+    def way(self, table: TableId) -> Way | None:
+        """Where the table's rows go, None when it is not captured."""
+        route = self.of(table)
+        return None if route is None else Way(route.topic_of(table), route.partition_by)
 
     @property
     def patterns(self) -> Patterns:

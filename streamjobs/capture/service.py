@@ -25,7 +25,7 @@ from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.capture.stored_position import Parts
 from streamjobs.capture.stream import Stream
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
-from streamjobs.capture.topics import KnownTopics
+from streamjobs.capture.topics import KnownTopics, refuse_other_keys
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
 from streamjobs.rowchange import TableId
@@ -185,6 +185,7 @@ class Capture:
             state, by_gtids = self._same_or_next_server(_routed(known, self._routes), source)
             data = store.read_catalog(state.catalog)
             definitions = Definitions(source.catalog()) if data is None else definitions_from_json(data)
+            refuse_other_keys(definitions.ways, self._routes)
             if definitions.patterns is None and not self._config.snapshot_first:  # of an earlier version
                 definitions = replace(definitions, patterns=(("*.*",),))
             new = expect_newcomers(source, definitions, captured, state)

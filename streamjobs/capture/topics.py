@@ -6,11 +6,19 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from streamjobs.capture.handoff import table_id
 from streamjobs.capture.outbox import Topic
+from streamjobs.capture.routes import Routes, Way
 from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+_CURE = (
+    "Nothing was sent. Give its tables another topic (topic in [[tables]]) and have them sent whole: "
+    "`streamjobs capture run` and, for each, `streamjobs capture snapshot TABLE`, or `streamjobs capture run "
+    "--resnapshot` for all tables of this capture. Once all readers have come to the end of the topic, "
+    "--resnapshot also goes on in it as it is"
+)
 
 
 class KnownTopics:
@@ -32,15 +40,16 @@ class KnownTopics:
         self._open_topics = open_topics
         self._anew = anew
         self._last: CaptureState | None = None
+        self._before: dict[str, int] = {}
         self._partitions: dict[str, int] = {}
 
     def open(self, wanted: Mapping[str, int]) -> Mapping[str, Topic]:
         """Make or find topics. Raises ConfigError as said above, and as the broker and the store do."""
         found = self._open_topics(wanted)
         changed = {
-            name: (self._partitions[name], topic.partitions)
+            name: (self._before[name], topic.partitions)
             for name, topic in found.items()
-            if self._partitions.get(name, topic.partitions) != topic.partitions
+            if self._before.get(name, topic.partitions) != topic.partitions
         }
         if changed and not self._anew:
             raise ConfigError("\n".join(_refusal(name, *counts) for name, counts in sorted(changed.items())))
@@ -62,7 +71,8 @@ class KnownTopics:
     def read(self) -> CaptureState | None:
         """Give the state, None when there is none yet."""
         self._last = self._store.read()
-        self._partitions = {} if self._last is None else dict(self._last.partitions)
+        self._before = {} if self._last is None else dict(self._last.partitions)
+        self._partitions = {} if self._anew else dict(self._before)
         return self._last
 
     def write(self, state: CaptureState) -> None:
@@ -83,12 +93,21 @@ class KnownTopics:
         self._store.close()
 
 
+def refuse_other_keys(ways: Mapping[str, Way], routes: Routes) -> None:
+    """Raise ConfigError when tables would go by other columns into the topic that they went to before."""
+    moved = [
+        f"{table} went to topic {way.topic} by {way.by}, and would go there by {now.by} now: its rows would "
+        f"change partitions, and readers would see their changes out of order. {_CURE}"
+        for table, way in sorted(ways.items())
+        if (now := routes.way(table_id(table))) is not None and now.topic == way.topic and now != way
+    ]
+    if moved:
+        raise ConfigError("\n".join(moved))
+
+
 def _refusal(topic: str, before: int, now: int) -> str:
     return (
         f"topic {topic} had {before} partitions when this capture wrote to it, and has {now} now: most keys "
         "belong to another partition than their earlier changes, and readers would see a key's changes out "
-        "of order. Nothing was sent. Give its tables another topic (topic in [[tables]]) and have them sent "
-        "whole: `streamjobs capture run` and, for each, `streamjobs capture snapshot TABLE`, or "
-        "`streamjobs capture run --resnapshot` for all tables of this capture. Once all readers have come to "
-        "the end of the topic, --resnapshot also goes on in it as it is"
+        f"of order. {_CURE}"
     )

@@ -107,3 +107,25 @@ def test_a_topic_that_grows_under_a_capture_keeps_its_keys_in_place(live: Rig, c
     assert capture.stop() == 0, capture.log()
     assert capture.start().wait() == 2
     assert "had 2 partitions when this capture wrote to it, and has 5 now" in capture.log()
+
+
+def test_columns_that_choose_the_partition_stay(live: Rig, capture: CaptureFile) -> None:
+    table = f"{capture.name}.a"
+    capture.start().streaming()
+    live.caught_up(capture)
+    assert capture.stop() == 0, capture.log()
+    by_v = f'[[tables]]\nmatch = "{capture.name}.*"\nexclude = "*.caught_up"\npartition_by = "v"\n'
+    live.configure(capture.name, by_v)
+    assert capture.start().wait() == 2, capture.log()
+    assert f"{table} went to topic {table} by its primary key, and would go there by v now" in capture.log()
+    live.configure(capture.name, by_v + f'topic = "{table}.by_v"\n')
+    capture.start().streaming()
+    with live.session() as session:
+        session.execute(f"UPDATE {table} SET v = v + 1")
+    live.caught_up(capture)
+    assert capture.stop() == 0, capture.log()
+    live.configure(capture.name, by_v)
+    capture.start("--resnapshot").streaming()
+    live.caught_up(capture)
+    assert capture.stop() == 0, capture.log()
+    capture.start().streaming()

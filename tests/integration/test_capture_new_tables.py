@@ -8,7 +8,7 @@ import pytest
 
 from connectors.kafka import list_topics
 from connectors.mysql.session import Session
-from streamjobs.rowchange import ChangeKind, TableId, Value
+from streamjobs.rowchange import ChangeKind, Row, TableId, Value
 from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
 from tests.integration.waiting import pause, wait_for
 
@@ -162,6 +162,30 @@ def test_a_table_made_like_an_unknown_one_is_read_whole(live: Rig, database: str
             session.execute(f"DELETE FROM {database}.liked WHERE id = 25")
             live.caught_up(capture)
             wait_for(lambda: equals(live, capture, "liked"), "all of it is there", 30.0)
+        finally:
+            capture.kill()
+
+
+@BOTH_LOGS
+def test_a_renamed_table_needs_no_column_names(live: Rig, database: str) -> None:
+    with live.session() as session:
+        session.execute(f"CREATE DATABASE un{database}")
+        session.execute(f"CREATE TABLE un{database}.t (w INT DEFAULT 3, id INT PRIMARY KEY, v INT)")
+        fill(session, f"un{database}.t", range(50, 60))
+        capture = live.configure(database)
+        capture.start().streaming()
+        try:
+            live.caught_up(capture)
+            session.execute(f"RENAME TABLE {database}.b TO un{database}.b, un{database}.t TO {database}.b")
+            fill(session, f"{database}.b", range(70, 75))
+            session.execute(f"DELETE FROM {database}.b WHERE id = 52")
+            live.caught_up(capture)
+            rows = live.rows(TableId(database, "b"))
+
+            def kept() -> list[Row]:
+                return [row for row in replayed(live.sent(f"{database}.b"), strict=False) if len(row) == 3]
+
+            wait_for(lambda: kept() == rows, "all of it is there", 30.0)
         finally:
             capture.kill()
 
