@@ -18,12 +18,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import psutil
+
 from streamjobs.errors import ConfigError, JobError, StreamjobsError
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import Brokers, JobPlan, plan_job
 from streamjobs.job.report import root_cause
 from streamjobs.kafka_connection import KafkaConnection
 
+_DYING_S = 10.0
 _TIMEOUT_S = 180
 CLIENT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 """The client's JVM plans one job and ends: without the second compiler that takes 13 CPU seconds, not 32."""
@@ -138,7 +141,12 @@ class Submission:
     def abandon(self) -> None:
         """End the child, its JVM too, whatever it does; may be called again, and after `finish`."""
         if self._child.poll() is None:
+            try:
+                others = psutil.Process(self._child.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                others = []
             os.killpg(self._child.pid, signal.SIGKILL)
+            psutil.wait_procs(others, timeout=_DYING_S)  # a JVM takes a moment, and has files open
         with self._child:  # closes its pipes and waits
             self._files.cleanup()
 
