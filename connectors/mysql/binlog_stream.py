@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace, Wanted
+from connectors.mysql.crashed_logs import TruncatedFileError, WholeTransactions, next_file
 from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLostError, RefusedError
 from connectors.mysql.framing import EventType, Format, Header, read_format, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.reader import FramedEvent, LogReader
-from connectors.mysql.server_places import mysql_place
+from connectors.mysql.reader import EventSource, FramedEvent, LogReader
+from connectors.mysql.server_places import mariadb_gtids, mysql_place
 from connectors.mysql.session import Login, Session, literal, mysql_errors
 from streamjobs.errors import SystemicError
 
@@ -31,6 +32,7 @@ _READ_AHEAD: Final = 256 * 1024
 """Some dozens of events with one system call: behind each of these a thread waits for its turn again."""
 _FATAL: Final = 1236
 """ER_MASTER_FATAL_ERROR_READING_BINLOG: all that is wrong with a position, and some other things."""
+_TRUNCATED: Final = b"truncated in the middle of event"
 _GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
 """Shutdown, aborted and killed connections, network errors."""
 _MOST_OFFSET: Final = 0xFFFFFFFF
@@ -61,8 +63,11 @@ def open_stream(
         if place is not None and place.offset > _MOST_OFFSET:
             message = f"{login}: the protocol cannot start at {place}, behind 4 GiB of a file; start by GTIDs"
             raise RefusedError(message)
-        source = _StreamSource(session, silence_s)
-        source.start(place, known, server_id, heartbeat_s)
+        stream = _StreamSource(session, silence_s, server_id, heartbeat_s)
+        source: EventSource = stream
+        if session.is_mariadb:
+            source = WholeTransactions(stream, place.file if place else "", mysql_place(session).place.number)
+        stream.start(place, known)
     except BaseException:
         session.close()
         raise
@@ -81,22 +86,22 @@ def open_stream(
 class _StreamSource:
     """The framed events that a server sends."""
 
-    def __init__(self, session: Session, silence_s: float) -> None:
+    def __init__(self, session: Session, silence_s: float, server_id: int, heartbeat_s: float) -> None:
         self._session = session
         self._silence_s = silence_s
+        self._server_id = server_id
+        self._heartbeat_s = heartbeat_s
         self._format = Format(session.version, checksum=False, post_header=b"")
         self._high = 0
         self._last_end = 0
         self._skipping_until: LogPlace | None = None
 
-    def start(
-        self, place: LogPlace | None, gtids: GtidSet | MariaGtids, server_id: int, heartbeat_s: float
-    ) -> None:
+    def start(self, place: LogPlace | None, gtids: GtidSet | MariaGtids) -> None:
         """Say who reads, what it understands, and from where."""
-        session = self._session
+        session, server_id = self._session, self._server_id
         replica = uuid.uuid5(_UUID_SPACE, str(server_id))
         checksum = (session.text("SELECT @@global.binlog_checksum") or "NONE").upper()
-        nanoseconds = int(heartbeat_s * 1_000_000_000)
+        nanoseconds = int(self._heartbeat_s * 1_000_000_000)
         session.execute(
             f"SET @master_binlog_checksum = '{checksum}', @source_binlog_checksum = '{checksum}', "
             f"@master_heartbeat_period = {nanoseconds}, @source_heartbeat_period = {nanoseconds}, "
@@ -136,6 +141,15 @@ class _StreamSource:
             framed, used = self._framed(data[1:])
             if self._skipping_until is None or not self._is_of_skipping(framed, used):
                 yield framed, used
+
+    def skip_to_next_file(self, torn: LogPlace) -> None:
+        """Go on with the file behind a torn one; see `ReopeningSource`."""
+        self._session.close()
+        session = self._session = Session(self._session.login, timeout_s=max(self._silence_s, 10.0))
+        names = [row["Log_name"] for row in session.named("SHOW BINARY LOGS")]
+        place = next_file(names, torn, lambda place: MariaGtids.parse(mariadb_gtids(session, place)))
+        self._high = 0
+        self.start(place, MariaGtids())
 
     def close(self) -> None:
         """Close the connection."""
@@ -243,6 +257,5 @@ class _StreamSource:
             return SystemicError(message)
         if b"same server" in text.lower():
             return RefusedError(f"{message}. Another reader uses this server_id: give each its own")
-        return PositionLostError(
-            f"{message}. The log behind this position cannot be had: take a new snapshot"
-        )
+        kind = TruncatedFileError if _TRUNCATED in text else PositionLostError
+        return kind(f"{message}. The log behind this position cannot be had: take a new snapshot")
