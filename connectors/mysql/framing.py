@@ -20,6 +20,8 @@ CHECKSUM_BYTES: Final = 4
 MAX_EVENT_BYTES: Final = 1 << 30
 """The servers' own limit (max_allowed_packet)."""
 
+_CHECKED_AT_ONCE: Final = 5 * 1024
+"""Of more bytes zlib lets other threads run meanwhile, and then waits for its turn: longer than it works."""
 _HEADER: Final = struct.Struct("<IBIIIH")
 _CRC: Final = struct.Struct("<I")
 
@@ -131,7 +133,9 @@ def check_crc(event: bytes, place: str) -> None:
         message = f"an event of {len(event)} bytes has no room for its checksum"
         raise BinlogError(message, place)
     (stored,) = _CRC.unpack_from(event, len(event) - CHECKSUM_BYTES)
-    found = zlib.crc32(memoryview(event)[:-CHECKSUM_BYTES])
+    view, found = memoryview(event)[:-CHECKSUM_BYTES], 0
+    for at in range(0, len(view), _CHECKED_AT_ONCE):
+        found = zlib.crc32(view[at : at + _CHECKED_AT_ONCE], found)
     if stored != found:
         message = (
             f"the checksum is {stored:08x} but the event has {found:08x}: it is damaged (type {event[4]})"
