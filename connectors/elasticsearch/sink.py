@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
+from connectors.elasticsearch.answers import Answers
 from connectors.elasticsearch.connection import Cluster, RefusedError, TooLargeError
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern
 from connectors.elasticsearch.fences import ElasticsearchFence
@@ -25,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 _COUNTER_BITS = 33
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
-_FILTER = "filter_path=errors,items.*.status,items.*.error"
-_RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
+_IN_SHORT, _IN_FULL = "filter_path=errors", "filter_path=errors,items.*.status,items.*.error"
+"""What a bulk request is answered with: whether an item failed, or what became of each."""
 
 
 class ElasticsearchSink:
@@ -73,7 +74,8 @@ class ElasticsearchSink:
         target = self._pattern.text if writer is None else f"{self._pattern.text} {writer}"
         self._fence = ElasticsearchFence(self._cluster, table.name, target)
         self._names = frozenset(self._form.names)
-        self._unsent: tuple[Sequence[Record], _Answers] | None = None
+        self._unsent: tuple[Sequence[Record], Answers] | None = None
+        self._asks_in_full = False
 
     def open(self, attempt: Attempt) -> None:
         """Connect, make or check the index, become the writer. Raises ConfigError too."""
@@ -92,7 +94,7 @@ class ElasticsearchSink:
             self._cluster.connect()
         self._fence.check()
         if self._unsent is None or self._unsent[0] is not batch:
-            self._unsent = (batch, _Answers(range(len(batch))))
+            self._unsent = (batch, Answers(range(len(batch))))
         answers = self._unsent[1]
         try:
             self._send(batch, answers)
@@ -123,24 +125,38 @@ class ElasticsearchSink:
         )
         return SystemicError(message)
 
-    def _send(self, batch: Sequence[Record], answers: _Answers) -> None:
+    def _send(self, batch: Sequence[Record], answers: Answers) -> None:
         places = answers.waiting
         records = batch if len(places) == len(batch) else [batch[place] for place in places]
         deleted: set[Target] = set()
-        path, lines, sent = f"/_bulk?{_FILTER}", self._lines_at_once(records), list(places)
+        path, lines, sent = "/_bulk?", self._lines_at_once(records), list(places)
         if lines is None:
             lines, sent = self._lines(records, places, answers, deleted)
         else:
             target = self._indexes.ensure(self._pattern.text)
             alias = "true" if target.is_alias else "false"
-            path = f"/{quote(target.name, safe='')}{path}&require_alias={alias}"
+            path = f"/{quote(target.name, safe='')}{path}require_alias={alias}&"
         answers.waiting = sent
         answers.lost_index = self._indexes.lost(deleted)
         if answers.lost_index or not sent:
             return
-        what = f"writing {len(sent)} documents"
-        answer = self._cluster.request(what, "POST", path, b"\n".join((*lines, b"")))
-        answers.take(batch, sent, answer)
+        answers.take(
+            batch, sent, self._bulk(f"writing {len(sent)} documents", path, b"\n".join((*lines, b"")))
+        )
+
+    def _bulk(self, what: str, path: str, body: bytes) -> Mapping[str, Any]:
+        """Send a request; what became of each item is asked for only where one failed.
+
+        Then the same is sent again: documents that are written already are as new as it, and stay. Behind a
+        request with failures the next one asks at once: replays are full of documents that are newer.
+        """
+        if not self._asks_in_full:
+            answer: Mapping[str, Any] = self._cluster.request(what, "POST", path + _IN_SHORT, body)
+            if not answer["errors"]:
+                return answer
+        answer = self._cluster.request(what, "POST", path + _IN_FULL, body)
+        self._asks_in_full = answer["errors"]
+        return answer
 
     def _lines_at_once(self, records: Sequence[Record]) -> list[bytes] | None:
         """Give the request's lines of whole UPSERTs, all of one index, which they do not name.
@@ -164,7 +180,7 @@ class ElasticsearchSink:
         return lines
 
     def _lines(
-        self, records: Sequence[Record], places: Sequence[int], answers: _Answers, deleted: set[Target]
+        self, records: Sequence[Record], places: Sequence[int], answers: Answers, deleted: set[Target]
     ) -> tuple[list[bytes], list[int]]:
         """Give the request's lines, and the places in the batch that they stand for.
 
@@ -217,39 +233,6 @@ class ElasticsearchSink:
             return {}
         answer = self._cluster.request("reading what partial rows keep", "POST", "/_mget", {"docs": wanted})
         return {(d["_index"], d["_id"]): d["_source"] for d in answer["docs"] if d.get("found")}
-
-
-class _Answers:
-    """What is known of a batch: the places that still wait, why, and what was refused for ever."""
-
-    def __init__(self, places: Sequence[int]) -> None:
-        self.waiting = list(places)
-        self.why = "an index was deleted"
-        self.lost_index = False
-        self.rejected: list[Rejection] = []
-
-    def take(self, batch: Sequence[Record], sent: Sequence[int], answer: Mapping[str, Any]) -> None:
-        """Judge each item. Raises SystemicError for one that no retry cures and no record is to blame for."""
-        self.waiting, self.lost_index = [], False
-        if not answer["errors"]:
-            return
-        for place, item in zip(sent, answer["items"], strict=True):
-            (result,) = item.values()
-            error = result.get("error")
-            if error is None or result["status"] == 409:
-                continue  # 409: the document is as new or newer
-            cause = error.get("caused_by", {}).get("reason", "")
-            text = f"{error['type']}: {error['reason']}{f' ({cause})' if cause else ''}"
-            lost = error["type"] == "index_not_found_exception"
-            self.lost_index = self.lost_index or lost
-            if lost or result["status"] in _RETRIABLE_STATUS:
-                self.waiting.append(place)
-                self.why = f"HTTP {result['status']} {text}"
-            elif result["status"] in (401, 403, 404):
-                message = f"HTTP {result['status']} {text}; key {batch[place].key!r}"
-                raise SystemicError(message)
-            else:
-                self.rejected.append(Rejection(batch[place], "mapping", text))
 
 
 @lru_cache(1000)

@@ -1,0 +1,44 @@
+"""What became of each item of a bulk request: written, to be sent again, refused, or the job's end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streamjobs.errors import SystemicError
+from streamjobs.sink import Record, Rejection
+
+_RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
+
+
+class Answers:
+    """What is known of a batch: the places that still wait, why, and what was refused for ever."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self.waiting = list(places)
+        self.why = "an index was deleted"
+        self.lost_index = False
+        self.rejected: list[Rejection] = []
+
+    def take(self, batch: Sequence[Record], sent: Sequence[int], answer: Mapping[str, Any]) -> None:
+        """Judge each item. Raises SystemicError for one that no retry cures and no record is to blame for."""
+        self.waiting, self.lost_index = [], False
+        if not answer["errors"]:
+            return
+        for place, item in zip(sent, answer["items"], strict=True):
+            (result,) = item.values()
+            error = result.get("error")
+            if error is None or result["status"] == 409:
+                continue  # 409: the document is as new or newer
+            cause = error.get("caused_by", {}).get("reason", "")
+            text = f"{error['type']}: {error['reason']}{f' ({cause})' if cause else ''}"
+            lost = error["type"] == "index_not_found_exception"
+            self.lost_index = self.lost_index or lost
+            if lost or result["status"] in _RETRIABLE_STATUS:
+                self.waiting.append(place)
+                self.why = f"HTTP {result['status']} {text}"
+            elif result["status"] in (401, 403, 404):
+                message = f"HTTP {result['status']} {text}; key {batch[place].key!r}"
+                raise SystemicError(message)
+            else:
+                self.rejected.append(Rejection(batch[place], "mapping", text))
