@@ -4,6 +4,7 @@ opened=""
 for name in java.nio sun.nio.ch java.lang jdk.internal.ref java.lang.reflect java.util java.util.concurrent; do
     opened="$opened --add-opens java.base/$name=ALL-UNNAMED"
 done
+rm -rf /data/zookeeper # sessions of an earlier process: its servers would be taken for alive for two minutes
 # shellcheck disable=SC2086 # words on purpose
 exec java ${HBASE_HEAP:--Xmx512m} -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true -Djava.awt.headless=true $opened \
     --add-exports java.base/jdk.internal.misc=ALL-UNNAMED \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import struct
@@ -16,6 +17,7 @@ from streamjobs.local.processes import ProcessGroup, child_environment
 from streamjobs.local.service import Service
 
 _ANSWER_TIMEOUT_S = 2.0
+_TICK_MS = 6000
 # Source: https://github.com/apache/thrift/blob/0.25.0/doc/specs/thrift-binary-protocol.md
 _STRICT_CALL, _STRICT_REPLY = 0x80010001, 0x80010002
 _PROBE = b"getTableNames"
@@ -67,6 +69,9 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.zookeeper.property.clientPort": str(ports.zookeeper),
         "hbase.zookeeper.property.clientPortAddress": LOOPBACK,
         "hbase.zookeeper.property.dataDir": str(home / "zookeeper"),
+        # A server that stands still longer than its session ends itself. 20 ticks are the longest session.
+        "zookeeper.session.timeout.localHBaseCluster": str(20 * _TICK_MS),
+        "hbase.zookeeper.property.tickTime": str(_TICK_MS),
         "hbase.localcluster.assign.random.ports": "false",
         "hbase.master.hostname": "localhost",
         "hbase.master.ipc.address": LOOPBACK,
@@ -127,6 +132,12 @@ class HBaseServer(Service):
             missing=lambda _launch: cluster.lacks(),
             deadline_s=deadline_s,
         )
+        self._cluster = cluster
+
+    def launch(self) -> None:
+        """Start it; the sessions of an earlier process would keep their servers known for two minutes."""
+        self._cluster.forget_sessions()
+        super().launch()
 
 
 class ThriftGateway(Service):
@@ -230,8 +241,13 @@ class HBaseCluster:
             return f"no region server on {LOOPBACK}:{self._ports.region_server} ({exc})"
         return None
 
+    def forget_sessions(self) -> None:
+        """Empty ZooKeeper, which holds nothing else: what lasts of HBase is in its own files."""
+        shutil.rmtree(self._home / "zookeeper", ignore_errors=True)
+        (self._home / "zookeeper").mkdir(parents=True)
+
     def _write_configuration(self) -> None:
-        for name in ("conf", "data", "tmp", "zookeeper"):
+        for name in ("conf", "data", "tmp"):
             (self._home / name).mkdir(parents=True, exist_ok=True)
         properties = _site(self._home, self._ports) | dict(self._options.settings)
         lines = "".join(
