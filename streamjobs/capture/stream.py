@@ -129,18 +129,14 @@ class Stream:
 
     def _appeared(self, table: TableId, word: str) -> None:
         self._p.outbox.open(table)
-        undefined = self._p.late.is_undefined(
-            table
-        )  # CREATE … LIKE, … SELECT, RENAME of what was not captured
-        whole = (
-            undefined if word == "create_table" else self._p.rereads_renamed
-        )  # rows came under another name
+        undefined = self._p.late.is_undefined(table)  # LIKE, SELECT or RENAME of what was not captured
+        whole = undefined if word == "create_table" else self._p.rereads_renamed
         if undefined and whole:
             self._p.late.expect(table)
         else:
             self._position.born.add(table)
         if whole:
-            self._begin_whole(table)
+            self._begin_whole(table)  # renamed, its rows came under another name
 
     def _arrived(self, place: LogPlace) -> None:
         if self._p.late.arrive(place):
