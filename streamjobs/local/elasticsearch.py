@@ -123,6 +123,9 @@ class ElasticsearchServer(Service):
             ES_TMPDIR=str(self._home / "tmp"),
             ES_JAVA_OPTS=" ".join(flags),
             CLI_JAVA_OPTS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m",
+            # The launcher does not heed ES_TMPDIR: each start left a folder in the system's own.
+            # Java's own variable, because it may quote a path and the launcher's may not.
+            JDK_JAVA_OPTIONS=f'"-Djava.io.tmpdir={self._home / "tmp"}"',
         )
         env.pop("JAVA_HOME", None)
         run = [*_unprivileged(), str(self._distribution / "bin" / "elasticsearch"), "-p", str(self._pid_file)]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    root = tmp_path_factory.mktemp("elasticsearch")
+    root = tmp_path_factory.mktemp("elastic search")
     with Environment(root, kafka=False, flink=False, elasticsearch=True) as env:
         known = env.environment_id
         yield env
@@ -28,6 +28,11 @@ def test_it_listens_on_loopback_and_does_not_run_as_root(environment: Environmen
     assert node.uids().real != 0
     listening = [each for each in node.net_connections("inet") if each.status == psutil.CONN_LISTEN]
     assert {each.laddr.ip.removeprefix("::ffff:") for each in listening} == {"127.0.0.1"}
+
+
+def test_what_its_launcher_leaves_is_among_its_own_files(environment: Environment) -> None:
+    """The launcher asks Java for its flags in a new temporary folder, and leaves that behind."""
+    assert list((environment.root / "elasticsearch" / "tmp").glob("final-flags*"))
 
 
 def test_a_killed_node_comes_back_with_its_documents(environment: Environment) -> None:
