@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 export PYTHON
 
-.PHONY: help setup demo test check format integration test-mysql acceptance faults bench lock docs compose-check clean distclean
+.PHONY: help setup demo test check format integration test-mysql acceptance faults soak bench lock docs compose-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ faults: setup ## kill, stop and starve things while a job runs, the long ones to
 	@EXAMPLES=new $(PYTEST) tests/unit
 	@$(PYTEST) tests/faults
 	@$(PYTEST) -m long tests/contract tests/integration
+
+soak: setup ## an hour of changes from MariaDB to the stores, MINUTES=60: nothing grows, nothing is lost
+	@MINUTES="$(or $(MINUTES),60)" $(PYTEST) -s tests/soak
 
 bench: setup ## speed against Flink's own connectors; minutes
 	@$(BIN)/python -m tests.benchmarks
