@@ -125,10 +125,11 @@ class WideArena:
         return {row["item_id"]: {name: _spelled(value) for name, value in row.items()} for row in rows}
 
     def search(self) -> dict[int, dict[str, Any]]:
-        """What a plain search shows."""
+        """What a plain search shows; nothing while the sink has not made its index."""
         found: dict[int, dict[str, Any]] = {}
         with httpx.Client(base_url=self.environment.elasticsearch.url, timeout=60) as client:
-            client.post("/item_wide/_refresh").raise_for_status()
+            if client.post("/item_wide/_refresh").status_code == httpx.codes.NOT_FOUND:
+                return {}
             page = client.post("/item_wide/_search?scroll=1m", json={"size": 5000}).raise_for_status().json()
             while hits := page["hits"]["hits"]:
                 found |= {hit["_source"]["item_id"]: _searched(hit["_source"]) for hit in hits}
