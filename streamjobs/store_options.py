@@ -26,6 +26,16 @@ DELIVERY_OPTIONS = (
         aliases=("ignore-delete",),
     ),
     Option(
+        "deleteWhenNull",
+        "a column beside the key: a row in which it is NULL deletes its key",
+    ),
+    Option(
+        "acceptLeftovers",
+        "take a query that can leave rows behind after a crash",
+        OptionKind.FLAG,
+        default="false",
+    ),
+    Option(
         "batchSize",
         "rows of one request, at most",
         OptionKind.INTEGER,

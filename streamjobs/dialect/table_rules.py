@@ -159,9 +159,25 @@ def _store(table: CreateTable, connector: StoreTable) -> Iterator[Finding]:
     for column in table.columns:
         if not column.is_physical:
             yield _not_stored(column, connector.kind)
+    yield from _delete_when_null(table, connector)
     if table.watermark is not None:
         message = f"table {table.name} is a sink: it has no watermark"
         yield error("sink-watermark", message, table.watermark.span)
+
+
+def _delete_when_null(table: CreateTable, connector: StoreTable) -> Iterator[Finding]:
+    name = connector.options.get("deleteWhenNull")
+    if name is None:
+        return
+    column, entry = table.column(str(name)), table.options.entry("deleteWhenNull")
+    if column is None:
+        near = _nearest(str(name), [each.name for each in table.columns])
+        message = f"deleteWhenNull: table {table.name} has no column {name}{near}"
+    elif column.name in table.primary_key or not column.nullable:
+        message = f"deleteWhenNull: {name} is never NULL; name a column that can be, and is not of the key"
+    else:
+        return
+    yield error("delete-when-null", message, entry.value_span)
 
 
 def _not_stored(column: Column, kind: str) -> Finding:

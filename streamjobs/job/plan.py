@@ -315,6 +315,10 @@ class _Planner:
             if table.column(name) is None:
                 message = f"{table.name} has no column {name}"
                 raise self._script.error(message, insert.target_span)
+        deleting = table.options.get("deleteWhenNull")
+        if deleting is not None and deleting not in given:
+            message = f"{deleting} is not given: by 'deleteWhenNull' each of these rows would be a delete"
+            raise self._script.error(message, insert.target_span)
         names = ", ".join(quoted(name) for name in given)
         selected = ", ".join(
             quoted(column.name)

@@ -10,8 +10,9 @@ from pyflink.table import DataTypes, ExplainDetail, StatementSet, StreamTableEnv
 from pyflink.table.udf import udf
 
 from streamjobs.errors import SqlError
-from streamjobs.job.explained import sinks
+from streamjobs.job.explained import Operator, sinks
 from streamjobs.job.handover import NO_CONSTANT, Handover, handover
+from streamjobs.job.leftovers import NEVER, STATE_TTL, has_ttl, keeps_silent, refusal, untold
 from streamjobs.job.native import quoted
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
 from streamjobs.job.sink_operator import SinkOperator, SinkSpec
@@ -28,13 +29,15 @@ class Changes:
     """What the planner says of a query: whether it only inserts, or also deletes; whether the key is its own.
 
     `scattered`: a union or VALUES is its last step. The planner pushes functions into each part of those, and
-    a sink's function must stand in one place only: a store has one writer a subtask.
+    a sink's function must stand in one place only: a store has one writer a subtask. `last` is the operator
+    that feeds the sink.
     """
 
     insert_only: bool
     deletes: bool
     key_fits: bool
     scattered: bool
+    last: Operator
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def add_python_insert(
         raise AssertionError(message)
     _refuse_local_times(plan, insert)
     _refuse_swallowed_deletes(plan, insert, written)
+    _refuse_leftovers(plan, insert, written)
+    if keeps_silent(written.last, mini_batch=_mini_batch(plan)) and not has_ttl(plan.settings):
+        tables.get_config().set(STATE_TTL, NEVER)
     hand = handover(insert.table)
     spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_broker, DEAD_LETTER_TOPIC)
     operator = udf(SinkOperator(spec), result_type=DataTypes.INT(), func_type="pandas", deterministic=False)
@@ -133,14 +139,14 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
     finally:
         tables.execute_sql(f"DROP TEMPORARY TABLE {quoted(twin)}")
     (last,) = sinks(plan)
-    last = last.inputs[0] if last.kind == "Sink" else last
+    tree = last = last.inputs[0] if last.kind == "Sink" else last
     mode = last.attribute("changelogMode")
     if not mode:
         message = f"EXPLAIN shows no changelog mode:\n{plan}"
         raise AssertionError(message)
     while last.kind in ("Calc", "PythonCalc"):
         (last,) = last.inputs
-    return Changes(mode == ["I"], "D" in mode, fits, last.kind in ("Union", "Values"))
+    return Changes(mode == ["I"], "D" in mode, fits, last.kind in ("Union", "Values"), tree)
 
 
 def _checked(
@@ -216,9 +222,13 @@ def _refuse_local_times(plan: JobPlan, insert: PythonInsert) -> None:
         raise SqlError(message, plan.text, insert.offset, plan.path)
 
 
+def _mini_batch(plan: JobPlan) -> bool:
+    return plan.settings.get(_MINI_BATCH, "false").lower() == "true"
+
+
 def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
     """A mini-batch that meets a row's birth and death gives neither: see docs/decisions/0029."""
-    if changes.deletes and plan.settings.get(_MINI_BATCH, "false").lower() == "true":
+    if changes.deletes and _mini_batch(plan):
         message = (
             f"this query deletes rows of {insert.table.name}, and mini-batches can swallow a delete: a row "
             "that was written after the last checkpoint, and whose start and end come in one batch when the "
@@ -226,3 +236,12 @@ def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Chan
             "leave out blink.miniBatch.*"
         )
         raise SqlError(message, plan.text, insert.offset, plan.path)
+
+
+def _refuse_leftovers(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
+    """A row that was written, and that a replay in another order never makes: see docs/decisions/0050."""
+    found, table = untold(changes.last), insert.table
+    accepted = (table.options.get(name, "false") for name in ("acceptLeftovers", "ignoreDelete"))
+    if found is None or any(str(each).lower() == "true" for each in accepted):
+        return
+    raise SqlError(refusal(found, table.name), plan.text, insert.offset, plan.path)

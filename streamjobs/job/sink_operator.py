@@ -74,6 +74,8 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
     def __init__(self, spec: SinkSpec) -> None:
         self._spec = spec
         self._delivery: Delivery | None = None
+        column = spec.table.options.get("deleteWhenNull")
+        self._delete_when_null = None if column is None else str(column)
 
     def is_deterministic(self) -> bool:
         """Keep the planner from folding, reusing or repeating the calls: they write."""
@@ -122,6 +124,8 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
             message = "eval before open"
             raise AssertionError(message)
         names = tuple(column.name for column in table.columns)
+        if self._delete_when_null is not None:
+            kinds = _deleted_when_null(kinds, columns[names.index(self._delete_when_null)])
         keys = list(zip(*(columns[names.index(name)] for name in table.key), strict=True))
         versions = delivery.next_versions(len(keys))
         if RecordKind.DELETE not in kinds:
@@ -135,3 +139,8 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
                 )
             ]
         )
+
+
+def _deleted_when_null(kinds: Sequence[RecordKind], values: Sequence[Any]) -> Sequence[RecordKind]:
+    """Make deletes of the rows whose value is NULL."""
+    return [RecordKind.DELETE if value is None else kind for kind, value in zip(kinds, values, strict=True)]

@@ -50,9 +50,12 @@ checkpoint. After five failures in a row the store is probed with one row, then 
 each success.
 
 What an attempt wrote after its last checkpoint is written again by the next one, in an order of inputs
-that may be another. One case can leave a row over: an inner join whose sides both came, and one of which
-went, since that checkpoint. Mini-batches could do the same, so a query that deletes rows of a store is
-refused with them ([decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md)).
+that may be another. So a query is refused in which a row could then stay for ever: with mini-batches where
+rows are deleted ([decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md)), and inner, full,
+semi and anti joins of changing rows, outer joins with several partners, conditions behind a join or a group,
+and the best N ([decision 0050](decisions/0050-queries-that-leave-rows-behind.md)). Write them as a LEFT JOIN,
+or a `CASE WHEN … END`, that gives a row for each change, and name the column that is NULL where the row shall
+go: `'deleteWhenNull'='column'`. `'acceptLeftovers'='true'` takes the query as it is.
 
 A job states its key: `INSERT INTO` a keyed sink is refused when the query's own key differs, or when
 nothing says that an insert-only query has each key once. `ON CONFLICT DO NOTHING` says so, `DO

@@ -1,7 +1,7 @@
 """Plans job files on Flink and prints what Flink makes of each: `python -m tests.house.explained FILE…`.
 
 A process of its own, because PyFlink starts a JVM. One JSON object: path -> {"sinks", "plan", "operators",
-"padded"}, the last with what `run` would refuse.
+"padded", "untold"}, the last two with what `run` would refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from streamjobs.job.explained import physical_plan
+from streamjobs.job.explained import sinks as roots
 from streamjobs.job.flink import FlinkJob
+from streamjobs.job.leftovers import untold
 from streamjobs.job.padding import padded_too_late
 from streamjobs.job.plan import Brokers, plan_job
 from streamjobs.job.submit import Target, configuration
@@ -28,7 +30,7 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
     """Give the mode of what enters each sink, the physical plan, and the operators that would run.
 
     `padded`: sink -> what stands behind an outer interval join and works on event time. Such a job is
-    planned all the same, and has no operators.
+    planned all the same, and has no operators. `untold`: sink -> the operator that may leave rows behind.
     """
     plan = plan_job(
         Path(path).read_text(encoding="utf-8"), path, Path(path).stem,
@@ -43,8 +45,11 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
         sink, mode = _SINK.search(line), _MODE.search(below)
         if sink and mode:
             sinks[sink[1]] = mode[1]
+    found = {sink: untold(root.inputs[0]) for sink, root in zip(sinks, roots(text), strict=True)}
+    silent = {sink: each.kind for sink, each in found.items() if each is not None}
     operators = [] if padded else _operators(job)
-    return {"sinks": sinks, "plan": physical, "operators": operators, "padded": padded}
+    return {"sinks": sinks, "plan": physical, "operators": operators, "padded": padded,
+            "untold": silent}  # fmt: skip
 
 
 def _operators(job: FlinkJob) -> list[str]:

@@ -19,6 +19,7 @@ from streamjobs.job.submit import CLIENT_JVM
 ROOT = Path(__file__).parents[2]
 INGESTS = ROOT / "tests" / "house" / "ingests.sql"
 PADDING = ROOT / "tests" / "house" / "padding.sql"
+LEFTOVERS = ROOT / "tests" / "house" / "leftovers.sql"
 JOBS = sorted((ROOT / "sql" / "jobs").glob("*.sql"))
 APPEND, UPSERT, RETRACT = "I", "I,UA,D", "I,UB,UA,D"
 
@@ -32,7 +33,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment |= dict.fromkeys(secrets, "any")
     done = subprocess.run(
         [sys.executable, "-m", "tests.house.explained", str(tmp_path_factory.mktemp("plans")),
-         str(INGESTS), str(PADDING), *map(str, JOBS)],
+         str(INGESTS), str(PADDING), str(LEFTOVERS), *map(str, JOBS)],
         cwd=ROOT, env=environment | {"HADOOP_CLASSPATH": ":".join(jars), "JVM_ARGS": CLIENT_JVM},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -121,6 +122,19 @@ def test_what_drops_rows_behind_an_outer_interval_join_is_found(explained: dict[
 @pytest.mark.parametrize("job", [INGESTS, *JOBS], ids=lambda job: job.stem)
 def test_no_job_of_ours_pads_too_late(explained: dict[str, Any], job: Path) -> None:
     assert explained[str(job)]["padded"] == {}
+
+
+def test_what_may_leave_rows_behind_is_found(explained: dict[str, Any]) -> None:
+    assert explained[str(LEFTOVERS)]["untold"] == {
+        "left_inner_join": "Join",
+        "left_where_behind_join": "Calc",
+        "left_full_join": "Join",
+        "left_several_partners": "Join",
+        "left_semi_join": "Join",
+        "left_anti_join": "Join",
+        "left_having": "Calc",
+        "left_best_three": "Rank",
+    }, explained[str(LEFTOVERS)]["plan"]
 
 
 def _raw_tables(operators: list[str]) -> list[str]:

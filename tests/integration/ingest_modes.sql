@@ -43,7 +43,7 @@ CREATE TABLE item_named (
 ) WITH (type='rocksdb');
 CREATE TABLE category_totals (
     name VARCHAR, items BIGINT, total DECIMAL(38, 2), PRIMARY KEY (name) NOT ENFORCED
-) WITH (type='rocksdb');
+) WITH (type='rocksdb', 'acceptLeftovers'='true');
 CREATE TABLE greatest_of_category (
     category_id BIGINT, item_id BIGINT, title VARCHAR, PRIMARY KEY (category_id) NOT ENFORCED
 ) WITH (type='rocksdb');

@@ -25,6 +25,7 @@ CREATE TABLE event (id BIGINT, name VARCHAR)
 WITH (type='metaq', topic='shop.event', 'table'='shop.event', ingest='append');
 CREATE TABLE o (id BIGINT, n INT, PRIMARY KEY (id) NOT ENFORCED) WITH (type='rocksdb');
 """
+MEET = "SELECT a.item_id, 1 FROM item AS a JOIN item AS b ON a.owner_id = b.item_id"
 LINE = ITEM.count("\n") + 1
 
 
@@ -48,6 +49,10 @@ def explained(query: str, directory: Path, settings: str = "") -> str:
         ("SELECT id, 1 FROM event", "nothing says that id is unique in this query: .*ON CONFLICT DO NOTHING"),
         ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query gives BIGINT.*CAST"),
         ("SELECT item_id FROM item", "the query gives 1 columns, o has 2"),
+        (
+            f"{MEET} ON CONFLICT DO DEDUPLICATE",
+            "this query is an inner join of rows that change.* in o for ever.*LEFT JOIN.*'deleteWhenNull'",
+        ),
     ],
 )
 def test_a_query_that_does_not_fit_its_sink_is_refused_at_its_place(
@@ -66,6 +71,27 @@ def test_deletes_behind_mini_batches_are_refused(tmp_path: Path) -> None:
         explained("SELECT item_id, CAST(COUNT(*) AS INT) FROM item GROUP BY item_id", tmp_path, batches)
     assert re.search(rf"job\.sql:{LINE + 1}:13: this query deletes rows of o, and mini-b", str(refused.value))
     explained("SELECT id, CAST(COUNT(*) AS INT) FROM event GROUP BY id", tmp_path, batches)
+
+
+@pytest.mark.parametrize("option", ["'acceptLeftovers'='true'", "ignoreDelete='true'"])
+def test_a_query_that_may_leave_rows_behind_is_taken_on_request(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.ITEM", ITEM.replace("type='rocksdb'", f"type='rocksdb', {option}"))
+    assert "joinType=[InnerJoin]" in explained(f"{MEET} ON CONFLICT DO DEDUPLICATE", tmp_path)
+
+
+def test_a_list_of_columns_gives_the_one_that_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        f"{__name__}.ITEM", ITEM.replace("type='rocksdb'", "type='rocksdb', deleteWhenNull='n'")
+    )
+    with pytest.raises(
+        ConfigError, match="n is not given: by 'deleteWhenNull' each of these rows would be a"
+    ):
+        explained("(id) SELECT item_id FROM item", tmp_path)
+    explained("(n, id) SELECT CAST(owner_id AS INT), item_id FROM item", tmp_path)
 
 
 def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:

@@ -7,3 +7,6 @@ CREATE TABLE d (item_id BIGINT) WITH (type='redis', host='h');
 CREATE TABLE e (item_id BIGINT, PRIMARY KEY (item_id)) WITH (type='redis', host='h');
 INSERT INTO e SELECT item_id FROM imp;
 INSERT INTO e SELECT user_id FROM imp;
+CREATE TABLE f (item_id BIGINT, shop_id BIGINT, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'deleteWhenNull'='shopid');
+CREATE TABLE g (item_id BIGINT, shop_id BIGINT, PRIMARY KEY (item_id)) WITH (type='redis', host='h', deletewhennull='item_id');
+CREATE TABLE h (item_id BIGINT, shop_id BIGINT NOT NULL, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'deleteWhenNull'='shop_id');
