@@ -8,7 +8,7 @@ that order is (docs/decisions/0029 and 0050). Read from the plan: pure, no Flink
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamjobs.job.explained import Operator
@@ -16,8 +16,8 @@ from streamjobs.job.explained import Operator
 _PASSING = frozenset(
     {
         "Calc", "PythonCalc", "Correlate", "PythonCorrelate", "Exchange", "ChangelogNormalize", "Union",
-        "DropUpdateBefore", "WatermarkAssigner", "MiniBatchAssigner", "ProcessTableFunction",
-        "TableSourceScan", "DataStreamScan", "Values",
+        "DropUpdateBefore", "WatermarkAssigner", "MiniBatchAssigner", "TableSourceScan", "DataStreamScan",
+        "Values",
     }
 )  # fmt: skip
 """Operators that give, for each row that comes, what they give for it in any order."""
@@ -25,8 +25,11 @@ _PASSING = frozenset(
 _AGGREGATES = frozenset(
     {"GroupAggregate", "PythonGroupAggregate", "LocalGroupAggregate", "GlobalGroupAggregate"}
 )
-_MIXING = _AGGREGATES | {"Join", "Rank", "Deduplicate"}
-"""Operators whose rows depend on more than one row that came."""
+_GROUPS: Mapping[str, str] = dict.fromkeys(_AGGREGATES, "groupBy") | {
+    "Rank": "partitionBy",
+    "Deduplicate": "key",
+}
+"""Operators that give one row a group -> where their text names the group's columns."""
 
 _JOIN_TYPE = re.compile(r"joinType=\[(\w+)\]")
 _JOINS = {
@@ -36,30 +39,40 @@ _JOINS = {
     "LeftAntiJoin": "an anti (NOT IN, NOT EXISTS)",
 }
 _RANKS = re.compile(r"rankStart=1, rankEnd=1\b")
+_WORD = re.compile(r"[\w$]+")
 _UNIQUE = "JoinKeyContainsUniqueKey"
-
 
 STATE_TTL = "table.exec.state.ttl"
 NEVER = "36500 d"
 """With a state TTL, also one that nobody lives to see, Flink's aggregates give unchanged results, too."""
 
 _ZERO = re.compile(r"0+\s*\w*")
+_COLUMN = (
+    "Give every row, let a column of it be NULL where the row shall go (LEFT JOIN, CASE WHEN … END), and "
+    "name that column in the table: 'deleteWhenNull'='column'"
+)
+_KEY = "Group and key by columns that a row has of its own"
 
 
 @dataclass(frozen=True)
 class Untold:
-    """The operator that may leave rows behind, and why, as the end of a sentence."""
+    """The operator that may leave rows behind, why (the end of a sentence), and what to do (a sentence)."""
 
     kind: str
     why: str
+    cure: str = _COLUMN
 
 
-def untold(last: Operator) -> Untold | None:
-    """Give the first operator, from the sink back, that may leave rows behind; None where all is told.
+def untold(last: Operator, key: Sequence[str] = ()) -> Untold | None:
+    """Give what may leave rows behind, None where all is told.
 
-    `last` is what feeds the sink.
+    `last` is the operator that feeds the sink, `key` those of its columns that are the sink's key.
     """
-    return next(_found(last), None)
+    found: list[Untold] = []
+    own = _own(last, found)
+    if not found:
+        found += _foreign("Sink", "keyed", key, own)
+    return found[0] if found else None
 
 
 def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
@@ -84,55 +97,101 @@ def refusal(found: Untold, table: str) -> str:
     """What is told of a query that may leave rows behind."""
     return (
         f"this query {found.why}. A row that it has written since the last checkpoint would then stay in "
-        f"{table} for ever if the job begins again there. Give every row, let a column of it be NULL where "
-        "the row shall go (LEFT JOIN, CASE WHEN … END), and name that column in the table: "
-        "'deleteWhenNull'='column'; or take such rows: 'acceptLeftovers'='true'"
+        f"{table} for ever if the job begins again there. {found.cure}; or take such rows: "
+        "'acceptLeftovers'='true'"
     )
 
 
-def _found(operator: Operator) -> Iterator[Untold]:
-    if _inserts_only(operator):  # by event time: a replay gives each of these rows again
-        return
-    why = _why(operator)
-    if why is not None:
-        yield Untold(operator.kind, why)
-    for each in operator.inputs:
-        yield from _found(each)
+def _own(operator: Operator, found: list[Untold]) -> set[str]:
+    """Give the columns whose values a row has in any order, and add to `found` what may leave rows behind.
+
+    A row's own columns come from the one row of a topic that it is made of: not from the partner of a join,
+    not from what a group has in common, both of which may be another or none when the row comes.
+    """
+    if _inserts_only(operator) or _is_latest(operator):
+        return set(operator.columns)  # a replay gives each of these rows again, in the same order of a key
+    inputs = [_own(each, found) for each in operator.inputs]
+    if operator.kind == "Join":
+        found += _join(operator)
+        return _joined(operator, inputs)
+    if operator.kind in _GROUPS:
+        columns = operator.attribute(_GROUPS[operator.kind])
+        if operator.kind == "Rank" and not _RANKS.search(operator.text):
+            why = "keeps more than the first row of a group: in another order a row may never be among them"
+            found.append(Untold(operator.kind, why))
+        found += _foreign(operator.kind, "grouped", columns, inputs[0])
+        return set(columns)
+    if operator.kind not in _PASSING:
+        why = f"has a {operator.kind}, of which is not known whether it tells all rows in any order"
+        found.append(Untold(operator.kind, why))
+    return _passed(operator, inputs, found)
 
 
-def _why(operator: Operator) -> str | None:
-    match operator.kind:
-        case "Join":
-            return _join(operator)
-        case "Calc" | "PythonCalc" if " where=[" in operator.text and _mixes(operator):
-            return (
-                "keeps rows of a join or a group by a condition: in another order a row may never fulfil it"
-            )
-        case "Rank" if not _RANKS.search(operator.text):
-            return "keeps more than the first row: in another order a row may never be among them"
-        case kind if kind in _PASSING or kind in _MIXING:
-            return None
-        case kind:
-            return f"has a {kind}, of which is not known whether it tells all rows in any order"
+def _passed(operator: Operator, inputs: Sequence[set[str]], found: list[Untold]) -> set[str]:
+    columns = operator.columns
+    if not inputs:
+        return set(columns)
+    below = operator.inputs[0].columns
+    if len(inputs) > 1:  # a union: by place
+        each_own = [
+            [name in own for name in each.columns] for each, own in zip(operator.inputs, inputs, strict=True)
+        ]
+        return {name for name, owns in zip(columns, zip(*each_own, strict=True), strict=True) if all(owns)}
+    foreign = set(below) - inputs[0]
+    if not foreign:
+        return set(columns)
+    if foreign.intersection(_words(operator.attribute("where"))):
+        why = "keeps rows of a join or a group by a condition: in another order a row may never fulfil it"
+        found.append(Untold(operator.kind, why))
+    if operator.kind in ("Correlate", "PythonCorrelate"):
+        return inputs[0]
+    given = operator.attribute("select")
+    if not given:
+        return inputs[0]
+    return {
+        name
+        for name, text in zip(columns, given, strict=True)
+        if not foreign.intersection(_words([text.rpartition(" AS ")[0] or text]))
+    }
 
 
-def _join(operator: Operator) -> str | None:
-    found = _JOIN_TYPE.search(operator.text)
-    kind = found[1] if found else "?"
+def _join(operator: Operator) -> list[Untold]:
+    match = _JOIN_TYPE.search(operator.text)
+    kind = match[1] if match else "?"
     other = {"LeftOuterJoin": "right", "RightOuterJoin": "left"}.get(kind)
     if other is None:
         words = _JOINS.get(kind, f"a {kind}")
-        return f"is {words} join of rows that change: in another order the two may never meet"
+        return [
+            Untold("Join", f"is {words} join of rows that change: in another order the two may never meet")
+        ]
     if f"{other}InputSpec=[{_UNIQUE}]" not in operator.text:
-        return f"is an outer join with several rows of its {other} side: in another order they may never meet"
-    return None
+        why = f"is an outer join with several rows of its {other} side: in another order they may never meet"
+        return [Untold("Join", why)]
+    return []
 
 
-def _mixes(operator: Operator) -> bool:
-    return any(
-        not _inserts_only(each) and not _is_latest(each) and (each.kind in _MIXING or _mixes(each))
-        for each in operator.inputs
+def _joined(operator: Operator, inputs: Sequence[set[str]]) -> set[str]:
+    """The own columns of an outer join: those of the side whose rows are all kept; by place, names change."""
+    left, right = (each.columns for each in operator.inputs)
+    kept = [name in inputs[0] for name in left] + [False] * len(right)
+    if "joinType=[RightOuterJoin]" in operator.text:
+        kept = [False] * len(left) + [name in inputs[1] for name in right]
+    return {name for name, own in zip(operator.columns, kept, strict=False) if own}
+
+
+def _foreign(kind: str, verb: str, columns: Iterable[str], own: set[str]) -> list[Untold]:
+    missing = [name for name in columns if name not in own]
+    if not missing:
+        return []
+    why = (
+        f"is {verb} by {missing[0]}, which a row has from the partner of a join or from a group: in another "
+        "order it may never have had that value"
     )
+    return [Untold(kind, why, _KEY)]
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    return {word for text in texts for word in _WORD.findall(text)}
 
 
 def _is_latest(operator: Operator) -> bool:

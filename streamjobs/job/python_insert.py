@@ -240,7 +240,9 @@ def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Chan
 
 def _refuse_leftovers(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
     """A row that was written, and that a replay in another order never makes: see docs/decisions/0050."""
-    found, table = untold(changes.last), insert.table
+    table = insert.table
+    by_place = zip(table.columns, changes.last.columns, strict=True)  # the planner has names of its own
+    found = untold(changes.last, [theirs for ours, theirs in by_place if ours.name in table.key])
     accepted = (table.options.get(name, "false") for name in ("acceptLeftovers", "ignoreDelete"))
     if found is None or any(str(each).lower() == "true" for each in accepted):
         return

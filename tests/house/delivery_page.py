@@ -53,7 +53,8 @@ What an attempt wrote after its last checkpoint is written again by the next one
 that may be another. So a query is refused in which a row could then stay for ever: with mini-batches where
 rows are deleted ([decision 0029](decisions/0029-what-at-least-once-cannot-take-back.md)), and inner, full,
 semi and anti joins of changing rows, outer joins with several partners, conditions behind a join or a group,
-and the best N ([decision 0050](decisions/0050-queries-that-leave-rows-behind.md)). Write them as a LEFT JOIN,
+the best N, groups and keys by columns that come from a join's partner or from a group
+([decision 0050](decisions/0050-queries-that-leave-rows-behind.md)). Write them as a LEFT JOIN,
 or a `CASE WHEN … END`, that gives a row for each change, and name the column that is NULL where the row shall
 go: `'deleteWhenNull'='column'`. `'acceptLeftovers'='true'` takes the query as it is.
 

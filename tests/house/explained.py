@@ -30,7 +30,8 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
     """Give the mode of what enters each sink, the physical plan, and the operators that would run.
 
     `padded`: sink -> what stands behind an outer interval join and works on event time. Such a job is
-    planned all the same, and has no operators. `untold`: sink -> the operator that may leave rows behind.
+    planned all the same, and has no operators. `untold`: sink, keyed by its first column -> the operator
+    that may leave rows behind.
     """
     plan = plan_job(
         Path(path).read_text(encoding="utf-8"), path, Path(path).stem,
@@ -45,7 +46,8 @@ def explained(path: str, work_dir: str) -> dict[str, Any]:
         sink, mode = _SINK.search(line), _MODE.search(below)
         if sink and mode:
             sinks[sink[1]] = mode[1]
-    found = {sink: untold(root.inputs[0]) for sink, root in zip(sinks, roots(text), strict=True)}
+    lasts = {sink: root.inputs[0] for sink, root in zip(sinks, roots(text), strict=True)}
+    found = {sink: untold(last, last.columns[:1]) for sink, last in lasts.items()}
     silent = {sink: each.kind for sink, each in found.items() if each is not None}
     operators = [] if padded else _operators(job)
     return {"sinks": sinks, "plan": physical, "operators": operators, "padded": padded,

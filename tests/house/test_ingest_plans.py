@@ -134,6 +134,12 @@ def test_what_may_leave_rows_behind_is_found(explained: dict[str, Any]) -> None:
         "left_anti_join": "Join",
         "left_having": "Calc",
         "left_best_three": "Rank",
+        "left_key_of_partner": "Sink",
+        "left_group_of_partner": "GroupAggregate",
+        "left_group_of_counts": "GroupAggregate",
+        "left_best_of_partner": "Rank",
+        "left_words_of_partner": "Sink",
+        "left_union": "Sink",
     }, explained[str(LEFTOVERS)]["plan"]
 
 

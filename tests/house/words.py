@@ -1,4 +1,4 @@
-"""A table function for `padding.sql`."""
+"""A table function for `padding.sql` and `leftovers.sql`."""
 
 from __future__ import annotations
 
