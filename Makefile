@@ -46,7 +46,7 @@ acceptance: setup ## the sample job against its oracles
 faults: setup ## kill, stop and starve things while a job runs, the long ones too
 	@EXAMPLES=new $(PYTEST) tests/unit
 	@$(PYTEST) tests/faults
-	@$(PYTEST) -m long tests/contract tests/integration
+	@$(PYTEST) -m long tests/contract tests/integration tests/acceptance
 
 soak: setup ## an hour of changes from MariaDB to the stores, MINUTES=60: nothing grows, nothing is lost
 	@MINUTES="$(or $(MINUTES),60)" $(PYTEST) -s tests/soak

@@ -26,7 +26,7 @@ SKEWED = FeedOptions(
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize("parallelism", [pytest.param(1, marks=pytest.mark.long), 2])
 @pytest.mark.parametrize(
     ("scenario", "options"),
     [

@@ -45,7 +45,7 @@ def test_the_real_file_gives_exactly_the_samples_of_a_batch_computation(
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize("parallelism", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_the_real_file_made_hard_gives_exactly_the_samples_of_a_batch_computation(
     court: Court, user_behavior: Path, tmp_path: Path, parallelism: int
 ) -> None:
