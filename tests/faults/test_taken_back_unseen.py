@@ -168,4 +168,4 @@ def test_a_result_that_was_left_for_a_moment_is_written_again(cluster: Environme
             lambda: scene.stored()[7] == {"shop_id": 7, "price": Decimal("9.00"), "titles": 2},
             lambda: f"what the server would give: {scene.stored()}",
         )
-        assert restored(cluster, scene.job_id) == 1
+        assert restored(cluster, scene.job_id) >= 1

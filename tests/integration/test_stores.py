@@ -46,7 +46,7 @@ WITH (type='metaq', topic='shop.item', 'table'='shop.item', 'ingest'='upsert');
 CREATE TABLE by_category (category_id BIGINT, n BIGINT, total DECIMAL(38, 2), dearest VARCHAR,
   PRIMARY KEY (category_id) NOT ENFORCED)
 WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/shop?rewriteBatchedStatements=true', userName='writer',
-  password='${{STORE_PASSWORD}}', 'requestTimeout'='5 s');
+  password='${{STORE_PASSWORD}}', 'requestTimeout'='5 s', 'deleteWhenNull'='n');
 
 CREATE TABLE dear_item (item_id BIGINT, category_id BIGINT, title VARCHAR, price DECIMAL(10, 2),
   PRIMARY KEY (item_id) NOT ENFORCED)
@@ -56,7 +56,7 @@ WITH (type='redis', host='127.0.0.1', port='{redis}', password='${{STORE_PASSWOR
 CREATE VIEW worth AS
 SELECT category_id, COUNT(*) AS n, SUM(price) AS total, MAX(title) AS dearest FROM item GROUP BY category_id;
 
-INSERT INTO by_category SELECT category_id, n, total, dearest FROM worth WHERE n > 2;
+INSERT INTO by_category SELECT category_id, CASE WHEN n > 2 THEN n END, total, dearest FROM worth;
 INSERT INTO dear_item SELECT item_id, category_id, title, price FROM item WHERE price > 50;
 """
 SHOWN = {
