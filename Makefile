@@ -37,7 +37,9 @@ integration: setup ## tests against real services
 
 test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:password@127.0.0.1:3306[?tls_ca_file=ca.pem]
 	@test -n "$(MYSQL_URL)" || { echo "test-mysql: set MYSQL_URL=mysql://root:password@host:port" >&2; exit 2; }
-	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) -m "not long" tests/integration/test_capture_live.py tests/contract/test_binlog_live.py
+	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) -m "not long" tests/contract/test_binlog_live.py \
+		tests/integration/test_capture_live.py tests/integration/test_capture_between_runs.py \
+		tests/integration/test_capture_new_tables.py tests/integration/test_capture_told.py
 	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) tests/faults/test_binlog_differential.py
 
 acceptance: setup ## the sample job against its oracles
