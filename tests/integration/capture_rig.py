@@ -110,7 +110,7 @@ class Rig:
             query = ChunkQuery(read_definition(session, table))
             return sorted((query.row(row) for row in session.rows(query.sql(None, None, None))), key=repr)
 
-    def caught_up(self, capture: CaptureFile, deadline_s: float = 60.0, login: Login | None = None) -> None:
+    def caught_up(self, capture: CaptureFile, deadline_s: float = 180.0, login: Login | None = None) -> None:
         """Wait until the capture has stored a position behind everything committed so far."""
         with Session(login or self.login) as session:
             session.execute(f"CREATE TABLE IF NOT EXISTS {capture.name}.caught_up (id INT PRIMARY KEY)")
