@@ -70,7 +70,7 @@ ON CONFLICT DO NOTHING;
 """
 UPDATING = """
 INSERT INTO dear
-SELECT p.n, i.title FROM (SELECT MOD(id, 9) AS k, COUNT(*) AS n FROM probe GROUP BY MOD(id, 9)) AS p
+SELECT p.k, i.title FROM (SELECT MOD(id, 9) AS k, COUNT(*) AS n FROM probe GROUP BY MOD(id, 9)) AS p
 LEFT JOIN item FOR SYSTEM_TIME AS OF PROCTIME() AS i ON i.item_id = p.n
 ON CONFLICT DO DEDUPLICATE;
 """
