@@ -133,14 +133,20 @@ METAQ_OPTIONS = OptionSet(
         _TOPIC,
         Option("table", "database.table in the messages; without it the table holds raw messages"),
         _GROUP,
-        Option("ingest", "how row changes become rows", choices=tuple(each.value for each in Ingest)),
+        Option(
+            "ingest",
+            "how row changes become rows; default: upsert with a primary key, append without",
+            choices=tuple(each.value for each in Ingest),
+        ),
         *START_OPTIONS,
         _BROKER,
-        Option("tag", "read messages with this tag only"),
-        Option("pullIntervalMs", "pause between reads", OptionKind.DURATION_MS),
+        Option("tag", "read messages with this tag only: refused for Kafka, which has none"),
+        Option(
+            "pullIntervalMs", "Blink's; has no effect: messages are read as they come", OptionKind.DURATION_MS
+        ),
         Option(
             "skipAllException",
-            "count rows that cannot be parsed and drop them",
+            "count rows that cannot be parsed, and drop them instead of setting them aside",
             OptionKind.FLAG,
             default="false",
             aliases=("skip_all_exception", "skip-all-exception"),

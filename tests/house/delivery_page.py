@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from connectors import CONNECTORS
 from streamjobs.delivery import DeadLetterCap
-from streamjobs.options import Option
+from streamjobs.options import Option, OptionSet
 from streamjobs.retry import RetryPolicy
 from streamjobs.sink import SinkTraits
 from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
@@ -115,7 +115,12 @@ def _options(kind: str) -> Iterator[str]:
     if operation := _traits(kind).operation:
         yield from (*textwrap.wrap(operation, 110, break_on_hyphens=False, break_long_words=False), "")
     yield from ("| option | what it says | default |", "|---|---|---|")
-    for option in STORE_OPTIONS[kind].options:
+    yield from option_rows(STORE_OPTIONS[kind])
+
+
+def option_rows(known: OptionSet) -> Iterator[str]:
+    """A line of a table for each option but `type`."""
+    for option in known.options:
         if option.name != "type":
             yield f"| {_spellings(option)} | {_says(option)} | {_default(option)} |"
 
