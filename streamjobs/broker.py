@@ -74,6 +74,9 @@ class Consumer(Protocol):
     def poll(self, timeout_s: float) -> Sequence[Envelope]:
         """Give what has arrived, at most within `timeout_s`; empty when nothing has."""
 
+    def position(self, topic: str, partition: int) -> int:
+        """Give the offset that `poll` reads next."""
+
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Give for each partition the offset that the next record will get."""
 

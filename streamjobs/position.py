@@ -55,5 +55,11 @@ class Position:
         epoch, file, offset, row, half = _SEQ.unpack(seq)
         return cls(epoch, file, offset, row), Half(half)
 
+    @classmethod
+    def of_text(cls, text: str) -> Position:
+        """Read back what `str` gave. Raises ValueError when it is not one."""
+        epoch, file, offset, row = map(int, text.split(":"))
+        return cls(epoch, file, offset, row)
+
     def __str__(self) -> str:
         return f"{self.epoch}:{self.file}:{self.offset}:{self.row}"

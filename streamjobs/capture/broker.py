@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from connectors.kafka import (
     KafkaConnection,
+    KafkaConsumer,
     KafkaDeadLetters,
     KafkaProducer,
     KafkaRegister,
@@ -41,6 +42,10 @@ class KafkaBroker:
             client_id=f"streamjobs-capture-{self._source}",
             max_in_flight_bytes=_IN_FLIGHT_BYTES,
         )
+
+    def reader(self) -> KafkaConsumer:
+        """Give what reads topics back."""
+        return KafkaConsumer(self.connection, client_id=f"streamjobs-capture-{self._source}-reader")
 
     def topics(self, wanted: Mapping[str, int]) -> dict[str, Topic]:
         """Find topics, or make them with this number of partitions."""

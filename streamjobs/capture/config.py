@@ -101,7 +101,7 @@ _DDL = OptionSet(
         Option("create_table", "", choices=("evolve", "fail"), default="evolve"),
         Option("rename_table", "", choices=POLICIES, default="evolve"),
         Option("drop_table", "", choices=("ignore", "fail"), default="ignore"),
-        Option("truncate_table", "", choices=("ignore", "fail"), default="fail"),
+        Option("truncate_table", "", choices=POLICIES, default="fail"),
         Option("statement_format", "", choices=("ignore", "fail"), default="fail"),
         Option("unknown", "", choices=("ignore", "fail"), default="fail"),
     )

@@ -109,6 +109,10 @@ class DdlPolicy:
             self._follow(change)
         return effects
 
+    def loses_rows(self, effect: Effect) -> bool:
+        """Whether rows came or went by it in silence, and the table is to be read whole for it."""
+        return effect.word == "truncate_table" and self._policies[effect.word] == EVOLVE
+
     def shaped(self, batch: RowBatch) -> RowBatch:
         """Give the batch with the columns that its table's messages have."""
         schema, table = batch.schema, batch.schema.table
@@ -220,7 +224,7 @@ def _refusal(event: Ddl, effect: Effect) -> str:
     reasons = [change.reason for change in event.changes if isinstance(change, Unknown)]
     why = f" ({reasons[0]})" if reasons else ""
     after = (
-        "rows that it removed are still downstream, and those that it brought are not: put that right, then "
+        "rows that it removed are still downstream, and those that it brought are not: "
         if effect.word == "truncate_table"
         else "its rows changed without row events: "
         if effect.word == "statement_format"
@@ -230,6 +234,11 @@ def _refusal(event: Ddl, effect: Effect) -> str:
         else ""
     )
     allowed = '"ignore" in [ddl]'
+    if effect.word == "truncate_table":
+        allowed = (
+            '"evolve" in [ddl] (the table is read whole, and what it has no more is deleted downstream) or '
+            '"ignore" (put it right yourself)'
+        )
     if effect.word == COLUMNS_WITHOUT_KEY:
         allowed = (
             '"evolve" in [ddl]; for readers that keep its rows give it another topic in [[tables]] too, and '

@@ -79,6 +79,12 @@ class Outbox:
         for route, table in routed:
             self._lane(route, table, found)
 
+    def is_new(self, table: TableId) -> bool:
+        """Whether the table's topic held nothing when it was opened."""
+        route = self._routes.of(table)
+        lane = None if route is None else self._lanes.get(route.topic_of(table))
+        return lane is not None and lane.was_empty
+
     def add(self, batch: RowBatch) -> None:
         """Take a batch; sends what has become full. Raises RowTooLargeError, ConfigError, the producer's."""
         way = self._ways.get(id(batch.schema))
@@ -207,6 +213,7 @@ class _Lane:
         self.full_rows = settings.max_rows * found.partitions * _FULL_MESSAGES
         self.sent_at_s = [float("-inf")] * found.partitions
         self.sent_ms = [-1] * found.partitions
+        self.was_empty = all(newest_ms is None for newest_ms in found.newest_ms.values())
         for partition, newest_ms in found.newest_ms.items():
             if newest_ms is not None:
                 self.builder.resume(partition, newest_ms)

@@ -6,35 +6,29 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 
-from connectors.mysql.catalog import Catalog
 from connectors.mysql.errors import PositionLostError
 from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
+from streamjobs.capture.catalogs import Definitions, definitions_to_json
 from streamjobs.capture.ddl import EVOLVE, DdlPolicy
-from streamjobs.capture.handoff import Handoff, table_id
-from streamjobs.capture.newcomers import LateTables, expect_newcomers
+from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.newcomers import LateTables
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.source import Source
-from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.start import StartFinder
 from streamjobs.capture.stored_position import Parts
 from streamjobs.capture.stream import Stream
+from streamjobs.capture.sweeps import Sweeps
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
-from streamjobs.capture.topics import KnownTopics, refuse_other_keys
-from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.capture.topics import KnownTopics
+from streamjobs.errors import ConfigError, RetriableError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
-from streamjobs.rowchange import TableId
 
 logger = logging.getLogger(__name__)
-
-
-class ServerChangedError(SystemicError):
-    """The source is another server, and its log cannot be found by GTIDs."""
 
 
 class Capture:
@@ -117,7 +111,18 @@ class Capture:
         stack.callback(store.close)
         source = self._open_source(self._routes)
         stack.callback(source.close)
-        state, definitions, new, by_gtids = self._begin(source, store)
+        finder = StartFinder(
+            config.name,
+            self._routes,
+            source,
+            store,
+            self._clock,
+            snapshot_first=config.snapshot_first,
+            resnapshot=self._resnapshot,
+        )
+        start = finder.find()
+        self._resnapshot = False
+        state, definitions, by_gtids = start.state, start.definitions, start.by_gtids
         catalog = definitions.catalog
         policy = DdlPolicy(config.ddl, self._routes, catalog.tables, definitions.kept)
         late = LateTables(source, definitions, self._routes, policy, reads_whole=config.snapshot_first)
@@ -125,7 +130,7 @@ class Capture:
         stack.callback(producer.abandon)
         outbox = Outbox(config.name, self._routes, config.messages, producer, store.open, self._clock)
         # quiet tables have topics too, and hear the time
-        outbox.open(*(definition.table for definition in catalog.tables), *new)
+        outbox.open(*(definition.table for definition in catalog.tables), *start.new)
         handoff = Handoff(
             source.chunks(state.epoch),
             state.snapshots,
@@ -134,6 +139,17 @@ class Capture:
             clock=self._clock,
         )
         stack.callback(handoff.close)
+        sweeps = Sweeps(
+            config.name,
+            self._routes,
+            outbox,
+            self._broker.reader,
+            lambda tables: set(tables) & set(source.tables()),
+            state.sweeps,
+            self.telemetry,
+        )
+        stack.callback(sweeps.close)
+        sweeps.forget_new_topics()
         letters = self._broker.dead_letters()
         stack.callback(letters.close)
         reader = stack.enter_context(source.read(state, catalog, by_gtids=by_gtids))
@@ -147,6 +163,7 @@ class Capture:
             policy,
             lambda: definitions_to_json(Definitions(catalog, policy.kept, late.patterns), self._routes),
             late,
+            sweeps,
             rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
         )
         self.telemetry.update(
@@ -164,87 +181,6 @@ class Capture:
             expected=source.sizes(handoff.tables),
             stopping=lambda: self.stopping,
         ).run()
-
-    def _begin(
-        self, source: Source, store: StateStore
-    ) -> tuple[CaptureState, Definitions, list[TableId], bool]:
-        """Give where to read from, the tables as they are there, those that are new to this capture, and
-        whether to find the place by GTIDs.
-
-        Promise: all of it is stored already.
-        """
-        known = store.read()
-        by_gtids = False
-        captured = [table for table in source.tables() if self._routes(table)]
-        new: list[TableId] = []
-        anew = known is None or self._resnapshot
-        if known is None or anew:
-            state, catalog = self._from_now_on(source, 0 if known is None else known.epoch + 1, known)
-            definitions = Definitions(catalog, patterns=self._routes.patterns)
-        else:
-            state, by_gtids = self._same_or_next_server(_routed(known, self._routes), source)
-            data = store.read_catalog(state.catalog)
-            definitions = Definitions(source.catalog()) if data is None else definitions_from_json(data)
-            refuse_other_keys(definitions.ways, self._routes)
-            if definitions.patterns is None and not self._config.snapshot_first:  # of an earlier version
-                definitions = replace(definitions, patterns=(("*.*",),))
-            new = expect_newcomers(source, definitions, captured, state)
-        unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
-        if self._config.snapshot_first:
-            source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
-            state = replace(state, snapshots={**state.snapshots, **source.parts(unread)})
-        elif anew:
-            state = replace(state, tables=(*state.tables, *map(str, unread)))
-        if known is None or state.catalog != known.catalog:
-            store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))
-        if state != known and not by_gtids:  # the place is still the old server's
-            store.write(state)
-        self._resnapshot = False
-        return state, definitions, new, by_gtids
-
-    def _from_now_on(
-        self, source: Source, epoch: int, known: CaptureState | None
-    ) -> tuple[CaptureState, Catalog]:
-        """Start at the end of the log, with the definitions that hold there."""
-        catalog = source.catalog()
-        while True:
-            place, before = source.place(), catalog.tables
-            catalog = source.catalog()
-            if catalog.tables == before:
-                break
-        state = CaptureState(
-            source.identity.id,
-            epoch,
-            place.place.file,
-            place.place.offset,
-            place.gtids,
-            self._clock.now_ms(),
-            catalog=1 if known is None else known.catalog + 1,
-        )
-        return state, catalog
-
-    def _same_or_next_server(self, state: CaptureState, source: Source) -> tuple[CaptureState, bool]:
-        identity = source.identity
-        if state.server == identity.id:
-            return state, False
-        if not (identity.gtids and state.gtids):
-            message = (
-                f"{self._config.name} was captured from server {state.server} and this is {identity.id}; "
-                f"without GTIDs its place {state.file}:{state.offset} cannot be found here. Connect to the "
-                "old server, or read everything again: `streamjobs capture run --resnapshot`"
-            )
-            raise ServerChangedError(message)
-        logger.info("server %s takes over from %s after %s", identity.id, state.server, state.gtids)
-        return replace(state, server=identity.id, epoch=state.epoch + 1), True
-
-
-def _routed(state: CaptureState, routes: Routes) -> CaptureState:
-    """A state without the tables that are no longer captured: what comes to them is missed from now on."""
-    return replace(
-        state,
-        tables=tuple(table for table in state.tables if routes(table_id(table))),
-        snapshots={table: parts for table, parts in state.snapshots.items() if routes(table_id(table))},
-    )
 
 
 class _StoppedWhileRetrying(ConfigError):

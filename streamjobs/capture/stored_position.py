@@ -14,6 +14,7 @@ from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.source import Source
 from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.sweeps import Sweeps
 from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
 from streamjobs.rowchange import TableId
@@ -36,6 +37,7 @@ class Parts:
     catalog: Callable[[], bytes]
     """Gives the table definitions as they are now, to be stored."""
     late: LateTables
+    sweeps: Sweeps
     rereads_renamed: bool = True
     """Whether a table is read whole when it gets the name of a captured one."""
 
@@ -103,7 +105,13 @@ class StoredPosition:
         reader, at_ms = self._p.reader, self._clock.now_ms()
         state = self._state.at(place.file, place.offset, reader.gtids, at_ms, reader.file_made_at_s)
         tables = tuple(sorted({*state.tables, *finished, *map(str, self.born)}))
-        state = replace(state, snapshots=parts, tables=tables, catalog=state.catalog + self.altered)
+        state = replace(
+            state,
+            snapshots=parts,
+            tables=tables,
+            catalog=state.catalog + self.altered,
+            sweeps=self._p.sweeps.pending,
+        )
         catalog = self._p.catalog() if self.altered else None
         self._state = state
         self._unstored = _Unstored(state, catalog, receipt)

@@ -13,6 +13,7 @@ from streamjobs.capture.requests import Requests
 from streamjobs.capture.state import CaptureState
 from streamjobs.capture.stored_position import Parts, StoredPosition
 from streamjobs.capture.telemetry import Telemetry
+from streamjobs.position import Position
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId, TableSchema
@@ -54,6 +55,7 @@ class Stream:
         self._p = parts
         self._position = StoredPosition(parts, state, every_ms=every_ms, clock=clock, telemetry=telemetry)
         self._place = None if by_gtids else LogPlace(state.file, state.offset)
+        self._epoch = state.epoch
         self._clock = clock
         self._telemetry = telemetry
         self._requests = requests
@@ -108,7 +110,7 @@ class Stream:
         if batch.schema is not self._schema:
             self._schema = batch.schema
             if self._p.late.meet(batch.schema.table):
-                self._begin_whole(batch.schema.table)
+                self._begin_whole(batch.schema.table, self._place)
         self._position.changed = True
         self._p.outbox.add(self._p.policy.shaped(batch))
 
@@ -122,12 +124,16 @@ class Stream:
                 self._position.store_all(self._place)
             raise
         for effect in effects:
-            if effect.table is not None and effect.word in _APPEARS:
-                self._appeared(effect.table, effect.word)
+            if effect.table is None:
+                continue
+            if effect.word in _APPEARS:
+                self._appeared(effect.table, effect.word, event.place)
+            elif self._p.policy.loses_rows(effect):
+                self._begin_whole(effect.table, event.place)
         if event.changes and _REFERS.search(event.statement):
             self._p.source.tell_silent_keys()
 
-    def _appeared(self, table: TableId, word: str) -> None:
+    def _appeared(self, table: TableId, word: str, place: LogPlace) -> None:
         self._p.outbox.open(table)
         undefined = self._p.late.is_undefined(table)  # LIKE, SELECT or RENAME of what was not captured
         whole = undefined if word == "create_table" else self._p.rereads_renamed
@@ -136,7 +142,7 @@ class Stream:
         else:
             self._position.born.add(table)
         if whole:
-            self._begin_whole(table)  # renamed, its rows came under another name
+            self._begin_whole(table, place)  # renamed, its rows came under another name
 
     def _arrived(self, place: LogPlace) -> None:
         if self._p.late.arrive(place):
@@ -152,7 +158,11 @@ class Stream:
         """Do what may be done between transactions only; whether to stop."""
         self._arrived(place)
         if self._p.handoff.active or self._requests.waiting:
-            self._snapshot(_comparable(place))
+            self._snapshot(place)
+        if self._p.sweeps.active:
+            self._position.changed |= self._p.sweeps.turn(
+                place, self._epoch, self._p.handoff.tables, self._tick
+            )
         self._tick()
         stopping = self._stopping()
         if stopping:
@@ -161,11 +171,11 @@ class Stream:
             self._position.store_due(self._place, self._now_s)
         return stopping
 
-    def _snapshot(self, place: Place) -> None:
+    def _snapshot(self, here: LogPlace) -> None:
         """Let tables be read, and send what is due, for one turn at most."""
-        handoff = self._p.handoff
+        handoff, place = self._p.handoff, _comparable(here)
         while (table := self._requests.next) is not None:
-            if not self._begin_whole(table):
+            if not self._begin_whole(table, here):
                 logger.warning("%s is not sent whole: the server has no such table", table)
             self._requests.done()
         until_s = self._clock.monotonic_s() + _SNAPSHOT_TURN_S
@@ -175,12 +185,18 @@ class Stream:
                 return
             self._tick()
 
-    def _begin_whole(self, table: TableId) -> bool:
-        """Let a table be read whole from now on; whether it is there."""
+    def _begin_whole(self, table: TableId, since: LogPlace | None) -> bool:
+        """Let a table be read whole from now on; whether it is there.
+
+        `since` is behind all messages that rows may have which are gone; None: not known on this server yet.
+        """
         parts = self._p.source.parts([table]).get(str(table))
         if parts is None:
             return False
         self._p.handoff.begin(table, parts)
+        self._p.sweeps.begin(
+            table, Position(self._epoch, 0, 0) if since is None else since.position(self._epoch)
+        )
         self._position.changed = True
         self._expected.update(self._p.source.sizes([table]))
         return True
@@ -191,6 +207,7 @@ class Stream:
             sent = self._position.changed = True
             if isinstance(batch, BadRow):
                 self._p.rejects.add(batch)
+                self._p.sweeps.undecodable(batch.schema.table)
                 continue
             self._snapshot_rows += len(batch)
             self._p.outbox.add(self._p.policy.shaped(batch))
@@ -223,7 +240,7 @@ class Stream:
         self._telemetry.add(rows=new_rows, transactions=self._transactions, snapshot_rows=self._snapshot_rows)
         self._transactions = self._snapshot_rows = 0
         self._telemetry.update(
-            phase="snapshot" if self._p.handoff.active else "streaming",
+            phase="snapshot" if self._p.handoff.active or self._p.sweeps.active else "streaming",
             trouble="",
             log_time_ms=outbox.time_ms,
             lag_s=0.0 if self._caught_up else max(behind_ms, 0) / 1000,

@@ -34,6 +34,7 @@ class CaptureStatus:
     bytes_sent: int = 0
     transactions: int = 0
     snapshot_rows: int = 0
+    gone_rows: int = 0
     dead_letters: int = 0
     retries: int = 0
     stored_at_ms: int = 0
@@ -53,6 +54,7 @@ _METRICS = (
     ("bytes_sent", "counter", "bytes of messages sent to the broker"),
     ("transactions", "counter", "transactions read from the log"),
     ("snapshot_rows", "counter", "rows sent by reading tables whole"),
+    ("gone_rows", "counter", "rows deleted downstream because a table read whole had them no more"),
     ("dead_letters", "counter", "rows that could not be decoded"),
     ("retries", "counter", "tries again after trouble outside"),
     ("epoch", "gauge", "how many servers this source has had before"),

@@ -121,6 +121,7 @@ def test_a_table_that_comes_back_to_the_configuration_is_read_whole(live: Rig, c
         fill(session, f"{capture.name}.b", range(20, 23))
         in_one_run(live, capture)
         session.execute(f"UPDATE {capture.name}.b SET v = v + 1")
+        session.execute(f"DELETE FROM {capture.name}.b WHERE id % 5 = 0")
         in_one_run(live, capture)
     live.configure(capture.name, routes(capture.name, "a", "b"))
     capture.start().streaming()

@@ -86,6 +86,7 @@ class Nothing:
     """No snapshot, no rejects, no GTIDs; definitions that are told apart by their number."""
 
     parts: dict[str, tuple[Any, ...]] = {}  # noqa: RUF012 - never changed
+    pending: dict[str, str] = {}  # noqa: RUF012 - never changed
     gtids = ""
     file_made_at_s = 1_700_000_000
 
@@ -104,7 +105,16 @@ class Run:
         self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock)
         self.made, nothing = 0, cast("Any", Nothing())
         parts = Parts(
-            nothing, nothing, self.outbox, nothing, self.store, nothing, nothing, self.definitions, nothing
+            nothing,
+            nothing,
+            self.outbox,
+            nothing,
+            self.store,
+            nothing,
+            nothing,
+            self.definitions,
+            nothing,
+            nothing,
         )
         self.position = StoredPosition(
             parts, CaptureState("server", 0, "bin.1", 4), every_ms=1000, clock=self.clock,

@@ -1,0 +1,154 @@
+"""Where a capture begins: at a stored place, at another server's, or at the end of the log."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import LogPlace
+from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
+from streamjobs.capture.handoff import table_id
+from streamjobs.capture.newcomers import expect_newcomers
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.source import Source
+from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.topics import refuse_other_keys
+from streamjobs.errors import SystemicError
+from streamjobs.position import Position
+from streamjobs.retry import Clock
+from streamjobs.rowchange import TableId
+
+logger = logging.getLogger(__name__)
+
+
+class ServerChangedError(SystemicError):
+    """The source is another server, and its log cannot be found by GTIDs."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to read from and the tables as they are there.
+
+    `new` are those that are new to this capture. `by_gtids`: the state's place is another server's, the place
+    here is to be found by GTIDs.
+    """
+
+    state: CaptureState
+    definitions: Definitions
+    new: list[TableId]
+    by_gtids: bool
+
+
+class StartFinder:
+    """Finds out where a capture of `source` begins, and stores it.
+
+    `resnapshot`: begin at the end of the log and read all tables whole, whatever was stored.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        routes: Routes,
+        source: Source,
+        store: StateStore,
+        clock: Clock,
+        *,
+        snapshot_first: bool,
+        resnapshot: bool,
+    ) -> None:
+        self._name = name
+        self._routes = routes
+        self._source = source
+        self._store = store
+        self._clock = clock
+        self._snapshot_first = snapshot_first
+        self._resnapshot = resnapshot
+
+    def find(self) -> Start:
+        """Give where it begins; all of it is stored already.
+
+        Raises: ServerChangedError, ConfigError; what the server and the store raise.
+        """
+        known = self._store.read()
+        by_gtids = False
+        captured = [table for table in self._source.tables() if self._routes(table)]
+        new: list[TableId] = []
+        anew = known is None or self._resnapshot
+        if known is None or anew:
+            state, catalog = self._from_now_on(0 if known is None else known.epoch + 1, known)
+            definitions = Definitions(catalog, patterns=self._routes.patterns)
+        else:
+            state, by_gtids = self._same_or_next_server(_routed(known, self._routes))
+            data = self._store.read_catalog(state.catalog)
+            definitions = Definitions(self._source.catalog()) if data is None else definitions_from_json(data)
+            refuse_other_keys(definitions.ways, self._routes)
+            if definitions.patterns is None and not self._snapshot_first:  # of an earlier version
+                definitions = replace(definitions, patterns=(("*.*",),))
+            new = expect_newcomers(self._source, definitions, captured, state)
+        unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
+        if self._snapshot_first:
+            self._source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
+            parts, since = self._source.parts(unread), _since(state, by_gtids=by_gtids)
+            state = replace(
+                state,
+                snapshots={**state.snapshots, **parts},
+                sweeps={**state.sweeps, **dict.fromkeys(parts, str(since))},
+            )
+        elif anew:
+            state = replace(state, tables=(*state.tables, *map(str, unread)))
+        if known is None or state.catalog != known.catalog:
+            self._store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))
+        if state != known and not by_gtids:  # the place is still the old server's
+            self._store.write(state)
+        return Start(state, definitions, new, by_gtids)
+
+    def _from_now_on(self, epoch: int, known: CaptureState | None) -> tuple[CaptureState, Catalog]:
+        """Start at the end of the log, with the definitions that hold there."""
+        catalog = self._source.catalog()
+        while True:
+            place, before = self._source.place(), catalog.tables
+            catalog = self._source.catalog()
+            if catalog.tables == before:
+                break
+        state = CaptureState(
+            self._source.identity.id,
+            epoch,
+            place.place.file,
+            place.place.offset,
+            place.gtids,
+            self._clock.now_ms(),
+            catalog=1 if known is None else known.catalog + 1,
+        )
+        return state, catalog
+
+    def _same_or_next_server(self, state: CaptureState) -> tuple[CaptureState, bool]:
+        identity = self._source.identity
+        if state.server == identity.id:
+            return state, False
+        if not (identity.gtids and state.gtids):
+            message = (
+                f"{self._name} was captured from server {state.server} and this is {identity.id}; "
+                f"without GTIDs its place {state.file}:{state.offset} cannot be found here. Connect to the "
+                "old server, or read everything again: `streamjobs capture run --resnapshot`"
+            )
+            raise ServerChangedError(message)
+        logger.info("server %s takes over from %s after %s", identity.id, state.server, state.gtids)
+        return replace(state, server=identity.id, epoch=state.epoch + 1), True
+
+
+def _routed(state: CaptureState, routes: Routes) -> CaptureState:
+    """A state without the tables that are no longer captured: what comes to them is missed from now on."""
+    return replace(
+        state,
+        tables=tuple(table for table in state.tables if routes(table_id(table))),
+        snapshots={table: parts for table, parts in state.snapshots.items() if routes(table_id(table))},
+        sweeps={table: since for table, since in state.sweeps.items() if routes(table_id(table))},
+    )
+
+
+def _since(state: CaptureState, *, by_gtids: bool) -> Position:
+    """Where what is read whole from now on begins; by GTIDs only the server's epoch is known."""
+    if by_gtids:
+        return Position(state.epoch, 0, 0)
+    return LogPlace(state.file, state.offset).position(state.epoch)
