@@ -59,7 +59,7 @@ class Producer(Protocol):
         """Give the receipt of all that was sent so far; waits for nothing."""
 
     def partitions(self, topic: str) -> int:
-        """Give the topic's number of partitions."""
+        """Give the topic's number of partitions, as of the last minute: topics may grow."""
 
     def close(self) -> None:
         """Flush and let go of the connection."""

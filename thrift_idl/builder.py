@@ -106,9 +106,19 @@ class PartitionMessageBuilder:
         self._limits = limits
         self._disorder_ms = disorder_ms
         self._forms = _TableForms()
+        self._partitions = partitions
         self._pending: list[list[PendingRow]] = [[] for _ in range(partitions)]
         self._bytes = 0
         self._max_ms = [0] * partitions
+
+    def listen(self, partitions: int) -> None:
+        """Say that the topic has this many partitions: those beyond the first ones only hear the time.
+
+        Keys stay in the partitions that they are in, whatever comes.
+        """
+        more = partitions - len(self._pending)
+        self._pending += [[] for _ in range(more)]
+        self._max_ms += [0] * more
 
     @property
     def rows(self) -> int:
@@ -127,7 +137,7 @@ class PartitionMessageBuilder:
         """
         row = self._forms.of(change).pending(change)
         key = row.table.key if partition_by is None else partition_by
-        self._pending[partition_of_row(row.image, key, len(self._pending))].append(row)
+        self._pending[partition_of_row(row.image, key, self._partitions)].append(row)
         self._bytes += len(row.data)
 
     def add_batch(self, batch: RowBatch, partition_by: tuple[int, ...] | None = None) -> None:
@@ -137,7 +147,7 @@ class PartitionMessageBuilder:
         """
         table = self._forms.of(batch)
         key = table.key if partition_by is None else partition_by
-        pending, count = self._pending, len(self._pending)
+        pending, count = self._pending, self._partitions
         first = key[0] if len(key) == 1 else None
         size = 0
         for row in table.pending_batch(batch):

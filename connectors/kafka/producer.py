@@ -21,6 +21,7 @@ _RECORD_OVERHEAD_BYTES = 200
 """What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
 
 _ABANDON_S = 5.0
+_METADATA_AGE_MS = 60_000
 
 
 class KafkaProducer:
@@ -71,12 +72,13 @@ class KafkaProducer:
                 request_timeout_ms=min(30_000, max(1, int(delivery_timeout_s * 1000) - linger_ms)),
                 max_block_ms=int(delivery_timeout_s * 1000),
                 bootstrap_timeout_ms=int(connect_timeout_s * 1000),
+                metadata_max_age_ms=_METADATA_AGE_MS,
                 metrics_enabled=False,
             )
 
     def send(self, envelope: Envelope) -> None:
         """Queue one envelope for its explicit partition; blocks while too much is unacknowledged."""
-        if not 0 <= envelope.partition < self.partitions(envelope.topic):
+        if not 0 <= envelope.partition < self._known_partitions(envelope.topic):
             message = f"topic {envelope.topic} has no partition {envelope.partition}"
             raise SystemicError(message)
         size = len(envelope.payload) + _RECORD_OVERHEAD_BYTES
@@ -122,15 +124,15 @@ class KafkaProducer:
             return self._is_settled(number)
 
     def partitions(self, topic: str) -> int:
-        """Give the topic's number of partitions. Raises SystemicError when there is no such topic."""
-        known = self._partitions.get(topic)
-        if known is None:
-            info = describe_topic(self._connection, topic, client_id=self._client_id)
-            if info is None:
-                message = f"topic {topic} does not exist at {self._connection.bootstrap}; create it first"
-                raise SystemicError(message)
-            known = self._partitions[topic] = info.partitions
-        return known
+        """Give the topic's number of partitions, as of the last minute.
+
+        Raises: SystemicError when there is no such topic; as Kafka's errors are.
+        """
+        self._known_partitions(topic)
+        with kafka_errors(f"reading the partitions of {topic}"):
+            now = len(self._client.partitions_for(topic))
+        self._partitions[topic] = max(now, self._partitions[topic])
+        return self._partitions[topic]
 
     def close(self) -> None:
         """Flush and let go of the connection; lets go also when the flush fails."""
@@ -149,6 +151,16 @@ class KafkaProducer:
             sender.join(_ABANDON_S)
         with suppress(KafkaError):
             self._client.close(timeout=0)
+
+    def _known_partitions(self, topic: str) -> int:
+        known = self._partitions.get(topic)
+        if known is None:
+            info = describe_topic(self._connection, topic, client_id=self._client_id)
+            if info is None:
+                message = f"topic {topic} does not exist at {self._connection.bootstrap}; create it first"
+                raise SystemicError(message)
+            known = self._partitions[topic] = info.partitions
+        return known
 
     def _is_settled(self, number: int) -> bool:
         return all(waiting > number for waiting in self._waiting)

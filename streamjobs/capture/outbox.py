@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,17 +17,25 @@ from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, ChangeKind, RowChange, TableId, TableSchema
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, partition_of_row
 
+logger = logging.getLogger(__name__)
+
 _FLUSH_BYTES = 4 << 20
 _FULL_MESSAGES = 5
 _REMEMBERED_SCHEMAS = 4096
+_LOOK_S = 10.0
+"""How often it is asked whether topics have got partitions, which must hear the time soon."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it is found or made: its partitions, and for each the greatest time it already holds."""
+    """A topic as it is found or made: its partitions, and for each the greatest time it already holds.
+
+    `rows_in`: how many partitions rows go to, the first ones; None: all. The others only hear the time.
+    """
 
     partitions: int
     newest_ms: Mapping[int, int | None]
+    rows_in: int | None = None
 
 
 class Outbox:
@@ -62,6 +71,7 @@ class Outbox:
         self._ways: dict[int, _Way] = {}
         self._time_ms = 0
         self._waiting_since_s: float | None = None
+        self._look_at_s = clock.monotonic_s() + _LOOK_S
         self.rows_sent = 0
         self.bytes_sent = 0
 
@@ -120,6 +130,10 @@ class Outbox:
         if self._waiting_since_s is not None:
             if (now_s - self._waiting_since_s) * 1000 >= self._settings.linger_ms:
                 self.send()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + _LOOK_S
+            for lane in self._lanes.values():
+                lane.listen(self._producer.partitions(lane.topic))
         for lane in self._lanes.values():
             self._beat(lane, now_s)
 
@@ -209,15 +223,36 @@ class _Lane:
         self.route = route
         self.header = Header(source, route.event_time_column)
         limits = Limits(settings.max_rows, settings.max_bytes, settings.max_span_ms)
-        self.builder = PartitionMessageBuilder(found.partitions, disorder_ms=route.disorder_ms, limits=limits)
-        self.full_rows = settings.max_rows * found.partitions * _FULL_MESSAGES
-        self.sent_at_s = [float("-inf")] * found.partitions
-        self.sent_ms = [-1] * found.partitions
+        self.rows_in = found.rows_in or found.partitions
+        self.builder = PartitionMessageBuilder(self.rows_in, disorder_ms=route.disorder_ms, limits=limits)
+        self.full_rows = settings.max_rows * self.rows_in * _FULL_MESSAGES
+        self.sent_at_s: list[float] = []
+        self.sent_ms: list[int] = []
+        self._hear(found.partitions)
         self.was_empty = all(newest_ms is None for newest_ms in found.newest_ms.values())
         for partition, newest_ms in found.newest_ms.items():
             if newest_ms is not None:
                 self.builder.resume(partition, newest_ms)
                 self.sent_ms[partition] = newest_ms
+
+    def listen(self, partitions: int) -> None:
+        """Say how many partitions the topic has by now; new ones hear the time from now on."""
+        if partitions > len(self.sent_ms):
+            logger.warning(
+                "topic %s has got partitions, %d after %d: rows stay in the first %d, the others only hear "
+                "the time",
+                self.topic,
+                partitions,
+                len(self.sent_ms),
+                self.rows_in,
+            )
+            self._hear(partitions)
+
+    def _hear(self, partitions: int) -> None:
+        more = partitions - len(self.sent_ms)
+        self.builder.listen(partitions)
+        self.sent_at_s += [float("-inf")] * more
+        self.sent_ms += [-1] * more
 
 
 @dataclass(frozen=True)
@@ -246,7 +281,7 @@ class _Way:
         return (part for change in batch for part in self._moved(change, columns))
 
     def _moved(self, change: RowChange, columns: tuple[int, ...]) -> tuple[RowChange, ...]:
-        partitions = len(self.lane.sent_ms)
+        partitions = self.lane.rows_in
         before, after = change.before, change.after
         if before is None or after is None:
             message = f"an UPDATE of {self.schema.table} at {change.position} lacks an image"

@@ -21,12 +21,24 @@ _CURE = (
 )
 
 
+_KEPT = (
+    "topic %s had %d partitions when this capture began to write to it, and has %d now: rows stay in the "
+    "first ones, where the earlier changes of their keys are, and the others only hear the time. To use them "
+    "all, have everything sent again once all readers are at the topic's end: `streamjobs capture run "
+    "--resnapshot`"
+)
+_USED_ANEW = (
+    "topic %s had %d partitions and has %d: readers that start before this place of it may see the changes "
+    "of a key out of order"
+)
+
+
 class KnownTopics:
     """Opens topics for an outbox, and stores how many partitions each has; fulfils `state.StateStore`.
 
-    Promise: a topic's number is stored before its first row is sent. A topic that has another number than the
-    stored one raises ConfigError: the keys would go to other partitions than their earlier changes, and one
-    reader could take them in another order. `anew`: everything is read again, so that is a warning.
+    Promise: a topic's number is stored before its first row is sent, and rows go to so many partitions from
+    then on, also when it grows: in another one than its earlier changes a key could be read out of order. A
+    topic that has fewer raises ConfigError. `anew`: everything is read again, and all partitions are used.
     """
 
     def __init__(
@@ -51,17 +63,18 @@ class KnownTopics:
             for name, topic in found.items()
             if self._before.get(name, topic.partitions) != topic.partitions
         }
-        if changed and not self._anew:
-            raise ConfigError("\n".join(_refusal(name, *counts) for name, counts in sorted(changed.items())))
-        for name, (before, now) in sorted(changed.items()):
-            logger.warning(
-                "topic %s had %d partitions and has %d: readers that start before this place of it may see "
-                "the changes of a key out of order",
-                name,
-                before,
-                now,
-            )
-        known = {**self._partitions, **{name: topic.partitions for name, topic in found.items()}}
+        less = [
+            _refusal(name, before, now) for name, (before, now) in sorted(changed.items()) if now < before
+        ]
+        if less and not self._anew:
+            raise ConfigError("\n".join(less))
+        for name, counts in sorted(changed.items()):
+            logger.warning(_USED_ANEW if self._anew else _KEPT, name, *counts)
+        if not self._anew:
+            kept = {name: replace(found[name], rows_in=before) for name, (before, _) in changed.items()}
+            found = {**found, **kept}
+        rows_in = {name: topic.rows_in or topic.partitions for name, topic in found.items()}
+        known = {**self._partitions, **rows_in}
         if known != self._partitions:
             self._partitions = known
             if self._last is not None:
@@ -107,7 +120,6 @@ def refuse_other_keys(ways: Mapping[str, Way], routes: Routes) -> None:
 
 def _refusal(topic: str, before: int, now: int) -> str:
     return (
-        f"topic {topic} had {before} partitions when this capture wrote to it, and has {now} now: most keys "
-        "belong to another partition than their earlier changes, and readers would see a key's changes out "
-        f"of order. {_CURE}"
+        f"topic {topic} had {before} partitions when this capture wrote to it, and has {now} now: it was "
+        f"deleted and made again, and what it held is gone. {_CURE}"
     )

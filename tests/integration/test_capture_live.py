@@ -292,7 +292,11 @@ def test_columns_come_and_go_with_the_log(live: Rig, capture: CaptureFile) -> No
         session.execute(f"TRUNCATE TABLE {table}")
     assert capture.wait() == 1
     assert f"truncate table of {table} before" in capture.log()
-    assert 'allow it with truncate_table = "ignore" in [ddl]' in capture.log()
+    assert 'allow it with truncate_table = "evolve" in [ddl]' in capture.log()
+    live.configure(capture.name, ddl='truncate_table = "evolve"')
+    capture.start().streaming()
+    live.caught_up(capture)
+    wait_for(lambda: replayed(sent_items(live, capture), strict=False) == [], "all rows are deleted", 30.0)
 
 
 def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> None:

@@ -35,6 +35,7 @@ class Sent:
     """A producer that keeps what it is given."""
 
     envelopes: list[Envelope] = field(default_factory=list)
+    count: int = 4
 
     def send(self, envelope: Envelope) -> None:
         self.envelopes.append(envelope)
@@ -47,7 +48,7 @@ class Sent:
 
     def partitions(self, topic: str) -> int:
         assert topic
-        return 4
+        return self.count
 
     def close(self) -> None:
         return
@@ -191,3 +192,36 @@ def test_tables_without_a_key_are_refused_where_the_route_says_so() -> None:
     box, _ = outbox(Route.made("shop.*", refuse_without_key=True))
     with pytest.raises(ConfigError, match=r"shop\.item has no primary key"):
         box.add(RowBatch(keyless, ChangeKind.INSERT, [(b"1",) * 3], (), Position(0, 1, 4), 1000))
+
+
+def test_partitions_that_a_topic_gets_hear_the_time_and_get_no_rows(caplog: pytest.LogCaptureFixture) -> None:
+    sent, clock = Sent(count=2), Clock()
+    routes = Routes([Route.made("shop.*")])
+    made = Outbox("shop", routes, MessageSettings(), sent, lambda _: {"shop.item": Topic(2, {})}, clock)
+    made.add(inserts(*((n, n, n) for n in range(40))))
+    made.send()
+    before = {envelope.partition for envelope in sent.envelopes}
+    sent.count = 5
+    clock.now_s += 11
+    made.passed(2000)
+    made.tick()
+    assert "topic shop.item has got partitions, 5 after 2: rows stay in the first 2" in caplog.text
+    assert [(one.partition, one.timestamp_ms) for one in sent.envelopes[len(before) :]] == [
+        (n, 2000) for n in range(5)
+    ]
+    made.add(inserts(*((n, n, n) for n in range(40, 80)), committed_at_ms=3000))
+    made.send()
+    rows = [(one.partition, len(decode(one.payload).changes)) for one in sent.envelopes]
+    assert {partition for partition, count in rows if count} == before == {0, 1}
+
+
+def test_a_topic_that_has_grown_before_keeps_its_rows_in_the_first_partitions() -> None:
+    sent, clock = Sent(count=5), Clock()
+    routes = Routes([Route.made("shop.*", partition_by=("shop",))])
+    topic = Topic(5, {0: 500, 1: None}, rows_in=2)
+    made = Outbox("shop", routes, MessageSettings(), sent, lambda _: {"shop.item": topic}, clock)
+    moves = [((b"%d" % n, b"1", b"0"), (b"%d" % n, b"%d" % n, b"0")) for n in range(20)]
+    befores, images = zip(*moves, strict=True)
+    made.add(RowBatch(ITEM, ChangeKind.UPDATE, images, befores, Position(0, 1, 4), 1000))
+    made.send()
+    assert {envelope.partition for envelope in sent.envelopes} == {0, 1}
