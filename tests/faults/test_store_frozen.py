@@ -43,7 +43,7 @@ INSERT INTO stored SELECT id, note FROM event ON CONFLICT DO NOTHING;
 BACKLOG, SLICE = 400_000, 10_000
 """Rows that wait when the job starts, and rows that come each second or so while the store stands still."""
 SETTLE_S = 15.0
-"""How long after the store stopped all buffers are full."""
+"""How long the count of messages, which is up to ten seconds old, stands still once all buffers are full."""
 WORKER_MB, MANAGER_MB = 48, 96
 """What a Python worker, and the JVM, may still take after that."""
 
@@ -109,13 +109,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         yield made
 
 
+def settled(job: RunningFlinkJob) -> int:
+    """Wait until the job reads no more; give how many messages it has read."""
+    read, since_s = -1, time.monotonic()
+    deadline_s = since_s + 4 * SETTLE_S
+    while time.monotonic() - since_s < SETTLE_S:
+        assert time.monotonic() < deadline_s, f"the job reads on: {job.progress()}"
+        if (now := job.progress().messages_in) != read:
+            read, since_s = now, time.monotonic()
+        pause(0.5)
+    return read
+
+
 def starve(environment: Environment, job: RunningFlinkJob, topic: Topic, seconds: float) -> list[Memory]:
     """Stop the store for so long while rows come; give the memory once all buffers are full."""
     sampled: list[Memory] = []
     environment.mariadb.freeze()
+    until = time.monotonic() + seconds
     try:
-        pause(SETTLE_S)
-        read, until = job.progress().messages_in, time.monotonic() + seconds - SETTLE_S
+        read = settled(job)
         lag = job.progress().pending
         while time.monotonic() < until:
             topic.send(SLICE)
