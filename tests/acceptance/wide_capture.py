@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from connectors.mysql.server_places import mysql_place
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_arena import WideArena, wide_environment
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
@@ -50,6 +51,24 @@ class Scene:
         pause(chance.random())
         self.capture.kill()
         self.capture.start()
+
+    def purge_the_log(self, writers: Writers) -> None:
+        """Let the server drop what the capture has not read; it refuses, and reads everything again."""
+        self.capture.kill()
+        seen = writers.committed
+        wait_for(lambda: writers.committed > seen + 50, "changes that nobody reads")
+        with self.rig.session() as session:
+            session.execute("FLUSH BINARY LOGS")
+            newest = mysql_place(session).place.file
+
+            def purged() -> bool:  # not before the server has missed the killed reader
+                session.execute(f"PURGE BINARY LOGS TO '{newest}'")
+                return len(session.named("SHOW BINARY LOGS")) == 1
+
+            wait_for(purged, "the old logs are gone")
+        assert self.capture.start().wait() == 1, self.capture.log()
+        assert "streamjobs capture run --resnapshot" in self.capture.log()
+        self.capture.start("--resnapshot")
 
     def await_rows(self, count: int) -> None:
         """Wait until both stores have so many rows."""
