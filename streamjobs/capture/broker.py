@@ -13,7 +13,7 @@ from connectors.kafka import (
     prepare_topics,
     read_register,
 )
-from streamjobs.capture.outbox import Topic
+from streamjobs.capture.lanes import Topic
 from streamjobs.capture.settings import BrokerSettings, OffsetSettings
 from streamjobs.capture.state import CaptureState, FileStore, RegisterStore, StateStore, read_file
 

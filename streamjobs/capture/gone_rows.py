@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from streamjobs.errors import SystemicError
 from streamjobs.position import Half, Position
 from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema, Value
 from thrift_idl.codec import DBMSRowChange, decode_body
@@ -156,9 +157,17 @@ class NewestRows:
 
     def _write(self) -> None:
         rows, self._rows = self._rows, []
-        self._db.execute("BEGIN")
-        self._db.executemany(_NOTE, rows)
-        self._db.execute("COMMIT")
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany(_NOTE, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            tables = ", ".join(str(one.table) for one in self._tables)
+            message = (
+                f"cannot keep the keys of {tables}, whose gone rows are looked for: {exc}; they need some 50 "
+                "bytes each in the system's temporary directory (SQLITE_TMPDIR names another)"
+            )
+            raise SystemicError(message) from exc
 
 
 @dataclass(frozen=True)

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from streamjobs.broker import Envelope, Producer, Receipt
+from streamjobs.capture.lanes import Lane, LaneWay, Topic
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.errors import ConfigError
-from streamjobs.position import Half
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, RowChange, TableId, TableSchema
-from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, partition_of_row
-
-logger = logging.getLogger(__name__)
+from streamjobs.rowchange import ChangeKind, TableId, TableSchema
+from thrift_idl.codec import BuiltMessage
 
 _FLUSH_BYTES = 4 << 20
-_FULL_MESSAGES = 5
 _REMEMBERED_SCHEMAS = 4096
 _LOOK_S = 10.0
 """How often it is asked whether topics have got partitions, which must hear the time soon."""
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic as it is found or made: its partitions, and for each the greatest time it already holds.
-
-    `rows_in`: how many partitions rows go to, the first ones; None: all. The others only hear the time.
-    """
-
-    partitions: int
-    newest_ms: Mapping[int, int | None]
-    rows_in: int | None = None
 
 
 class Outbox:
@@ -67,8 +50,8 @@ class Outbox:
         self._producer = producer
         self._open_topics = open_topics
         self._clock = clock
-        self._lanes: dict[str, _Lane] = {}
-        self._ways: dict[int, _Way] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._ways: dict[int, LaneWay] = {}
         self._time_ms = 0
         self._waiting_since_s: float | None = None
         self._look_at_s = clock.monotonic_s() + _LOOK_S
@@ -154,12 +137,12 @@ class Outbox:
         self.send()
         self._producer.flush()
 
-    def _send(self, lane: _Lane) -> None:
+    def _send(self, lane: Lane) -> None:
         now_s = self._clock.monotonic_s()
         for partition, message in lane.builder.flush(lane.header):
             self._hand_over(lane, partition, message, now_s)
 
-    def _beat(self, lane: _Lane, now_s: float) -> None:
+    def _beat(self, lane: Lane, now_s: float) -> None:
         limit_s = now_s - self._settings.heartbeat_ms / 1000
         quiet = [
             partition
@@ -169,14 +152,14 @@ class Outbox:
         for partition, message in lane.builder.heartbeat(lane.header, self._time_ms, quiet):
             self._hand_over(lane, partition, message, now_s)
 
-    def _hand_over(self, lane: _Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
+    def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
         self._producer.send(Envelope(lane.topic, partition, message.payload, message.time_ms))
         lane.sent_at_s[partition] = now_s
         lane.sent_ms[partition] = message.time_ms
         self.rows_sent += message.rows
         self.bytes_sent += len(message.payload)
 
-    def _way(self, schema: TableSchema) -> _Way:
+    def _way(self, schema: TableSchema) -> LaneWay:
         route = self._routes.of(schema.table)
         if route is None:
             message = f"rows of {schema.table}, which is not captured"
@@ -193,13 +176,13 @@ class Outbox:
             raise ConfigError(message)
         columns = tuple(schema.names.index(name) for name in route.partition_by) or None
         self.open(schema.table)
-        return _Way(schema, self._lanes[route.topic_of(schema.table)], columns)
+        return LaneWay(schema, self._lanes[route.topic_of(schema.table)], columns)
 
     def _lane(self, route: Route, table: TableId, found: Mapping[str, Topic]) -> None:
         name = route.topic_of(table)
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane(name, self._source, route, self._settings, found[name])
+            lane = self._lanes[name] = Lane(name, self._source, route, self._settings, found[name])
             if route.event_time_column is None:
                 self.passed(max(lane.sent_ms))
         elif (lane.route.event_time_column, lane.route.disorder_ms) != (
@@ -211,85 +194,3 @@ class Outbox:
                 f"and others by {lane.route.event_time_column or 'that of commit'}: give them topics apart"
             )
             raise ConfigError(message)
-
-
-class _Lane:
-    """One topic: its builder, and per partition what was sent last and when."""
-
-    def __init__(
-        self, topic: str, source: str, route: Route, settings: MessageSettings, found: Topic
-    ) -> None:
-        self.topic = topic
-        self.route = route
-        self.header = Header(source, route.event_time_column)
-        limits = Limits(settings.max_rows, settings.max_bytes, settings.max_span_ms)
-        self.rows_in = found.rows_in or found.partitions
-        self.builder = PartitionMessageBuilder(self.rows_in, disorder_ms=route.disorder_ms, limits=limits)
-        self.full_rows = settings.max_rows * self.rows_in * _FULL_MESSAGES
-        self.sent_at_s: list[float] = []
-        self.sent_ms: list[int] = []
-        self._hear(found.partitions)
-        self.was_empty = all(newest_ms is None for newest_ms in found.newest_ms.values())
-        for partition, newest_ms in found.newest_ms.items():
-            if newest_ms is not None:
-                self.builder.resume(partition, newest_ms)
-                self.sent_ms[partition] = newest_ms
-
-    def listen(self, partitions: int) -> None:
-        """Say how many partitions the topic has by now; new ones hear the time from now on."""
-        if partitions > len(self.sent_ms):
-            logger.warning(
-                "topic %s has got partitions, %d after %d: rows stay in the first %d, the others only hear "
-                "the time",
-                self.topic,
-                partitions,
-                len(self.sent_ms),
-                self.rows_in,
-            )
-            self._hear(partitions)
-
-    def _hear(self, partitions: int) -> None:
-        more = partitions - len(self.sent_ms)
-        self.builder.listen(partitions)
-        self.sent_at_s += [float("-inf")] * more
-        self.sent_ms += [-1] * more
-
-
-@dataclass(frozen=True)
-class _Way:
-    """What one schema's rows need on their way; `columns` None: its key chooses the partition."""
-
-    schema: TableSchema
-    lane: _Lane
-    columns: tuple[int, ...] | None
-
-    def require_columns(self, batch: RowBatch, columns: tuple[int, ...]) -> None:
-        """Refuse rows that do not say where they belong; raises ConfigError."""
-        rows = (*batch.images, *batch.befores)
-        missing = [column for column in columns if any(row[column] is ABSENT for row in rows)]
-        if missing:
-            message = (
-                f"rows of {self.schema.table} at {batch.position} lack the column "
-                f"{self.schema.names[missing[0]]!r} to partition by: the row image is not full (SET GLOBAL "
-                "binlog_row_image = 'FULL'), or the column is gone and drop_column = ignore keeps its name"
-            )
-            raise ConfigError(message)
-
-    def split(self, batch: RowBatch) -> Iterable[RowChange]:
-        """Give the updates; one that moves to another partition as DELETE and INSERT."""
-        columns = self.columns or ()
-        return (part for change in batch for part in self._moved(change, columns))
-
-    def _moved(self, change: RowChange, columns: tuple[int, ...]) -> tuple[RowChange, ...]:
-        partitions = self.lane.rows_in
-        before, after = change.before, change.after
-        if before is None or after is None:
-            message = f"an UPDATE of {self.schema.table} at {change.position} lacks an image"
-            raise AssertionError(message)
-        if partition_of_row(before, columns, partitions) == partition_of_row(after, columns, partitions):
-            return (change,)
-        rest = (change.position, change.committed_at_ms, change.transaction_id)
-        return (
-            RowChange.delete(self.schema, before, *rest, Half.KEY_CHANGE_DELETE),
-            RowChange.insert(self.schema, after, *rest, Half.KEY_CHANGE_INSERT),
-        )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from streamjobs.capture.handoff import table_id
-from streamjobs.capture.outbox import Topic
+from streamjobs.capture.lanes import Topic
 from streamjobs.capture.routes import Routes, Way
 from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.errors import ConfigError

@@ -52,7 +52,7 @@ class Sizes:
     parse_rows: int = 4_000_000
     parallelisms: tuple[int, ...] = (1, 2)
     impressions: int = 240_000
-    sink_rows: int = 120_000
+    sink_rows: int = 400_000
     demo_impressions: int = 20_000
     rounds: int = 3
     warm: int = 1

@@ -160,6 +160,7 @@ def steady(
         assert rest.job(job_id).state != "FINISHED" or samples[-1].rows >= high, "too few rows to measure"
         time.sleep(_POLL_S)
     first = next(sample for sample in samples if sample.rows >= low)
+    assert first is not samples[-1], f"{total} rows are too few to measure: they were seen once in {window}"
     return Rate.between(first, samples[-1]), samples
 
 

@@ -68,7 +68,7 @@ class BenchStore(ABC):
 class RocksDb(BenchStore):
     """RocksDB in this process; each batch is durable."""
 
-    name, kind, batch, rows = "RocksDB", "rocksdb", 5000, 4.0
+    name, kind, batch, rows = "RocksDB", "rocksdb", 5000, 2.0
 
     def options(self, table: str) -> dict[str, str | Secret]:
         del table
@@ -254,7 +254,7 @@ class ElasticsearchStore(BenchStore):
 class HBase(BenchStore):
     """HBase: batches of happybase, cells as Java's `Bytes.toBytes` writes them."""
 
-    name, kind, batch, rows = "HBase", "hbase", 2000, 0.3
+    name, kind, batch, rows = "HBase", "hbase", 2000, 0.15
     service = "hbase"
 
     def options(self, table: str) -> dict[str, str | Secret]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.outbox import Outbox, Topic
+from streamjobs.capture.lanes import Topic
+from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.errors import ConfigError

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from connectors.mysql.changes import LogPlace
 from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.outbox import Outbox, Topic
+from streamjobs.capture.lanes import Topic
+from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.capture.state import CaptureState, FileStore

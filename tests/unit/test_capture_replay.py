@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from streamjobs.broker import Envelope
-from streamjobs.capture.outbox import Topic
+from streamjobs.capture.lanes import Topic
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.rowchange import RowChange

@@ -13,7 +13,7 @@ from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.ddl import KeptShape
 from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
-from streamjobs.capture.outbox import Topic
+from streamjobs.capture.lanes import Topic
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.routes import Route, Routes, Way
 from streamjobs.capture.state import CaptureState, FileStore, TablePart, read_file

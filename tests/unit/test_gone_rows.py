@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamjobs.capture.gone_rows import NewestRows, ReadWhole
+from streamjobs.errors import SystemicError
 from streamjobs.position import Half, Position
 from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, MessageBuilder
@@ -184,6 +185,17 @@ def test_rows_of_another_capture_do_not_count() -> None:
     for payload in payloads(told, "other"):
         rows.take(payload)
     assert rows.gone(one) is None
+    rows.close()
+
+
+def test_a_full_disk_stops_it_and_says_what_is_kept() -> None:
+    one = ReadWhole(ITEM.table, Position(0, 1, 90))
+    rows = NewestRows("shop", [one])
+    rows._db.execute("PRAGMA max_page_count = 10")
+    told = [RowChange.insert(ITEM, (b"%d" % n, b"x", b"a" * 99), Position(0, 1, n), 1) for n in range(5000)]
+    said = r"keys of shop.item, .*: database or disk is full; they need"
+    with pytest.raises(SystemicError, match=said):
+        list(map(rows.take, payloads(told)))
     rows.close()
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from connectors.mysql.changes import LogPlace
 from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.outbox import Outbox, Topic
+from streamjobs.capture.lanes import Topic
+from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.capture.sweeps import Sweeps
