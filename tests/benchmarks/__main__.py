@@ -4,7 +4,7 @@
     make bench QUICK=1         small sizes, a smoke test: its figures say little
     make bench ONLY=codec,binlog,capture,parse,samples,sinks,demo
 
-Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>.json (QUICK: nowhere).
+Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>[-<parts>].json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
 """
 
@@ -91,7 +91,7 @@ def main() -> int:
                     lines += _samples(environment, Path(directory), sizes, figures)
     print("\n" + "\n".join(lines))
     if not quick:
-        print(f"\nraw figures: {_keep(figures).relative_to(ROOT)}")
+        print(f"\nraw figures: {_keep(figures, only).relative_to(ROOT)}")
     return 0
 
 
@@ -247,9 +247,10 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _keep(figures: dict[str, Any]) -> Path:
+def _keep(figures: dict[str, Any], only: Sequence[str]) -> Path:
+    parts = "" if set(only) == set(PARTS) else "-" + "-".join(only)
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    path = ROOT / "docs" / "benchmarks" / f"{day}-{figures['machine']['commit'] or 'unknown'}.json"
+    path = ROOT / "docs" / "benchmarks" / f"{day}-{figures['machine']['commit'] or 'unknown'}{parts}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return path
