@@ -77,6 +77,10 @@ class StoredPosition:
         self.changed = self.altered = False
         self.born: set[TableId] = set()
 
+    def has(self, table: TableId) -> bool:
+        """Whether rows of a table of this name may have been sent."""
+        return table in self.born or str(table) in {*self._state.tables, *self._state.snapshots}
+
     def store_due(self, place: LogPlace | None, now_s: float) -> None:
         """Store what has been acknowledged; take this place, between transactions, when it is time for one.
 

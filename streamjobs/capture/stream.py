@@ -140,6 +140,9 @@ class Stream:
         if undefined and whole:
             self._p.late.expect(table)
         else:
+            if word == "create_table" and self._position.has(table):
+                # rows of the one that was dropped are still downstream
+                self._p.sweeps.begin(table, place.position(self._epoch))
             self._position.born.add(table)
         if whole:
             self._begin_whole(table, place)  # renamed, its rows came under another name
