@@ -1,8 +1,10 @@
-"""Sockets for kafka-python that are closed when a connection fails.
+"""Sockets for kafka-python that are closed when a connection fails, or is forgotten.
 
 kafka-python 3.0.12 leaves a socket whose connect failed to the garbage collector (`kafka/net/inet.py`,
 `KafkaNetSocket.connect`): during an outage of the broker each attempt holds one descriptor more until a
-collection comes along. Its registry of proxy schemes is the place where a socket class of ours can stand.
+collection comes along. One that still has something to write when its client is closed is forgotten
+(`KafkaTCPTransport.close` waits for a writer that `NetworkSelector.close` ends): once in sixty consumers.
+Its registry of proxy schemes is the place where a socket class of ours can stand.
 """
 
 from __future__ import annotations
@@ -16,17 +18,36 @@ DIRECT: Final = "direct://"
 """The `proxy_url` that means: no proxy, by `ClosingSocket`."""
 
 
+_Socket = socket.socket
+
+
+class ForgettableSocket(_Socket):
+    """Closes itself, without a word, when nobody knows it any more."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types
     """Connects straight to the broker, and closes the socket when that fails."""
 
     SCHEMES = ("direct",)
 
+    def socket(
+        self,
+        family: int = socket.AF_UNSPEC,
+        sock_type: int = socket.SOCK_STREAM,
+        proto: int = socket.IPPROTO_TCP,
+    ) -> _Socket:
+        """Make the socket of a connection."""
+        return ForgettableSocket(family, sock_type, proto)
+
     async def sock_connect(
-        self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None
-    ) -> socket.socket:
+        self, net: Any, sock: _Socket, sockaddr: Any, timeout_at: float | None = None
+    ) -> _Socket:
         """Connect `sock`, or close it and raise what kafka-python raises."""
         try:
-            connected: socket.socket = await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+            connected: _Socket = await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
         except BaseException:
             sock.close()
             raise

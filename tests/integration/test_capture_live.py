@@ -260,9 +260,7 @@ def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFi
     capture.start("--resnapshot").streaming()
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
-    status = capture.status()
-    assert status is not None
-    assert status["epoch"] == 1
+    assert (capture.status() or {})["epoch"] == 1
 
 
 def test_columns_come_and_go_with_the_log(live: Rig, capture: CaptureFile) -> None:

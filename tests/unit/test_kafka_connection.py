@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 from typing import Any
 
 import kafka.errors
@@ -9,6 +11,7 @@ import pytest
 
 from connectors.kafka import KafkaConnection
 from connectors.kafka.connection import client_options, error_of
+from connectors.kafka.sockets import DIRECT, ClosingSocket
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 
 RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {
@@ -60,3 +63,16 @@ def test_password_is_in_no_repr() -> None:
     connection = KafkaConnection("x:1", "SASL_SSL", "PLAIN", username="u", password="hunter2")  # noqa: S106
     assert "hunter2" not in repr(connection)
     assert client_options(connection, "c")["sasl_plain_password"] == "hunter2"  # noqa: S105
+
+
+def test_a_socket_that_kafka_python_forgets_is_closed_without_a_warning() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        forgotten = [ClosingSocket(DIRECT).socket(socket.AF_INET, socket.SOCK_STREAM)]
+        forgotten[0].connect(server.getsockname())
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(10)
+            forgotten.append(forgotten)  # type: ignore[arg-type]  # as theirs, it lies in a cycle
+            del forgotten
+            gc.collect()
+            assert peer.recv(1) == b""
