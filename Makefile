@@ -39,7 +39,8 @@ test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:p
 	@test -n "$(MYSQL_URL)" || { echo "test-mysql: set MYSQL_URL=mysql://root:password@host:port" >&2; exit 2; }
 	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) -m "not long" tests/contract/test_binlog_live.py \
 		tests/integration/test_capture_live.py tests/integration/test_capture_between_runs.py \
-		tests/integration/test_capture_new_tables.py tests/integration/test_capture_told.py
+		tests/integration/test_capture_new_tables.py tests/integration/test_capture_told.py \
+		tests/integration/test_capture_gone_rows.py
 	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) tests/faults/test_binlog_differential.py
 
 acceptance: setup ## the sample job against its oracles
