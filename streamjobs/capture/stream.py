@@ -250,6 +250,7 @@ class Stream:
             rows_per_s=new_rows / span_s,
             bytes_sent=outbox.bytes_sent,
             snapshots=tuple(self._p.handoff.progress(self._expected)),
+            sweeping=tuple(self._p.sweeps.pending),
         )
 
 

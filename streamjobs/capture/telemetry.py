@@ -18,7 +18,8 @@ class CaptureStatus:
 
     `place` is `file:offset`, up to which everything is acknowledged; `log_time_ms` the commit time that the
     log has come to. `lag_s` 0: it has everything that the server had a moment ago. Counters start with the
-    process. `trouble` is what it is retrying after, "" when all is well.
+    process. `trouble` is what it is retrying after, "" when all is well. `sweeping` are tables that are or
+    were read whole, whose gone rows may still be downstream.
     """
 
     source: str
@@ -40,6 +41,7 @@ class CaptureStatus:
     stored_at_ms: int = 0
     trouble: str = ""
     snapshots: tuple[SnapshotProgress, ...] = ()
+    sweeping: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """Give the JSON object of `/status`."""

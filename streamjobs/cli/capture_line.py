@@ -87,6 +87,8 @@ def status_text(status: CaptureStatus) -> str:
     if status.snapshots:
         done, expected = (sum(getattr(one, n) for one in status.snapshots) for n in ("rows", "expected"))
         parts.append(f"snapshot of {len(status.snapshots)} tables {done:,} of about {max(done, expected):,}")
+    elif status.sweeping:
+        parts.append(f"looks for gone rows of {len(status.sweeping)} tables in their topics")
     if status.dead_letters:
         parts.append(f"dead letters {status.dead_letters:,}")
     if status.retries:
@@ -107,6 +109,9 @@ def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]
     snapshots = known["snapshots"]
     for one in snapshots if isinstance(snapshots, list) else ():
         yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
+    sweeping = known.get("sweeping")
+    for table in sweeping if isinstance(sweeping, list) else ():
+        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 
 
 def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
@@ -120,6 +125,8 @@ def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
     yield f"lag         {_behind_text(session, place)}"
     for table, parts in state.snapshots.items():
         yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
+    for table in state.sweeps:
+        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 
 
 def _behind_text(session: Session, place: str) -> str:
