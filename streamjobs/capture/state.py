@@ -38,9 +38,9 @@ class CaptureState:
     there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
     complete; `catalog` numbers the stored table definitions that hold at this place, 0: none are stored.
     `file_made_at_s` tells the file from another one of the same name, 0: not known. `partitions` counts those
-    of every topic that was written; a topic that is not in it may have any number. `sweeps` holds the tables
-    that are read whole, or were, and whose gone rows may still be downstream: each with the place since which
-    all of its rows have messages.
+    that the rows of every written topic go to; a topic that is not in it may have any number. `sweeps` holds
+    the tables that are read whole, or were, and whose gone rows may still be downstream: each with the place
+    since which all of its rows have messages.
     """
 
     server: str
