@@ -141,6 +141,7 @@ class Capture:
         stack.callback(handoff.close)
         sweeps = Sweeps(
             config.name,
+            state.epoch,
             self._routes,
             outbox,
             self._broker.reader,

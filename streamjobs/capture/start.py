@@ -13,9 +13,9 @@ from streamjobs.capture.newcomers import expect_newcomers
 from streamjobs.capture.routes import Routes
 from streamjobs.capture.source import Source
 from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.sweeps import since_of
 from streamjobs.capture.topics import refuse_other_keys
 from streamjobs.errors import SystemicError
-from streamjobs.position import Position
 from streamjobs.retry import Clock
 from streamjobs.rowchange import TableId
 
@@ -89,7 +89,8 @@ class StartFinder:
         unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
         if self._snapshot_first:
             self._source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
-            parts, since = self._source.parts(unread), _since(state, by_gtids=by_gtids)
+            parts = self._source.parts(unread)
+            since = since_of(None if by_gtids else LogPlace(state.file, state.offset), state.epoch)
             state = replace(
                 state,
                 snapshots={**state.snapshots, **parts},
@@ -145,10 +146,3 @@ def _routed(state: CaptureState, routes: Routes) -> CaptureState:
         snapshots={table: parts for table, parts in state.snapshots.items() if routes(table_id(table))},
         sweeps={table: since for table, since in state.sweeps.items() if routes(table_id(table))},
     )
-
-
-def _since(state: CaptureState, *, by_gtids: bool) -> Position:
-    """Where what is read whole from now on begins; by GTIDs only the server's epoch is known."""
-    if by_gtids:
-        return Position(state.epoch, 0, 0)
-    return LogPlace(state.file, state.offset).position(state.epoch)

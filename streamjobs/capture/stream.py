@@ -13,7 +13,6 @@ from streamjobs.capture.requests import Requests
 from streamjobs.capture.state import CaptureState
 from streamjobs.capture.stored_position import Parts, StoredPosition
 from streamjobs.capture.telemetry import Telemetry
-from streamjobs.position import Position
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId, TableSchema
@@ -55,7 +54,6 @@ class Stream:
         self._p = parts
         self._position = StoredPosition(parts, state, every_ms=every_ms, clock=clock, telemetry=telemetry)
         self._place = None if by_gtids else LogPlace(state.file, state.offset)
-        self._epoch = state.epoch
         self._clock = clock
         self._telemetry = telemetry
         self._requests = requests
@@ -142,7 +140,7 @@ class Stream:
         else:
             if word == "create_table" and self._position.has(table):
                 # rows of the one that was dropped are still downstream
-                self._p.sweeps.begin(table, place.position(self._epoch))
+                self._p.sweeps.begin(table, place)
             self._position.born.add(table)
         if whole:
             self._begin_whole(table, place)  # renamed, its rows came under another name
@@ -163,9 +161,7 @@ class Stream:
         if self._p.handoff.active or self._requests.waiting:
             self._snapshot(place)
         if self._p.sweeps.active:
-            self._position.changed |= self._p.sweeps.turn(
-                place, self._epoch, self._p.handoff.tables, self._tick
-            )
+            self._position.changed |= self._p.sweeps.turn(place, self._p.handoff.tables, self._tick)
         self._tick()
         stopping = self._stopping()
         if stopping:
@@ -197,9 +193,7 @@ class Stream:
         if parts is None:
             return False
         self._p.handoff.begin(table, parts)
-        self._p.sweeps.begin(
-            table, Position(self._epoch, 0, 0) if since is None else since.position(self._epoch)
-        )
+        self._p.sweeps.begin(table, since)
         self._position.changed = True
         self._expected.update(self._p.source.sizes([table]))
         return True

@@ -45,6 +45,7 @@ class Sweeps:
     def __init__(
         self,
         source: str,
+        epoch: int,
         routes: Routes,
         outbox: Outbox,
         open_reader: Callable[[], Consumer],
@@ -53,6 +54,7 @@ class Sweeps:
         telemetry: Telemetry,
     ) -> None:
         self._source = source
+        self._epoch = epoch
         self._routes = routes
         self._outbox = outbox
         self._open_reader = open_reader
@@ -72,16 +74,16 @@ class Sweeps:
         """The tables that wait, and the place from which on all of their rows have messages."""
         return {str(table): str(since) for table, since in self._since.items()}
 
-    def begin(self, table: TableId, since: Position) -> None:
-        """Say that a table is read whole: every row that it has gets a message not before `since`."""
-        self._since[table] = since
+    def begin(self, table: TableId, since: LogPlace | None) -> None:
+        """Say that a table is read whole: every row that it has gets a message not before `since`.
 
-    def forget_new_topics(self) -> bool:
-        """Let go of tables whose topics hold nothing yet; whether there were any."""
-        new = [table for table in self._since if self._outbox.is_new(table)]
-        for table in new:
-            del self._since[table]
-        return bool(new)
+        None: the place is not known on this server yet.
+        """
+        self._since[table] = since_of(since, self._epoch)
+
+    def forget_new_topics(self) -> None:
+        """Let go of tables whose topics hold nothing yet."""
+        self._since = {table: since for table, since in self._since.items() if not self._outbox.is_new(table)}
 
     def undecodable(self, table: TableId) -> None:
         """Say that a read gave a row that has no message."""
@@ -93,9 +95,7 @@ class Sweeps:
                 table,
             )
 
-    def turn(
-        self, place: LogPlace, epoch: int, reading: Collection[TableId], tick: Callable[[], object]
-    ) -> bool:
+    def turn(self, place: LogPlace, reading: Collection[TableId], tick: Callable[[], object]) -> bool:
         """Go on, between transactions at `place`; whether `pending` has changed.
 
         Blocks only when a topic has been read, until its deletes are sent; `tick` is called meanwhile.
@@ -106,7 +106,7 @@ class Sweeps:
         elif self._sweep.done:
             sweep, self._sweep = self._sweep, None
             try:
-                return self._finish(sweep, place.position(epoch), set(reading), tick)
+                return self._finish(sweep, place.position(self._epoch), set(reading), tick)
             finally:
                 sweep.close()
         return False
@@ -169,6 +169,11 @@ class Sweeps:
             message = f"{table} is read whole and is not captured"
             raise AssertionError(message)
         return route
+
+
+def since_of(place: LogPlace | None, epoch: int) -> Position:
+    """Give what stands for a place that a read began at; None: it is only known to be of this epoch."""
+    return Position(epoch, 0, 0) if place is None else place.position(epoch)
 
 
 class _Sweep:

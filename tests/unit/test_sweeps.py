@@ -128,7 +128,7 @@ class Run:
         self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), broker, broker.open, SystemClock())
         self.outbox.open(ITEM, SHOP)
         self.sweeps = Sweeps(
-            "shop", routes, self.outbox, broker.reader, self.there.intersection, pending, self.telemetry
+            "shop", 0, routes, self.outbox, broker.reader, self.there.intersection, pending, self.telemetry
         )
 
     @property
@@ -147,7 +147,7 @@ class Run:
     def swept(self, *reading: TableId) -> None:
         """Let it go on until it has nothing to do."""
         wait_for(
-            lambda: self.sweeps.turn(self.place, 0, reading, lambda: None) or not self.sweeps.active,
+            lambda: self.sweeps.turn(self.place, reading, lambda: None) or not self.sweeps.active,
             "a topic is swept",
         )
 
@@ -175,7 +175,7 @@ def run() -> Run:
     first.outbox.acknowledge()
     second = Run(first.broker)
     second.at = first.at
-    second.sweeps.begin(ITEM, second.place.position(0))
+    second.sweeps.begin(ITEM, second.place)
     second.send(ITEM, ChangeKind.SNAPSHOT, *range(5))
     return second
 
@@ -193,7 +193,7 @@ def test_what_a_whole_read_did_not_find_is_deleted(run: Run) -> None:
 
 
 def test_rows_that_come_while_the_topic_is_read_stay(run: Run) -> None:
-    run.sweeps.turn(run.place, 0, (), lambda: None)  # begins to read
+    run.sweeps.turn(run.place, (), lambda: None)  # begins to read
     run.send(ITEM, ChangeKind.INSERT, 7)
     run.swept()
     run.send(ITEM, ChangeKind.INSERT, 9)
@@ -209,10 +209,10 @@ def test_a_topic_waits_for_all_of_its_tables() -> None:
     run = Run(first.broker, topic="all")
     run.at = first.at
     for table in (ITEM, SHOP):
-        run.sweeps.begin(table, run.place.position(0))
+        run.sweeps.begin(table, run.place)
     run.send(ITEM, ChangeKind.SNAPSHOT, 1)
     for _ in range(5):
-        assert not run.sweeps.turn(run.place, 0, [SHOP], lambda: None)
+        assert not run.sweeps.turn(run.place, [SHOP], lambda: None)
     assert not run.deletes("all")
     run.send(SHOP, ChangeKind.SNAPSHOT, 2)
     run.swept()
@@ -223,10 +223,10 @@ def test_a_topic_waits_for_all_of_its_tables() -> None:
 
 
 def test_a_table_that_is_read_again_meanwhile_stays_pending(run: Run) -> None:
-    run.sweeps.turn(run.place, 0, (), lambda: None)
-    run.sweeps.begin(ITEM, run.place.position(0))
+    run.sweeps.turn(run.place, (), lambda: None)
+    run.sweeps.begin(ITEM, run.place)
     for _ in range(20):
-        run.sweeps.turn(run.place, 0, [ITEM], lambda: None)
+        run.sweeps.turn(run.place, [ITEM], lambda: None)
     assert run.sweeps.pending == {"shop.item": str(run.place.position(0))}
     assert not run.deletes("shop.item")
     run.send(ITEM, ChangeKind.SNAPSHOT, 3)
@@ -237,7 +237,7 @@ def test_a_table_that_is_read_again_meanwhile_stays_pending(run: Run) -> None:
 
 def test_what_is_pending_is_swept_by_the_next_run(run: Run) -> None:
     pending = run.sweeps.pending
-    run.sweeps.turn(run.place, 0, (), lambda: None)
+    run.sweeps.turn(run.place, (), lambda: None)
     run.sweeps.close()
     run.outbox.acknowledge()
     after = Run(run.broker, pending)
@@ -280,7 +280,7 @@ def test_trouble_with_the_broker_is_raised_and_leaves_it_pending(run: Run) -> No
 
 def test_an_empty_topic_is_not_read_back() -> None:
     run = Run(Broker())
-    run.sweeps.begin(ITEM, Position(0, 1, 4))
+    run.sweeps.begin(ITEM, run.place)
     run.sweeps.forget_new_topics()
     assert not run.sweeps.active
     run.sweeps.close()
