@@ -101,6 +101,11 @@ class TableSchema:
         return tuple(i for i, column in enumerate(self.columns) if column.key)
 
     @property
+    def identity_indexes(self) -> tuple[int, ...]:
+        """Places of the columns that tell rows apart: the primary key's, all where there is none."""
+        return self.key_indexes or tuple(range(len(self.columns)))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The column names in column order."""
         return tuple(column.name for column in self.columns)

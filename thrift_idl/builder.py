@@ -203,8 +203,7 @@ class PartitionMessageBuilder:
 
 def partition_of(change: RowChange, partitions: int) -> int:
     """Give a change's partition by the IDL's hash of its key, or of the whole row when there is none."""
-    row = change.image
-    return partition_of_row(row, change.schema.key_indexes or tuple(range(len(row))), partitions)
+    return partition_of_row(change.image, change.schema.identity_indexes, partitions)
 
 
 def partition_of_row(row: Row, indexes: tuple[int, ...], partitions: int) -> int:

@@ -83,7 +83,7 @@ class TableForm:
     def __init__(self, schema: TableSchema) -> None:
         self.schema = schema
         self.width = len(schema.columns)
-        self.key = schema.key_indexes or tuple(range(self.width))
+        self.key = schema.identity_indexes
         names = [schema.table.database, schema.table.table]
         names += [name for column in schema.columns for name in (column.name, column.native_type)]
         text = sum(len(name.encode()) for name in names)

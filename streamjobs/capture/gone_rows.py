@@ -184,13 +184,12 @@ class _Plan:
     @classmethod
     def of(cls, schema: TableSchema, number: int, shape: int, needed: tuple[str, ...]) -> _Plan:
         places = {name: place for place, name in enumerate(schema.names)}
-        key = schema.key_indexes or tuple(range(len(schema.columns)))
         wanted = tuple(places.get(name, -1) for name in needed)
-        return cls(schema, number, shape, bool(schema.key_indexes), key, wanted)
+        return cls(schema, number, shape, bool(schema.key_indexes), schema.identity_indexes, wanted)
 
 
 def _key_columns(schema: TableSchema) -> list[Column]:
-    return [column for column in schema.columns if column.key] or list(schema.columns)
+    return [schema.columns[place] for place in schema.identity_indexes]
 
 
 def _shape(schema: TableSchema) -> Shape:
