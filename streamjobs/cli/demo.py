@@ -11,13 +11,14 @@ from rich.console import Console
 
 from connectors.rocksdb import DEFAULT_PATH
 from streamjobs.cli.demo_summary import show, what_next
-from streamjobs.cli.services import Services, services
+from streamjobs.cli.services import Services, flink_session, services
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
-from streamjobs.demo.proof import RunOptions, Watch, forget, overrides_of, prove
+from streamjobs.demo.proof import RunOptions, Watch, forget, plan_of, prove
 from streamjobs.demo.scenario import HARD_LIMITS, ad_traffic, shop_events
 from streamjobs.errors import ConfigError
+from streamjobs.job.plan import JobPlan
 from streamjobs.job.session import FlinkSession
 
 EXIT_WRONG = 1
@@ -62,18 +63,18 @@ def demo(
     with ExitStack() as stack:
         status = stack.enter_context(console.status("starting Kafka and Flink"))
 
-        def chosen(found: Services) -> RunOptions:
-            return RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate))
+        def prepare(found: Services) -> None:
+            run = RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate))
+            plan = plan_of(scenario, run)
+            session = stack.enter_context(closing(flink_session(found.rest_url)))
+            session.prepare(plan)
+            prepared.append((session, run, plan))
 
-        def plan(found: Services) -> None:
-            session = stack.enter_context(closing(FlinkSession(found.rest_url)))
-            session.prepare(scenario.sql_path, overrides_of(scenario, chosen(found)))
-            sessions.append(session)
-
-        sessions: list[FlinkSession] = []
-        found = stack.enter_context(services("demo", parallelism, keep=keep, on_launched=plan))
+        prepared: list[tuple[FlinkSession, RunOptions, JobPlan]] = []
+        found = stack.enter_context(services("demo", parallelism, keep=keep, on_addresses=prepare))
+        ((session, run, plan),) = prepared
         forget(scenario, found.bootstrap, store)
-        proof = prove(scenario, sessions[0], chosen(found), Watch(on_stage=status.update))
+        proof = prove(scenario, session, run, Watch(on_stage=status.update), plan)
     show(console, scenario, proof)
     what_next(console, scenario, proof, running=found.stay)
     if not proof.ok:

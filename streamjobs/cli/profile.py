@@ -40,8 +40,10 @@ class Profile:
     store: str | None = None
 
 
-def read_profile(path: Path | None) -> Profile:
+def read_profile(path: Path | None, env: Mapping[str, str] | None = None) -> Profile:
     """Read a profile; without `path` the `streamjobs.toml` of the current directory, if there is one.
+
+    `env` is where passwords are taken from, by default the environment.
 
     Raises ConfigError for a file that cannot be read, for a key that is not known, and for a password that is
     not taken from the environment (`${NAME}`).
@@ -56,7 +58,11 @@ def read_profile(path: Path | None) -> Profile:
         raise ConfigError(message) from exc
     _known(content, ("brokers", "flink", "store"), str(file))
     brokers = {
-        name: _broker(_table(broker, f"{file}: [brokers.{name}]"), f"{file}: [brokers.{name}]")
+        name: _broker(
+            os.environ if env is None else env,
+            _table(broker, f"{file}: [brokers.{name}]"),
+            f"{file}: [brokers.{name}]",
+        )
         for name, broker in _table(content.get("brokers", {}), f"{file}: [brokers]").items()
     }
     flink = _table(content.get("flink", {}), f"{file}: [flink]")
@@ -68,7 +74,7 @@ def read_profile(path: Path | None) -> Profile:
     )
 
 
-def _broker(broker: Mapping[str, Any], where: str) -> KafkaConnection:
+def _broker(env: Mapping[str, str], broker: Mapping[str, Any], where: str) -> KafkaConnection:
     _known(broker, _BROKER_KEYS, where)
     kind = broker.get("kind", "kafka")
     if kind != "kafka":
@@ -80,7 +86,7 @@ def _broker(broker: Mapping[str, Any], where: str) -> KafkaConnection:
         raise ConfigError(message)
     login = {key: _text(broker, key, where) for key in _LOGIN_KEYS if key in broker}
     if login.get("password") is not None:
-        login["password"] = _secret(str(login["password"]), f"{where}: password")
+        login["password"] = _secret(env, str(login["password"]), f"{where}: password")
     if (login.get("certificate_file") is None) != (login.get("key_file") is None):
         message = f"{where}: certificate_file and key_file go together"
         raise ConfigError(message)
@@ -91,15 +97,15 @@ def _broker(broker: Mapping[str, Any], where: str) -> KafkaConnection:
         raise ConfigError(message) from exc
 
 
-def _secret(text: str, where: str) -> str:
+def _secret(env: Mapping[str, str], text: str, where: str) -> str:
     match = re.fullmatch(r"\$\{(\w+)\}", text)
     if match is None:
         message = f'{where} must not stand in the file: write "${{NAME}}" and set the variable NAME'
         raise ConfigError(message)
-    if not os.environ.get(match[1]):
+    if match[1] not in env or not env[match[1]]:
         message = f"{where}: the environment variable {match[1]} is not set"
         raise ConfigError(message)
-    return os.environ[match[1]]
+    return env[match[1]]
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

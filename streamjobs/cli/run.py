@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,25 +16,22 @@ from rich.console import Console
 from streamjobs.amounts import duration_ms
 from streamjobs.cli.live import ProgressLine
 from streamjobs.cli.profile import Profile, read_profile
-from streamjobs.cli.services import Services, services
+from streamjobs.cli.secrets import MissingSecrets
+from streamjobs.cli.services import Services, flink_session, services
 from streamjobs.errors import ConfigError, RetriableError
+from streamjobs.job.plan import JobPlan
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
-from streamjobs.job.submit import explain_request
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.local import places
 
+NO_BROKER = "127.0.0.1:9092"
+NO_CLUSTER = "http://127.0.0.1:8081"
+"""Addresses in plans that are only explained: nobody connects to them."""
 _POLL_S = 0.5
 _UNREACHABLE_S = 60.0
 """So long may the cluster not answer (a JobManager that restarts) before the command gives up watching."""
-
-
-@dataclass(frozen=True)
-class _Settings:
-    bootstrap: str | KafkaConnection
-    store: Path
-    parallelism: int | None = None
-    disorder_ms: int | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -57,38 +55,66 @@ def run(
 ) -> None:
     """Run a job: on the services that the profile names, else on local ones (`dev up`, or its own)."""
     idle_s = None if until_idle is None else _seconds(until_idle)
-    known = read_profile(profile)
-    settings = _overrides(set_ or [])
     console = Console(stderr=True)
-    refuse_early(file, known, settings, parallelism)
-    with _services(file, known, parallelism, console) as found:
-        session = FlinkSession(
-            found.rest_url,
-            client_jars=sorted(places.jar_dir("flink").glob("*.jar")),
-            work_dir=places.state_dir() / "workers",
-            brokers=known.brokers,
-        )
-        wanted = _Settings(
-            known.brokers.get("default", found.bootstrap),
-            store or Path(known.store or places.state_dir() / "rocksdb"),
-            parallelism,
-            settings=settings,
-        )
-        if explain:
-            typer.echo(explain_request(session.request(file, wanted, explain=True)))
-            return
-        with console.status(f"submitting {file.stem} to {found.rest_url}"):
-            job = session.start(file, wanted)
-        for warning in job.plan.warnings:
-            console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
-        _watch(job, ProgressLine(console, file.stem), idle_s, own=not found.stay)
+    wanted = _Wanted(file, store, parallelism, _overrides(set_ or []))
+    if explain:
+        typer.echo(_explained(wanted, profile, console))
+        return
+    known = read_profile(profile)
+    with ExitStack() as stack:
+
+        def prepare(found: Services) -> None:
+            plan = wanted.plan(known, found.bootstrap)
+            session = stack.enter_context(closing(flink_session(found.rest_url)))
+            session.prepare(plan)
+            planned.append((session, plan))
+
+        planned: list[tuple[FlinkSession, JobPlan]] = []
+        found = stack.enter_context(_services(known, parallelism, console, prepare))
+        ((session, plan),) = planned
+        _show_warnings(plan, console)
+        with console.status(f"submitting {plan.name}") as status:
+            job = session.run(plan, status.update)
+        _watch(job, ProgressLine(console, plan.name), idle_s, own=not found.stay)
 
 
-def refuse_early(file: Path, profile: Profile, settings: Mapping[str, str], parallelism: int | None) -> None:
-    """Plan the job before any service is started: a mistake in the file must not cost half a minute."""
-    brokers = {"default": KafkaConnection("127.0.0.1:9092"), **profile.brokers}
-    wanted = _Settings(brokers["default"], places.state_dir() / "rocksdb", parallelism, settings=settings)
-    FlinkSession("http://127.0.0.1:8081", client_jars=(), brokers=brokers).request(file, wanted).plan()
+@dataclass(frozen=True)
+class _Wanted:
+    """What the command line says of the job."""
+
+    file: Path
+    store: Path | None
+    parallelism: int | None
+    settings: Mapping[str, str]
+
+    def plan(self, profile: Profile, bootstrap: str, env: Mapping[str, str] | None = None) -> JobPlan:
+        """Plan the job, with the local broker where the profile names none. Raises SqlError, ConfigError."""
+        settings = RunSettings(
+            profile.brokers.get(DEFAULT_BROKER, bootstrap),
+            self.store or Path(profile.store or places.state_dir() / "rocksdb"),
+            self.parallelism,
+            settings=self.settings,
+            brokers=profile.brokers,
+        )
+        return plan_file(self.file, settings, env)
+
+
+def _explained(wanted: _Wanted, profile: Path | None, console: Console) -> str:
+    """Return Flink's plans. Starts nothing, asks nobody, and goes on without the secrets that it lacks."""
+    secrets = MissingSecrets(os.environ)
+    known = read_profile(profile, secrets)
+    reached = {name: KafkaConnection(broker.bootstrap) for name, broker in known.brokers.items()}
+    plan = wanted.plan(replace(known, brokers=reached), NO_BROKER, secrets)
+    for name in secrets.missing:
+        console.print(f"the environment variable {name} is not set: `run` will need it", highlight=False)
+    _show_warnings(plan, console)
+    with console.status(f"planning {plan.name}"), closing(flink_session(NO_CLUSTER)) as session:
+        return session.explain(plan)
+
+
+def _show_warnings(plan: JobPlan, console: Console) -> None:
+    for warning in plan.warnings:
+        console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
 
 
 def _watch(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, own: bool) -> None:
@@ -123,18 +149,19 @@ def _watch(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, ow
 
 
 @contextmanager
-def _services(file: Path, profile: Profile, parallelism: int | None, console: Console) -> Iterator[Services]:
-    if not file.is_file():
-        message = f"there is no job file {file}"
-        raise ConfigError(message)
+def _services(
+    profile: Profile, parallelism: int | None, console: Console, on_addresses: Callable[[Services], None]
+) -> Iterator[Services]:
     if profile.rest_url is not None:
-        if "default" not in profile.brokers:
+        if DEFAULT_BROKER not in profile.brokers:
             message = "the profile names a Flink but no broker: add [brokers.default] with bootstrap"
             raise ConfigError(message)
-        yield Services(profile.brokers["default"].bootstrap, profile.rest_url, stay=True)
+        found = Services(profile.brokers[DEFAULT_BROKER].bootstrap, profile.rest_url, stay=True)
+        on_addresses(found)
+        yield found
         return
     with console.status("looking for local services, else starting Kafka and Flink") as status:
-        with services("run", parallelism or 2) as found:
+        with services("run", parallelism or 2, on_addresses=on_addresses) as found:
             status.stop()
             yield found
 

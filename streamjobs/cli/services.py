@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from streamjobs.errors import ConfigError
+from streamjobs.job.session import FlinkSession, default_planner_dir
 from streamjobs.local import places, state
 from streamjobs.local.environment import Environment
+from streamjobs.local.ports import LOOPBACK, PortLease
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,13 @@ class Services:
 
 @contextmanager
 def services(
-    name: str, slots: int, *, keep: bool = False, on_launched: Callable[[Services], None] = lambda _: None
+    name: str, slots: int, *, keep: bool = False, on_addresses: Callable[[Services], None] = lambda _: None
 ) -> Iterator[Services]:
-    """Give the running development environment, or start one that ends with the block.
+    """Yield the running development environment, or start one that ends with the block.
 
     `name` is the directory of its data and logs under the state directory. With `keep` it becomes the
-    development environment and stays. `on_launched` is called as soon as the addresses are known.
+    development environment and stays. `on_addresses` is called when the addresses are known and nothing has
+    been started yet; what it raises is raised here.
     Raises ServiceError, ConfigError.
     """
     known = state.running(places.dev_root())
@@ -37,24 +43,54 @@ def services(
             message = f"the environment in {known.root} has no Kafka or no Flink: `streamjobs dev down` first"
             raise ConfigError(message)
         found = Services(known.bootstrap, known.rest_url, stay=True)
-        on_launched(found)
+        on_addresses(found)
         yield found
         return
-    root = places.dev_root() if keep else places.state_dir() / name
-    if not keep:
-        shutil.rmtree(root, ignore_errors=True)
-    environment = Environment(root, slots=max(2, slots))
-    environment.start(lambda launched: on_launched(_of(launched, keep)))
-    try:
-        yield _of(environment, keep)
-    except BaseException:
-        environment.stop()
-        raise
+    with closing(PortLease()) as lease:
+        kafka_port, rest_port = lease.take(), lease.take()
+        found = Services(f"{LOOPBACK}:{kafka_port}", f"http://{LOOPBACK}:{rest_port}", stay=keep)
+        on_addresses(found)
+        with _root(name, keep=keep) as root:
+            environment = Environment(
+                root, slots=max(2, slots), lease=lease, kafka_port=kafka_port, rest_port=rest_port
+            )
+            environment.start()
+            try:
+                yield found
+            except BaseException:
+                environment.stop()
+                raise
+            if keep:
+                environment.detach()
+            else:
+                environment.stop()
+
+
+@contextmanager
+def _root(name: str, *, keep: bool) -> Iterator[Path]:
+    """Yield an empty directory that no other command uses meanwhile; with `keep` that of `dev up`."""
     if keep:
-        environment.detach()
-    else:
-        environment.stop()
+        yield places.dev_root()
+        return
+    for number in itertools.count(1):
+        root = places.state_dir() / (name if number == 1 else f"{name}-{number}")
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with root.with_name(f"{root.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # another command of this checkout runs there
+            shutil.rmtree(root, ignore_errors=True)
+            yield root
+            return
 
 
-def _of(environment: Environment, stay: bool) -> Services:
-    return Services(environment.kafka.bootstrap, environment.flink.rest_url, stay)
+def flink_session(rest_url: str) -> FlinkSession:
+    """Return a session on a cluster, with this project's connectors and planner process."""
+    home = places.state_dir()
+    return FlinkSession(
+        rest_url,
+        client_jars=sorted(places.jar_dir("flink").glob("*.jar")),
+        work_dir=home / "workers",
+        planner_dir=default_planner_dir(home),
+    )

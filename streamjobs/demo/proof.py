@@ -32,11 +32,14 @@ from streamjobs.demo.outcome import (
     samples_of_messages,
     samples_of_records,
 )
-from streamjobs.demo.runner import JobRunner, Overrides, RunningJob
+from streamjobs.demo.runner import JobRunner, RunningJob
 from streamjobs.demo.scenario import Scenario
 from streamjobs.demo.tables import DEAD_LETTER_TOPIC
 from streamjobs.demo.truth import Samples, Truth
 from streamjobs.errors import JobError
+from streamjobs.job.plan import JobPlan
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import RunSettings
 
 POLL_S: Final = 0.25
 
@@ -46,7 +49,7 @@ class RunOptions:
     """Where and how to run a scenario.
 
     `idle_s` is how long nothing must move before the job is drained; when it is never idle within
-    `deadline_s` after the last message, the run fails.
+    `deadline_s` after the last message, the run fails. `settings` are Flink's and win over the job file's.
     """
 
     bootstrap: str
@@ -55,6 +58,7 @@ class RunOptions:
     feed: FeedOptions = field(default_factory=FeedOptions)
     idle_s: float = 2.0
     deadline_s: float = 600.0
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,16 @@ class Proof:
         )
 
 
-def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Watch | None = None) -> Proof:
+def prove(
+    scenario: Scenario,
+    runner: JobRunner,
+    options: RunOptions,
+    watch: Watch | None = None,
+    plan: JobPlan | None = None,
+) -> Proof:
     """Run the scenario on empty topics and an empty table, and compare everything with the truth.
 
+    `plan` is what `plan_of` has made of the same scenario and options; None: it is made here.
     Raises: ConfigError when one of the scenario's topics exists; JobError when the job fails or does not
     come to rest; what the services raise.
     """
@@ -112,7 +123,7 @@ def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Wat
     watch.on_stage("creating topics")
     letters_before = prepare_topics(scenario, options.bootstrap)
     watch.on_stage("starting the job")
-    job = runner.start(scenario.sql_path, overrides_of(scenario, options))
+    job = runner.run(plan or plan_of(scenario, options))
     try:
         watch.on_job(job)
         watch.on_stage("feeding")
@@ -149,9 +160,16 @@ def prove(scenario: Scenario, runner: JobRunner, options: RunOptions, watch: Wat
     )
 
 
-def overrides_of(scenario: Scenario, options: RunOptions) -> Overrides:
-    """Give what `prove` starts the scenario's job with."""
-    return Overrides(options.bootstrap, options.store, options.parallelism, scenario.packing.disorder_ms)
+def plan_of(scenario: Scenario, options: RunOptions) -> JobPlan:
+    """Return the plan of the scenario's job. Raises SqlError, ConfigError."""
+    settings = RunSettings(
+        options.bootstrap,
+        options.store,
+        options.parallelism,
+        scenario.packing.disorder_ms,
+        settings=options.settings,
+    )
+    return plan_file(scenario.sql_path, settings)
 
 
 def prepare_topics(scenario: Scenario, bootstrap: str) -> Mapping[int, int]:

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Protocol
+
+from streamjobs.job.plan import JobPlan
 
 MAX_WATERMARK_MS: Final = 2**63 - 1
 """The watermark after all input: every window is closed."""
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What a run sets over the job file.
-
-    `disorder_ms` is the sources' disorder bound. `store` is the directory of the embedded store.
-    None: keep what the job file says.
-    """
-
-    bootstrap: str
-    store: Path
-    parallelism: int | None = None
-    disorder_ms: int | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunningJob(Protocol):
@@ -57,5 +41,5 @@ class RunningJob(Protocol):
 class JobRunner(Protocol):
     """Starts jobs on one cluster."""
 
-    def start(self, sql_path: Path, overrides: Overrides) -> RunningJob:
-        """Submit the job file and return when it runs. Raises SqlError, ConfigError or JobError."""
+    def run(self, plan: JobPlan) -> RunningJob:
+        """Submit a planned job and return when it runs. Raises SqlError, ConfigError or JobError."""

@@ -16,6 +16,7 @@ from pyflink.table.udf import udf, udtf
 from streamjobs.errors import ConfigError, SqlError
 from streamjobs.job.lookup_operator import LookupOperator
 from streamjobs.job.lookups import RegisterLookup, updating_lookups
+from streamjobs.job.native import Partitions, TableDdl
 from streamjobs.job.padding import padded_too_late, refusal
 from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction
 from streamjobs.job.python_insert import add_python_insert
@@ -32,11 +33,19 @@ class FlinkJob:
     """A planned job inside a table environment.
 
     `configuration` holds what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the
-    plan's settings come on top. Raises ConfigError where Flink refuses the plan.
+    plan's settings come on top. `partitions` is what the preflight counted; None: the job is only explained.
+    Raises ConfigError where Flink refuses the plan.
     """
 
-    def __init__(self, plan: JobPlan, configuration: Mapping[str, str], run_id: str) -> None:
+    def __init__(
+        self,
+        plan: JobPlan,
+        configuration: Mapping[str, str],
+        run_id: str,
+        partitions: Partitions | None = None,
+    ) -> None:
         self.plan = plan
+        self._partitions = partitions
         self._run_id = run_id
         config = Configuration()
         for key, value in {**configuration, **plan.settings}.items():
@@ -62,6 +71,8 @@ class FlinkJob:
                 match step:
                     case Execute():
                         self.tables.execute_sql(step.sql)
+                    case TableDdl():
+                        self.tables.execute_sql(step.sql(self._partitions))
                     case RegisterFunction():
                         self.tables.create_temporary_function(step.name, _load(step.path))
                     case RegisterLookup():
@@ -117,7 +128,7 @@ class FlinkJob:
         self.tables.create_temporary_function(step.function, function)
 
     def _source(self, source: SourcePlan) -> None:
-        self.tables.execute_sql(source.raw_ddl)
+        self.tables.execute_sql(source.raw_ddl.sql(self._partitions))
         parser = udtf(RowChangeParser(source.parser), result_types=source.parser.result_types)
         self.tables.create_temporary_function(source.function, parser)
         parsed = self.tables.sql_query(source.parsed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from streamjobs.dialect.connectors import (
     BlackholeTable,
@@ -26,6 +27,35 @@ _SHADED = "org.apache.flink.kafka.shaded."
 """Where Flink's SQL connector has its Kafka client: a login module by its own name is not found."""
 
 
+Topic = tuple[str, KafkaConnection]
+"""A topic by its name, and the broker that has it."""
+Partitions = Mapping[Topic, int]
+"""How many partitions topics have, as a preflight finds it."""
+
+
+@dataclass(frozen=True)
+class TableDdl:
+    """A CREATE TABLE of Flink's, in which the start of reading may depend on what the broker has.
+
+    `head` is all before `WITH`. A table that starts at an `offset` names it for each partition of `topic`;
+    how many there are is not known to a plan, which asks no broker.
+    """
+
+    head: str
+    options: Mapping[str, str]
+    topic: Topic | None = None
+    offset: int | None = None
+
+    def sql(self, partitions: Partitions | None) -> str:
+        """Return the statement. None: the job is only explained, and one partition stands for all of them."""
+        options = dict(self.options)
+        if self.topic is not None and self.offset is not None:
+            count = 1 if partitions is None else partitions[self.topic]
+            offsets = ";".join(f"partition:{number},offset:{self.offset}" for number in range(count))
+            options["scan.startup.specific-offsets"] = offsets
+        return f"{self.head} {with_clause(options)}"
+
+
 def quoted(name: str) -> str:
     """Give a name in backticks."""
     return "`" + name.replace("`", "``") + "`"
@@ -41,24 +71,28 @@ def with_clause(options: Mapping[str, str]) -> str:
     return "WITH (\n" + ",\n".join(f"  {literal(k)} = {literal(v)}" for k, v in options.items()) + "\n)"
 
 
-def kafka_source_options(
-    topic: str, broker: KafkaConnection, group: str, start: ScanStart, partitions: int
-) -> dict[str, str]:
-    """Give the options with which Flink's connector reads a topic of raw messages; see `start_options`."""
-    return {
+def kafka_source(head: str, topic: str, broker: KafkaConnection, group: str, start: ScanStart) -> TableDdl:
+    """Return the table `head`, whose raw messages Flink's connector reads from a topic."""
+    options = {
         "connector": "kafka",
         "topic": topic,
         **_broker_options(broker),
         "properties.group.id": group,
         "scan.topic-partition-discovery.interval": "60 s",
         "format": "raw",
-    } | start_options(start, partitions)
+    } | start_options(start)
+    return TableDdl(head, options, (topic, broker), start_offset(start))
 
 
-def start_options(start: ScanStart, partitions: int) -> dict[str, str]:
-    """Give where reading starts. Offsets that are gone stop the job: never a silent jump to the latest.
+def start_offset(start: ScanStart) -> int | None:
+    """Return the offset at which every partition is read from; None for any other start."""
+    return start.value if start.kind is StartKind.OFFSET else None
 
-    `partitions` is the topic's number of them; only an offset start asks for it.
+
+def start_options(start: ScanStart) -> dict[str, str]:
+    """Return where reading starts, without the offsets of an offset start: see `TableDdl`.
+
+    Offsets that are gone stop the job: it never jumps to the latest message in silence.
     """
     match start.kind:
         case StartKind.EARLIEST:
@@ -70,8 +104,7 @@ def start_options(start: ScanStart, partitions: int) -> dict[str, str]:
         case StartKind.TIME:
             mode = {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(start.value)}
         case StartKind.OFFSET:
-            places = ";".join(f"partition:{number},offset:{start.value}" for number in range(partitions))
-            mode = {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": places}
+            mode = {"scan.startup.mode": "specific-offsets"}
     return mode | {"properties.auto.offset.reset": "none"}
 
 
@@ -89,12 +122,14 @@ def kafka_dead_letters(broker: KafkaConnection, topic: str) -> str:
 
 
 def native_table(
-    table: CreateTable, connector: Connector, broker: KafkaConnection | None, job: str, partitions: int = 0
-) -> str:
-    """Give Flink's DDL of a declared table; `partitions` as in `start_options`, `broker` for a KafkaTable."""
+    table: CreateTable, connector: Connector, broker: KafkaConnection | None, job: str
+) -> TableDdl:
+    """Return Flink's DDL of a declared table; `broker` is that of a KafkaTable."""
+    head = f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{_body(table)}\n)"
     match connector:
         case KafkaTable() if broker is not None:
-            options = _kafka(table, connector, broker, job, partitions)
+            options = _kafka(table, connector, broker, job)
+            return TableDdl(head, options, (connector.topic, broker), start_offset(connector.start))
         case BlackholeTable():
             options = {"connector": "blackhole"}
         case PrintTable():
@@ -106,12 +141,10 @@ def native_table(
         case _:
             message = f"{connector} is not Flink's"
             raise AssertionError(message)
-    return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{_body(table)}\n) {with_clause(options)}"
+    return TableDdl(head, options)
 
 
-def _kafka(
-    table: CreateTable, connector: KafkaTable, broker: KafkaConnection, job: str, partitions: int
-) -> dict[str, str]:
+def _kafka(table: CreateTable, connector: KafkaTable, broker: KafkaConnection, job: str) -> dict[str, str]:
     options = {
         "connector": "kafka",
         "topic": connector.topic,
@@ -119,7 +152,7 @@ def _kafka(
         "properties.group.id": connector.consumer_group or job,
         "format": connector.format,
         "sink.delivery-guarantee": connector.delivery.value,
-    } | start_options(connector.start, partitions)
+    } | start_options(connector.start)
     if connector.delivery is Delivery.EXACTLY_ONCE:
         options["sink.transactional-id-prefix"] = connector.transaction_prefix or f"{job}.{table.name}"
         options["properties.transaction.timeout.ms"] = str(TRANSACTION_TIMEOUT_MS)

@@ -1,26 +1,34 @@
-"""What is checked at the brokers before a job is submitted."""
+"""What is asked of the brokers before a job is submitted: its own step, after the plan is made."""
 
 from __future__ import annotations
 
-from connectors.kafka import DEAD_LETTER_CONFIGS, describe_topic, ensure_topic
+from connectors.kafka import DEAD_LETTER_CONFIGS, TopicInfo, describe_topic, ensure_topic
 from streamjobs.errors import ConfigError
+from streamjobs.job.native import Partitions, Topic
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan
 
 
-def preflight(plan: JobPlan) -> None:
-    """See that every topic the job reads is there and keeps its producers' times; make the dead-letter topic.
+def preflight(plan: JobPlan) -> Partitions:
+    """Check every topic that the job reads, make the dead-letter topic, and count partitions.
 
-    A source topic is never made here: a job that misspells its name would read an empty topic for ever, and
-    the real producer would find one with the wrong number of partitions.
+    Each topic must exist and keep its producers' times. A source topic is never made here: a job that
+    misspells its name would read an empty topic for ever, and the real producer would find one with the wrong
+    number of partitions. Returns the partitions of `plan.offset_topics`.
     Raises ConfigError, which names topic and broker.
     """
     for topic, broker in dict.fromkeys(plan.topics):
-        info = describe_topic(broker, topic)
-        if info is None:
-            message = (
-                f"topic {topic} does not exist at {broker}, and a job does not make the topics it reads: "
-                "start its producer first, or correct the table's topic"
-            )
-            raise ConfigError(message)
-        ensure_topic(broker, topic, info.partitions)  # refuses LogAppendTime
+        ensure_topic(broker, topic, _described((topic, broker)).partitions)  # refuses LogAppendTime
     ensure_topic(plan.dead_letter_broker, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
+    return {topic: _described(topic).partitions for topic in dict.fromkeys(plan.offset_topics)}
+
+
+def _described(topic: Topic) -> TopicInfo:
+    name, broker = topic
+    info = describe_topic(broker, name)
+    if info is None:
+        message = (
+            f"topic {name} does not exist at {broker}, and a job does not make the topics it reads: "
+            "start its producer first, or correct the table's topic"
+        )
+        raise ConfigError(message)
+    return info

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from streamjobs.errors import JobError, RetriableError
 from streamjobs.job.plan import JobPlan
+from streamjobs.job.planning import plan_file
 from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
 from streamjobs.job.report import root_cause
 from streamjobs.job.rest import FlinkRest, JobState
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.submit import Request, Submission, Target
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 MAX_WATERMARK_MS = 2**63 - 1
 STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
+PLANNER_VARIABLE = "STREAMJOBS_PLANNER"
 _POLL_S = 0.3
 _START_TIMEOUT_S = 120.0
 _DRAIN_TIMEOUT_S = 600.0
@@ -26,30 +27,18 @@ SAME_CAUSE_LIMIT = 3
 """So often may the same root cause bring a job down without progress before `watch` gives it up."""
 
 
-class RunSettings(Protocol):
-    """What a run sets over the job file.
-
-    `bootstrap` is the default broker, `store` the directory of embedded stores, `disorder_ms` the disorder
-    bound of every source. None: keep what the file says.
-    """
-
-    @property
-    def bootstrap(self) -> str | KafkaConnection: ...  # noqa: D102
-    @property
-    def store(self) -> Path: ...  # noqa: D102
-    @property
-    def parallelism(self) -> int | None: ...  # noqa: D102
-    @property
-    def disorder_ms(self) -> int | None: ...  # noqa: D102
-    @property
-    def settings(self) -> Mapping[str, str]: ...  # noqa: D102
+def default_planner_dir(state_dir: Path) -> Path:
+    """Return the directory of a project's planner process; the variable STREAMJOBS_PLANNER wins."""
+    named = os.environ.get(PLANNER_VARIABLE)
+    return Path(named).absolute() if named else state_dir / "planner"
 
 
 class FlinkSession:
     """Starts jobs on the cluster at `rest_url`.
 
-    `brokers` are further brokers of the profile by name. `client_jars` are the connectors and `work_dir` is
-    for files of the client, by default both in the checkout's state directory. Use it from one thread.
+    `client_jars` are the connectors and `work_dir` is for files of the client, by default both in the
+    checkout's state directory; `planner_dir` is the directory of the project's planner process. Use it from
+    one thread.
     """
 
     def __init__(
@@ -58,64 +47,63 @@ class FlinkSession:
         *,
         client_jars: Sequence[Path] | None = None,
         work_dir: Path = STATE_DIR / "workers",
-        brokers: Mapping[str, str | KafkaConnection] | None = None,
+        planner_dir: Path | None = None,
     ) -> None:
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
-        self._target = Target(rest_url, str(work_dir), tuple(map(str, jars)))
-        self._brokers = dict(brokers or {})
-        self._prepared: tuple[Path, RunSettings, Submission] | None = None
+        planner = planner_dir or default_planner_dir(STATE_DIR)
+        self._target = Target(rest_url, str(work_dir), str(planner), tuple(map(str, jars)))
+        self._prepared: Submission | None = None
 
-    def request(self, sql_path: Path, overrides: RunSettings, *, explain: bool = False) -> Request:
-        """Give the request that `start` sends."""
-        settings = dict(overrides.settings)
-        if overrides.parallelism is not None:
-            settings["parallelism.default"] = str(overrides.parallelism)
-        return Request(
-            sql_path=str(sql_path), name=sql_path.stem, run_id=uuid.uuid4().hex, target=self._target,
-            brokers={
-                name: connection_of(broker).carried()
-                for name, broker in (self._brokers | {"default": overrides.bootstrap}).items()
-            },
-            store_path=str(overrides.store.absolute()), overrides=settings,
-            disorder_ms=overrides.disorder_ms, explain=explain,
-        )  # fmt: skip
+    def prepare(self, plan: JobPlan) -> None:
+        """Begin to plan a job on Flink that `run` will be asked for; the cluster may still be coming up.
 
-    def prepare(self, sql_path: Path, overrides: RunSettings) -> None:
-        """Begin to plan a job that `start` will be asked for; the cluster may still be coming up.
-
-        Raises SqlError, ConfigError. Call `close` when `start` may never be called.
+        Call `close` when `run` may never be called.
         """
-        self._submission(sql_path, overrides)
+        self._submission(plan)
 
-    def _submission(self, sql_path: Path, overrides: RunSettings) -> Submission:
-        if self._prepared is None or self._prepared[:2] != (sql_path, overrides):
+    def _submission(self, plan: JobPlan) -> Submission:
+        if self._prepared is None or self._prepared.request.plan != plan:
             self.close()
-            self._prepared = (sql_path, overrides, Submission(self.request(sql_path, overrides)))
-        return self._prepared[2]
+            self._prepared = Submission(Request(plan, self._target))
+        return self._prepared
 
     def close(self) -> None:
         """Give up what was prepared and not started; may be called again."""
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
-            prepared[2].abandon()
+            prepared.abandon()
 
-    def start(self, sql_path: Path, overrides: RunSettings) -> RunningFlinkJob:
-        """Check the topics, submit the job file and return when all its tasks run.
+    def explain(self, plan: JobPlan) -> str:
+        """Return Flink's plans of a job, each operator with its changelog mode; asks no broker, no cluster.
+
+        Raises SqlError, ConfigError, JobError for what `run` would refuse as well.
+        """
+        return Submission(Request(plan, self._target, explain=True)).finish()
+
+    def run(self, plan: JobPlan, on_stage: Callable[[str], None] = lambda _: None) -> RunningFlinkJob:
+        """Check the topics, submit the job and return when all its tasks run; `on_stage` hears what is done.
 
         Raises SqlError, ConfigError (the job, or a topic it reads), JobError (Flink).
         """
-        submission = self._submission(sql_path, overrides)
+        submission = self._submission(plan)
         try:
-            preflight(submission.plan)
-            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(), submission.plan)
+            on_stage(f"asking the broker for the topics of {plan.name}")
+            partitions = preflight(plan)
+            on_stage(f"submitting {plan.name} to {self._target.rest_url}")
+            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(partitions), plan)
         finally:
             self.close()
+        on_stage(f"waiting until all tasks of {plan.name} run")
         try:
             job.await_running(_START_TIMEOUT_S)
         except BaseException:  # also Ctrl-C: a job that does not come up is not left to try for ever
             job.cancel()
             raise
         return job
+
+    def start(self, sql_path: Path, settings: RunSettings) -> RunningFlinkJob:
+        """Plan a job's file and run it; raises as `plan_file` and `run`."""
+        return self.run(plan_file(sql_path, settings))
 
 
 class RunningFlinkJob:

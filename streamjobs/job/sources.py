@@ -16,13 +16,7 @@ from dataclasses import dataclass
 from streamjobs.dead_letter import FORMAT_VERSION, Stage
 from streamjobs.dialect.connectors import Ingest, MetaqTable
 from streamjobs.dialect.nodes import Column, CreateTable, Script
-from streamjobs.job.native import (
-    DEAD_LETTER_TABLE,
-    kafka_source_options,
-    literal,
-    quoted,
-    with_clause,
-)
+from streamjobs.job.native import DEAD_LETTER_TABLE, TableDdl, kafka_source, literal, quoted
 from streamjobs.kafka_connection import KafkaConnection
 from udfs.columns import FlinkType
 from udfs.projection import Field
@@ -60,7 +54,7 @@ class SourcePlan:
     """
 
     name: str
-    raw_ddl: str
+    raw_ddl: TableDdl
     function: str
     parser: ParserSpec
     parsed: str
@@ -72,10 +66,8 @@ class SourcePlan:
     dead_letters: str
 
 
-def plan_raw_table(
-    table: CreateTable, connector: MetaqTable, broker: KafkaConnection, job: str, partitions: int = 0
-) -> str:
-    """Give the DDL of a table of raw messages, which a hand-written parser reads."""
+def plan_raw_table(table: CreateTable, connector: MetaqTable, broker: KafkaConnection, job: str) -> TableDdl:
+    """Return the DDL of a table of raw messages, which a hand-written parser reads."""
     lines = []
     for column in table.columns:
         name = quoted(column.name)
@@ -87,11 +79,9 @@ def plan_raw_table(
             lines.append(f"  {name} {column.type}")
     if table.watermark is not None:
         lines.append(f"  WATERMARK FOR {quoted(table.watermark.column)} AS {table.watermark.expr}")
-    options = kafka_source_options(
-        connector.topic, broker, connector.consumer_group or job, connector.start, partitions
-    )
     body = ",\n".join(lines)
-    return f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{body}\n) {with_clause(options)}"
+    head = f"CREATE TEMPORARY TABLE {quoted(table.name)} (\n{body}\n)"
+    return kafka_source(head, connector.topic, broker, connector.consumer_group or job, connector.start)
 
 
 def plan_source(
@@ -101,13 +91,12 @@ def plan_source(
     job: str,
     script: Script,
     disorder_ms: int | None = None,
-    partitions: int = 0,
 ) -> SourcePlan:
-    """Plan a declared table; `disorder_ms` overrides its disorder bound, `partitions` are the topic's.
+    """Plan a declared table; `disorder_ms` overrides its disorder bound.
 
     Raises SqlError for a rowtime that the messages cannot carry.
     """
-    return _SourcePlanner(table, connector, broker, job, script, disorder_ms, partitions).plan()
+    return _SourcePlanner(table, connector, broker, job, script, disorder_ms).plan()
 
 
 class _SourcePlanner:
@@ -119,10 +108,8 @@ class _SourcePlanner:
         job: str,
         script: Script,
         disorder_ms: int | None,
-        partitions: int,
     ) -> None:
         self._disorder_ms = disorder_ms
-        self._partitions = partitions
         assert connector.table is not None and connector.ingest is not None  # noqa: PT018 - the rules saw to it
         self._table = table
         self._connector = connector
@@ -160,7 +147,7 @@ class _SourcePlanner:
             dead_letters=self._dead_letters() if self._has_dead_letters else "",
         )
 
-    def _raw_ddl(self) -> str:
+    def _raw_ddl(self) -> TableDdl:
         lines = [
             "  `__message` BYTES",
             "  `__partition` INT METADATA FROM 'partition' VIRTUAL",
@@ -172,15 +159,14 @@ class _SourcePlanner:
             delay = _interval(delay_ms + 1)
             lines.append("  `__time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
             lines.append(f"  WATERMARK FOR `__time` AS `__time` - {delay}")
-        options = kafka_source_options(
+        body = ",\n".join(lines)
+        return kafka_source(
+            f"CREATE TEMPORARY TABLE {quoted(self._raw)} (\n{body}\n)",
             self._connector.topic,
             self._broker,
             self._connector.consumer_group or self._job,
             self._connector.start,
-            self._partitions,
         )
-        body = ",\n".join(lines)
-        return f"CREATE TEMPORARY TABLE {quoted(self._raw)} (\n{body}\n) {with_clause(options)}"
 
     def _delay_ms(self) -> int:
         watermark = self._table.watermark

@@ -37,6 +37,7 @@ class Environment:
 
     Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
     the process dies of anything, no process and no port is left. Data and logs stay in `root`.
+    `lease` has ports that were taken before, to know addresses early; it is closed with the environment.
     Without `with`: `start()`, `stop()`. Raises ServiceError when a service does not come up.
     """
 
@@ -58,6 +59,7 @@ class Environment:
         redis_port: int | None = None,
         elasticsearch_port: int | None = None,
         hbase_port: int | None = None,
+        lease: PortLease | None = None,
         kafka_size: KafkaSize | None = None,
         jobmanager_size: JobManagerSize | None = None,
         taskmanager_size: TaskManagerSize | None = None,
@@ -87,7 +89,7 @@ class Environment:
         self._flink_settings = flink_settings
         self._deadline_s = deadline_s
         self._group: ProcessGroup | None = None
-        self._lease = PortLease()
+        self._lease = lease or PortLease()
         self._kafka: KafkaServer | None = None
         self._flink: FlinkCluster | None = None
         self._mariadb: MariaDbServer | None = None

@@ -32,11 +32,16 @@ class PortLease:
     """
 
     def __init__(self) -> None:
-        self._claims: list[socket.socket] = []
+        self._claims: dict[int, socket.socket] = {}
 
     def take(self, wanted: int | None = None) -> int:
-        """A free port, or exactly `wanted`; raises ServiceError when that one is in use."""
+        """A free port, or exactly `wanted`; raises ServiceError when that one is in use.
+
+        A port that this lease holds already may be wanted again.
+        """
         if wanted is not None:
+            if wanted in self._claims:
+                return wanted
             if not (self._claim(wanted) and is_free(wanted)):
                 msg = f"port {wanted} of {LOOPBACK} is in use: stop its owner or choose another port"
                 raise ServiceError(msg)
@@ -50,7 +55,7 @@ class PortLease:
 
     def close(self) -> None:
         """Give all ports back."""
-        for claim in self._claims:
+        for claim in self._claims.values():
             claim.close()
         self._claims.clear()
 
@@ -61,5 +66,5 @@ class PortLease:
         except OSError:
             claim.close()
             return False
-        self._claims.append(claim)
+        self._claims[port] = claim
         return True

@@ -15,7 +15,7 @@ import redis
 
 from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from streamjobs.position import Position
@@ -141,7 +141,9 @@ class CtrArena:
             text = text.replace(given, ours)
         path = self._work / JOB.name
         path.write_text(text, encoding="utf-8")
-        return FlinkSession(self.environment.flink.rest_url).start(path, Overrides(bootstrap, self._work, 2))
+        return FlinkSession(self.environment.flink.rest_url).start(
+            path, RunSettings(bootstrap, self._work, 2)
+        )
 
     def feed(self, events: Events) -> None:
         """Send all messages."""

@@ -14,7 +14,7 @@ import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import PARTITIONS, Shop, messages
@@ -90,7 +90,7 @@ class WideArena:
             text = text.replace(given, ours)
         path = self._work / JOB.name
         path.write_text(text, encoding="utf-8")
-        overrides = Overrides(
+        overrides = RunSettings(
             self.environment.kafka.bootstrap,
             self._work,
             2,

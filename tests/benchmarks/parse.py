@@ -11,8 +11,8 @@ from typing import Final
 
 from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
 from streamjobs.job.rest import FlinkRest
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from tests.benchmarks import meter, rows
@@ -116,7 +116,7 @@ class ParseBench:
         window: tuple[float, float],
         settings: Mapping[str, str],
     ) -> Rate:
-        overrides = Overrides(
+        overrides = RunSettings(
             self._environment.kafka.bootstrap, self._directory / "store", parallelism, settings=settings
         )
         job = self._session.start(sql, overrides)

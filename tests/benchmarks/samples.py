@@ -16,10 +16,10 @@ from connectors.kafka import KafkaProducer, create_topic, delete_topic
 from streamjobs.broker import Envelope
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.packing import Packed
-from streamjobs.demo.runner import Overrides
 from streamjobs.demo.scenario import JOBS, ad_traffic
 from streamjobs.demo.tables import CTR_TOPICS, ITEM_TOPIC, USER_TOPIC
 from streamjobs.job.rest import FlinkRest
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.rowchange import Row, RowChange, SqlType
@@ -134,7 +134,7 @@ class SampleBench:
         create_topic(bootstrap, OUTPUT, PARTITIONS)
         store = self._directory / f"store-{time.monotonic_ns()}"
         job = self._session.start(
-            self.files[side], Overrides(bootstrap, store, parallelism, settings=settings or {})
+            self.files[side], RunSettings(bootstrap, store, parallelism, settings=settings or {})
         )
         try:
             rate, _ = meter.steady(

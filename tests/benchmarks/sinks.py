@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from connectors import CONNECTORS
 from streamjobs.delivery import Delivery
-from streamjobs.demo.runner import Overrides
 from streamjobs.job.rest import FlinkRest
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.metrics import MemoryMetrics
@@ -141,7 +141,7 @@ class SinkBench:
         rest = FlinkRest(environment.flink.rest_url)
         path = self._store.directory / f"{table}.sql"
         path.write_text(self._sql(table, options), encoding="utf-8")
-        overrides = Overrides(environment.kafka.bootstrap, self._store.directory / "store", 1, None)
+        overrides = RunSettings(environment.kafka.bootstrap, self._store.directory / "store", 1, None)
         job = FlinkSession(environment.flink.rest_url).start(path, overrides)
         try:
             rate, _ = meter.steady(

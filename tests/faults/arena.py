@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from connectors.rocksdb import RocksDbTable, list_tables
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import Proof, RunOptions, Watch, forget, prove
-from streamjobs.demo.runner import Overrides, RunningJob
+from streamjobs.demo.runner import RunningJob
 from streamjobs.demo.scenario import Scenario, ad_traffic
 from streamjobs.job.rest import FlinkRest
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
@@ -45,17 +45,6 @@ class Moment:
     restarts: int
 
 
-class Hasty:
-    """Starts jobs with more checkpoints than their files ask for."""
-
-    def __init__(self, rest_url: str) -> None:
-        self._session = FlinkSession(rest_url)
-
-    def start(self, sql_path: Path, overrides: Overrides) -> RunningFlinkJob:
-        """Submit the job; see `streamjobs.demo.runner.JobRunner`."""
-        return self._session.start(sql_path, replace(overrides, settings=SETTINGS))
-
-
 class Arena:
     """One cluster with a living TaskManager, and an empty store for each test."""
 
@@ -73,8 +62,8 @@ class Arena:
         """Run the scenario at parallelism 2 with the strike in the middle."""
         bootstrap = self.cluster.kafka.bootstrap
         forget(scenario, bootstrap, self.store)
-        options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), idle_s=5.0, deadline_s=240.0)
-        runner = Hasty(self.cluster.flink.rest_url)
+        options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), 5.0, 240.0, SETTINGS)
+        runner = FlinkSession(self.cluster.flink.rest_url)
         try:
             proof = prove(scenario, runner, options, strike.watch(self, scenario))
         finally:

@@ -22,6 +22,7 @@ from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import JobError, RetriableError
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import SAME_CAUSE_LIMIT, FlinkSession, RunningFlinkJob
 from streamjobs.sink import Attempt, SinkColumn, SinkTable
 from tests.faults.arena import Arena
@@ -76,17 +77,6 @@ CREATE TABLE spoken (payload VARBINARY) WITH (type='metaq', topic='numbers', con
 CREATE TABLE kept (n BIGINT, PRIMARY KEY (n) NOT ENFORCED) WITH (type='rocksdb');
 INSERT INTO kept SELECT number_of(payload) FROM spoken ON CONFLICT DO NOTHING;
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the run sets over the job file; see `streamjobs.job.session.RunSettings`."""
-
-    bootstrap: str
-    store: Path
-    settings: dict[str, str]
-    parallelism: int | None = 1
-    disorder_ms: int | None = None
 
 
 @dataclass
@@ -162,7 +152,7 @@ def start(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         sql.write_text(JOB.format(function=function), encoding="utf-8")
         settings = {"python.files": f"{worker_package(tmp_path)},{module}"}
         session = FlinkSession(arena.cluster.flink.rest_url)
-        job = session.start(sql, Run(bootstrap, arena.store, settings))
+        job = session.start(sql, RunSettings(bootstrap, arena.store, 1, settings=settings))
         started.append(job)
         return Fragile(arena, job)
 

@@ -14,8 +14,8 @@ import pytest
 
 from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from streamjobs.position import Position
@@ -154,7 +154,7 @@ def test_a_store_frozen_under_full_load_is_backpressure(
     file.write_text(JOB.format(port=environment.mariadb.port), encoding="utf-8")
     with closing(Topic(bootstrap)) as topic:
         topic.send(BACKLOG)
-        job = FlinkSession(environment.flink.rest_url).start(file, Overrides(bootstrap, tmp_path, 2, None))
+        job = FlinkSession(environment.flink.rest_url).start(file, RunSettings(bootstrap, tmp_path, 2, None))
         try:
             wait_for(lambda: stored(environment) > BACKLOG // 8, "the job at work", 120)
             sampled = starve(environment, job, topic, frozen_s)

@@ -16,7 +16,7 @@ import pytest
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable, list_tables
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import ITEM, PARTITIONS, SHOP, SourceTable, messages
@@ -78,7 +78,7 @@ class Scene:
         path = self._work / "unseen.sql"
         path.write_text(SOURCES.format(n=self._number) + text, encoding="utf-8")
         settings = {"execution.checkpointing.interval": "30 min"}
-        overrides = Overrides(self._cluster.kafka.bootstrap, self._work / "store", 2, settings=settings)
+        overrides = RunSettings(self._cluster.kafka.bootstrap, self._work / "store", 2, settings=settings)
         job = FlinkSession(self._cluster.flink.rest_url).start(path, overrides)
         self.job_id = job.job_id
         try:

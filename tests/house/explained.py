@@ -1,12 +1,13 @@
 """Plans job files on Flink and prints what Flink makes of each: `python -m tests.house.explained FILE…`.
 
-A process of its own, because PyFlink starts a JVM. One JSON object: path -> {"sinks", "plan", "operators",
-"padded", "untold"}, the last two with what `run` would refuse.
+A process of its own, because PyFlink keeps its connection to a JVM. One JSON object: path -> {"sinks",
+"plan", "operators", "padded", "untold"}, the last two with what `run` would refuse.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -19,26 +20,26 @@ from streamjobs.job.explained import sinks as roots
 from streamjobs.job.flink import FlinkJob
 from streamjobs.job.leftovers import untold
 from streamjobs.job.padding import padded_too_late
-from streamjobs.job.plan import Brokers, plan_job
+from streamjobs.job.planner.child import leased_gateway
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import RunSettings
+from streamjobs.job.session import STATE_DIR, default_planner_dir
 from streamjobs.job.submit import Target, configuration
 
 _MODE = re.compile(r"changelogMode=\[([A-Z,]*)\]")
 _SINK = re.compile(r"Sink\(table=\[default_catalog\.default_database\.(\w+)\]")
 
 
-def explained(path: str, work_dir: str) -> dict[str, Any]:
+def explained(path: str, target: Target) -> dict[str, Any]:
     """Give the mode of what enters each sink, the physical plan, and the operators that would run.
 
     `padded`: sink -> what stands behind an outer interval join and works on event time. Such a job is
     planned all the same, and has no operators. `untold`: sink, keyed by its first column -> the operator
     that may leave rows behind.
     """
-    plan = plan_job(
-        Path(path).read_text(encoding="utf-8"), path, Path(path).stem,
-        Brokers({"default": "127.0.0.1:1"}), store_path=f"{work_dir}/store",
-    )  # fmt: skip
+    plan = plan_file(Path(path), RunSettings("127.0.0.1:1", Path(target.work_dir) / "store"))
     unjudged = replace(plan, outer_joins=())
-    job = FlinkJob(unjudged, configuration(Target("http://127.0.0.1:1", work_dir)), "run")
+    job = FlinkJob(unjudged, configuration(target), "run")
     text = job.explain()
     physical, padded = physical_plan(text), {each.sink: each.behind.kind for each in padded_too_late(text)}
     sinks, lines = {}, physical.splitlines()
@@ -61,4 +62,8 @@ def _operators(job: FlinkJob) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({path: explained(path, sys.argv[1]) for path in sys.argv[2:]}))
+    jars = tuple(map(str, sorted((STATE_DIR / "jars" / "flink").glob("*.jar"))))
+    nowhere = Target("http://127.0.0.1:1", sys.argv[1], str(default_planner_dir(STATE_DIR)), jars)
+    with leased_gateway(nowhere):
+        print(json.dumps({path: explained(path, nowhere) for path in sys.argv[2:]}), flush=True)
+    os._exit(0)  # py4j's finalizers would ask a gateway that is closed

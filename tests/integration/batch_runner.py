@@ -12,15 +12,15 @@ from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, auto
-from pathlib import Path
 
 from connectors.kafka import KafkaConsumer, KafkaProducer, read_topic
 from connectors.rocksdb import RocksDbSink
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
-from streamjobs.demo.runner import MAX_WATERMARK_MS, Overrides
+from streamjobs.demo.runner import MAX_WATERMARK_MS
 from streamjobs.demo.tables import CTR_COLUMNS, CTR_TOPICS, DEAD_LETTER_TOPIC, TABLES
 from streamjobs.errors import DecodeError
+from streamjobs.job.plan import JobPlan, PythonInsert
 from streamjobs.rowchange import RowChange
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
 from tests.acceptance.oracle import Oracle, Row
@@ -55,16 +55,18 @@ class BatchRunner:
     def __init__(self, mistake: Mistake = Mistake.NONE) -> None:
         self._mistake = mistake
 
-    def start(self, sql_path: Path, overrides: Overrides) -> BatchJob:
-        assert sql_path.stem == OUTPUT
-        return BatchJob(overrides, self._mistake)
+    def run(self, plan: JobPlan) -> BatchJob:
+        assert plan.name == OUTPUT
+        return BatchJob(plan, self._mistake)
 
 
 class BatchJob:
     """Does nothing until it is drained."""
 
-    def __init__(self, overrides: Overrides, mistake: Mistake) -> None:
-        self._overrides = overrides
+    def __init__(self, plan: JobPlan, mistake: Mistake) -> None:
+        (sink,) = [insert.table for insert in plan.inserts if isinstance(insert, PythonInsert)]
+        self._bootstrap = plan.dead_letter_broker.bootstrap
+        self._store = str(sink.options["path"])
         self._mistake = mistake
         self._watermark_ms: int | None = None
 
@@ -84,7 +86,7 @@ class BatchJob:
         oracle = Oracle()
         letters: list[DeadLetter] = []
         for topic in CTR_TOPICS:
-            with closing(KafkaConsumer(self._overrides.bootstrap)) as consumer:
+            with closing(KafkaConsumer(self._bootstrap)) as consumer:
                 log = list(read_topic(consumer, topic))
             oracle.load(log)
             letters += [letter for envelope in log for letter in dead_letters(envelope)]
@@ -99,7 +101,7 @@ class BatchJob:
 
     def _write_store(self, samples: Mapping[int, Row]) -> None:
         columns = tuple(SinkColumn(name, TYPES.get(name, "BIGINT")) for name in CTR_COLUMNS)
-        table = SinkTable(OUTPUT, columns, ("impression_id",), {"path": str(self._overrides.store)})
+        table = SinkTable(OUTPUT, columns, ("impression_id",), {"path": self._store})
         sink = RocksDbSink(table)
         sink.open(Attempt("batch", 0, 1, 0))
         records: list[Record] = []
@@ -115,7 +117,7 @@ class BatchJob:
         sink.close()
 
     def _write_topics(self, samples: Mapping[int, Row], letters: Sequence[DeadLetter]) -> None:
-        with closing(KafkaProducer(self._overrides.bootstrap)) as producer:
+        with closing(KafkaProducer(self._bootstrap)) as producer:
             for number, row in enumerate(samples.values()):
                 payload = as_json(row)
                 if self._mistake is Mistake.WRONG_PRICE_IN_TOPIC and number == 0:

@@ -20,8 +20,8 @@ from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
 from connectors.rocksdb.reader import RocksDbTable
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter
-from streamjobs.demo.runner import Overrides
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.position import Half, Position
@@ -224,7 +224,7 @@ def outcome(environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
             for partition, message in messages:
                 producer.send(Envelope(topic, partition, message.payload, message.time_ms))
         producer.flush()
-    job = FlinkSession(environment.flink.rest_url).start(JOB, Overrides(bootstrap, store, 2, None))
+    job = FlinkSession(environment.flink.rest_url).start(JOB, RunSettings(bootstrap, store, 2, None))
     try:
         wait_for(lambda: job.is_idle(3.0), "all input is read", 120)
         job.drain()

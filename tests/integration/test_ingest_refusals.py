@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from connectors.kafka import REPLAYABLE_CONFIGS, create_topic
-from streamjobs.demo.runner import Overrides
 from streamjobs.errors import ConfigError
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.job.submit import send
 from streamjobs.local.environment import Environment
 
 pytestmark = pytest.mark.services
@@ -38,8 +38,11 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def explained(query: str, directory: Path, settings: str = "") -> str:
     path = directory / "job.sql"
     path.write_text(settings + ITEM + f"INSERT INTO o {query};\n")
-    request = FlinkSession(NOWHERE).request(path, Overrides("127.0.0.1:1", directory), explain=True)
-    return send(request)
+    return explained_file(path, directory)
+
+
+def explained_file(path: Path, directory: Path) -> str:
+    return FlinkSession(NOWHERE).explain(plan_file(path, RunSettings("127.0.0.1:1", directory)))
 
 
 @pytest.mark.parametrize(
@@ -122,14 +125,13 @@ def test_an_outer_interval_join_in_front_of_a_window_is_refused_at_its_place(tmp
         "INSERT INTO o SELECT {query};\n"
     )
     path = tmp_path / "job.sql"
-    request = FlinkSession(NOWHERE).request(path, Overrides("127.0.0.1:1", tmp_path), explain=True)
     path.write_text(text.format(query="id, COUNT(c) FROM j GROUP BY id, TUMBLE(t, INTERVAL '1' SECOND)"))
     with pytest.raises(ConfigError) as refused:
-        send(request)
+        explained_file(path, tmp_path)
     told = r"\S+/job\.sql:7:3: this LEFT JOIN within .* has a window on t behind it.* UNION ALL "
     assert re.match(told, str(refused.value)), str(refused.value)
     path.write_text(text.format(query="id, c FROM j"))
-    assert "IntervalJoin(joinType=[LeftOuterJoin]" in send(request)
+    assert "IntervalJoin(joinType=[LeftOuterJoin]" in explained_file(path, tmp_path)
 
 
 def start(topic: str, bootstrap: str, directory: Path) -> None:
@@ -138,7 +140,7 @@ def start(topic: str, bootstrap: str, directory: Path) -> None:
         f"CREATE TABLE e (id BIGINT) WITH (type='metaq', topic='{topic}', 'table'='a.b', ingest='append');\n"
         "CREATE TABLE o (id BIGINT) WITH (type='blackhole');\nINSERT INTO o SELECT id FROM e;\n"
     )
-    FlinkSession(NOWHERE).start(path, Overrides(bootstrap, directory))
+    FlinkSession(NOWHERE).start(path, RunSettings(bootstrap, directory))
 
 
 def test_a_missing_source_topic_is_named_with_its_broker(bootstrap: str, tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ from streamjobs.broker import Envelope
 from streamjobs.cli.profile import read_profile
 from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.job.submit import explain_request
 from streamjobs.local.environment import Environment
 from streamjobs.local.ports import LOOPBACK, PortLease
 from tests.integration.secured_kafka import PASSWORD, USER, Certificates, Ports, certificates, settings
@@ -48,17 +49,6 @@ class Secured:
     environment: Environment
     login: KafkaConnection
     certificates: Certificates
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the run sets over the job file; see `streamjobs.job.session.RunSettings`."""
-
-    bootstrap: KafkaConnection
-    store: Path
-    settings: dict[str, str]
-    parallelism: int | None = 1
-    disorder_ms: int | None = None
 
 
 @pytest.fixture(scope="module")
@@ -198,11 +188,12 @@ def test_a_job_carries_the_login_of_its_profile(
     file = tmp_path / "secured.sql"
     file.write_text(JOB.format(said="said", repeated="repeated"))
     session = FlinkSession(secured.environment.flink.rest_url)
-    run = Run(broker, tmp_path / "store", {})
-    explained = explain_request(session.request(file, run, explain=True))
+    run = RunSettings(broker, tmp_path / "store", 1)
+    plan = plan_file(file, run)
+    explained = session.explain(plan)
     assert PASSWORD not in explained
     assert "BEGIN CERTIFICATE" not in explained
-    job = session.start(file, run)
+    job = session.run(plan)
     try:
         wait_for(lambda: covered(broker) == {("said", 0): 2}, "a checkpoint covers all input", 120)
         job.drain()
@@ -224,5 +215,7 @@ def test_a_job_with_a_wrong_password_is_refused_before_it_runs(secured: Secured,
     file.write_text(JOB.format(said="said-2", repeated="repeated-2"))
     wrong = replace(secured.login, password="hunter2")  # noqa: S106
     with pytest.raises(StreamjobsError, match="Authentication failed") as refused:
-        FlinkSession(secured.environment.flink.rest_url).start(file, Run(wrong, tmp_path / "store", {}))
+        FlinkSession(secured.environment.flink.rest_url).start(
+            file, RunSettings(wrong, tmp_path / "store", 1)
+        )
     assert "hunter2" not in str(refused.value)

@@ -12,8 +12,8 @@ import pymysql
 import pytest
 import redis
 
-from streamjobs.demo.runner import Overrides
 from streamjobs.errors import ConfigError
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.local.redis import RedisOptions
@@ -158,7 +158,7 @@ def file_of(environment: Environment, path: Path, job: str) -> Path:
 def test_a_lookup_join_gives_what_a_batch_join_gives(environment: Environment, tmp_path: Path) -> None:
     file = file_of(environment, tmp_path / "lookups.sql", JOB)
     job = FlinkSession(environment.flink.rest_url).start(
-        file, Overrides(environment.kafka.bootstrap, tmp_path, 1, None)
+        file, RunSettings(environment.kafka.bootstrap, tmp_path, 1, None)
     )
     try:
         wait_for(job.ended, "the end of the input", 120)
@@ -173,5 +173,5 @@ def test_rows_that_change_later_are_not_looked_up(environment: Environment, tmp_
     file = file_of(environment, tmp_path / "updating.sql", UPDATING)
     with pytest.raises(ConfigError, match=r"updating\.sql:\d+:11: item is looked up for rows that change"):
         FlinkSession(environment.flink.rest_url).start(
-            file, Overrides(environment.kafka.bootstrap, tmp_path, 1, None)
+            file, RunSettings(environment.kafka.bootstrap, tmp_path, 1, None)
         )

@@ -17,8 +17,8 @@ import redis
 from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
 from streamjobs import metrics as names
 from streamjobs.broker import Envelope
-from streamjobs.demo.runner import Overrides
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.local.redis import RedisOptions
@@ -204,7 +204,7 @@ def test_both_stores_end_as_a_batch_computation(environment: Environment, tmp_pa
     file.write_text(
         JOB.format(mysql=environment.mariadb.port, redis=environment.redis.port), encoding="utf-8"
     )
-    job = FlinkSession(environment.flink.rest_url).start(file, Overrides(bootstrap, tmp_path, 2, None))
+    job = FlinkSession(environment.flink.rest_url).start(file, RunSettings(bootstrap, tmp_path, 2, None))
     try:
         wait_for(lambda: bool(found_categories(environment)) and bool(found_items(environment)), "rows", 120)
         wait_for(lambda: sink_metrics(environment, job.job_id) >= SHOWN, "all metrics of a sink", 60)

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from streamjobs.demo.runner import Overrides
 from streamjobs.errors import ConfigError
+from streamjobs.job.plan import JobPlan
+from streamjobs.job.planner import lease, server
+from streamjobs.job.planning import plan_file
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from tests.integration.waiting import wait_for
 
@@ -34,49 +38,67 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
-def planners(work_dir: Path) -> list[psutil.Process]:
-    """Find the client's JVMs by their temporary directory."""
+@pytest.fixture
+def planner(tmp_path: Path) -> Iterator[Path]:
+    """The directory of a planner process for this test alone."""
+    yield tmp_path / "planner"
+    lease.stop(tmp_path / "planner")
+
+
+def planned(job: Path) -> JobPlan:
+    return plan_file(job, RunSettings("127.0.0.1:1", job.parent / "store"))
+
+
+def jvms(planner: Path) -> list[psutil.Process]:
+    """Find the planner's JVMs by their temporary directory."""
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if any(f"-Djava.io.tmpdir={work_dir}" in word for word in process.info["cmdline"] or ())
+        if f"-Djava.io.tmpdir={planner / server.TEMPORARY}" in (process.info["cmdline"] or ())
     ]
 
 
-def test_a_prepared_job_that_is_given_up_leaves_nothing(job: Path, tmp_path: Path) -> None:
-    session = FlinkSession(NOWHERE, work_dir=tmp_path / "work")
-    session.prepare(job, Overrides("127.0.0.1:1", tmp_path))
-    wait_for(lambda: bool(planners(tmp_path)), "the client plans")
+def test_a_prepared_job_that_is_given_up_leaves_no_jvm_in_an_unknown_state(job: Path, planner: Path) -> None:
+    session = FlinkSession(NOWHERE, work_dir=job.parent / "work", planner_dir=planner)
+    session.prepare(planned(job))
+    wait_for(lambda: bool(jvms(planner)), "the client plans")
     session.close()
     session.close()
-    assert planners(tmp_path) == []
-    assert list((tmp_path / "work").glob("client-*")) == []
+    wait_for(lambda: not jvms(planner), "the JVM of the broken lease ends")
+    assert not clients_of(os.getpid())
 
 
-def test_a_mistake_is_told_before_anything_is_planned(job: Path, tmp_path: Path) -> None:
+def clients_of(pid: int) -> list[psutil.Process]:
+    below = psutil.Process(pid).children(recursive=True)
+    return [each for each in below if "streamjobs.job.planner.child" in each.cmdline()]
+
+
+def test_a_mistake_is_told_before_anything_is_planned(job: Path, planner: Path) -> None:
     job.write_text(JOB.replace("topic='letters'", "topik='letters'"))
-    session = FlinkSession(NOWHERE, work_dir=tmp_path / "work")
+    session = FlinkSession(NOWHERE, work_dir=job.parent / "work", planner_dir=planner)
     with pytest.raises(ConfigError, match="topik"):
-        session.prepare(job, Overrides("127.0.0.1:1", tmp_path))
-    assert not (tmp_path / "work").exists()
+        session.start(job, RunSettings("127.0.0.1:1", job.parent))
+    assert not (job.parent / "work").exists()
+    assert not planner.exists()
 
 
 OWNER = """
     import signal, sys
     from pathlib import Path
-    from streamjobs.demo.runner import Overrides
+    from streamjobs.job.planning import plan_file
+    from streamjobs.job.run_settings import RunSettings
     from streamjobs.job.session import FlinkSession
-    session = FlinkSession("http://127.0.0.1:1", work_dir=Path(sys.argv[2]))
-    session.prepare(Path(sys.argv[1]), Overrides("127.0.0.1:1", Path(sys.argv[2])))
+    job, home = Path(sys.argv[1]), Path(sys.argv[1]).parent
+    session = FlinkSession("http://127.0.0.1:1", work_dir=home / "work", planner_dir=home / "planner")
+    session.prepare(plan_file(job, RunSettings("127.0.0.1:1", home)))
     signal.pause()
 """
 
 
-def test_a_client_whose_owner_is_killed_submits_nothing_and_ends(job: Path, tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", textwrap.dedent(OWNER), str(job), str(tmp_path / "work")]
-    with subprocess.Popen(argv) as owner:
-        wait_for(lambda: bool(planners(tmp_path)), "the client plans")
-        clients = planners(tmp_path)
+def test_a_client_whose_owner_is_killed_submits_nothing_and_ends(job: Path, planner: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(OWNER), str(job)]) as owner:
+        wait_for(lambda: bool(jvms(planner)), "the client plans")
+        clients = clients_of(owner.pid)
         os.kill(owner.pid, signal.SIGKILL)
     gone, alive = psutil.wait_procs(clients, timeout=60)
     assert gone

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+from pathlib import Path
 
 import pytest
 
-from streamjobs.errors import ConfigError, SqlError
+from streamjobs.errors import SqlError
 from streamjobs.job.lookups import RegisterLookup
-from streamjobs.job.plan import Brokers, Execute, JobPlan, PythonInsert, RegisterFunction, plan_job
+from streamjobs.job.native import TableDdl
+from streamjobs.job.plan import JobPlan, PythonInsert, RegisterFunction
+from streamjobs.job.planning import plan_job
+from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.sources import SourcePlan
 from streamjobs.job.widening import fits
 from streamjobs.kafka_connection import KafkaConnection
 
+JOBS = Path(__file__).parents[2] / "sql" / "jobs"
 SINK = "CREATE TABLE o (item_id BIGINT, PRIMARY KEY (item_id) NOT ENFORCED) WITH (type='rocksdb');"
 INSERT = "INSERT INTO o SELECT item_id FROM item ON CONFLICT DO NOTHING;"
 TIMED = (
@@ -29,18 +35,12 @@ def table(
     return f"{head}, {options});\n"
 
 
-def partitions(_broker: KafkaConnection, topic: str) -> int:
-    if topic == "missing":
-        message = "topic missing does not exist at kafka:9092"
-        raise ConfigError(message)
-    return 3
-
-
-BROKERS = Brokers({"default": "kafka:9092"}, partitions)
+BROKER = KafkaConnection("kafka:9092")
+COUNTED = {("shop.item", BROKER): 3}
 
 
 def planned(text: str, name: str = "job", disorder_ms: int | None = None) -> JobPlan:
-    return plan_job(text, "job.sql", name, BROKERS, store_path="/store", disorder_ms=disorder_ms)
+    return plan_job(text, "job.sql", name, RunSettings(BROKER, Path("/store"), disorder_ms=disorder_ms))
 
 
 def source(plan: JobPlan) -> SourcePlan:
@@ -48,23 +48,41 @@ def source(plan: JobPlan) -> SourcePlan:
     return found
 
 
-def test_an_offset_start_names_every_partition() -> None:
+def ddl(plan: JobPlan) -> str:
+    return source(plan).raw_ddl.sql({})
+
+
+def test_an_offset_start_names_every_partition_that_the_preflight_counted() -> None:
     plan = planned(table("'ingest'='append', startMessageOffset='42'") + SINK + INSERT)
-    ddl = source(plan).raw_ddl
-    assert "'scan.startup.mode' = 'specific-offsets'" in ddl
-    assert "'partition:0,offset:42;partition:1,offset:42;partition:2,offset:42'" in ddl
+    assert plan.offset_topics == (("shop.item", BROKER),)
+    sql = source(plan).raw_ddl.sql(COUNTED)
+    assert "'scan.startup.mode' = 'specific-offsets'" in sql
+    assert "'partition:0,offset:42;partition:1,offset:42;partition:2,offset:42'" in sql
 
 
-def test_an_offset_start_in_a_missing_topic_is_refused_at_its_place() -> None:
-    text = table("'ingest'='append', startMessageOffset='42'", topic="missing") + SINK + INSERT
-    with pytest.raises(SqlError, match=r"job\.sql:1:\d+: .*topic missing does not exist at kafka:9092"):
-        planned(text)
+def test_an_offset_start_is_explained_with_one_partition() -> None:
+    plan = planned(table("'ingest'='append', startMessageOffset='42'") + SINK + INSERT)
+    assert "'scan.startup.specific-offsets' = 'partition:0,offset:42'" in source(plan).raw_ddl.sql(None)
 
 
-def test_without_a_broker_an_offset_start_says_what_it_needs() -> None:
-    text = table("'ingest'='append', startMessageOffset='42'") + SINK + INSERT
-    with pytest.raises(SqlError, match="known when the job is submitted"):
-        plan_job(text, "job.sql", "job", Brokers({"default": "kafka:9092"}), store_path="/store")
+def test_all_kinds_of_tables_that_start_at_an_offset_are_counted() -> None:
+    text = (
+        "CREATE TABLE r (x BYTES) WITH (type='metaq', topic='raw', startMessageOffset='1');\n"
+        "CREATE TABLE k (x BIGINT) WITH (type='kafka', topic='json', format='json', "
+        "startMessageOffset='2');\n"
+        "CREATE TABLE late (x BIGINT) WITH (type='kafka', topic='late', format='json');\n"
+    )
+    plan = planned(text + table("'ingest'='append', startMessageOffset='3'") + SINK + INSERT)
+    assert [topic for topic, _ in plan.offset_topics] == ["raw", "json", "shop.item"]
+
+
+def test_a_plan_is_the_same_on_the_other_side_of_a_pipe() -> None:
+    for path in sorted(JOBS.glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        secrets = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "any")
+        plan = plan_job(text, str(path), path.stem, RunSettings(BROKER, Path("/store")), secrets)
+        assert pickle.loads(pickle.dumps(plan)) == plan  # noqa: S301
+        assert plan == plan_job(text, str(path), path.stem, RunSettings(BROKER, Path("/store")), secrets)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +91,8 @@ def test_without_a_broker_an_offset_start_says_what_it_needs() -> None:
 )
 def test_a_named_start_is_flinks(start: str, mode: str) -> None:
     plan = planned(table(f"'ingest'='append', startMessageOffset='{start}'") + SINK + INSERT)
-    assert f"'scan.startup.mode' = '{mode}'" in source(plan).raw_ddl
-    assert "'properties.auto.offset.reset' = 'none'" in source(plan).raw_ddl
+    assert f"'scan.startup.mode' = '{mode}'" in ddl(plan)
+    assert "'properties.auto.offset.reset' = 'none'" in ddl(plan)
 
 
 def test_a_tag_on_kafka_is_refused_at_its_place() -> None:
@@ -97,10 +115,8 @@ def test_names_with_quotes_stay_names() -> None:
 
 def test_the_disorder_bound_of_the_run_wins() -> None:
     text = table(columns=TIMED) + SINK + INSERT
-    assert "INTERVAL '0 00:00:05.001' DAY TO SECOND(3)" in source(planned(text)).raw_ddl
-    assert (
-        "INTERVAL '1 00:01:01.500' DAY TO SECOND(3)" in source(planned(text, disorder_ms=86_461_499)).raw_ddl
-    )
+    assert "INTERVAL '0 00:00:05.001' DAY TO SECOND(3)" in ddl(planned(text))
+    assert "INTERVAL '1 00:01:01.500' DAY TO SECOND(3)" in ddl(planned(text, disorder_ms=86_461_499))
 
 
 def test_only_the_key_of_a_versioned_table_is_not_null_on_the_way() -> None:
@@ -134,8 +150,8 @@ def test_raw_tables_keep_computed_columns() -> None:
         "CREATE TABLE s (x VARBINARY, size AS OCTET_LENGTH(x)) WITH (type='metaq', topic='t');\n"
         "CREATE TABLE o (n INT) WITH (type='blackhole');\nINSERT INTO o SELECT size FROM s;"
     )
-    (ddl, _) = [step.sql for step in planned(text).steps if isinstance(step, Execute)]
-    assert "`size` AS OCTET_LENGTH(x)" in ddl
+    (raw, _) = [step for step in planned(text).steps if isinstance(step, TableDdl)]
+    assert "`size` AS OCTET_LENGTH(x)" in raw.sql({})
 
 
 def test_a_known_function_is_registered_when_it_is_called() -> None:

@@ -1,0 +1,126 @@
+"""Plans one job on a leased JVM, then submits or explains it: `python -m streamjobs.job.planner.child`.
+
+It reads the request as a line (see `streamjobs.job.submit.packed`), and the line `go` with what the preflight
+counted when the job may start: Flink plans for seconds, and can do so while the cluster comes up. The answer
+is one line of JSON, the last on standard output: `{"job_id": "…"}`, `{"explained": "…"}`,
+`{"error": "…", "kind": "SqlError"}`, or `{"lost": "…"}` when the JVM died before the job was handed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
+
+from streamjobs.errors import JobError, StreamjobsError
+from streamjobs.job.flink import FlinkJob
+from streamjobs.job.native import Partitions
+from streamjobs.job.planner import lease
+from streamjobs.job.planner.gateway import Attached, jvm_command
+from streamjobs.job.submit import Request, Target, configuration, unpacked
+
+Answer = dict[str, str]
+
+
+@contextmanager
+def leased_gateway(target: Target) -> Iterator[None]:
+    """Let PyFlink plan on a warm JVM inside the block; once a process.
+
+    A block that ends in order, or with a refusal that it turns into a value, leaves the JVM to others; one
+    that raises ends it. Raises ConfigError where no JVM can be had, Py4JNetworkError where it dies.
+    """
+    directory = Path(target.planner_dir)
+    with closing(lease.take(directory, jvm_command(directory, target.client_jars))) as leased:
+        attached = Attached(leased)
+        try:
+            yield
+        except Py4JJavaError as exc:
+            message = "Flink failed"
+            raise JobError(message, str(exc)) from None  # its text is asked of the JVM, which ends now
+        attached.detach()
+        leased.release()
+
+
+class Planned:
+    """One request. `handed_over` is True from the moment that the cluster may have the job."""
+
+    def __init__(self, request: Request, go: Callable[[], Partitions | None]) -> None:
+        self._request = request
+        self._go = go
+        self.handed_over = False
+
+    def answer(self) -> Answer:
+        """Plan the job, wait for `go`, then submit or explain it.
+
+        Raises EOFError when nobody waits for the job any more, Py4JNetworkError where the JVM has died.
+        """
+        try:
+            return self._answer()
+        except (EOFError, Py4JNetworkError):
+            raise
+        except Exception as exc:
+            return _refusal(exc)
+
+    def _answer(self) -> Answer:
+        request = self._request
+        partitions = self._go() if request.waits else None
+        job = FlinkJob(request.plan, configuration(request.target), request.run_id, partitions)
+        job.build()
+        if not request.waits:
+            self._go()
+        if request.explain:
+            return {"explained": job.explain()}
+        self.handed_over = True
+        return {"job_id": job.submit()}
+
+
+def answer(request: Request, go: Callable[[], Partitions | None]) -> Answer:
+    """Return the answer to a request. Raises EOFError when nobody waits for it any more."""
+    planned = Planned(request, go)
+    try:
+        with leased_gateway(request.target):
+            return planned.answer()
+    except Py4JNetworkError as exc:
+        if not planned.handed_over:
+            return {"lost": str(exc)}
+        message = (
+            "the planner's JVM died while it handed the job over: look whether the cluster runs it before "
+            f"you start it again ({exc})"
+        )
+        return {"error": message, "kind": "Flink"}
+    except StreamjobsError as exc:
+        return _refusal(exc)
+
+
+def _refusal(exc: Exception) -> Answer:
+    return {"error": str(exc), "kind": type(exc).__name__ if isinstance(exc, StreamjobsError) else "Flink"}
+
+
+def _go() -> Partitions | None:
+    """Wait for the word to go on. Raises EOFError when nobody waits for the job any more."""
+    word, _, counted = sys.stdin.readline().strip().partition(" ")
+    if word != "go":
+        raise EOFError
+    partitions: Partitions | None = unpacked(counted)  # type: ignore[assignment]
+    return partitions
+
+
+def main() -> None:
+    """Answer one request; see the module."""
+    request = unpacked(sys.stdin.readline())
+    if not isinstance(request, Request):
+        raise TypeError(request)
+    try:
+        print(json.dumps(answer(request, _go)), flush=True)
+    except EOFError:
+        pass
+    os._exit(0)  # py4j's finalizers would ask a gateway that is closed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""One warm JVM: started by the planner's server, asked whether it still answers, ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LOG = "planner.log"
+JVM_START_S = 60.0
+JVM_ANSWER_S = 5.0
+
+
+class JvmError(Exception):
+    """A JVM does not start; the message has the end of its log."""
+
+
+class Jvm:
+    """One JVM with a gateway on a loopback port, which answers only to who has the token."""
+
+    def __init__(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self.leases = 0
+        log = directory / LOG
+        with log.open("ab") as output:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 (the client is our own user)
+                    argv, env=env, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=output, start_new_session=True,
+                )  # fmt: skip
+            except OSError as exc:
+                msg = f"cannot start {argv[0]}: {exc}"
+                raise JvmError(msg) from exc
+        try:
+            port, self.token = self._lines(2)
+            self.port = int(port)
+        except ValueError as exc:
+            self.end()
+            tail = log.read_text("utf-8", "replace")[-2000:].strip()
+            msg = f"the planner's JVM does not start: {tail or 'it printed nothing'}"
+            raise JvmError(msg) from exc
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    @property
+    def output(self) -> int:
+        """The file descriptor of what it prints."""
+        if self._process.stdout is None:
+            raise AssertionError  # it was asked for
+        return self._process.stdout.fileno()
+
+    def answers(self) -> bool:
+        """Whether its gateway takes the token within JVM_ANSWER_S; a JVM that is stopped does not."""
+        if not self.alive:
+            return False
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), JVM_ANSWER_S) as connection:
+                connection.sendall(f"A\n{self.token}\n".encode())
+                return connection.recv(8).startswith(b"!y")
+        except OSError:
+            return False
+
+    def end(self) -> None:
+        """Kill it and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _lines(self, count: int) -> list[str]:
+        """Return its first lines; fewer when it ends or is silent for JVM_START_S."""
+        read, end = b"", time.monotonic() + JVM_START_S
+        while read.count(b"\n") < count and (left := end - time.monotonic()) > 0:
+            if select.select([self.output], [], [], left)[0]:
+                part = os.read(self.output, 4096)
+                if not part:
+                    break
+                read += part
+        return read.decode("utf-8", "replace").splitlines()[:count]

@@ -1,0 +1,207 @@
+"""A planner JVM for one plan: taken from the project's planner process, which is started if none runs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamjobs.errors import ConfigError
+from streamjobs.job.planner import jvm, server
+from streamjobs.processes import identify
+
+IDLE_VARIABLE = "STREAMJOBS_PLANNER_IDLE_S"
+DEFAULT_IDLE_S = 600.0
+_SILENT_S = 15.0
+"""A planner process that says nothing for so long hangs: it reports each second that a client still waits."""
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class JvmCommand:
+    """How to start a planner JVM: its arguments and its whole environment."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """What a planner process must have been started for, else it is replaced."""
+        code = b"".join(Path(module.__file__ or "").read_bytes() for module in (server, jvm))
+        parts = json.dumps([list(self.argv), sorted(self.env.items()), sys.version]).encode()
+        return hashlib.sha256(code + parts).hexdigest()[:16]
+
+
+class Lease:
+    """A JVM that nobody else has until `release` or `close`.
+
+    `port` and `token` are those of its gateway. `release` leaves it to others; `close` alone ends the JVM.
+    """
+
+    def __init__(self, connection: socket.socket, port: int, token: str) -> None:
+        self._connection = connection
+        self.port = port
+        self.token = token
+
+    def release(self) -> None:
+        """Hand back a JVM that is as it was; raises nothing when the planner process is gone."""
+        try:
+            self._connection.sendall(server.DONE)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """End the lease; may be called again."""
+        self._connection.close()
+
+
+def take(directory: Path, command: JvmCommand) -> Lease:
+    """Return a lease on a JVM of this project, whose planner process keeps its files in `directory`.
+
+    Waits while others plan. A planner process that has died, hangs or is of another version is replaced.
+    Raises ConfigError where none can be started: no JDK, a full disk, a directory of another user.
+    """
+    _private(directory)
+    for _ in range(_ATTEMPTS):
+        connection = _connected(directory, command.version)
+        answer = _answer(connection, op="lease", version=command.version, argv=list(command.argv),
+                         env=dict(command.env))  # fmt: skip
+        if "port" in answer:
+            connection.settimeout(None)
+            return Lease(connection, int(answer["port"]), str(answer["token"]))
+        connection.close()
+        if "error" in answer:
+            raise ConfigError(str(answer["error"]))
+        if not answer:
+            _kill(directory)
+    message = f"the planner process in {directory} ends again and again; its log is {directory / jvm.LOG}"
+    raise ConfigError(message)
+
+
+def stop(directory: Path) -> bool:
+    """End the planner process of a project and its JVMs; False when none ran."""
+    try:
+        connection = _connect(directory)
+    except OSError:
+        return False
+    with connection:
+        if not _answer(connection, op="stop"):
+            _kill(directory)
+    return True
+
+
+def _private(directory: Path) -> None:
+    """Make the directory for this user alone. Raises ConfigError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        owner = directory.stat().st_uid
+    except OSError as exc:
+        message = f"cannot use {directory} for the planner: {exc.strerror}"
+        raise ConfigError(message) from exc
+    if owner != os.geteuid():
+        message = f"{directory} belongs to another user (uid {owner}), who could read what is planned there"
+        raise ConfigError(message)
+
+
+def _connect(directory: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(_SILENT_S)
+    place = -1
+    try:
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        connection.connect(f"/proc/self/fd/{place}/{server.SOCKET}")
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        if place >= 0:
+            os.close(place)
+    return connection
+
+
+def _connected(directory: Path, version: str) -> socket.socket:
+    """Connect to the planner process, and start it where there is none. Raises ConfigError."""
+    try:
+        return _connect(directory)
+    except OSError:
+        pass
+    try:
+        with (directory / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                return _connect(directory)  # somebody else has started it meanwhile
+            except OSError:
+                _start(directory, version)
+            return _connect(directory)
+    except OSError as exc:
+        message = f"cannot start the planner in {directory}: {exc.strerror or exc}"
+        raise ConfigError(message) from exc
+
+
+def _start(directory: Path, version: str) -> None:
+    idle_s = os.environ.get(IDLE_VARIABLE, str(DEFAULT_IDLE_S))
+    try:
+        float(idle_s)
+    except ValueError:
+        message = f"{IDLE_VARIABLE} is the seconds that an idle planner stays, such as 600, not {idle_s!r}"
+        raise ConfigError(message) from None
+    with (
+        (directory / jvm.LOG).open("wb") as log,
+        subprocess.Popen(  # noqa: S603 (our own module)
+            [sys.executable, "-m", "streamjobs.job.planner.server", str(directory), version, idle_s],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=directory,
+            start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        line = process.stdout.readline().decode().strip() if process.stdout else ""
+    if line == "ready":
+        return
+    tail = (directory / jvm.LOG).read_text("utf-8", "replace")[-2000:].strip()
+    message = f"the planner process does not start: {line or tail or 'it printed nothing'}"
+    raise ConfigError(message)
+
+
+def _answer(connection: socket.socket, **request: Any) -> dict[str, Any]:
+    """Send a request and return its answer; {} where the process has died or is silent."""
+    received = b""
+    try:
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            part = connection.recv(1 << 16)
+            if not part:
+                return {}
+            received += part
+            *lines, received = received.split(b"\n")
+            for line in lines:
+                answer: dict[str, Any] = json.loads(line)
+                if "waiting" not in answer:
+                    return answer
+    except OSError:
+        return {}
+
+
+def _kill(directory: Path) -> None:
+    """Kill a planner process that does not answer; its JVMs end with it."""
+    try:
+        pid = int((directory / server.PID).read_text(encoding="ascii"))
+        command = Path("/proc", str(pid), "cmdline").read_bytes()
+    except (OSError, ValueError):
+        return
+    hung = identify(pid)
+    if hung is None or str(directory).encode() not in command:
+        return
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + _SILENT_S
+    while hung.alive and time.monotonic() < end:
+        time.sleep(0.02)
