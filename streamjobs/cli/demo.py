@@ -12,6 +12,7 @@ from rich.console import Console
 from connectors.rocksdb import DEFAULT_PATH
 from streamjobs.cli.demo_summary import show, what_next
 from streamjobs.cli.services import Services, flink_session, services
+from streamjobs.cli.stages import Stages
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
@@ -61,7 +62,8 @@ def demo(
         scenario = shop_events(EventFeed(events, repeat, shuffle_s, seed), partitions)
     store = Path(DEFAULT_PATH).absolute()
     with ExitStack() as stack:
-        status = stack.enter_context(console.status("starting Kafka and Flink"))
+        stages = stack.enter_context(Stages(console))
+        stages.stage("looking for local services, else starting Kafka and Flink")
 
         def prepare(found: Services) -> None:
             run = RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate))
@@ -74,7 +76,7 @@ def demo(
         found = stack.enter_context(services("demo", parallelism, keep=keep, on_addresses=prepare))
         ((session, run, plan),) = prepared
         forget(scenario, found.bootstrap, store)
-        proof = prove(scenario, session, run, Watch(on_stage=status.update), plan)
+        proof = prove(scenario, session, run, Watch(stages.stage, stages.rows), plan)
     show(console, scenario, proof)
     what_next(console, scenario, proof, running=found.stay)
     if not proof.ok:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streamjobs.errors import ConfigError
+from streamjobs.job.planner import lease
+from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.local import places, state, warden
 from streamjobs.local.environment import Environment
 
@@ -72,7 +74,8 @@ def up(
 
 @app.command()
 def down() -> None:
-    """Stop the services; their data stays for the next start."""
+    """Stop the services and the planner process; the services' data stays for the next start."""
+    lease.stop(default_planner_dir(places.state_dir()))
     stopped = state.stop(places.dev_root())
     Console().print("Stopped." if stopped else "Nothing was running.")
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.session import FlinkSession, default_planner_dir
+from streamjobs.job.planner.lease import default_planner_dir
+from streamjobs.job.session import FlinkSession
 from streamjobs.local import places, state
 from streamjobs.local.environment import Environment
 from streamjobs.local.ports import LOOPBACK, PortLease

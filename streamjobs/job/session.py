@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from streamjobs.errors import JobError, RetriableError
 from streamjobs.job.plan import JobPlan
+from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.planning import plan_file
 from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
@@ -19,18 +19,11 @@ from streamjobs.job.submit import Request, Submission, Target
 
 MAX_WATERMARK_MS = 2**63 - 1
 STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
-PLANNER_VARIABLE = "STREAMJOBS_PLANNER"
 _POLL_S = 0.3
 _START_TIMEOUT_S = 120.0
 _DRAIN_TIMEOUT_S = 600.0
 SAME_CAUSE_LIMIT = 3
 """So often may the same root cause bring a job down without progress before `watch` gives it up."""
-
-
-def default_planner_dir(state_dir: Path) -> Path:
-    """Return the directory of a project's planner process; the variable STREAMJOBS_PLANNER wins."""
-    named = os.environ.get(PLANNER_VARIABLE)
-    return Path(named).absolute() if named else state_dir / "planner"
 
 
 class FlinkSession:

@@ -21,9 +21,10 @@ from streamjobs.job.flink import FlinkJob
 from streamjobs.job.leftovers import untold
 from streamjobs.job.padding import padded_too_late
 from streamjobs.job.planner.child import leased_gateway
+from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import STATE_DIR, default_planner_dir
+from streamjobs.job.session import STATE_DIR
 from streamjobs.job.submit import Target, configuration
 
 _MODE = re.compile(r"changelogMode=\[([A-Z,]*)\]")

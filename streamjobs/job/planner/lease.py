@@ -20,6 +20,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.job.planner import jvm, server
 from streamjobs.processes import identify
 
+DIRECTORY_VARIABLE = "STREAMJOBS_PLANNER"
 IDLE_VARIABLE = "STREAMJOBS_PLANNER_IDLE_S"
 DEFAULT_IDLE_S = 600.0
 _SILENT_S = 15.0
@@ -63,6 +64,12 @@ class Lease:
     def close(self) -> None:
         """End the lease; may be called again."""
         self._connection.close()
+
+
+def default_planner_dir(state_dir: Path) -> Path:
+    """Return the directory of a project's planner process; the variable STREAMJOBS_PLANNER wins."""
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    return Path(named).absolute() if named else state_dir / "planner"
 
 
 def take(directory: Path, command: JvmCommand) -> Lease:
