@@ -1,4 +1,4 @@
-"""What all tests share: markers, and the warnings of others that we cannot cure."""
+"""What all tests share: services, groups, markers, and the warnings of others that we cannot cure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import signal
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = [
+    "tests.services.shared",
+    "tests.services.owned",
+    "tests.services.groups",
+    "tests.services.report",
+]
 
 # Property tests draw the same examples in each `make test`; `make faults` draws new ones. No example has a
 # deadline: how fast the machine is, is not what they judge.

@@ -1,4 +1,4 @@
-"""One real Kafka and Flink for all acceptance tests, and a loud word when the real input is not there.
+"""What acceptance tests share, and a loud word when the real input is not there.
 
 Clients are imported inside the fixtures: pytest may load this file before it knows which warnings of theirs
 to ignore.
@@ -7,13 +7,13 @@ to ignore.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
+from tests.services.kinds import FlinkAddress
 
 if TYPE_CHECKING:
     from tests.acceptance.court import Court
@@ -21,20 +21,15 @@ if TYPE_CHECKING:
 USER_BEHAVIOR = Path(__file__).parents[3] / "shared" / "data" / "user_behavior.csv.gz"
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with Environment(tmp_path_factory.mktemp("cluster"), slots=2) as environment:
-        yield environment
-
-
 @pytest.fixture
-def court(cluster: Environment, tmp_path: Path) -> Court:
+def court(own_kafka: KafkaServer, flink: FlinkAddress, tmp_path: Path) -> Court:
+    """Scenarios have fixed topics, and judge all dead letters: the broker is the module's own."""
     with warnings.catch_warnings():  # PyFlink deprecates its own names while it is imported
         warnings.simplefilter("ignore", DeprecationWarning)
         from streamjobs.job.session import FlinkSession  # noqa: PLC0415
     from tests.acceptance.court import Court  # noqa: PLC0415
 
-    return Court(cluster.kafka.bootstrap, FlinkSession(cluster.flink.rest_url), tmp_path / "rocksdb")
+    return Court(own_kafka.bootstrap, FlinkSession(flink.rest_url), tmp_path / "rocksdb")
 
 
 @pytest.fixture(scope="session")

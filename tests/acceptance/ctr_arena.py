@@ -7,6 +7,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
-from streamjobs.local.environment import Environment
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.contract.store_hbase import HBaseReader
@@ -114,26 +114,36 @@ def _inserts(table: TableSchema, rows: Sequence[tuple[bytes, ...]]) -> list[RowC
     ]
 
 
+@dataclass(frozen=True)
+class CtrServices:
+    """Where the job runs, and the ports of its stores."""
+
+    bootstrap: str
+    rest_url: str
+    redis_port: int
+    hbase_port: int
+
+
 class CtrArena:
     """One cluster, one Redis, one HBase; `start` runs the job of the repository on them."""
 
-    def __init__(self, environment: Environment, work: Path) -> None:
-        self.environment = environment
+    def __init__(self, services: CtrServices, work: Path) -> None:
+        self._services = services
         self._work = work
 
     def start(self, batch_rows: int | None = None) -> RunningFlinkJob:
-        """Make the topics, and run the job file with the addresses of this environment.
+        """Make the topics, and run the job file with these addresses.
 
         `batch_rows` is the size of a request to both stores; None: what they take.
         """
-        bootstrap = self.environment.kafka.bootstrap
+        bootstrap = self._services.bootstrap
         for topic in ("ad.impression", "ad.click"):
             create_topic(bootstrap, topic, PARTITIONS)
         text = JOB.read_text(encoding="utf-8")
         size = "" if batch_rows is None else f", batchSize='{batch_rows}'"
         for given, ours in (
-            ("'6379'", f"'{self.environment.redis.port}'"),
-            (":9090", f":{self.environment.hbase.port}"),
+            ("'6379'", f"'{self._services.redis_port}'"),
+            (":9090", f":{self._services.hbase_port}"),
             ("ttl='3 min'", "ttl='1 h'"),  # a slow machine reads late
             *((f"type='{store}'", f"type='{store}'{size}") for store in ("redis", "hbase")),
         ):
@@ -141,9 +151,7 @@ class CtrArena:
             text = text.replace(given, ours)
         path = self._work / JOB.name
         path.write_text(text, encoding="utf-8")
-        return FlinkSession(self.environment.flink.rest_url).start(
-            path, RunSettings(bootstrap, self._work, 2)
-        )
+        return FlinkSession(self._services.rest_url).start(path, RunSettings(bootstrap, self._work, 2))
 
     def feed(self, events: Events) -> None:
         """Send all messages."""
@@ -153,7 +161,7 @@ class CtrArena:
     def feed_slices(self, events: Events, count: int) -> Iterator[int]:
         """Send the messages in so many slices, one after the other in time; gives the number of the next."""
         all_ = events.envelopes()
-        with closing(KafkaProducer(self.environment.kafka.bootstrap)) as producer:
+        with closing(KafkaProducer(self._services.bootstrap)) as producer:
             for number in range(count):
                 for envelope in all_[len(all_) * number // count : len(all_) * (number + 1) // count]:
                     producer.send(envelope)
@@ -163,7 +171,7 @@ class CtrArena:
     def fresh(self) -> dict[Key, Feature]:
         """What a model reads."""
         found: dict[Key, Feature] = {}
-        with redis.Redis(port=self.environment.redis.port, decode_responses=True) as client:
+        with redis.Redis(port=self._services.redis_port, decode_responses=True) as client:
             for key in client.scan_iter("item_ctr:*"):
                 row: dict[str, str] = client.hgetall(key)
                 _, span, item = str(key).split(":")
@@ -175,7 +183,7 @@ class CtrArena:
 
     def history(self) -> list[tuple[Key, Feature]]:
         """What an analyst's scan shows, in its order."""
-        with closing(HBaseReader(self.environment.hbase.port)) as reader:
+        with closing(HBaseReader(self._services.hbase_port)) as reader:
             rows = [cells for _, cells in reader.scan("item_ctr_history")]
         return [(_key_of(cells), _feature_of(cells)) for cells in rows]
 

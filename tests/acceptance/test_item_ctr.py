@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from streamjobs.local.environment import Environment
-from tests.acceptance.ctr_arena import CtrArena, Events, last_windows
+from streamjobs.local.kafka import KafkaServer
+from streamjobs.local.redis import RedisServer
+from tests.acceptance.ctr_arena import CtrArena, CtrServices, Events, last_windows
 from tests.integration.waiting import wait_for
+from tests.services.kinds import FlinkAddress, HBaseAddress
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CtrArena]:
-    root = tmp_path_factory.mktemp("ctr")
-    with Environment(root / "env", slots=2, redis=True, hbase=True, deadline_s=180) as environment:
-        yield CtrArena(environment, root)
+def arena(
+    own_kafka: KafkaServer,
+    flink: FlinkAddress,
+    own_redis: RedisServer,
+    hbase: HBaseAddress,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> CtrArena:
+    services = CtrServices(own_kafka.bootstrap, flink.rest_url, own_redis.port, hbase.port)
+    return CtrArena(services, tmp_path_factory.mktemp("ctr"))
 
 
 def test_fresh_features_and_their_history_equal_a_batch(arena: CtrArena) -> None:

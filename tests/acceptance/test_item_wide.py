@@ -7,16 +7,29 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.wide_arena import WideArena, wide_arena
+from streamjobs.local.kafka import KafkaServer
+from streamjobs.local.mariadb import MariaDbServer
+from tests.acceptance.wide_arena import WideArena, WideServices, wide_arena
 from tests.acceptance.wide_shop import changed_shop
 from tests.integration.waiting import wait_for
+from tests.services.kinds import ElasticsearchAddress, FlinkAddress
+from tests.services.shared import unique_name
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
-    with wide_arena(tmp_path_factory.mktemp("wide")) as arena:
+def arena(
+    own_kafka: KafkaServer,
+    flink: FlinkAddress,
+    own_mariadb: MariaDbServer,
+    elasticsearch: ElasticsearchAddress,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[WideArena]:
+    services = WideServices(
+        own_kafka.bootstrap, flink.rest_url, own_mariadb.port, elasticsearch.url, unique_name("item_wide")
+    )
+    with wide_arena(services, tmp_path_factory.mktemp("wide")) as arena:
         yield arena
 
 

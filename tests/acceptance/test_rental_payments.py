@@ -17,9 +17,9 @@ from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import BrokerSettings
-from streamjobs.local.environment import Environment
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId
+from tests.services.kinds import FlinkAddress, KafkaAddress
 
 SAKILA = Path(__file__).parents[3] / "shared" / "data" / "mysql-bin.sakila.gz"
 JOB = Path(__file__).parents[2] / "sql" / "jobs" / "rental_payments.sql"
@@ -92,18 +92,18 @@ def table(home: Path, name: str) -> list[Found]:
 
 @pytest.mark.services
 def test_the_old_log_gives_exactly_the_figures_of_sakila(
-    cluster: Environment, sakila: Path, tmp_path: Path
+    kafka: KafkaAddress, flink: FlinkAddress, sakila: Path, tmp_path: Path
 ) -> None:
     routes = Routes([Route.made("sakila.*")])
-    broker = KafkaBroker(BrokerSettings(cluster.kafka.bootstrap), "sakila")
+    broker = KafkaBroker(BrokerSettings(kafka.bootstrap), "sakila")
     summary = Replay("sakila", routes, broker).run([sakila])
     assert summary.dead_letters == 0
     assert (summary.rows["sakila.rental"], summary.rows["sakila.payment"]) == (16_044, 16_049)
 
     profile = tmp_path / "streamjobs.toml"
     profile.write_text(
-        f'[brokers.default]\nbootstrap = "{cluster.kafka.bootstrap}"\n'
-        f'[flink]\nrest_url = "{cluster.flink.rest_url}"\n'
+        f'[brokers.default]\nbootstrap = "{kafka.bootstrap}"\n'
+        f'[flink]\nrest_url = "{flink.rest_url}"\n'
         f'[store]\npath = "{tmp_path / "rocksdb"}"\n',
         encoding="utf-8",
     )

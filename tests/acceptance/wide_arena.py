@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import PARTITIONS, Shop, messages
+from tests.services.shared import unique_name
 
 JOB = Path(__file__).parents[2] / "sql" / "jobs" / "item_wide.sql"
 PASSWORD = "item-wide-7"  # noqa: S105
@@ -30,15 +32,34 @@ CREATE TABLE item_wide (
 """
 
 
+@dataclass(frozen=True)
+class WideServices:
+    """Where the job runs, and its stores. `index` is the name of its index."""
+
+    bootstrap: str
+    rest_url: str
+    mysql_port: int
+    search_url: str
+    index: str = "item_wide"
+
+
+def services_of(environment: Environment, search_url: str | None = None) -> WideServices:
+    """Return the addresses of an environment; `search_url` is a node that others use, too."""
+    return WideServices(
+        environment.kafka.bootstrap,
+        environment.flink.rest_url,
+        environment.mariadb.port,
+        search_url or environment.elasticsearch.url,
+        unique_name("item_wide") if search_url else "item_wide",
+    )
+
+
 @contextmanager
-def wide_environment(root: Path) -> Iterator[Environment]:
-    """What the job needs, and the password that its file takes from the environment."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Environment(root, slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment,
-    ):
+def password_known() -> Iterator[None]:
+    """Set the password that the job's file takes from the environment."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ITEM_WIDE_PASSWORD", PASSWORD)
-        yield environment
+        yield
 
 
 class WideArena:
@@ -47,15 +68,15 @@ class WideArena:
     `database` holds the report.
     """
 
-    def __init__(self, environment: Environment, work: Path, *, database: str = "shop") -> None:
-        self.environment = environment
+    def __init__(self, services: WideServices, work: Path, *, database: str = "shop") -> None:
+        self._services = services
         self._work = work
         self._database = database
 
     def prepare(self) -> None:
         """Make topics, the user and the table of the report."""
         for topic in ("shop.item", "shop.shop", "shop.schedule"):
-            create_topic(self.environment.kafka.bootstrap, topic, PARTITIONS)
+            create_topic(self._services.bootstrap, topic, PARTITIONS)
         self.prepare_report()
 
     def prepare_report(self) -> None:
@@ -77,13 +98,13 @@ class WideArena:
             connection.commit()
 
     def start(self, checkpoints_every: str = "3 s") -> RunningFlinkJob:
-        """Run the job file with the addresses of this environment."""
+        """Run the job file with these addresses."""
         text = JOB.read_text(encoding="utf-8")
         for given, ours in (
-            ("http://127.0.0.1:9200", self.environment.elasticsearch.url),
+            ("http://127.0.0.1:9200", self._services.search_url),
             (
                 "mysql://127.0.0.1:3306/shop",
-                f"mysql://127.0.0.1:{self.environment.mariadb.port}/{self._database}",
+                f"mysql://127.0.0.1:{self._services.mysql_port}/{self._database}",
             ),
         ):
             assert given in text
@@ -91,12 +112,12 @@ class WideArena:
         path = self._work / JOB.name
         path.write_text(text, encoding="utf-8")
         overrides = RunSettings(
-            self.environment.kafka.bootstrap,
+            self._services.bootstrap,
             self._work,
             2,
             settings={"execution.checkpointing.interval": checkpoints_every},
         )
-        return FlinkSession(self.environment.flink.rest_url).start(path, overrides)
+        return FlinkSession(self._services.rest_url).start(path, overrides)
 
     def feed(self, shop: Shop, rng: random.Random) -> None:
         """Send all changes of the three tables."""
@@ -105,7 +126,7 @@ class WideArena:
 
     def feed_slices(self, shop: Shop, rng: random.Random, count: int) -> Iterator[int]:
         """Send the changes in so many slices, in each some of every table; gives the number of the next."""
-        with closing(KafkaProducer(self.environment.kafka.bootstrap)) as producer:
+        with closing(KafkaProducer(self._services.bootstrap)) as producer:
             for number, envelopes in enumerate(_slices(shop, rng, count), start=1):
                 for envelope in envelopes:
                     producer.send(envelope)
@@ -126,11 +147,12 @@ class WideArena:
 
     def search(self) -> dict[int, dict[str, Any]]:
         """What a plain search shows; nothing while the sink has not made its index."""
+        index = self._services.index
         found: dict[int, dict[str, Any]] = {}
-        with httpx.Client(base_url=self.environment.elasticsearch.url, timeout=60) as client:
-            if client.post("/item_wide/_refresh").status_code == httpx.codes.NOT_FOUND:
+        with httpx.Client(base_url=self._services.search_url, timeout=60) as client:
+            if client.post(f"/{index}/_refresh").status_code == httpx.codes.NOT_FOUND:
                 return {}
-            page = client.post("/item_wide/_search?scroll=1m", json={"size": 5000}).raise_for_status().json()
+            page = client.post(f"/{index}/_search?scroll=1m", json={"size": 5000}).raise_for_status().json()
             while hits := page["hits"]["hits"]:
                 found |= {hit["_source"]["item_id"]: _searched(hit["_source"]) for hit in hits}
                 body = {"scroll": "1m", "scroll_id": page["_scroll_id"]}
@@ -139,15 +161,15 @@ class WideArena:
         return found
 
     def _connect(self) -> Any:
-        port = self.environment.mariadb.port
+        port = self._services.mysql_port
         return pymysql.connect(host="127.0.0.1", port=port, user="root", charset="utf8mb4", use_unicode=True)
 
 
 @contextmanager
-def wide_arena(root: Path) -> Iterator[WideArena]:
-    """An arena whose topics and tables are made, its files below `root`."""
-    with wide_environment(root / "env") as environment:
-        arena = WideArena(environment, root)
+def wide_arena(services: WideServices, work: Path) -> Iterator[WideArena]:
+    """An arena whose topics and tables are made, its files in `work`."""
+    with password_known():
+        arena = WideArena(services, work)
         arena.prepare()
         yield arena
 

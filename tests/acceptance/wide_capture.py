@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.mysql.server_places import mysql_place
 from streamjobs.local.environment import Environment
-from tests.acceptance.wide_arena import WideArena, wide_environment
+from tests.acceptance.wide_arena import WideArena, password_known, services_of
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
 from tests.integration.capture_rig import CaptureFile, Rig
 from tests.integration.capture_writers import Writers
@@ -21,10 +21,10 @@ _ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "s
 class Scene:
     """One server that is source and store, its capture, and the job."""
 
-    def __init__(self, environment: Environment, root: Path) -> None:
+    def __init__(self, environment: Environment, root: Path, search_url: str | None) -> None:
         self.environment = environment
         self.rig = Rig(environment, root)
-        self.arena = WideArena(environment, root, database="report")
+        self.arena = WideArena(services_of(environment, search_url), root, database="report")
         self.capture: CaptureFile = self.rig.configure("shop", _ROUTES)
 
     def prepare(self, size: ShopSize, chance: random.Random) -> None:
@@ -95,10 +95,15 @@ class Scene:
 
 
 @contextmanager
-def captured_scene(root: Path) -> Iterator[Scene]:
-    """A scene on services of its own, its files below `root`."""
-    with wide_environment(root / "env") as environment:
-        made = Scene(environment, root)
+def captured_scene(root: Path, search_url: str | None = None) -> Iterator[Scene]:
+    """A scene on services of its own, but for the search node at `search_url`; its files below `root`."""
+    with (
+        password_known(),
+        Environment(
+            root / "env", slots=2, mariadb=True, elasticsearch=search_url is None, deadline_s=180
+        ) as environment,
+    ):
+        made = Scene(environment, root, search_url)
         try:
             yield made
         finally:

@@ -24,20 +24,42 @@ LOOKED_UP = ("mysql", "redis-texts", "redis-hashes", "hbase")
 """Those of SERVERS that lookup joins read."""
 
 
-def _started(name: str, factory: pytest.TempPathFactory) -> Iterator[Store]:
-    module, _, class_ = STORES[name].partition(":")
-    made: Store = getattr(importlib.import_module(module), class_)(factory.mktemp(name))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+class Started:
+    """The stores that were asked for, each started once: the tests of one are a group."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+        self._made: dict[str, Store] = {}
+
+    def __getitem__(self, name: str) -> Store:
+        if name not in self._made:
+            module, _, class_ = STORES[name].partition(":")
+            made: Store = getattr(importlib.import_module(module), class_)(self._factory.mktemp(name))
+            try:
+                made.start()
+            except BaseException:
+                made.stop()
+                raise
+            self._made[name] = made
+        return self._made[name]
+
+    def stop(self) -> None:
+        for made in self._made.values():
+            made.stop()
 
 
 @pytest.fixture(scope="session")
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Each store, started once a session; pytest runs all tests of one before it starts the next."""
-    yield from _started(request.param, tmp_path_factory)
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """The stores by their names in STORES."""
+    stores = Started(tmp_path_factory)
+    yield stores
+    stores.stop()
+
+
+@pytest.fixture(scope="session")
+def store(request: pytest.FixtureRequest, started: Started) -> Store:
+    """Each store of STORES, one after the other."""
+    return started[request.param]
 
 
 @pytest.fixture

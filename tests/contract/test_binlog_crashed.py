@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from connectors.mysql.framing import HEADER_BYTES, EventType, read_header
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import ServerPlace, place_now
 from connectors.mysql.session import Login, Session
-from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER, MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
@@ -29,12 +27,11 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDbServer]:
-    with Environment(tmp_path_factory.mktemp("torn"), kafka=False, flink=False, mariadb=True) as environment:
-        with Session(login(environment.mariadb)) as session:
-            session.execute(f"CREATE DATABASE {TABLE.database}")
-            session.execute(f"CREATE TABLE {TABLE} (id INT PRIMARY KEY AUTO_INCREMENT, v LONGTEXT)")
-        yield environment.mariadb
+def server(own_mariadb: MariaDbServer) -> MariaDbServer:
+    with Session(login(own_mariadb)) as session:
+        session.execute(f"CREATE DATABASE {TABLE.database}")
+        session.execute(f"CREATE TABLE {TABLE} (id INT PRIMARY KEY AUTO_INCREMENT, v LONGTEXT)")
+    return own_mariadb
 
 
 def login(server: MariaDbServer) -> Login:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,7 @@ from connectors.mysql.session import Login, Session
 from connectors.mysql.table_changes import Unknown
 from connectors.mysql.table_plan import schema_of
 from streamjobs.errors import SystemicError
-from streamjobs.local.environment import Environment
-from streamjobs.local.mariadb import USER, MariaDbOptions
+from streamjobs.local.mariadb import USER, MariaDbOptions, MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ChangeKind, Row, TableId, Value
@@ -30,11 +28,13 @@ BASE = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT)"
 
 
 @pytest.fixture(scope="module")
-def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    options = MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"})
-    root: Path = tmp_path_factory.mktemp("ddl")
-    with Environment(root, kafka=False, flink=False, mariadb=options) as environment:
-        yield Login(environment.mariadb.host, environment.mariadb.port, USER, Secret(""), tls=False)
+def mariadb_options() -> MariaDbOptions:
+    return MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"})
+
+
+@pytest.fixture(scope="module")
+def login(own_mariadb: MariaDbServer) -> Login:
+    return Login(own_mariadb.host, own_mariadb.port, USER, Secret(""), tls=False)
 
 
 @pytest.fixture

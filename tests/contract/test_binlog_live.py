@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,7 @@ from connectors.mysql.session import Login, Session, quoted
 from connectors.mysql.snapshot_values import selected
 from connectors.mysql.table_changes import TableDefinition
 from connectors.mysql.table_plan import schema_of
-from streamjobs.local.environment import Environment
-from streamjobs.local.mariadb import USER
+from streamjobs.local.mariadb import USER, MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import Row, RowChange, TableId, Value
@@ -40,13 +38,11 @@ TABLE = TableId("streamjobs_test", "t")
 
 
 @pytest.fixture(scope="module")
-def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
+def login(request: pytest.FixtureRequest) -> Login:
     if not IS_OURS:
-        yield login_of_url(os.environ[MYSQL_URL])
-        return
-    root: Path = tmp_path_factory.mktemp("binlog")
-    with Environment(root, kafka=False, flink=False, mariadb=True) as environment:
-        yield Login(environment.mariadb.host, environment.mariadb.port, USER, Secret(""), tls=False)
+        return login_of_url(os.environ[MYSQL_URL])
+    server: MariaDbServer = request.getfixturevalue("own_mariadb")
+    return Login(server.host, server.port, USER, Secret(""), tls=False)
 
 
 @pytest.fixture

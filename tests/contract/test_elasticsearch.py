@@ -14,6 +14,7 @@ from connectors.elasticsearch import ElasticsearchSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Secret
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from tests.contract.conftest import Started
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.store_elasticsearch import Elasticsearch, self_signed
 from tests.contract.stores import attempt, delete, row, upsert
@@ -24,13 +25,10 @@ DAILY = (SinkColumn("id", "INT"), SinkColumn("day", "DATE"), SinkColumn("n", "IN
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elasticsearch]:
-    made = Elasticsearch(tmp_path_factory.mktemp("elasticsearch"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+def node(started: Started) -> Elasticsearch:
+    made = started["elasticsearch"]
+    assert isinstance(made, Elasticsearch)
+    return made
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from connectors.hbase import HBaseSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Secret
 from streamjobs.sink import Attempt, SinkColumn, SinkTable
+from tests.contract.conftest import Started
 from tests.contract.store_hbase import HBase, HBaseReader
 from tests.contract.stores import attempt, delete, row, upsert
 from tests.integration.waiting import wait_for
@@ -22,13 +23,10 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HBase]:
-    made = HBase(tmp_path_factory.mktemp("hbase"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+def cluster(started: Started) -> HBase:
+    made = started["hbase"]
+    assert isinstance(made, HBase)
+    return made
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from connectors.kafka import (
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
 
 pytestmark = pytest.mark.services
 OLD_MS = 1_000_000_000_000
@@ -48,15 +48,9 @@ def _nothing_left_to_the_garbage_collector() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with Environment(tmp_path_factory.mktemp("kafka"), flink=False) as env:
-        yield env
-
-
 @pytest.fixture
-def bootstrap(environment: Environment) -> str:
-    return environment.kafka.bootstrap
+def bootstrap(own_kafka: KafkaServer) -> str:
+    return own_kafka.bootstrap
 
 
 @pytest.fixture
@@ -107,23 +101,23 @@ def test_unacknowledged_bytes_are_bounded(bootstrap: str, topic: str) -> None:
     producer.close()
 
 
-def test_a_receipt_is_for_what_was_sent_before_it(environment: Environment, topic: str) -> None:
-    producer = KafkaProducer(environment.kafka.bootstrap)
+def test_a_receipt_is_for_what_was_sent_before_it(own_kafka: KafkaServer, topic: str) -> None:
+    producer = KafkaProducer(own_kafka.bootstrap)
     assert producer.receipt().wait(0.0)
     producer.send(Envelope(topic, 0, b"before", OLD_MS))
     before = producer.receipt()
     assert before.wait(30.0)
-    environment.kafka.freeze()
+    own_kafka.freeze()
     try:
         producer.send(Envelope(topic, 1, b"after", OLD_MS))
         after = producer.receipt()
         assert not after.wait(0.2)
         assert before.wait(0.0)
     finally:
-        environment.kafka.thaw()
+        own_kafka.thaw()
     assert after.wait(60.0)
     producer.close()
-    assert len(everything(environment.kafka.bootstrap, topic)) == 2
+    assert len(everything(own_kafka.bootstrap, topic)) == 2
 
 
 def test_a_producer_is_abandoned_with_rows_on_their_way(bootstrap: str, topic: str) -> None:
@@ -295,10 +289,10 @@ def test_topic_with_broker_time_is_refused(bootstrap: str) -> None:
 
 
 @pytest.mark.parametrize("age", ["of today", "of 2001"])
-def test_killed_broker_loses_and_reorders_nothing(environment: Environment, topic: str, age: str) -> None:
+def test_killed_broker_loses_and_reorders_nothing(own_kafka: KafkaServer, topic: str, age: str) -> None:
     """What is old may come twice: the broker has forgotten its writer (docs/decisions/0036)."""
     first_ms = OLD_MS if age == "of 2001" else time.time_ns() // 1_000_000
-    producer = KafkaProducer(environment.kafka.bootstrap, max_in_flight_bytes=1024 * 1024)
+    producer = KafkaProducer(own_kafka.bootstrap, max_in_flight_bytes=1024 * 1024)
     count = 40_000
     failures: list[Exception] = []
 
@@ -312,18 +306,18 @@ def test_killed_broker_loses_and_reorders_nothing(environment: Environment, topi
 
     thread = threading.Thread(target=produce)
     thread.start()
-    consumer = KafkaConsumer(environment.kafka.bootstrap)
+    consumer = KafkaConsumer(own_kafka.bootstrap)
     deadline = time.monotonic() + 60
     while sum(consumer.end_offsets(topic).values()) < 2000:
         assert time.monotonic() < deadline
     consumer.close()
-    environment.kafka.kill()
+    own_kafka.kill()
     assert thread.is_alive()
-    environment.kafka.restart()
+    own_kafka.restart()
     thread.join(timeout=150)
     assert failures == []
     producer.close()
-    found = everything(environment.kafka.bootstrap, topic)
+    found = everything(own_kafka.bootstrap, topic)
     for partition in (0, 1):
         numbers = [int(e.payload[:9]) for e in found if e.partition == partition]
         if age == "of 2001":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -16,6 +15,7 @@ from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
 from streamjobs.store_options import MYSQL_OPTIONS
+from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
 from tests.contract.store_mysql import PASSWORD, MySql
 from tests.contract.stores import COLUMNS, attempt, row, upsert
@@ -28,11 +28,10 @@ NAME = SinkColumn("name", "STRING")
 
 
 @pytest.fixture(scope="module")
-def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySql]:
-    store = MySql(tmp_path_factory.mktemp("mysql"))
-    store.start()
-    yield store
-    store.stop()
+def mysql(started: Started) -> MySql:
+    made = started["mysql"]
+    assert isinstance(made, MySql)
+    return made
 
 
 def changed(table: SinkTable, **options: str) -> SinkTable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ import pytest
 from connectors.mysql.sink import MySqlSink
 from streamjobs.errors import SystemicError
 from streamjobs.metrics import MemoryMetrics
+from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import attempt, upsert
@@ -26,11 +26,10 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySql]:
-    store = MySql(tmp_path_factory.mktemp("altered"))
-    store.start()
-    yield store
-    store.stop()
+def mysql(started: Started) -> MySql:
+    made = started["mysql"]
+    assert isinstance(made, MySql)
+    return made
 
 
 @pytest.mark.parametrize("trouble", ["DROP TABLE {0}", "ALTER TABLE {0} DROP COLUMN name"])

@@ -13,6 +13,7 @@ from connectors.redis.connection import slot_of, slot_tags
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
 from tests.contract.store_redis import PASSWORD, RedisCluster, RedisReader, RedisTexts
 from tests.contract.stores import FULL, attempt, delete, row, upsert
@@ -25,11 +26,10 @@ SCORES = (SinkColumn("scene", "STRING"), SinkColumn("item", "BIGINT"), SinkColum
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisTexts]:
-    store = RedisTexts(tmp_path_factory.mktemp("texts"))
-    store.start()
-    yield store
-    store.stop()
+def texts(started: Started) -> RedisTexts:
+    made = started["redis-texts"]
+    assert isinstance(made, RedisTexts)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -18,20 +18,19 @@ if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with Environment(tmp_path_factory.mktemp("cluster"), slots=2) as environment:
-        yield environment
+@pytest.fixture
+def cluster(own_cluster: Environment) -> Environment:
+    if not own_cluster.flink.taskmanagers[-1].alive:
+        own_cluster.flink.start_taskmanager()
+    if not own_cluster.kafka.alive:
+        own_cluster.kafka.restart()
+    return own_cluster
 
 
 @pytest.fixture
 def arena(cluster: Environment, tmp_path: Path) -> Iterator[Arena]:
     from tests.faults.arena import Arena  # noqa: PLC0415
 
-    if not cluster.flink.taskmanagers[-1].alive:
-        cluster.flink.start_taskmanager()
-    if not cluster.kafka.alive:
-        cluster.kafka.restart()
     arena = Arena(cluster, tmp_path / "rocksdb")
     yield arena
     arena.rest.close()

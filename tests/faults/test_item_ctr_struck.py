@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from streamjobs.local.environment import Environment
-from tests.acceptance.ctr_arena import CtrArena, Events, Feature, Key, last_windows
+from tests.acceptance.ctr_arena import CtrArena, CtrServices, Events, Feature, Key, last_windows
 from tests.contract.store_hbase import HBaseReader
 from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager, wake
@@ -26,10 +27,21 @@ BATCH_ROWS = 5
 
 
 @pytest.fixture
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CtrArena]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     root = tmp_path_factory.mktemp("struck")
     with Environment(root / "env", slots=2, redis=True, hbase=True, deadline_s=180) as environment:
-        yield CtrArena(environment, root)
+        yield environment
+
+
+@pytest.fixture
+def arena(environment: Environment, tmp_path: Path) -> CtrArena:
+    services = CtrServices(
+        environment.kafka.bootstrap,
+        environment.flink.rest_url,
+        environment.redis.port,
+        environment.hbase.port,
+    )
+    return CtrArena(services, tmp_path)
 
 
 def newest_window(arena: CtrArena) -> int:
@@ -44,8 +56,8 @@ def feed_until_written(arena: CtrArena, slices: Iterator[int], count: int) -> No
     wait_for(lambda: newest_window(arena) > before, "new windows", 240)
 
 
-def cells(arena: CtrArena) -> dict[bytes, dict[bytes, tuple[bytes, int]]]:
-    with closing(HBaseReader(arena.environment.hbase.port)) as reader:
+def cells(environment: Environment) -> dict[bytes, dict[bytes, tuple[bytes, int]]]:
+    with closing(HBaseReader(environment.hbase.port)) as reader:
         return dict(reader.scan_cells("item_ctr_history"))
 
 
@@ -57,10 +69,11 @@ def assert_equal(arena: CtrArena, truth: Mapping[Key, Feature]) -> None:
 
 
 @pytest.mark.parametrize(("seed", "impressions"), [(23, 40_000)])
-def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impressions: int) -> None:
+def test_six_hours_of_events_and_three_blows(
+    environment: Environment, arena: CtrArena, seed: int, impressions: int
+) -> None:
     events = Events(seed, impressions=impressions, items=30, minutes=360)
     truth = events.truth()
-    environment = arena.environment
     job = arena.start(BATCH_ROWS)
 
     try:
@@ -86,9 +99,9 @@ def test_six_hours_of_events_and_three_blows(arena: CtrArena, seed: int, impress
         wait_for(lambda: job.is_idle(3.0), "all input is read", 600)
         job.drain()
         assert_equal(arena, truth)
-        written = cells(arena)
+        written = cells(environment)
         wake(zombies)
         assert_equal(arena, truth)
-        assert cells(arena) == written
+        assert cells(environment) == written
     finally:
         job.cancel()

@@ -14,6 +14,7 @@ from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager
 from tests.integration.capture_writers import Writers
 from tests.integration.waiting import wait_for
+from tests.services.kinds import ElasticsearchAddress
 
 pytestmark = pytest.mark.services
 SMALL = ShopSize(items=600, shops=30, schedules=20)
@@ -28,10 +29,15 @@ LARGE = ShopSize(items=5000, shops=200, schedules=100)
     ],
 )
 def test_a_live_database_ends_in_both_stores(
-    tmp_path: Path, seed: int, size: ShopSize, pause_s: float, transactions: int
+    elasticsearch: ElasticsearchAddress,
+    tmp_path: Path,
+    seed: int,
+    size: ShopSize,
+    pause_s: float,
+    transactions: int,
 ) -> None:
     chance = random.Random(seed)
-    with captured_scene(tmp_path) as scene:
+    with captured_scene(tmp_path, elasticsearch.url) as scene:
         scene.prepare(size, chance)
         with Writers(scene.rig, "shop", seed=seed, pause_s=pause_s, write=writer(size)) as writers:
             wait_for(lambda: writers.committed > 20, "writers write")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from streamjobs.job.session import RunningFlinkJob
-from tests.acceptance.wide_arena import WideArena, wide_arena
+from streamjobs.local.environment import Environment
+from tests.acceptance.wide_arena import WideArena, services_of, wide_arena
 from tests.acceptance.wide_shop import Shop, changed_shop
 from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager, wake
@@ -24,8 +26,15 @@ SLICES = 9
 
 
 @pytest.fixture
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WideArena]:
-    with wide_arena(tmp_path_factory.mktemp("struck")) as arena:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    root = tmp_path_factory.mktemp("struck")
+    with Environment(root, slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment:
+        yield environment
+
+
+@pytest.fixture
+def arena(environment: Environment, tmp_path: Path) -> Iterator[WideArena]:
+    with wide_arena(services_of(environment), tmp_path) as arena:
         yield arena
 
 
@@ -53,9 +62,10 @@ def differences(arena: WideArena, shop: Shop) -> str:
 
 
 @pytest.mark.parametrize(("written", "seed"), [("elasticsearch", 17), ("mariadb", 18)])
-def test_two_hundred_thousand_changes_and_three_blows(arena: WideArena, written: str, seed: int) -> None:
+def test_two_hundred_thousand_changes_and_three_blows(
+    environment: Environment, arena: WideArena, written: str, seed: int
+) -> None:
     shop = changed_shop(seed, 200_000, items=5000, shops=200, schedules=100)
-    environment = arena.environment
     job = arena.start()
     try:
         slices = arena.feed_slices(shop, random.Random(seed), SLICES)

@@ -114,8 +114,6 @@ class Scene:
 
 @pytest.fixture
 def scene(cluster: Environment, tmp_path: Path) -> Scene:
-    if not cluster.flink.taskmanagers[-1].alive:
-        cluster.flink.start_taskmanager()
     return Scene(cluster, tmp_path)
 
 

@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from connectors.kafka import KafkaConsumer, KafkaDeadLetters, KafkaProducer, create_topic, read_topic
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
-from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, MessageBuilder
@@ -44,21 +43,20 @@ def letter(row: int, *, offset: int = 0, raw: bytes | None = None, stage: Stage 
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Environment(tmp_path_factory.mktemp("dlq"), flink=False) as env:
-        bootstrap = env.kafka.bootstrap
-        create_topic(bootstrap, "shop.item", 2)
-        create_topic(bootstrap, "elsewhere", 1)
-        payload, time_ms = message()
-        producer = KafkaProducer(bootstrap)
-        producer.send(Envelope("shop.item", 1, payload, time_ms))
-        producer.send(Envelope("shop.item", 1, b"\x00junk", time_ms + 60_000))
-        producer.close()
-        kept = KafkaDeadLetters(bootstrap, "streamjobs.dead_letters")
-        junk = letter(-1, offset=1, raw=b"\x00junk", stage=Stage.DECODE, at_ms=NOW_MS + 1000)
-        kept.add([letter(1), letter(2), letter(1), junk, letter(0, offset=77, stage=Stage.LATE)])
-        kept.close()
-        yield bootstrap
+def broker(own_kafka: KafkaServer) -> str:
+    bootstrap = own_kafka.bootstrap
+    create_topic(bootstrap, "shop.item", 2)
+    create_topic(bootstrap, "elsewhere", 1)
+    payload, time_ms = message()
+    producer = KafkaProducer(bootstrap)
+    producer.send(Envelope("shop.item", 1, payload, time_ms))
+    producer.send(Envelope("shop.item", 1, b"\x00junk", time_ms + 60_000))
+    producer.close()
+    kept = KafkaDeadLetters(bootstrap, "streamjobs.dead_letters")
+    junk = letter(-1, offset=1, raw=b"\x00junk", stage=Stage.DECODE, at_ms=NOW_MS + 1000)
+    kept.add([letter(1), letter(2), letter(1), junk, letter(0, offset=77, stage=Stage.LATE)])
+    kept.close()
+    return bootstrap
 
 
 def dlq(broker: str, *arguments: str, answer: str = "") -> tuple[int, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
@@ -23,10 +23,11 @@ from streamjobs.dead_letter import DeadLetter
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
 from streamjobs.position import Half, Position
 from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
+from tests.services.kinds import FlinkAddress
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder
 
 pytestmark = pytest.mark.services
@@ -198,13 +199,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with Environment(tmp_path_factory.mktemp("ingest"), slots=2) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def outcome(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(own_kafka: KafkaServer, flink: FlinkAddress, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     rng = random.Random(7)
     items, categories = shop(rng)
     in_time, late = prices()
@@ -216,7 +211,7 @@ def outcome(environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
         "shop.sale": [*sold(), (0, BuiltMessage(b"rubbish", 200_600, 0))],
         "every_type": built([every(number, row) for number, row in enumerate(TYPES)]),
     }
-    bootstrap, store = environment.kafka.bootstrap, tmp_path_factory.mktemp("store")
+    bootstrap, store = own_kafka.bootstrap, tmp_path_factory.mktemp("store")
     for topic in feeds:
         create_topic(bootstrap, topic, 2)
     with closing(KafkaProducer(bootstrap)) as producer:
@@ -224,7 +219,7 @@ def outcome(environment: Environment, tmp_path_factory: pytest.TempPathFactory) 
             for partition, message in messages:
                 producer.send(Envelope(topic, partition, message.payload, message.time_ms))
         producer.flush()
-    job = FlinkSession(environment.flink.rest_url).start(JOB, RunSettings(bootstrap, store, 2, None))
+    job = FlinkSession(flink.rest_url).start(JOB, RunSettings(bootstrap, store, 2, None))
     try:
         wait_for(lambda: job.is_idle(3.0), "all input is read", 120)
         job.drain()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from streamjobs.errors import ConfigError
 from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.local.environment import Environment
+from tests.services.kinds import KafkaAddress
+from tests.services.shared import unique_name
 
 pytestmark = pytest.mark.services
 
@@ -27,12 +27,6 @@ CREATE TABLE o (id BIGINT, n INT, PRIMARY KEY (id) NOT ENFORCED) WITH (type='roc
 """
 MEET = "SELECT a.item_id, 1 FROM item AS a JOIN item AS b ON a.owner_id = b.item_id"
 LINE = ITEM.count("\n") + 1
-
-
-@pytest.fixture(scope="module")
-def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Environment(tmp_path_factory.mktemp("kafka"), flink=False) as environment:
-        yield environment.kafka.bootstrap
 
 
 def explained(query: str, directory: Path, settings: str = "") -> str:
@@ -143,13 +137,14 @@ def start(topic: str, bootstrap: str, directory: Path) -> None:
     FlinkSession(NOWHERE).start(path, RunSettings(bootstrap, directory))
 
 
-def test_a_missing_source_topic_is_named_with_its_broker(bootstrap: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"topic not.there does not exist at {bootstrap}"):
-        start("not.there", bootstrap, tmp_path)
+def test_a_missing_source_topic_is_named_with_its_broker(kafka: KafkaAddress, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"topic not.there does not exist at {kafka.bootstrap}"):
+        start("not.there", kafka.bootstrap, tmp_path)
 
 
-def test_a_topic_with_the_brokers_clock_is_refused(bootstrap: str, tmp_path: Path) -> None:
+def test_a_topic_with_the_brokers_clock_is_refused(kafka: KafkaAddress, tmp_path: Path) -> None:
     configs = dict(REPLAYABLE_CONFIGS) | {"message.timestamp.type": "LogAppendTime"}
-    create_topic(bootstrap, "arrival", 1, configs)
-    with pytest.raises(ConfigError, match=r"topic arrival has message\.timestamp\.type=LogAppendTime"):
-        start("arrival", bootstrap, tmp_path)
+    topic = unique_name("arrival")
+    create_topic(kafka.bootstrap, topic, 1, configs)
+    with pytest.raises(ConfigError, match=rf"topic {topic} has message\.timestamp\.type=LogAppendTime"):
+        start(topic, kafka.bootstrap, tmp_path)

@@ -32,9 +32,11 @@ from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.ports import LOOPBACK, PortLease
 from tests.integration.secured_kafka import PASSWORD, USER, Certificates, Ports, certificates, settings
 from tests.integration.waiting import wait_for
+from tests.services.kinds import DEADLINE_S, FlinkAddress
 
 pytestmark = pytest.mark.services
 
@@ -44,9 +46,9 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Secured:
-    """The running broker and cluster, and the login that is right."""
+    """The running broker, and the login that is right."""
 
-    environment: Environment
+    kafka: KafkaServer
     login: KafkaConnection
     certificates: Certificates
 
@@ -60,13 +62,17 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             plain = probe.take()
         ports = Ports(plain, lease.take(), lease.take())
         with Environment(
-            directory / "environment", kafka_port=plain, kafka_settings=settings(ports, made), slots=2
+            directory / "environment",
+            flink=False,
+            kafka_port=plain,
+            kafka_settings=settings(ports, made),
+            deadline_s=DEADLINE_S,
         ) as environment:
             login = KafkaConnection(
                 f"{LOOPBACK}:{ports.secure}", "SASL_SSL", "PLAIN",
                 username=USER, password=PASSWORD, ca_file=str(made.ca),
             )  # fmt: skip
-            yield Secured(environment, login, made)
+            yield Secured(environment.kafka, login, made)
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +111,7 @@ def test_producer_consumer_and_admin_log_in(secured: Secured, topic: str) -> Non
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_scram_logs_in(secured: Secured, topic: str, mechanism: str) -> None:
     kind = ScramMechanism[mechanism.replace("-", "_")]
-    with closing(KafkaAdminClient(bootstrap_servers=secured.environment.kafka.bootstrap)) as admin:
+    with closing(KafkaAdminClient(bootstrap_servers=secured.kafka.bootstrap)) as admin:
         admin.alter_user_scram_credentials([UserScramCredentialUpsertion(SCRAM_USER, kind, PASSWORD)])
     login = replace(secured.login, mechanism=mechanism, username=SCRAM_USER)
 
@@ -151,7 +157,7 @@ def test_a_timeout_tells_the_last_failure(secured: Secured, what: str) -> None:
     login = (
         KafkaConnection(secured.login.bootstrap)
         if what.startswith("a plain")
-        else replace(secured.login, bootstrap=secured.environment.kafka.bootstrap)
+        else replace(secured.login, bootstrap=secured.kafka.bootstrap)
     )
     with pytest.raises(RetriableError, match=r"Unable to bootstrap .* the last attempt: \w+"):
         KafkaConsumer(login, timeout_s=1)
@@ -171,7 +177,7 @@ END;
 
 
 def test_a_job_carries_the_login_of_its_profile(
-    secured: Secured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secured: Secured, flink: FlinkAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROKER_PASSWORD", PASSWORD)
     profile = tmp_path / "streamjobs.toml"
@@ -187,9 +193,8 @@ def test_a_job_carries_the_login_of_its_profile(
     send(broker, "said", b"tea", b"null")
     file = tmp_path / "secured.sql"
     file.write_text(JOB.format(said="said", repeated="repeated"))
-    session = FlinkSession(secured.environment.flink.rest_url)
-    run = RunSettings(broker, tmp_path / "store", 1)
-    plan = plan_file(file, run)
+    session = FlinkSession(flink.rest_url)
+    plan = plan_file(file, RunSettings(broker, tmp_path / "store", 1))
     explained = session.explain(plan)
     assert PASSWORD not in explained
     assert "BEGIN CERTIFICATE" not in explained
@@ -210,12 +215,12 @@ def covered(broker: KafkaConnection) -> Mapping[tuple[str, int], int]:
         return {}  # the broker has no coordinator yet
 
 
-def test_a_job_with_a_wrong_password_is_refused_before_it_runs(secured: Secured, tmp_path: Path) -> None:
+def test_a_job_with_a_wrong_password_is_refused_before_it_runs(
+    secured: Secured, flink: FlinkAddress, tmp_path: Path
+) -> None:
     file = tmp_path / "secured.sql"
     file.write_text(JOB.format(said="said-2", repeated="repeated-2"))
     wrong = replace(secured.login, password="hunter2")  # noqa: S106
     with pytest.raises(StreamjobsError, match="Authentication failed") as refused:
-        FlinkSession(secured.environment.flink.rest_url).start(
-            file, RunSettings(wrong, tmp_path / "store", 1)
-        )
+        FlinkSession(flink.rest_url).start(file, RunSettings(wrong, tmp_path / "store", 1))
     assert "hunter2" not in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,9 +16,10 @@ import redis
 from streamjobs.errors import ConfigError
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.local.environment import Environment
-from streamjobs.local.redis import RedisOptions
+from streamjobs.local.redis import RedisOptions, RedisServer
 from tests.integration.waiting import wait_for
+from tests.services.kinds import FlinkAddress, KafkaAddress, MariaDbAddress
+from tests.services.shared import unique_name
 
 pytestmark = pytest.mark.services
 
@@ -31,12 +33,12 @@ WITH ('connector'='datagen', 'number-of-rows'='{rows}', 'fields.id.kind'='sequen
 
 CREATE TABLE item (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2), big BIGINT, since TIMESTAMP(3),
   PRIMARY KEY (item_id) NOT ENFORCED)
-WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/shop', userName='writer',
+WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/{database}', userName='{database}',
   password='${{STORE_PASSWORD}}', cache='LRU', cacheSize='20', cacheTTLMs='600000');
 
 CREATE TABLE item_title (item_id BIGINT, title VARCHAR, price DECIMAL(10, 2),
   PRIMARY KEY (item_id) NOT ENFORCED)
-WITH (type='mysql', url='jdbc:mysql://127.0.0.1:{mysql}/shop', tableName='item', userName='writer',
+WITH (type='mysql', url='jdbc:mysql://127.0.0.1:{mysql}/{database}', tableName='item', userName='{database}',
   password='${{STORE_PASSWORD}}', 'cache'='ALL', 'cacheTTLMs'='1 s');
 
 CREATE TABLE level (item_id BIGINT, city VARCHAR, level INT, share DOUBLE,
@@ -45,11 +47,11 @@ WITH (type='redis', host='127.0.0.1', port='{redis}', password='${{STORE_PASSWOR
 
 CREATE TABLE wide (id BIGINT, title VARCHAR, price DECIMAL(10, 2), big BIGINT, since TIMESTAMP(3), level INT,
   share DOUBLE, PRIMARY KEY (id) NOT ENFORCED)
-WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/shop', userName='writer',
+WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/{database}', userName='{database}',
   password='${{STORE_PASSWORD}}');
 
 CREATE TABLE dear (id BIGINT, title VARCHAR, PRIMARY KEY (id) NOT ENFORCED)
-WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/shop', userName='writer',
+WITH (type='rds', url='jdbc:mysql://127.0.0.1:{mysql}/{database}', userName='{database}',
   password='${{STORE_PASSWORD}}');
 """
 JOB = """
@@ -90,22 +92,37 @@ LEVELS: Mapping[tuple[int, str], tuple[int, float]] = {
 }
 
 
+@dataclass(frozen=True)
+class Services:
+    """Where the job runs and its stores are; `database` is also the name of its user."""
+
+    bootstrap: str
+    rest_url: str
+    mysql_port: int
+    redis_port: int
+    database: str
+
+
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    options = RedisOptions(password="secret-7")  # noqa: S106
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Environment(tmp_path_factory.mktemp("lookups"), slots=2, mariadb=True, redis=options) as environment,
-    ):
+def redis_options() -> RedisOptions:
+    return RedisOptions(password="secret-7")  # noqa: S106
+
+
+@pytest.fixture(scope="module")
+def services(
+    kafka: KafkaAddress, flink: FlinkAddress, mariadb: MariaDbAddress, own_redis: RedisServer
+) -> Iterator[Services]:
+    made = Services(kafka.bootstrap, flink.rest_url, mariadb.port, own_redis.port, unique_name("lookups"))
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORE_PASSWORD", "secret-7")
-        fill(environment)
-        yield environment
+        fill(made)
+        yield made
 
 
-def ask(environment: Environment, sql: str, rows: Sequence[object] = ()) -> Sequence[tuple[object, ...]]:
+def ask(services: Services, sql: str, rows: Sequence[object] = ()) -> Sequence[tuple[object, ...]]:
     with (
         closing(
-            pymysql.connect(host="127.0.0.1", port=environment.mariadb.port, user="root", autocommit=True)
+            pymysql.connect(host="127.0.0.1", port=services.mysql_port, user="root", autocommit=True)
         ) as connection,
         connection.cursor() as cursor,
     ):
@@ -116,22 +133,24 @@ def ask(environment: Environment, sql: str, rows: Sequence[object] = ()) -> Sequ
         return list(cursor.fetchall())
 
 
-def fill(environment: Environment) -> None:
+def fill(services: Services) -> None:
     """Make the tables, and the rows that are looked up."""
+    database = services.database
     for sql in (
-        "CREATE DATABASE shop",
-        "CREATE USER writer@'127.0.0.1' IDENTIFIED BY 'secret-7'",
-        "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'",
-        "CREATE TABLE shop.item (item_id BIGINT PRIMARY KEY, title VARCHAR(100) CHARACTER SET utf8mb4, "
+        f"CREATE DATABASE {database}",
+        f"CREATE USER {database}@'127.0.0.1' IDENTIFIED BY 'secret-7'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {database}.* TO {database}@'127.0.0.1'",
+        f"CREATE TABLE {database}.item (item_id BIGINT PRIMARY KEY, "
+        "title VARCHAR(100) CHARACTER SET utf8mb4, "
         "price DECIMAL(10,2), big BIGINT, since DATETIME(3), more TEXT)",
-        "CREATE TABLE shop.wide (id BIGINT PRIMARY KEY, title VARCHAR(100) CHARACTER SET utf8mb4, "
+        f"CREATE TABLE {database}.wide (id BIGINT PRIMARY KEY, title VARCHAR(100) CHARACTER SET utf8mb4, "
         "price DECIMAL(10,2), big BIGINT, since DATETIME(3), level INT, share DOUBLE)",
-        "CREATE TABLE shop.dear (id BIGINT PRIMARY KEY, title VARCHAR(100) CHARACTER SET utf8mb4)",
+        f"CREATE TABLE {database}.dear (id BIGINT PRIMARY KEY, title VARCHAR(100) CHARACTER SET utf8mb4)",
     ):
-        ask(environment, sql)
+        ask(services, sql)
     rows = [(number, *item) for number, item in ITEMS.items()]
-    ask(environment, "INSERT INTO shop.item VALUES (%s, %s, %s, %s, %s, 'x')", rows)
-    with redis.Redis(port=environment.redis.port, password="secret-7") as client:  # noqa: S106
+    ask(services, f"INSERT INTO {database}.item VALUES (%s, %s, %s, %s, %s, 'x')", rows)
+    with redis.Redis(port=services.redis_port, password="secret-7") as client:  # noqa: S106
         for (number, city), (level, share) in LEVELS.items():
             client.hset(f"level:{number}:{city}", mapping={"level": level, "share": repr(share)})
 
@@ -149,29 +168,27 @@ def joined() -> tuple[set[tuple[object, ...]], set[tuple[object, ...]]]:
     return wide, dear
 
 
-def file_of(environment: Environment, path: Path, job: str) -> Path:
-    tables = TABLES.format(rows=ROWS, mysql=environment.mariadb.port, redis=environment.redis.port)
+def file_of(services: Services, path: Path, job: str) -> Path:
+    tables = TABLES.format(
+        rows=ROWS, mysql=services.mysql_port, redis=services.redis_port, database=services.database
+    )
     path.write_text(tables + job, encoding="utf-8")
     return path
 
 
-def test_a_lookup_join_gives_what_a_batch_join_gives(environment: Environment, tmp_path: Path) -> None:
-    file = file_of(environment, tmp_path / "lookups.sql", JOB)
-    job = FlinkSession(environment.flink.rest_url).start(
-        file, RunSettings(environment.kafka.bootstrap, tmp_path, 1, None)
-    )
+def test_a_lookup_join_gives_what_a_batch_join_gives(services: Services, tmp_path: Path) -> None:
+    file = file_of(services, tmp_path / "lookups.sql", JOB)
+    job = FlinkSession(services.rest_url).start(file, RunSettings(services.bootstrap, tmp_path, 1, None))
     try:
         wait_for(job.ended, "the end of the input", 120)
     finally:
         job.cancel()
     wide, dear = joined()
-    assert set(ask(environment, "SELECT * FROM shop.wide")) == wide
-    assert set(ask(environment, "SELECT * FROM shop.dear")) == dear
+    assert set(ask(services, f"SELECT * FROM {services.database}.wide")) == wide
+    assert set(ask(services, f"SELECT * FROM {services.database}.dear")) == dear
 
 
-def test_rows_that_change_later_are_not_looked_up(environment: Environment, tmp_path: Path) -> None:
-    file = file_of(environment, tmp_path / "updating.sql", UPDATING)
+def test_rows_that_change_later_are_not_looked_up(services: Services, tmp_path: Path) -> None:
+    file = file_of(services, tmp_path / "updating.sql", UPDATING)
     with pytest.raises(ConfigError, match=r"updating\.sql:\d+:11: item is looked up for rows that change"):
-        FlinkSession(environment.flink.rest_url).start(
-            file, RunSettings(environment.kafka.bootstrap, tmp_path, 1, None)
-        )
+        FlinkSession(services.rest_url).start(file, RunSettings(services.bootstrap, tmp_path, 1, None))

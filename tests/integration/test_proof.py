@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from streamjobs.demo.runner import JobRunner
 from streamjobs.demo.scenario import ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, IMPRESSION_TOPIC
 from streamjobs.errors import ConfigError, JobError
-from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
 from tests.integration.batch_runner import BatchRunner, Mistake
 
 SCENARIO = ad_traffic(TrafficOptions.hard(4, 500), partitions=3)
@@ -29,9 +28,8 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
-def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Environment(tmp_path_factory.mktemp("kafka"), flink=False) as environment:
-        yield environment.kafka.bootstrap
+def bootstrap(own_kafka: KafkaServer) -> str:
+    return own_kafka.bootstrap
 
 
 def proof_of(runner: JobRunner, bootstrap: str, store: Path, options: FeedOptions | None = None) -> Proof:

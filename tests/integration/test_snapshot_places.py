@@ -14,8 +14,7 @@ from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import is_written, mariadb_gtids, mysql_place
 from connectors.mysql.session import Login, Session
 from connectors.mysql.snapshot import TableReader
-from streamjobs.local.environment import Environment
-from streamjobs.local.mariadb import MariaDbOptions
+from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.rowchange import TableId
 
@@ -27,16 +26,19 @@ READER = "reader"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    options = MariaDbOptions(settings={"max-binlog-size": "4096"})
-    with Environment(tmp_path_factory.mktemp("places"), kafka=False, flink=False, mariadb=options) as env:
-        made = Login("127.0.0.1", env.mariadb.port, "root", Secret(""), tls=False)
-        with Session(made) as session:
-            session.execute("CREATE DATABASE p")
-            session.execute(f"CREATE USER {READER}")
-            session.execute(f"GRANT BINLOG MONITOR ON *.* TO {READER}")
-            session.execute(f"GRANT SELECT ON p.* TO {READER}")
-        yield made
+def mariadb_options() -> MariaDbOptions:
+    return MariaDbOptions(settings={"max-binlog-size": "4096"})
+
+
+@pytest.fixture(scope="module")
+def root(own_mariadb: MariaDbServer) -> Login:
+    made = Login("127.0.0.1", own_mariadb.port, "root", Secret(""), tls=False)
+    with Session(made) as session:
+        session.execute("CREATE DATABASE p")
+        session.execute(f"CREATE USER {READER}")
+        session.execute(f"GRANT BINLOG MONITOR ON *.* TO {READER}")
+        session.execute(f"GRANT SELECT ON p.* TO {READER}")
+    return made
 
 
 @contextmanager

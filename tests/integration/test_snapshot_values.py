@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from connectors.mysql.binlog_stream import open_stream
@@ -22,7 +20,7 @@ from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import SnapshotSettings
 from streamjobs.capture.state import TablePart
 from streamjobs.errors import SystemicError
-from streamjobs.local.environment import Environment
+from streamjobs.local.mariadb import MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import Row, TableId, TableSchema
@@ -97,13 +95,11 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    root = tmp_path_factory.mktemp("values")
-    with Environment(root, kafka=False, flink=False, mariadb=True) as env:
-        made = Login("127.0.0.1", env.mariadb.port, "root", Secret(""), tls=False)
-        with Session(made) as session:
-            session.execute("CREATE DATABASE v")
-        yield made
+def login(own_mariadb: MariaDbServer) -> Login:
+    made = Login("127.0.0.1", own_mariadb.port, "root", Secret(""), tls=False)
+    with Session(made) as session:
+        session.execute("CREATE DATABASE v")
+    return made
 
 
 def logged(login: Login, session: Session, table: TableId, statements: list[str]) -> list[RowBatch | BadRow]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from streamjobs.broker import Envelope
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from streamjobs.local.environment import Environment
-from streamjobs.local.redis import RedisOptions
+from streamjobs.local.kafka import KafkaServer
+from streamjobs.local.mariadb import MariaDbServer
+from streamjobs.local.redis import RedisOptions, RedisServer
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
+from tests.services.kinds import FlinkAddress
 from thrift_idl.codec import Header, Limits, PartitionMessageBuilder
 
 pytestmark = pytest.mark.services
@@ -140,34 +143,50 @@ def produce(bootstrap: str, changes: Sequence[RowChange]) -> None:
         producer.flush()
 
 
+@dataclass(frozen=True)
+class Services:
+    """Where the job runs, and the stores that are killed under it."""
+
+    bootstrap: str
+    rest_url: str
+    mariadb: MariaDbServer
+    redis: RedisServer
+
+
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    options = RedisOptions(password="secret-7")  # noqa: S106
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Environment(tmp_path_factory.mktemp("stores"), slots=2, mariadb=True, redis=options) as environment,
-    ):
-        patch.setenv("STORE_PASSWORD", "secret-7")
-        yield environment
+def redis_options() -> RedisOptions:
+    return RedisOptions(password="secret-7")  # noqa: S106
 
 
-def ask(environment: Environment, sql: str) -> Sequence[tuple[object, ...]]:
+@pytest.fixture
+def services(
+    own_kafka: KafkaServer,
+    flink: FlinkAddress,
+    own_mariadb: MariaDbServer,
+    own_redis: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Services:
+    monkeypatch.setenv("STORE_PASSWORD", "secret-7")
+    return Services(own_kafka.bootstrap, flink.rest_url, own_mariadb, own_redis)
+
+
+def ask(services: Services, sql: str) -> Sequence[tuple[object, ...]]:
     with (
-        closing(pymysql.connect(host="127.0.0.1", port=environment.mariadb.port, user="root")) as connection,
+        closing(pymysql.connect(host="127.0.0.1", port=services.mariadb.port, user="root")) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute(sql)
         return list(cursor.fetchall())
 
 
-def found_categories(environment: Environment) -> dict[object, tuple[object, ...]]:
-    rows = ask(environment, "SELECT category_id, n, total, dearest FROM shop.by_category")
+def found_categories(services: Services) -> dict[object, tuple[object, ...]]:
+    rows = ask(services, "SELECT category_id, n, total, dearest FROM shop.by_category")
     return {row[0]: row[1:] for row in rows}
 
 
-def found_items(environment: Environment) -> dict[int, Item]:
+def found_items(services: Services) -> dict[int, Item]:
     items = {}
-    with redis.Redis(port=environment.redis.port, password="secret-7", decode_responses=True) as client:  # noqa: S106
+    with redis.Redis(port=services.redis.port, password="secret-7", decode_responses=True) as client:  # noqa: S106
         for key in client.scan_iter("item:*", 1000):
             row = client.hgetall(key)
             assert key == f"item:{row['item_id']}"
@@ -177,9 +196,9 @@ def found_items(environment: Environment) -> dict[int, Item]:
     return items
 
 
-def sink_metrics(environment: Environment, job_id: str) -> set[str]:
+def sink_metrics(services: Services, job_id: str) -> set[str]:
     """The names of the metrics that Flink shows of the table by_category."""
-    job = f"{environment.flink.rest_url}/jobs/{job_id}"
+    job = f"{services.rest_url}/jobs/{job_id}"
     found: set[str] = set()
     for vertex in httpx.get(job).raise_for_status().json()["vertices"]:
         metrics = httpx.get(f"{job}/vertices/{vertex['id']}/metrics").raise_for_status().json()
@@ -188,35 +207,33 @@ def sink_metrics(environment: Environment, job_id: str) -> set[str]:
     return found
 
 
-def test_both_stores_end_as_a_batch_computation(environment: Environment, tmp_path: Path) -> None:
-    shop, bootstrap = Shop(7), environment.kafka.bootstrap
-    ask(environment, "CREATE DATABASE shop")
-    ask(environment, "CREATE USER writer@'127.0.0.1' IDENTIFIED BY 'secret-7'")
-    ask(environment, "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
+def test_both_stores_end_as_a_batch_computation(services: Services, tmp_path: Path) -> None:
+    shop, bootstrap = Shop(7), services.bootstrap
+    ask(services, "CREATE DATABASE shop")
+    ask(services, "CREATE USER writer@'127.0.0.1' IDENTIFIED BY 'secret-7'")
+    ask(services, "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
     ask(
-        environment,
+        services,
         "CREATE TABLE shop.by_category (category_id BIGINT PRIMARY KEY, n BIGINT, total DECIMAL(38,2), "
         "dearest VARCHAR(100))",
     )
     create_topic(bootstrap, "shop.item", 2)
     produce(bootstrap, shop.changes(CHANGES // 2))
     file = tmp_path / "stores.sql"
-    file.write_text(
-        JOB.format(mysql=environment.mariadb.port, redis=environment.redis.port), encoding="utf-8"
-    )
-    job = FlinkSession(environment.flink.rest_url).start(file, RunSettings(bootstrap, tmp_path, 2, None))
+    file.write_text(JOB.format(mysql=services.mariadb.port, redis=services.redis.port), encoding="utf-8")
+    job = FlinkSession(services.rest_url).start(file, RunSettings(bootstrap, tmp_path, 2, None))
     try:
-        wait_for(lambda: bool(found_categories(environment)) and bool(found_items(environment)), "rows", 120)
-        wait_for(lambda: sink_metrics(environment, job.job_id) >= SHOWN, "all metrics of a sink", 60)
-        environment.mariadb.kill()
-        environment.redis.kill()
+        wait_for(lambda: bool(found_categories(services)) and bool(found_items(services)), "rows", 120)
+        wait_for(lambda: sink_metrics(services, job.job_id) >= SHOWN, "all metrics of a sink", 60)
+        services.mariadb.kill()
+        services.redis.kill()
         produce(bootstrap, shop.changes(CHANGES // 2))
-        environment.redis.restart()
-        environment.mariadb.restart()
+        services.redis.restart()
+        services.mariadb.restart()
         wait_for(lambda: job.is_idle(3.0), "all input is read", 120)
         job.drain()
     finally:
         job.cancel()
-    assert found_items(environment) == shop.dear()
-    assert found_categories(environment) == shop.by_category()
+    assert found_items(services) == shop.dear()
+    assert found_categories(services) == shop.by_category()
     assert list(read_dead_letters(bootstrap, DEAD_LETTER_TOPIC)) == []

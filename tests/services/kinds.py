@@ -1,0 +1,118 @@
+"""The services that all tests of a run share: how each is started, and the addresses that tests get.
+
+Tests get addresses alone: nothing in them can stop, freeze or reconfigure a service that others use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from streamjobs.local.environment import Environment
+from streamjobs.local.flink_config import TaskManagerSize
+from streamjobs.local.kafka import KafkaSize
+
+DEADLINE_S = 180.0
+"""Within it a service is up, also while the tests of several workers take all processors."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a service is; each field is a string or a number."""
+
+
+@dataclass(frozen=True)
+class KafkaAddress(Address):
+    """`bootstrap` is what clients take, e.g. "127.0.0.1:24242"."""
+
+    bootstrap: str
+
+
+@dataclass(frozen=True)
+class FlinkAddress(Address):
+    """`rest_url` is what `FlinkSession` takes, e.g. "http://127.0.0.1:24243"."""
+
+    rest_url: str
+
+
+@dataclass(frozen=True)
+class MariaDbAddress(Address):
+    """A server with a row binlog; `root` has no password."""
+
+    host: str
+    port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class ElasticsearchAddress(Address):
+    """A node without TLS and password; `url` e.g. "http://127.0.0.1:24246"."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class HBaseAddress(Address):
+    """The Thrift gateway of the cluster."""
+
+    host: str
+    port: int
+
+
+Address_co = TypeVar("Address_co", bound=Address, covariant=True)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Address_co]):
+    """A kind of service that a run has one of; `environment` makes it, `address` is read when it is up."""
+
+    name: str
+    environment: Callable[[Path], Environment]
+    address: Callable[[Environment], Address_co]
+    type: Callable[..., Address_co]
+
+
+KAFKA = Kind(
+    "kafka",
+    lambda root: Environment(root, flink=False, kafka_size=KafkaSize(heap_mb=512), deadline_s=DEADLINE_S),
+    lambda made: KafkaAddress(made.kafka.bootstrap),
+    KafkaAddress,
+)
+SLOTS = 10
+"""Two for each job of four workers, and two for a job that is not quite gone."""
+FLINK = Kind(
+    "flink",
+    lambda root: Environment(
+        root,
+        kafka=False,
+        slots=SLOTS,
+        taskmanager_size=TaskManagerSize(
+            heap_mb=1400, managed_mb=200 * SLOTS, network_mb=192, off_heap_mb=512, metaspace_mb=768
+        ),
+        deadline_s=DEADLINE_S,
+    ),
+    lambda made: FlinkAddress(made.flink.rest_url),
+    FlinkAddress,
+)
+MARIADB = Kind(
+    "mariadb",
+    lambda root: Environment(root, kafka=False, flink=False, mariadb=True, deadline_s=DEADLINE_S),
+    lambda made: MariaDbAddress(made.mariadb.host, made.mariadb.port, made.mariadb.url),
+    MariaDbAddress,
+)
+ELASTICSEARCH = Kind(
+    "elasticsearch",
+    lambda root: Environment(root, kafka=False, flink=False, elasticsearch=True, deadline_s=DEADLINE_S),
+    lambda made: ElasticsearchAddress(made.elasticsearch.url),
+    ElasticsearchAddress,
+)
+HBASE = Kind(
+    "hbase",
+    lambda root: Environment(root, kafka=False, flink=False, hbase=True, deadline_s=DEADLINE_S),
+    lambda made: HBaseAddress(made.hbase.host, made.hbase.port),
+    HBaseAddress,
+)
+_ALL: tuple[Kind[Address], ...] = (KAFKA, FLINK, MARIADB, ELASTICSEARCH, HBASE)
+KINDS: Mapping[str, Kind[Address]] = {kind.name: kind for kind in _ALL}

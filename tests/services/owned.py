@@ -1,0 +1,61 @@
+"""Fixtures of services that belong to one module: to kill, freeze and set up, or for names that are fixed.
+
+A module that needs other settings overrides the `..._options` fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
+from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
+from streamjobs.local.redis import RedisOptions, RedisServer
+from tests.services.kinds import DEADLINE_S
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A broker of the module's own, for one that kills it, or needs fixed topics or all dead letters."""
+    with Environment(tmp_path_factory.mktemp("kafka"), flink=False, deadline_s=DEADLINE_S) as made:
+        yield made.kafka
+
+
+@pytest.fixture(scope="module")
+def mariadb_options() -> MariaDbOptions:
+    """How the module's own MariaDB runs."""
+    return MariaDbOptions()
+
+
+@pytest.fixture(scope="module")
+def own_mariadb(
+    tmp_path_factory: pytest.TempPathFactory, mariadb_options: MariaDbOptions
+) -> Iterator[MariaDbServer]:
+    """A database server of the module's own."""
+    root = tmp_path_factory.mktemp("mariadb")
+    with Environment(root, kafka=False, flink=False, mariadb=mariadb_options, deadline_s=DEADLINE_S) as made:
+        yield made.mariadb
+
+
+@pytest.fixture(scope="module")
+def redis_options() -> RedisOptions:
+    """How the module's own Redis runs."""
+    return RedisOptions()
+
+
+@pytest.fixture(scope="module")
+def own_redis(tmp_path_factory: pytest.TempPathFactory, redis_options: RedisOptions) -> Iterator[RedisServer]:
+    """A Redis of the module's own; it starts within a moment, so that none is shared."""
+    root = tmp_path_factory.mktemp("redis")
+    with Environment(root, kafka=False, flink=False, redis=redis_options, deadline_s=DEADLINE_S) as made:
+        yield made.redis
+
+
+@pytest.fixture(scope="session")
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Kafka and Flink for tests that kill TaskManagers; modules of one group use one after the other."""
+    root = tmp_path_factory.mktemp("cluster")
+    with Environment(root, slots=2, deadline_s=DEADLINE_S) as made:
+        yield made
