@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from streamjobs.job.planner import lease
+from streamjobs.job.planner.lease import DIRECTORY_VARIABLE
 from tests.services.host import ServiceHost, address_of
 from tests.services.kinds import (
     ELASTICSEARCH,
@@ -64,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         host = config.stash[_HOST] = ServiceHost()
         host.start()
+        os.environ[DIRECTORY_VARIABLE] = str(host.root / "planner")
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,5 +79,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_unconfigure(config: pytest.Config) -> None:
     host = config.stash.get(_HOST, None)
     if host is not None:
+        lease.stop(host.root / "planner")
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         host.stop(keep_logs=bool(reporter and reporter.stats.keys() & {"failed", "error"}))

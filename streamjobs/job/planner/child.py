@@ -21,7 +21,7 @@ from streamjobs.errors import JobError, StreamjobsError
 from streamjobs.job.flink import FlinkJob
 from streamjobs.job.native import Partitions
 from streamjobs.job.planner import lease
-from streamjobs.job.planner.gateway import Attached, jvm_command
+from streamjobs.job.planner.gateway import Attached, jvm_command, silence
 from streamjobs.job.submit import Request, Target, configuration, unpacked
 
 Answer = dict[str, str]
@@ -42,6 +42,8 @@ def leased_gateway(target: Target) -> Iterator[None]:
         except Py4JJavaError as exc:
             message = "Flink failed"
             raise JobError(message, str(exc)) from None  # its text is asked of the JVM, which ends now
+        finally:
+            silence()
         attached.detach()
         leased.release()
 

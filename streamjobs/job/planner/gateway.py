@@ -89,8 +89,14 @@ class Attached:
 
     def detach(self) -> None:
         """Close this lease's server; afterwards the JVM may serve others, and PyFlink is of no use here."""
-        logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)  # its finalizers find the server gone
+        silence()
         self._server.shutdown()
+
+
+def silence() -> None:
+    """Let py4j's finalizers find in silence that their server has gone."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("root").setLevel(logging.CRITICAL + 1)
 
 
 def _gateway(port: int, token: str) -> JavaGateway:

@@ -24,6 +24,7 @@ class Jvm:
 
     def __init__(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self.leases = 0
+        self.rested_s = 0.0
         log = directory / LOG
         with log.open("ab") as output:
             try:

@@ -10,7 +10,8 @@ client sends one JSON line and gets JSON lines back:
 
 A lease lasts as long as its connection. A client that has sent `done` before it closes leaves a JVM that may
 serve others; any other end of the connection ends the JVM, whose state nobody knows. One JVM serves one lease
-at a time. A client that has waited SECOND_JVM_S gets a JVM of its own, which ends with its lease.
+at a time. A client that has waited SECOND_JVM_S gets another JVM; of those that nobody uses, all but one end
+after EXTRA_IDLE_S.
 
 The server ends after IDLE_S without a lease, when its socket is gone, and on SIGTERM. Its JVMs end with it,
 whatever it dies of: they read its pipe.
@@ -37,7 +38,8 @@ PID = "pid"
 TEMPORARY = "tmp"
 DONE = b"done\n"
 TICK_S = 1.0
-SECOND_JVM_S = 5.0
+SECOND_JVM_S = 10.0
+EXTRA_IDLE_S = 60.0
 MOST_JVMS = 3
 LEASES_PER_JVM = 100
 """A JVM is replaced after so many leases: what a planner leaks, it leaks for so long only."""
@@ -101,6 +103,7 @@ class Server:
                 os.read(output, 1 << 16)  # a JVM whose pipe is full would stand still
             if self._listener in readable:
                 self._accept()
+            self._end_extra()
             for client in [each for each in self._clients if each.connection in readable]:
                 self._read(client)
             for client in [each for each in self._clients if each.request and each.jvm is None]:
@@ -203,8 +206,9 @@ class Server:
         client.connection.close()
         if client.jvm is None:
             return
-        spent = client.jvm.leases >= LEASES_PER_JVM or self._ending or bool(self._resting)
+        spent = client.jvm.leases >= LEASES_PER_JVM or self._ending
         if client.received == DONE and not spent:
+            client.jvm.rested_s = time.monotonic()
             self._resting.append(client.jvm)
         else:
             client.jvm.end()
@@ -220,6 +224,12 @@ class Server:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def _end_extra(self) -> None:
+        """End JVMs that have rested for long, but the one that is used next."""
+        now_s = time.monotonic()
+        while len(self._resting) > 1 and now_s - self._resting[0].rested_s >= EXTRA_IDLE_S:
+            self._resting.pop(0).end()
 
     def _end_resting(self) -> None:
         while self._resting:
