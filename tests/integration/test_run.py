@@ -165,6 +165,39 @@ def test_mistake_on_the_command_line_is_told(shell: Shell, args: tuple[str, ...]
     assert err.startswith(f"streamjobs: {told}")
 
 
+SECRETIVE = JOB.replace(
+    "WITH (type='rocksdb')", "WITH (type='redis', host='redis.example.com', password='${NOT_SET_AT_ALL}')"
+)
+PROFILE = """[brokers.default]
+bootstrap = "kafka.example.com:9093"
+protocol = "SASL_SSL"
+mechanism = "PLAIN"
+username = "etl"
+password = "${NOT_SET_EITHER}"
+ca_file = "/nowhere/ca.pem"
+[flink]
+rest_url = "http://flink.example.com:8081"
+"""
+
+
+def test_explaining_starts_nothing_asks_nobody_and_needs_no_secrets(shell: Shell) -> None:
+    profile = shell.home / "there.toml"
+    profile.write_text(PROFILE, encoding="utf-8")
+    args = ("run", job_file(shell.home, SECRETIVE), "--explain", "--profile", str(profile))
+    for process in [shell.start(*args) for _ in range(2)]:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert "GroupAggregate(groupBy=[item_id]" in out
+        assert err.splitlines() == [
+            "the environment variable NOT_SET_EITHER is not set: `run` will need it",
+            "the environment variable NOT_SET_AT_ALL is not set: `run` will need it",
+        ]
+    assert sorted(path.name for path in shell.home.iterdir() if path.is_dir()) == ["jars", "workers"]
+    code, out, err = shell("run", job_file(shell.home, SECRETIVE), "--profile", str(profile))
+    assert (code, out) == (2, "")
+    assert "environment variable NOT_SET_EITHER is not set" in err
+
+
 def test_ctrl_c_ends_the_job_and_its_own_services(shell: Shell) -> None:
     process = shell.start("run", job_file(shell.home))
     wait_for(lambda: state.running(shell.home / "run") is not None, "services are up", 120)

@@ -19,6 +19,10 @@ class JvmError(Exception):
     """A JVM does not start; the message has the end of its log."""
 
 
+class JvmKilledError(JvmError):
+    """Somebody has killed the JVM; the next may start."""
+
+
 class Jvm:
     """One JVM with a gateway on a loopback port, which answers only to who has the token."""
 
@@ -39,7 +43,11 @@ class Jvm:
             port, self.token = self._lines(2)
             self.port = int(port)
         except ValueError as exc:
+            status = self._ended()
             self.end()
+            if status is not None and status < 0:
+                msg = f"the planner's JVM was killed by signal {-status} while it started: is memory short?"
+                raise JvmKilledError(msg) from exc
             tail = log.read_text("utf-8", "replace")[-2000:].strip()
             msg = f"the planner's JVM does not start: {tail or 'it printed nothing'}"
             raise JvmError(msg) from exc
@@ -74,6 +82,13 @@ class Jvm:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+    def _ended(self) -> int | None:
+        """Return its exit status, negative for a signal; None where it lives on in silence."""
+        try:
+            return self._process.wait(JVM_ANSWER_S)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _lines(self, count: int) -> list[str]:
         """Return its first lines; fewer when it ends or is silent for JVM_START_S."""

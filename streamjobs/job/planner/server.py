@@ -31,7 +31,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamjobs.job.planner.jvm import LOG, Jvm, JvmError
+from streamjobs.job.planner.jvm import LOG, Jvm, JvmError, JvmKilledError
 
 SOCKET = "socket"
 PID = "pid"
@@ -199,7 +199,10 @@ class Server:
         if not isinstance(argv, list) or not isinstance(env, dict):
             msg = f"malformed request: {sorted(request)}"
             raise JvmError(msg)
-        return Jvm(self._directory, argv, env)
+        try:
+            return Jvm(self._directory, argv, env)
+        except JvmKilledError:
+            return Jvm(self._directory, argv, env)
 
     def _drop(self, client: Client) -> None:
         self._clients.remove(client)
