@@ -8,6 +8,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests.patience import limit_s
+
 pytest_plugins = [
     "tests.services.shared",
     "tests.services.owned",
@@ -23,6 +25,10 @@ settings.load_profile(os.environ.get("EXAMPLES", "fixed"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    try:
+        limit_s(1)
+    except ValueError as exc:
+        raise pytest.UsageError(str(exc)) from exc
     # A shell without job control starts background commands deaf to Ctrl-C, and children inherit it: tests
     # that press Ctrl-C would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,3 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", r"ignore:[\w.]+ has been deprecated since version:DeprecationWarning:pyflink\..*"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lengthen the limit of each test, its own or the one of all, by TEST_PATIENCE."""
+    of_all = config.getoption("timeout", None) or config.getini("timeout") or 0
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        seconds = own.args[0] if own and own.args else own.kwargs["timeout"] if own else of_all
+        item.add_marker(pytest.mark.timeout(limit_s(float(seconds))), append=False)

@@ -19,6 +19,7 @@ from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import BrokerSettings
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId
+from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress, KafkaAddress
 
 SAKILA = Path(__file__).parents[3] / "shared" / "data" / "mysql-bin.sakila.gz"
@@ -77,7 +78,7 @@ def shell(*args: str) -> str:
         text=True,
     ) as process:
         try:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=limit_s(300))
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()

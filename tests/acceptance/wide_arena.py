@@ -19,6 +19,7 @@ from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import PARTITIONS, Shop, messages
+from tests.patience import limit_s
 from tests.services.shared import unique_name
 
 JOB = Path(__file__).parents[2] / "sql" / "jobs" / "item_wide.sql"
@@ -149,7 +150,7 @@ class WideArena:
         """What a plain search shows; nothing while the sink has not made its index."""
         index = self._services.index
         found: dict[int, dict[str, Any]] = {}
-        with httpx.Client(base_url=self._services.search_url, timeout=60) as client:
+        with httpx.Client(base_url=self._services.search_url, timeout=limit_s(60)) as client:
             if client.post(f"/{index}/_refresh").status_code == httpx.codes.NOT_FOUND:
                 return {}
             page = client.post(f"/{index}/_search?scroll=1m", json={"size": 5000}).raise_for_status().json()

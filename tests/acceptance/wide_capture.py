@@ -14,6 +14,7 @@ from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
 from tests.integration.capture_rig import CaptureFile, Rig
 from tests.integration.capture_writers import Writers
 from tests.integration.waiting import pause, wait_for
+from tests.patience import limit_s
 
 _ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
 
@@ -100,7 +101,7 @@ def captured_scene(root: Path, search_url: str | None = None) -> Iterator[Scene]
     with (
         password_known(),
         Environment(
-            root / "env", slots=2, mariadb=True, elasticsearch=search_url is None, deadline_s=180
+            root / "env", slots=2, mariadb=True, elasticsearch=search_url is None, deadline_s=limit_s(180)
         ) as environment,
     ):
         made = Scene(environment, root, search_url)

@@ -22,6 +22,7 @@ from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER
 from tests.benchmarks import meter
 from tests.benchmarks.binlog import TABLE, BinlogBench
+from tests.patience import limit_s
 
 HUGE = f"{TABLE.database}.huge"
 _POLL_S = 0.05
@@ -131,13 +132,13 @@ class CaptureBench:
         try:
             yield psutil.Process(child.pid)
             child.send_signal(signal.SIGTERM)
-            assert child.wait(60) == 0, log.read_text(encoding="utf-8")[-2000:]
+            assert child.wait(limit_s(60)) == 0, log.read_text(encoding="utf-8")[-2000:]
         finally:
             child.kill()
             child.wait()
 
     def _statuses(self) -> Iterator[dict[str, Any]]:
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline = time.monotonic() + limit_s(_DEADLINE_S)
         while time.monotonic() < deadline:
             status = read_status(self._home / "capture" / "bench.address")
             if status is not None and status.get("place"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from streamjobs.job.rest import FlinkRest
+from tests.patience import limit_s
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_S = 0.1
@@ -146,7 +147,7 @@ def steady(
     Raises AssertionError when it is not there in time, or ends before anybody has seen it there.
     """
     low, high = (int(total * fraction) for fraction in window)
-    deadline = time.monotonic() + deadline_s
+    deadline = time.monotonic() + limit_s(deadline_s)
     meter = RowMeter(rest, job_id, pattern)
     samples: list[Sample] = []
     while not samples or samples[-1].rows < high:

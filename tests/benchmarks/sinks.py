@@ -27,6 +27,7 @@ from streamjobs.upserts import Upserts
 from tests.benchmarks import meter
 from tests.benchmarks.sink_rows import COLUMNS, EXPRESSIONS, NAMES, rows
 from tests.benchmarks.sink_stores import BenchStore
+from tests.patience import limit_s
 
 BY_HAND, DELIVERY, FLINK = "by hand", "delivery", "Flink"
 SIDES: Final = (BY_HAND, DELIVERY, FLINK)
@@ -56,7 +57,7 @@ def environment(directory: Path, stores: Sequence[type[BenchStore]]) -> Environm
     settings = {"metrics.fetcher.update-interval": "100"}
     services = {store.service for store in stores}
     return Environment(
-        directory / "services", slots=1, flink_settings=settings, deadline_s=180,
+        directory / "services", slots=1, flink_settings=settings, deadline_s=limit_s(180),
         mariadb="mariadb" in services, redis="redis" in services,
         elasticsearch="elasticsearch" in services, hbase="hbase" in services,
     )  # fmt: skip
@@ -147,9 +148,9 @@ class SinkBench:
             rate, _ = meter.steady(
                 rest, job.job_id, rf"__done_{table}.*__Writer\.numRecordsIn$", self.count,
                 environment.flink.taskmanagers[0].pid, window=_WINDOW, subtasks=1, watch=job.watch,
-                deadline_s=_DEADLINE_S,
+                deadline_s=limit_s(_DEADLINE_S),
             )  # fmt: skip
-            deadline = time.monotonic() + _DEADLINE_S
+            deadline = time.monotonic() + limit_s(_DEADLINE_S)
             while not job.ended():
                 assert time.monotonic() < deadline, f"{table} does not end"
                 time.sleep(0.2)

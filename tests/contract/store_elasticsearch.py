@@ -20,6 +20,7 @@ from streamjobs.local.environment import Environment
 from streamjobs.options import Secret
 from streamjobs.sink import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, ServerStore
+from tests.patience import limit_s
 
 PASSWORD = "right-password-7"  # noqa: S105
 
@@ -100,7 +101,9 @@ class Elasticsearch(ServerStore):
     def client(self) -> httpx.Client:
         """A client of nothing but HTTP."""
         context = ssl.create_default_context(cafile=str(self.certificate))
-        return httpx.Client(base_url=self.service.url, auth=(USER, PASSWORD), verify=context, timeout=60)
+        return httpx.Client(
+            base_url=self.service.url, auth=(USER, PASSWORD), verify=context, timeout=limit_s(60)
+        )
 
     def wrong_password(self, table: SinkTable) -> SinkTable:
         return replace(table, options={**table.options, "password": Secret("wrong-password-7")})

@@ -16,6 +16,7 @@ from streamjobs.local.mariadb import MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.sink import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Row, Rows, ServerStore
+from tests.patience import limit_s
 
 PASSWORD = "right-password-7"  # noqa: S105
 DATABASE = "store"
@@ -70,7 +71,7 @@ class MySql(ServerStore):
             *("--batch", "--skip-column-names", "--default-character-set=utf8mb4", "-e", statements),
             *([database] if database else []),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit_s(60))
         assert done.returncode == 0, done.stderr
         return [line.split("\t") for line in done.stdout.splitlines()]
 

@@ -35,6 +35,7 @@ from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.local.kafka import KafkaServer
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 OLD_MS = 1_000_000_000_000
@@ -106,7 +107,7 @@ def test_a_receipt_is_for_what_was_sent_before_it(own_kafka: KafkaServer, topic:
     assert producer.receipt().wait(0.0)
     producer.send(Envelope(topic, 0, b"before", OLD_MS))
     before = producer.receipt()
-    assert before.wait(30.0)
+    assert before.wait(limit_s(30.0))
     own_kafka.freeze()
     try:
         producer.send(Envelope(topic, 1, b"after", OLD_MS))
@@ -115,7 +116,7 @@ def test_a_receipt_is_for_what_was_sent_before_it(own_kafka: KafkaServer, topic:
         assert before.wait(0.0)
     finally:
         own_kafka.thaw()
-    assert after.wait(60.0)
+    assert after.wait(limit_s(60.0))
     producer.close()
     assert len(everything(own_kafka.bootstrap, topic)) == 2
 
@@ -125,7 +126,7 @@ def test_a_producer_is_abandoned_with_rows_on_their_way(bootstrap: str, topic: s
     producer.send(Envelope(topic, 0, b"waits for others", OLD_MS))
     begun = time.monotonic()
     producer.abandon()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < limit_s(5)
     producer.abandon()
 
 
@@ -136,7 +137,7 @@ def test_seek_reads_from_there_on_and_ends_are_told(bootstrap: str, topic: str) 
     assert consumer.end_offsets(topic) == {0: 10, 1: 0}
     consumer.seek(topic, 0, 7)
     read: list[bytes] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + limit_s(20)
     while len(read) < 3 and time.monotonic() < deadline:
         read += [envelope.payload for envelope in consumer.poll(0.5)]
     assert read == [b"7", b"8", b"9"]
@@ -307,14 +308,14 @@ def test_killed_broker_loses_and_reorders_nothing(own_kafka: KafkaServer, topic:
     thread = threading.Thread(target=produce)
     thread.start()
     consumer = KafkaConsumer(own_kafka.bootstrap)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + limit_s(60)
     while sum(consumer.end_offsets(topic).values()) < 2000:
         assert time.monotonic() < deadline
     consumer.close()
     own_kafka.kill()
     assert thread.is_alive()
     own_kafka.restart()
-    thread.join(timeout=150)
+    thread.join(timeout=limit_s(150))
     assert failures == []
     producer.close()
     found = everything(own_kafka.bootstrap, topic)

@@ -21,6 +21,7 @@ from tests.contract.stores import attempt, upsert
 from tests.contract.test_mysql_sink import changed, refusal
 from tests.contract.test_sink_faults import running
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -120,7 +121,7 @@ def test_a_table_that_still_fits_is_written_on_while_it_is_altered(mysql: MySql)
                     "MODIFY price DECIMAL(30,6)", "ADD INDEX by_big (big)", "ENGINE=InnoDB",
                 ):  # fmt: skip
                     mysql.sql(f"ALTER TABLE {table.name} {change}")
-                end = time.monotonic() + 60
+                end = time.monotonic() + limit_s(60)
                 while not metrics.counts().get("retries"):  # an ALTER in the middle of a batch
                     assert time.monotonic() < end
                     mysql.sql(f"ALTER TABLE {table.name} ENGINE=InnoDB")

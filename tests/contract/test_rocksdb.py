@@ -19,6 +19,7 @@ from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.processes import identify
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.rocksdb_writer import BATCH, batch_of, table_at
+from tests.patience import limit_s
 
 REPOSITORY = Path(__file__).parents[2]
 LAUNCHER = """
@@ -43,7 +44,7 @@ class Writer:
             pass
 
     def die(self) -> int:
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=limit_s(20))
 
 
 Start = Callable[..., Writer]
@@ -74,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + limit_s(seconds)
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.05)

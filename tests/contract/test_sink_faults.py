@@ -18,6 +18,7 @@ from streamjobs.sink import SinkTable
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.stores import Rows, ServerStore, attempt, delete, row, upsert
 from tests.integration.waiting import pause, wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -44,7 +45,7 @@ def running(work: Callable[[], None]) -> Iterator[threading.Thread]:
     thread = threading.Thread(target=guarded)
     thread.start()
     yield thread
-    thread.join(DEADLINE_S)
+    thread.join(limit_s(DEADLINE_S))
     assert not thread.is_alive(), "the delivery hangs"
     assert raised == []
 

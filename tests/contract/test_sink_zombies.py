@@ -17,6 +17,7 @@ from streamjobs.sink import SinkTable
 from tests.contract.delivering import delivering
 from tests.contract.store_writer import ROWS
 from tests.contract.stores import ServerStore, attempt, delete, row, upsert
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -50,7 +51,7 @@ def test_a_stopped_process_that_wakes_changes_nothing(
             expected = {(n,): row(n, name="new") for n in range(ROWS) if n % 3}
             assert server.rows(table) == expected
             process.send_signal(signal.SIGCONT)
-            out, _ = process.communicate(timeout=60)
+            out, _ = process.communicate(timeout=limit_s(60))
             assert out.splitlines()[-1].startswith("SystemicError: ")
             assert "newer attempt" in out
         assert letters.kept == []

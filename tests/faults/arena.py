@@ -22,6 +22,7 @@ from streamjobs.job.session import FlinkSession, RunningFlinkJob
 from streamjobs.local.environment import Environment
 from streamjobs.local.service import Service
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 IMPRESSIONS = 6_000
 RATE = 400.0
@@ -62,7 +63,7 @@ class Arena:
         """Run the scenario at parallelism 2 with the strike in the middle."""
         bootstrap = self.cluster.kafka.bootstrap
         forget(scenario, bootstrap, self.store)
-        options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), 5.0, 240.0, SETTINGS)
+        options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), 5.0, limit_s(240), SETTINGS)
         runner = FlinkSession(self.cluster.flink.rest_url)
         try:
             proof = prove(scenario, runner, options, strike.watch(self, scenario))
@@ -81,7 +82,7 @@ class Arena:
     def restarts(self, job_id: str) -> int:
         """Give how often Flink has restored the job from a checkpoint, by its own count."""
         url = f"{self.cluster.flink.rest_url}/jobs/{job_id}/checkpoints"
-        return int(httpx.get(url, timeout=10).json()["counts"]["restored"])
+        return int(httpx.get(url, timeout=limit_s(10)).json()["counts"]["restored"])
 
     def samples(self, table: str) -> dict[Any, dict[str, Any]]:
         """Give all rows of the store's table by key; nothing while no sink has made it."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import httpx
 
 from streamjobs.local.environment import Environment
+from tests.patience import limit_s
 
 
 def completed(environment: Environment, job_id: str) -> int:
     """Give the count of the job's checkpoints that are complete."""
     url = f"{environment.flink.rest_url}/jobs/{job_id}/checkpoints"
-    return int(httpx.get(url, timeout=10).raise_for_status().json()["counts"]["completed"])
+    return int(httpx.get(url, timeout=limit_s(10)).raise_for_status().json()["counts"]["completed"])
 
 
 def restored(environment: Environment, job_id: str) -> int:

@@ -18,6 +18,7 @@ from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager, wake
 from tests.faults.unread_requests import freeze_workers_in_their_writes, kill_in_a_write
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -29,7 +30,7 @@ BATCH_ROWS = 5
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     root = tmp_path_factory.mktemp("struck")
-    with Environment(root / "env", slots=2, redis=True, hbase=True, deadline_s=180) as environment:
+    with Environment(root / "env", slots=2, redis=True, hbase=True, deadline_s=limit_s(180)) as environment:
         yield environment
 
 

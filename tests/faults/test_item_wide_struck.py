@@ -19,6 +19,7 @@ from tests.faults.checkpoints import completed, restored
 from tests.faults.frozen_workers import replace_taskmanager, wake
 from tests.faults.unread_requests import freeze_workers_in_their_writes, kill_in_a_write
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -28,7 +29,7 @@ SLICES = 9
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     root = tmp_path_factory.mktemp("struck")
-    with Environment(root, slots=2, mariadb=True, elasticsearch=True, deadline_s=180) as environment:
+    with Environment(root, slots=2, mariadb=True, elasticsearch=True, deadline_s=limit_s(180)) as environment:
         yield environment
 
 

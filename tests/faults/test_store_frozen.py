@@ -21,6 +21,7 @@ from streamjobs.local.environment import Environment
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import pause, wait_for
+from tests.patience import limit_s
 from thrift_idl.codec import Header, PartitionMessageBuilder
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
@@ -112,7 +113,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
 def settled(job: RunningFlinkJob) -> int:
     """Wait until the job reads no more; give how many messages it has read."""
     read, since_s = -1, time.monotonic()
-    deadline_s = since_s + 4 * SETTLE_S
+    deadline_s = since_s + limit_s(4 * SETTLE_S)
     while time.monotonic() - since_s < SETTLE_S:
         assert time.monotonic() < deadline_s, f"the job reads on: {job.progress()}"
         if (now := job.progress().messages_in) != read:

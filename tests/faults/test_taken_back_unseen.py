@@ -22,6 +22,7 @@ from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import ITEM, PARTITIONS, SHOP, SourceTable, messages
 from tests.faults.checkpoints import completed, restored
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from thrift_idl.codec import partition_of
 
 pytestmark = pytest.mark.services
@@ -89,7 +90,7 @@ class Scene:
     def checkpoint(self) -> None:
         url = f"{self._cluster.flink.rest_url}/jobs/{self.job_id}/checkpoints"
         before = completed(self._cluster, self.job_id)
-        httpx.post(url, json={"checkpointType": "CONFIGURED"}).raise_for_status()
+        httpx.post(url, json={"checkpointType": "CONFIGURED"}, timeout=limit_s(10)).raise_for_status()
         wait_for(lambda: completed(self._cluster, self.job_id) > before, "the checkpoint", 120)
 
     def stored(self) -> dict[int, dict[str, Any]]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import limit_s
+
 ROOT = Path(__file__).parents[2]
 INGESTS = ROOT / "tests" / "house" / "ingests.sql"
 PADDING = ROOT / "tests" / "house" / "padding.sql"
@@ -29,7 +31,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, "-m", "tests.house.explained", str(tmp_path_factory.mktemp("plans")),
          str(INGESTS), str(PADDING), str(LEFTOVERS), *map(str, JOBS)],
         cwd=ROOT, env=environment,
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=limit_s(300), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

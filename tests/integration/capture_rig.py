@@ -24,6 +24,7 @@ from streamjobs.options import Secret
 from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId
 from tests.integration.given_server import MYSQL_URL, login_of_url
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from thrift_idl.codec import decode
 
 _numbers = itertools.count(1)
@@ -155,7 +156,7 @@ class CaptureFile:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=120,
+            timeout=limit_s(120),
         )
         return done.returncode, done.stdout
 
@@ -195,7 +196,7 @@ class CaptureFile:
     def wait(self, deadline_s: float = 60.0) -> int:
         """Wait until it ends by itself; its exit status."""
         assert self.process is not None
-        status = self.process.wait(deadline_s)
+        status = self.process.wait(limit_s(deadline_s))
         self.process = None
         return status
 

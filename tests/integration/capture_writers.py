@@ -13,6 +13,7 @@ import pymysql
 from connectors.mysql.session import Session
 from streamjobs.errors import RetriableError, SystemicError
 from tests.integration.capture_rig import Rig
+from tests.patience import limit_s
 
 ITEMS = """
     CREATE TABLE {database}.items (
@@ -71,7 +72,7 @@ class Writers:
     def join(self) -> None:
         """Wait until all have done their part."""
         for thread in self._threads:
-            thread.join(60)
+            thread.join(limit_s(60))
         assert not self._failures, self._failures
 
     def _run(self, number: int) -> None:

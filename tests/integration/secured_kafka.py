@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamjobs.local import places
 from streamjobs.local.ports import LOOPBACK
+from tests.patience import limit_s
 
 USER, PASSWORD = "etl", 'p"a\\ss word'
 _STORE_PASSWORD = "changeit"  # noqa: S105
@@ -31,7 +32,9 @@ def certificates(directory: Path) -> Certificates:
 
     def keytool(*arguments: str, given: bytes = b"") -> bytes:
         command = [tool, *arguments, "-storepass", _STORE_PASSWORD]
-        return subprocess.run(command, input=given, check=True, capture_output=True, timeout=60).stdout
+        return subprocess.run(
+            command, input=given, check=True, capture_output=True, timeout=limit_s(60)
+        ).stdout
 
     def authority(name: str) -> tuple[Path, Path]:
         made, pem = directory / f"{name}.p12", directory / f"{name}.pem"

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from streamjobs.dialect.flink_settings import FLINK_NAMESPACES, FLINK_SETTINGS
+from tests.patience import limit_s
 
 CLASSES = (
     "org.apache.flink.configuration.CheckpointingOptions",
@@ -53,7 +54,7 @@ def _keys_of_flink() -> set[str]:
 @pytest.mark.services
 def test_every_setting_of_flink_is_known_and_no_other() -> None:
     child = [sys.executable, "-m", "tests.integration.test_flink_settings"]
-    printed = subprocess.run(child, check=True, capture_output=True, text=True, timeout=120).stdout
+    printed = subprocess.run(child, check=True, capture_output=True, text=True, timeout=limit_s(120)).stdout
     assert set(printed.split()) == FLINK_SETTINGS
 
 

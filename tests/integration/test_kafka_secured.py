@@ -36,6 +36,7 @@ from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.ports import LOOPBACK, PortLease
 from tests.integration.secured_kafka import PASSWORD, USER, Certificates, Ports, certificates, settings
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from tests.services.kinds import DEADLINE_S, FlinkAddress
 
 pytestmark = pytest.mark.services
@@ -66,7 +67,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             flink=False,
             kafka_port=plain,
             kafka_settings=settings(ports, made),
-            deadline_s=DEADLINE_S,
+            deadline_s=limit_s(DEADLINE_S),
         ) as environment:
             login = KafkaConnection(
                 f"{LOOPBACK}:{ports.secure}", "SASL_SSL", "PLAIN",
@@ -91,13 +92,13 @@ def topic(secured: Secured) -> str:
 
 
 def send(login: KafkaConnection, topic: str, *texts: bytes) -> None:
-    with closing(KafkaProducer(login, connect_timeout_s=10)) as producer:
+    with closing(KafkaProducer(login, connect_timeout_s=limit_s(10))) as producer:
         for number, text in enumerate(texts):
             producer.send(Envelope(topic, 0, text, 1_000 + number))
 
 
 def read(login: KafkaConnection, topic: str) -> list[bytes]:
-    with closing(KafkaConsumer(login, timeout_s=10)) as consumer:
+    with closing(KafkaConsumer(login, timeout_s=limit_s(10))) as consumer:
         return [envelope.payload for envelope in read_topic(consumer, topic)]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamjobs.local import places, state, warden
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -31,7 +32,7 @@ class Dev:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=120,
+            timeout=limit_s(120),
         )
         return done.returncode, done.stdout
 

@@ -10,6 +10,7 @@ import pytest
 
 from streamjobs.local import warden
 from streamjobs.local.environment import Environment
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -37,7 +38,7 @@ def test_what_its_launcher_leaves_is_among_its_own_files(environment: Environmen
 
 def test_a_killed_node_comes_back_with_its_documents(environment: Environment) -> None:
     server = environment.elasticsearch
-    stored = httpx.put(f"{server.url}/kept/_doc/1?refresh=true", json={"n": 1})
+    stored = httpx.put(f"{server.url}/kept/_doc/1?refresh=true", json={"n": 1}, timeout=limit_s(30))
     assert stored.status_code == 201
     before = server.pid
     server.kill()
@@ -45,7 +46,7 @@ def test_a_killed_node_comes_back_with_its_documents(environment: Environment) -
     assert not psutil.pid_exists(before)
     server.restart()
     assert server.pid != before
-    assert httpx.get(f"{server.url}/kept/_doc/1").json()["_source"] == {"n": 1}
+    assert httpx.get(f"{server.url}/kept/_doc/1", timeout=limit_s(30)).json()["_source"] == {"n": 1}
 
 
 def test_a_frozen_node_does_not_answer_until_it_thaws(environment: Environment) -> None:
@@ -56,4 +57,4 @@ def test_a_frozen_node_does_not_answer_until_it_thaws(environment: Environment) 
             httpx.get(f"{server.url}/_cluster/health", timeout=0.5)
     finally:
         server.thaw()
-    assert httpx.get(f"{server.url}/_cluster/health", timeout=30).status_code == 200
+    assert httpx.get(f"{server.url}/_cluster/health", timeout=limit_s(30)).status_code == 200

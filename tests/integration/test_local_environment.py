@@ -21,6 +21,7 @@ from streamjobs.local import state, warden
 from streamjobs.local.environment import Environment
 from streamjobs.local.ports import PortLease, is_free
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -42,13 +43,13 @@ def _listening(environment_id: str) -> set[tuple[str, int]]:
 
 
 def _slots(environment: Environment) -> tuple[int, int]:
-    overview = httpx.get(f"{environment.flink.rest_url}/overview").json()
+    overview = httpx.get(f"{environment.flink.rest_url}/overview", timeout=limit_s(10)).json()
     return overview["taskmanagers"], overview["slots-total"]
 
 
 def _metadata(bootstrap: str) -> str:
     """The address that the broker itself tells its clients."""
-    client = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=20_000)
+    client = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=limit_s(20) * 1000)
     try:
         (broker,) = client.describe_cluster()["brokers"]
         return f"{broker['host']}:{broker['port']}"
@@ -211,7 +212,7 @@ def test_dead_owner_leaves_no_service(tmp_path: Path, number: signal.Signals) ->
         environment_id, port = owner.stdout.readline().split()
         assert not is_free(int(port))
         os.killpg(owner.pid, number)
-        owner.wait(30)
+        owner.wait(limit_s(30))
     wait_for(lambda: warden.carriers(environment_id) == [], "no service is left")
     assert is_free(int(port))
     with Environment(tmp_path, flink=False) as environment:

@@ -10,6 +10,7 @@ import pytest
 
 from streamjobs.local import warden
 from streamjobs.local.environment import Environment
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -23,7 +24,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
 
 
 def _row(environment: Environment, table: str, key: bytes) -> dict[bytes, bytes]:
-    connection = happybase.Connection(environment.hbase.host, environment.hbase.port, timeout=20_000)
+    connection = happybase.Connection(
+        environment.hbase.host, environment.hbase.port, timeout=limit_s(20) * 1000
+    )
     try:
         row: dict[bytes, bytes] = connection.table(table).row(key)
         return row
@@ -32,7 +35,9 @@ def _row(environment: Environment, table: str, key: bytes) -> dict[bytes, bytes]
 
 
 def _put(environment: Environment, table: str, key: bytes) -> None:
-    connection = happybase.Connection(environment.hbase.host, environment.hbase.port, timeout=20_000)
+    connection = happybase.Connection(
+        environment.hbase.host, environment.hbase.port, timeout=limit_s(20) * 1000
+    )
     try:
         connection.create_table(table, {"f": {}})
         connection.table(table).put(key, {b"f:x": b"1"})

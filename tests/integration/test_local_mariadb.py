@@ -15,6 +15,7 @@ from streamjobs.local import state, warden
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -26,8 +27,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
         yield env
 
 
-def _answer(server: MariaDbServer, sql: str, timeout_s: float = 30.0) -> Any:
-    connection = pymysql.connect(host=server.host, port=server.port, user="root", read_timeout=timeout_s)
+def _answer(server: MariaDbServer, sql: str, timeout_s: float | None = None) -> Any:
+    limit = timeout_s or limit_s(30)
+    connection = pymysql.connect(host=server.host, port=server.port, user="root", read_timeout=limit)
     try:
         with connection.cursor() as cursor:
             cursor.execute(sql)

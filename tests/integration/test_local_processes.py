@@ -17,6 +17,7 @@ from streamjobs.errors import ServiceError
 from streamjobs.local import warden
 from streamjobs.local.processes import ProcessGroup, child_environment
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 # A service that leaves a child behind in a session of its own, as a TaskManager leaves its Python workers.
 SERVICE = ["sh", "-c", "setsid sleep 600 & echo started; wait"]
@@ -102,7 +103,7 @@ def test_a_program_that_does_not_exist_is_named(group: ProcessGroup) -> None:
 def test_early_end_quotes_the_log(group: ProcessGroup) -> None:
     group.start("service", ["sh", "-c", "echo the disk is full; exit 7"], child_environment(group.root))
     with pytest.raises(ServiceError) as caught:
-        group.wait_until("service", lambda: "nothing yet", deadline_s=20)
+        group.wait_until("service", lambda: "nothing yet", deadline_s=limit_s(20))
     log = group.log("service")
     assert str(caught.value) == (
         f"service ended with status 7 before it was ready. The last lines of {log}:\n  the disk is full"
@@ -139,7 +140,7 @@ def test_dead_owner_leaves_nothing(tmp_path: Path, number: signal.Signals) -> No
         environment_id, warden_pid = owner.stdout.readline().split()
         wait_for(lambda: len(warden.carriers(environment_id)) == 2, "service and child run")
         os.killpg(owner.pid, number)
-        owner.wait(20)
+        owner.wait(limit_s(20))
     wait_for(lambda: warden.carriers(environment_id) == [], "no process of the group is left")
     wait_for(
         lambda: not psutil.pid_exists(int(warden_pid)) or _is_zombie(int(warden_pid)), "no warden is left"

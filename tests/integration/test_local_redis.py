@@ -11,6 +11,7 @@ import redis
 from streamjobs.local import warden
 from streamjobs.local.environment import Environment
 from streamjobs.local.redis import RedisOptions
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -43,7 +44,7 @@ def test_a_frozen_server_does_not_answer_until_it_thaws(environment: Environment
             client.get("kept")
     finally:
         server.thaw()
-    with redis.Redis(port=server.port, socket_timeout=30) as client:
+    with redis.Redis(port=server.port, socket_timeout=limit_s(30)) as client:
         assert client.ping()
 
 

@@ -19,6 +19,7 @@ from streamjobs.local import places, state
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from thrift_idl.codec import Header, PartitionMessageBuilder
 
 pytestmark = pytest.mark.services
@@ -67,7 +68,7 @@ class Shell:
     def __call__(self, *args: str) -> tuple[int, str, str]:
         """Exit status, output and errors of `streamjobs ARGS`."""
         process = self.start(*args)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=limit_s(300))
         return process.returncode, out, err
 
 
@@ -204,7 +205,7 @@ def test_ctrl_c_ends_the_job_and_its_own_services(shell: Shell) -> None:
     known = state.running(shell.home / "run")
     assert known is not None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=limit_s(120))
     assert (process.returncode, err.splitlines()[-1:]) == (130, ["streamjobs: interrupted"])
     assert state.running(shell.home / "run") is None
     assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, known.environment_id)]

@@ -27,6 +27,7 @@ from streamjobs.local.redis import RedisOptions, RedisServer
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress
 from thrift_idl.codec import Header, Limits, PartitionMessageBuilder
 
@@ -200,9 +201,9 @@ def sink_metrics(services: Services, job_id: str) -> set[str]:
     """The names of the metrics that Flink shows of the table by_category."""
     job = f"{services.rest_url}/jobs/{job_id}"
     found: set[str] = set()
-    for vertex in httpx.get(job).raise_for_status().json()["vertices"]:
-        metrics = httpx.get(f"{job}/vertices/{vertex['id']}/metrics").raise_for_status().json()
-        ids = [metric["id"].split(".") for metric in metrics]
+    for vertex in httpx.get(job, timeout=limit_s(10)).raise_for_status().json()["vertices"]:
+        metrics = httpx.get(f"{job}/vertices/{vertex['id']}/metrics", timeout=limit_s(10)).raise_for_status()
+        ids = [metric["id"].split(".") for metric in metrics.json()]
         found |= {parts[-1] for parts in ids if parts[-3:-1] == ["sink", "by_category"]}
     return found
 

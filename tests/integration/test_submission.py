@@ -20,6 +20,7 @@ from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -100,6 +101,6 @@ def test_a_client_whose_owner_is_killed_submits_nothing_and_ends(job: Path, plan
         wait_for(lambda: bool(jvms(planner)), "the client plans")
         clients = clients_of(owner.pid)
         os.kill(owner.pid, signal.SIGKILL)
-    gone, alive = psutil.wait_procs(clients, timeout=60)
+    gone, alive = psutil.wait_procs(clients, timeout=limit_s(60))
     assert gone
     assert not alive

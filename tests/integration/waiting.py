@@ -6,9 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from tests.patience import limit_s
+
 
 def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], deadline_s: float = 30.0) -> None:
-    """Return as soon as the condition holds; fail the test after the deadline with what it waited for."""
+    """Return as soon as the condition holds; fail the test after the deadline with what it waited for.
+
+    The deadline is that of an idle machine: `limit_s` of it is waited.
+    """
+    deadline_s = limit_s(deadline_s)
     end = time.monotonic() + deadline_s
     pause = threading.Event()
     while not condition():

@@ -22,6 +22,7 @@ from typing import Any
 
 from streamjobs.errors import ServiceError
 from streamjobs.local.environment import Environment
+from tests.patience import limit_s
 from tests.services.kinds import DEADLINE_S, KINDS, Address, Address_co, Kind
 
 SOCKET_VARIABLE = "STREAMJOBS_TEST_SERVICES"
@@ -35,7 +36,7 @@ def address_of(kind: Kind[Address_co]) -> Address_co:
     Blocks until it is up. Raises: ServiceError when it could not be started, for each who asks.
     """
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_ANSWER_S)
+        connection.settimeout(limit_s(_ANSWER_S))
         try:
             connection.connect(os.environ[SOCKET_VARIABLE])
             connection.sendall(f"{kind.name}\n".encode())

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import TaskManagerSize
 from streamjobs.local.kafka import KafkaSize
+from tests.patience import limit_s
 
 DEADLINE_S = 180.0
 """Within it a service is up, also while the tests of several workers take all processors."""
@@ -76,7 +77,9 @@ class Kind(Generic[Address_co]):
 
 KAFKA = Kind(
     "kafka",
-    lambda root: Environment(root, flink=False, kafka_size=KafkaSize(heap_mb=512), deadline_s=DEADLINE_S),
+    lambda root: Environment(
+        root, flink=False, kafka_size=KafkaSize(heap_mb=512), deadline_s=limit_s(DEADLINE_S)
+    ),
     lambda made: KafkaAddress(made.kafka.bootstrap),
     KafkaAddress,
 )
@@ -91,26 +94,28 @@ FLINK = Kind(
         taskmanager_size=TaskManagerSize(
             heap_mb=1400, managed_mb=200 * SLOTS, network_mb=192, off_heap_mb=512, metaspace_mb=768
         ),
-        deadline_s=DEADLINE_S,
+        deadline_s=limit_s(DEADLINE_S),
     ),
     lambda made: FlinkAddress(made.flink.rest_url),
     FlinkAddress,
 )
 MARIADB = Kind(
     "mariadb",
-    lambda root: Environment(root, kafka=False, flink=False, mariadb=True, deadline_s=DEADLINE_S),
+    lambda root: Environment(root, kafka=False, flink=False, mariadb=True, deadline_s=limit_s(DEADLINE_S)),
     lambda made: MariaDbAddress(made.mariadb.host, made.mariadb.port, made.mariadb.url),
     MariaDbAddress,
 )
 ELASTICSEARCH = Kind(
     "elasticsearch",
-    lambda root: Environment(root, kafka=False, flink=False, elasticsearch=True, deadline_s=DEADLINE_S),
+    lambda root: Environment(
+        root, kafka=False, flink=False, elasticsearch=True, deadline_s=limit_s(DEADLINE_S)
+    ),
     lambda made: ElasticsearchAddress(made.elasticsearch.url),
     ElasticsearchAddress,
 )
 HBASE = Kind(
     "hbase",
-    lambda root: Environment(root, kafka=False, flink=False, hbase=True, deadline_s=DEADLINE_S),
+    lambda root: Environment(root, kafka=False, flink=False, hbase=True, deadline_s=limit_s(DEADLINE_S)),
     lambda made: HBaseAddress(made.hbase.host, made.hbase.port),
     HBaseAddress,
 )

@@ -13,13 +13,14 @@ from streamjobs.local.environment import Environment
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.redis import RedisOptions, RedisServer
+from tests.patience import limit_s
 from tests.services.kinds import DEADLINE_S
 
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A broker of the module's own, for one that kills it, or needs fixed topics or all dead letters."""
-    with Environment(tmp_path_factory.mktemp("kafka"), flink=False, deadline_s=DEADLINE_S) as made:
+    with Environment(tmp_path_factory.mktemp("kafka"), flink=False, deadline_s=limit_s(DEADLINE_S)) as made:
         yield made.kafka
 
 
@@ -35,7 +36,9 @@ def own_mariadb(
 ) -> Iterator[MariaDbServer]:
     """A database server of the module's own."""
     root = tmp_path_factory.mktemp("mariadb")
-    with Environment(root, kafka=False, flink=False, mariadb=mariadb_options, deadline_s=DEADLINE_S) as made:
+    with Environment(
+        root, kafka=False, flink=False, mariadb=mariadb_options, deadline_s=limit_s(DEADLINE_S)
+    ) as made:
         yield made.mariadb
 
 
@@ -49,7 +52,9 @@ def redis_options() -> RedisOptions:
 def own_redis(tmp_path_factory: pytest.TempPathFactory, redis_options: RedisOptions) -> Iterator[RedisServer]:
     """A Redis of the module's own; it starts within a moment, so that none is shared."""
     root = tmp_path_factory.mktemp("redis")
-    with Environment(root, kafka=False, flink=False, redis=redis_options, deadline_s=DEADLINE_S) as made:
+    with Environment(
+        root, kafka=False, flink=False, redis=redis_options, deadline_s=limit_s(DEADLINE_S)
+    ) as made:
         yield made.redis
 
 
@@ -57,5 +62,5 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory, redis_options: RedisOpti
 def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """Kafka and Flink for tests that kill TaskManagers; modules of one group use one after the other."""
     root = tmp_path_factory.mktemp("cluster")
-    with Environment(root, slots=2, deadline_s=DEADLINE_S) as made:
+    with Environment(root, slots=2, deadline_s=limit_s(DEADLINE_S)) as made:
         yield made

@@ -13,6 +13,7 @@ from connectors.kafka import KafkaConnection
 from connectors.kafka.connection import client_options, error_of
 from connectors.kafka.sockets import DIRECT, ClosingSocket
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from tests.patience import limit_s
 
 RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {
     "UnknownError",
@@ -71,7 +72,7 @@ def test_a_socket_that_kafka_python_forgets_is_closed_without_a_warning() -> Non
         forgotten[0].connect(server.getsockname())
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(limit_s(10))
             forgotten.append(forgotten)  # type: ignore[arg-type]  # as theirs, it lies in a cycle
             del forgotten
             gc.collect()

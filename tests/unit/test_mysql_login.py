@@ -12,6 +12,7 @@ import pytest
 from connectors.mysql.session import Login, Session
 from streamjobs.errors import ConfigError
 from streamjobs.options import Secret
+from tests.patience import limit_s
 
 _CAPABILITIES = 1 | 0x200 | 0x8000 | 0x80000
 GREETING = (
@@ -25,34 +26,37 @@ FULL_LOGIN, PUBLIC_KEY = b"\1\4", b"\1-----BEGIN PUBLIC KEY-----\n"
 def test_a_password_that_needs_encryption_is_refused_with_the_cure() -> None:
     """caching_sha2_password without TLS, on a server that has not seen this password since its start."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(limit_s(10))
         thread = threading.Thread(target=_serve, args=(server,))
         thread.start()
         try:
             with pytest.raises(ConfigError, match=r"caching_sha2_password.*`cryptography`.*Use TLS"):
                 Session(
-                    Login("127.0.0.1", server.getsockname()[1], "root", Secret("pw"), tls=False), timeout_s=10
+                    Login("127.0.0.1", server.getsockname()[1], "root", Secret("pw"), tls=False),
+                    timeout_s=limit_s(10),
                 )
         finally:
-            thread.join(20)
+            thread.join(limit_s(20))
 
 
 def test_a_server_without_tls_is_told_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(limit_s(10))
         thread = threading.Thread(target=_serve, args=(server,))
         thread.start()
         try:
             with pytest.raises(ConfigError, match="the server offers no TLS"):
-                Session(Login("127.0.0.1", server.getsockname()[1], "root", Secret("pw")), timeout_s=10)
+                Session(
+                    Login("127.0.0.1", server.getsockname()[1], "root", Secret("pw")), timeout_s=limit_s(10)
+                )
         finally:
-            thread.join(20)
+            thread.join(limit_s(20))
 
 
 def _serve(server: socket.socket) -> None:
     client, _ = server.accept()
     with client, suppress(OSError):  # a client that has seen enough hangs up
-        client.settimeout(10)
+        client.settimeout(limit_s(10))
         for number, packet in ((0, GREETING), (2, FULL_LOGIN), (4, PUBLIC_KEY)):
             client.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
             client.recv(4096)

@@ -13,6 +13,7 @@ from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
 from streamjobs.job.session import RunningFlinkJob
 from streamjobs.kafka_connection import KafkaConnection
+from tests.patience import limit_s
 
 
 class Answers(ThreadingHTTPServer):
@@ -41,7 +42,7 @@ def cluster() -> Iterator[Answers]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join(timeout=limit_s(10))
 
 
 def job_on(cluster: Answers) -> RunningFlinkJob:
