@@ -1,0 +1,128 @@
+"""Opens what one run of a capture works with, from the log to the broker, and joins it to a stream."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from streamjobs.capture.broker import KafkaBroker
+from streamjobs.capture.catalogs import Definitions, definitions_to_json
+from streamjobs.capture.ddl import EVOLVE, DdlPolicy
+from streamjobs.capture.handoff import Handoff
+from streamjobs.capture.newcomers import LateTables
+from streamjobs.capture.outbox import Outbox
+from streamjobs.capture.rejects import Rejects
+from streamjobs.capture.requests import Requests
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.settings import CaptureConfig
+from streamjobs.capture.source import Source
+from streamjobs.capture.start import Start
+from streamjobs.capture.stored_position import Parts
+from streamjobs.capture.stream import Stream
+from streamjobs.capture.sweeps import Sweeps
+from streamjobs.capture.telemetry import Telemetry
+from streamjobs.capture.topics import KnownTopics
+from streamjobs.retry import Clock
+
+
+@dataclass(frozen=True)
+class CaptureContext:
+    """What outlives the runs of a capture: what it is to do, and how it is watched, asked and stopped."""
+
+    config: CaptureConfig
+    routes: Routes
+    broker: KafkaBroker
+    clock: Clock
+    telemetry: Telemetry
+    requests: Requests
+    stop: threading.Event
+
+
+def build_stream(
+    context: CaptureContext, source: Source, store: KnownTopics, start: Start, stack: ExitStack
+) -> Stream:
+    """Open one run from `start` on; `stack` closes everything that is opened here.
+
+    The topics of all captured tables are there afterwards, and the server has been asked for its log.
+    Raises what the server and the broker raise.
+    """
+    config, state, catalog = context.config, start.state, start.definitions.catalog
+    policy = DdlPolicy(config.ddl, context.routes, catalog.tables, start.definitions.kept)
+    late = LateTables(source, start.definitions, context.routes, policy, reads_whole=config.snapshot_first)
+    outbox = _outbox(context, store, start, stack)
+    handoff = _handoff(context, source, start, stack)
+    sweeps = _sweeps(context, source, outbox, start, stack)
+    rejects = _rejects(context, stack)
+    reader = stack.enter_context(source.read(state, catalog, by_gtids=start.by_gtids))
+    parts = Parts(
+        source,
+        reader,
+        outbox,
+        handoff,
+        store,
+        rejects,
+        policy,
+        lambda: definitions_to_json(Definitions(catalog, policy.kept, late.patterns), context.routes),
+        late,
+        sweeps,
+        rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
+    )
+    return Stream(
+        parts,
+        state,
+        every_ms=config.offsets.every_ms,
+        clock=context.clock,
+        telemetry=context.telemetry,
+        requests=context.requests,
+        by_gtids=start.by_gtids,
+        expected=source.sizes(handoff.tables),
+        stopping=context.stop.is_set,
+    )
+
+
+def _outbox(context: CaptureContext, store: KnownTopics, start: Start, stack: ExitStack) -> Outbox:
+    producer = context.broker.producer()
+    stack.callback(producer.abandon)
+    config = context.config
+    outbox = Outbox(config.name, context.routes, config.messages, producer, store.open, context.clock)
+    # quiet tables have topics too, and hear the time
+    outbox.open(*(definition.table for definition in start.definitions.catalog.tables), *start.new)
+    return outbox
+
+
+def _handoff(context: CaptureContext, source: Source, start: Start, stack: ExitStack) -> Handoff:
+    snapshot = context.config.snapshot
+    handoff = Handoff(
+        source.chunks(start.state.epoch),
+        start.state.snapshots,
+        readers=snapshot.readers,
+        max_rows_per_second=snapshot.max_rows_per_second,
+        clock=context.clock,
+    )
+    stack.callback(handoff.close)
+    return handoff
+
+
+def _sweeps(
+    context: CaptureContext, source: Source, outbox: Outbox, start: Start, stack: ExitStack
+) -> Sweeps:
+    sweeps = Sweeps(
+        context.config.name,
+        start.state.epoch,
+        context.routes,
+        outbox,
+        context.broker.reader,
+        lambda tables: set(tables) & set(source.tables()),
+        start.state.sweeps,
+        context.telemetry,
+    )
+    stack.callback(sweeps.close)
+    sweeps.forget_new_topics()
+    return sweeps
+
+
+def _rejects(context: CaptureContext, stack: ExitStack) -> Rejects:
+    letters = context.broker.dead_letters()
+    stack.callback(letters.close)
+    return Rejects(context.config.name, context.routes, letters, context.telemetry, context.clock)
