@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,19 +12,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 
 from connectors.mysql.session import Session
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.check import Severity, check_server
 from streamjobs.capture.config import read_config
-from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
-from streamjobs.capture.mysql_source import MySqlSource, login_of
+from streamjobs.capture.endpoint import ask_snapshot, read_status
+from streamjobs.capture.mysql_source import login_of
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.service import Capture
-from streamjobs.capture.settings import BrokerSettings, CaptureConfig
-from streamjobs.cli.capture_line import CaptureLine, status_lines, stored_lines
+from streamjobs.capture.settings import BrokerSettings
+from streamjobs.cli.capture_line import status_lines, stored_lines
+from streamjobs.cli.capture_run import address_file, run_capture
 from streamjobs.cli.main import EXIT_FAILED
 from streamjobs.errors import ConfigError
 from streamjobs.local import places, state
@@ -33,7 +31,6 @@ from streamjobs.local import places, state
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Capture row changes of MySQL and MariaDB."
 )
-_SHOW_S = 0.5
 _GC_CONTAINERS = 50_000
 """A run makes objects for some thousand rows at a time, none in a cycle: walking them is for nothing."""
 ConfigArgument = Annotated[Path, typer.Argument(help="The capture's TOML file.")]
@@ -67,19 +64,11 @@ def run(
     ] = False,
 ) -> None:
     """Capture until SIGTERM or Ctrl-C, which drain; a second Ctrl-C leaves at once."""
-    wanted = read_config(config)
-    console = Console(stderr=True)
-    _log_to(console)
-    capture = Capture(wanted, lambda routes: MySqlSource(wanted, routes), resnapshot=resnapshot)
-    routes = Routes(wanted.routes)
-    endpoint = Endpoint(
-        wanted.metrics_port, capture.telemetry, capture.requests, routes, _address_file(wanted)
-    )
-    with endpoint, _stopped_by_signals(capture), _shown(console, capture):
-        console.print(f"metrics on http://127.0.0.1:{endpoint.port}/metrics", highlight=False)
+    wanted, stop = read_config(config), threading.Event()
+    with _set_by_signals(stop):
         gc.freeze()
         gc.set_threshold(_GC_CONTAINERS)
-        capture.run()
+        run_capture(wanted, Console(stderr=True), places.state_dir(), stop, resnapshot=resnapshot)
 
 
 @app.command()
@@ -87,7 +76,7 @@ def status(config: ConfigArgument) -> None:
     """Show where the capture stands and how far it is behind; exit status 3 when none runs."""
     wanted = read_config(config)
     console = Console()
-    known = read_status(_address_file(wanted))
+    known = read_status(address_file(places.state_dir(), wanted))
     stored = None if known else KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
     with Session(login_of(wanted.server)) as session:
         lines = status_lines(known, session) if known else stored_lines(stored, session)
@@ -103,7 +92,9 @@ def snapshot(
     config: ConfigArgument,
 ) -> None:
     """Let the running capture send all rows of one table, while it streams on."""
-    Console().print(ask_snapshot(_address_file(read_config(config)), table), highlight=False)
+    Console().print(
+        ask_snapshot(address_file(places.state_dir(), read_config(config)), table), highlight=False
+    )
 
 
 @app.command()
@@ -141,24 +132,12 @@ def replay(
     )
 
 
-def _address_file(config: CaptureConfig) -> Path:
-    return places.state_dir() / "capture" / f"{config.name}.address"
-
-
-def _log_to(console: Console) -> None:
-    handler = RichHandler(console=console, show_path=False, markup=False)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("streamjobs", "connectors"):
-        logging.getLogger(name).addHandler(handler)
-        logging.getLogger(name).setLevel(logging.INFO)
-
-
 @contextmanager
-def _stopped_by_signals(capture: Capture) -> Iterator[None]:
+def _set_by_signals(stop: threading.Event) -> Iterator[None]:
     def on_signal(_number: int, _frame: object) -> None:
-        if capture.stopping:
+        if stop.is_set():
             raise KeyboardInterrupt
-        capture.stop()
+        stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -166,25 +145,3 @@ def _stopped_by_signals(capture: Capture) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _shown(console: Console, capture: Capture) -> Iterator[None]:
-    """Show the status twice a second, from a thread that ends with the block."""
-    ended = threading.Event()
-
-    def show() -> None:
-        while not ended.wait(_SHOW_S):
-            line.show(capture.telemetry.status)
-
-    with CaptureLine(console) as line:
-        thread = threading.Thread(target=show, daemon=True)
-        thread.start()
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            ended.set()
-            thread.join()
-            line.end(capture.telemetry.status, failed=failed)

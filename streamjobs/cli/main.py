@@ -101,13 +101,20 @@ def mask_secrets(text: str) -> str:
     return _SECRET.sub(r"\g<key>****", _URL_PASSWORD.sub(r"\g<head>****", text))
 
 
+def outcome(error: StreamjobsError) -> tuple[str, int]:
+    """Return the line that tells an error, without secrets, and the exit status for it."""
+    status = EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
+    return f"streamjobs: {mask_secrets(str(error))}\n", status
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 a mistake in command or configuration."""
     try:
         app()
     except StreamjobsError as exc:
-        sys.stderr.write(f"streamjobs: {mask_secrets(str(exc))}\n")
-        sys.exit(EXIT_CONFIG if isinstance(exc, ConfigError) else EXIT_FAILED)
+        line, status = outcome(exc)
+        sys.stderr.write(line)
+        sys.exit(status)
     except (KeyboardInterrupt, SystemExit) as exc:
         if isinstance(exc, SystemExit) and exc.code != EXIT_INTERRUPTED:
             raise

@@ -13,6 +13,7 @@ from tests.acceptance.wide_arena import WideArena, password_known, services_of
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
 from tests.integration.capture_rig import CaptureFile, Rig
 from tests.integration.capture_writers import Writers
+from tests.integration.given_server import login_of_url
 from tests.integration.waiting import pause, wait_for
 from tests.patience import limit_s
 
@@ -24,7 +25,8 @@ class Scene:
 
     def __init__(self, environment: Environment, root: Path, search_url: str | None) -> None:
         self.environment = environment
-        self.rig = Rig(environment, root)
+        login = login_of_url(environment.mariadb.url)
+        self.rig = Rig(environment.kafka.bootstrap, login, root, environment=environment)
         self.arena = WideArena(services_of(environment, search_url), root, database="report")
         self.capture: CaptureFile = self.rig.configure("shop", _ROUTES)
 
@@ -37,10 +39,10 @@ class Scene:
 
     def kill_capture_in_its_snapshot(self) -> None:
         """Kill it when some rows have been sent, and let it go on."""
-        self.capture.start()
+        self.capture.start_process()
         wait_for(self._has_sent_some, f"rows of the snapshot are sent: {self.capture.log()}", 60.0)
         self.capture.kill()
-        self.capture.start()
+        self.capture.start_process()
 
     def _has_sent_some(self) -> bool:
         assert not self.capture.ended(), self.capture.log()
@@ -51,7 +53,7 @@ class Scene:
         self.capture.streaming()
         pause(chance.random())
         self.capture.kill()
-        self.capture.start()
+        self.capture.start_process()
 
     def purge_the_log(self, writers: Writers) -> None:
         """Let the server drop what the capture has not read; it refuses, and reads everything again."""
@@ -67,9 +69,9 @@ class Scene:
                 return len(session.named("SHOW BINARY LOGS")) == 1
 
             wait_for(purged, "the old logs are gone")
-        assert self.capture.start().wait() == 1, self.capture.log()
+        assert self.capture.start_process().wait() == 1, self.capture.log()
         assert "streamjobs capture run --resnapshot" in self.capture.log()
-        self.capture.start("--resnapshot")
+        self.capture.start_process(resnapshot=True)
 
     def await_rows(self, count: int) -> None:
         """Wait until both stores have so many rows."""
@@ -108,4 +110,4 @@ def captured_scene(root: Path, search_url: str | None = None) -> Iterator[Scene]
         try:
             yield made
         finally:
-            made.capture.kill()
+            made.capture.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from connectors.mysql.chunk_query import ChunkQuery
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
 from connectors.mysql.session import Login, Session
-from streamjobs.capture.endpoint import read_status
-from streamjobs.local import places
+from streamjobs.capture.endpoint import ask_snapshot, read_status
 from streamjobs.local.environment import Environment
 from streamjobs.options import Secret
 from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId
+from tests.integration.capture_runs import ProcessRun, Run, ThreadRun, command_environment, command_line
 from tests.integration.given_server import MYSQL_URL, login_of_url
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
@@ -43,14 +42,30 @@ class Sent:
 
 
 class Rig:
-    """One database server and one broker; each test takes a database and topics of its own."""
+    """A database server and a broker; each test takes a database and topics of its own.
 
-    def __init__(self, environment: Environment, home: Path) -> None:
-        self.environment = environment
+    `environment` is that of both services, for tests that kill or freeze them or change their settings: only
+    where no other test uses them. None: they are shared, or somebody else's.
+    """
+
+    def __init__(
+        self, bootstrap: str, login: Login, home: Path, *, environment: Environment | None = None
+    ) -> None:
+        self.bootstrap = bootstrap
+        self.login = login
         self.home = home
-        self.bootstrap = environment.kafka.bootstrap
-        self.is_ours = MYSQL_URL not in os.environ
-        self.login = login_of_url(environment.mariadb.url if self.is_ours else os.environ[MYSQL_URL])
+        self._environment = environment
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the servers may be killed and reset."""
+        return self._environment is not None
+
+    @property
+    def environment(self) -> Environment:
+        """Both servers, to kill and to freeze."""
+        assert self._environment is not None, "the servers are not ours: skip the test"
+        return self._environment
 
     def session(self) -> Session:
         """A connection to the server, for writers and truth."""
@@ -126,32 +141,27 @@ class Rig:
 
 @dataclass
 class CaptureFile:
-    """A capture's configuration, and the process that runs it, if one does."""
+    """A capture's configuration, and what runs it, if something does."""
 
     path: Path
     name: str
     home: Path
     password: Secret
-    process: subprocess.Popen[bytes] | None = None
+    run: Run | None = None
 
-    def start(self, *options: str) -> CaptureFile:
-        """Run it."""
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streamjobs.cli.main", "capture", "run", str(self.path), *options],
-                env=self._variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self
+    def start(self, *, resnapshot: bool = False) -> CaptureFile:
+        """Run it in a thread of this process: for all tests that need no process to kill or to measure."""
+        return self._start(ThreadRun, resnapshot=resnapshot)
+
+    def start_process(self, *, resnapshot: bool = False) -> CaptureFile:
+        """Run it as the command does, in a process of its own that can be killed."""
+        return self._start(ProcessRun, resnapshot=resnapshot)
 
     def command(self, *args: str) -> tuple[int, str]:
         """Exit status and output of `streamjobs capture ARGS`."""
         done = subprocess.run(
-            [sys.executable, "-m", "streamjobs.cli.main", "capture", *args],
-            env=self._variables(),
+            command_line(*args),
+            env=command_environment(self.home, self._variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -159,6 +169,10 @@ class CaptureFile:
             timeout=limit_s(120),
         )
         return done.returncode, done.stdout
+
+    def send_whole(self, table: str) -> None:
+        """Ask the running capture for all rows of a table, as `streamjobs capture snapshot` does."""
+        assert ask_snapshot(self._address_file, table) == f"{table} will be sent whole"
 
     @property
     def log_file(self) -> Path:
@@ -170,7 +184,7 @@ class CaptureFile:
 
     def status(self) -> dict[str, Any] | None:
         """What it tells at its port, None while it does not run."""
-        return read_status(self.home / "capture" / f"{self.name}.address")
+        return read_status(self._address_file)
 
     def streaming(self, deadline_s: float = 180.0) -> CaptureFile:
         """Wait until it streams and no snapshot is left."""
@@ -183,37 +197,51 @@ class CaptureFile:
         return self
 
     def ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
+        """Whether nothing runs it; raises what a capture in a thread should not have raised."""
+        return self.run is None or self.run.ended()
+
+    @property
+    def pid(self) -> int:
+        """The pid of its own process."""
+        assert isinstance(self.run, ProcessRun)
+        return self.run.pid
 
     def kill(self) -> None:
-        """End it without warning."""
-        self._end(signal.SIGKILL)
+        """End its process without warning."""
+        assert isinstance(self.run, ProcessRun), "a thread cannot be killed: start_process()"
+        self.close()
+
+    def close(self) -> None:
+        """End it at the end of a test, whatever state it is in."""
+        if self.run is not None:
+            run, self.run = self.run, None
+            run.close()
 
     def stop(self) -> int:
         """Let it drain; its exit status."""
-        return self._end(signal.SIGTERM)
+        if self.run is None:
+            return 0
+        self.run.ask_to_stop()
+        return self.wait()
 
     def wait(self, deadline_s: float = 60.0) -> int:
         """Wait until it ends by itself; its exit status."""
-        assert self.process is not None
-        status = self.process.wait(limit_s(deadline_s))
-        self.process = None
-        return status
+        assert self.run is not None
+        run, self.run = self.run, None
+        return run.wait(deadline_s)
 
+    def _start(self, kind: type[ThreadRun | ProcessRun], *, resnapshot: bool) -> CaptureFile:
+        assert self.run is None or self.run.ended(), "it runs already"
+        self.run = kind(self.path, self.log_file, self.home, self._variables, resnapshot=resnapshot)
+        return self
+
+    @property
     def _variables(self) -> dict[str, str]:
-        own = {
-            places.STATE_VARIABLE: str(self.home),
-            "COLUMNS": "300",
-            LOGIN_VARIABLE: self.password.reveal(),
-        }
-        return {**os.environ, **own}
+        return {LOGIN_VARIABLE: self.password.reveal()}
 
-    def _end(self, number: int) -> int:
-        if self.process is None:
-            return 0
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.wait()
+    @property
+    def _address_file(self) -> Path:
+        return self.home / "capture" / f"{self.name}.address"
 
 
 def replayed(sent: Iterable[Sent], *, strict: bool = True) -> list[Row]:
@@ -268,7 +296,13 @@ def _place(text: str) -> tuple[int, int]:
     return (int(file.rpartition(".")[2] or 0), int(offset or 0)) if file else (0, 0)
 
 
-def rig(home: Path) -> Iterator[Rig]:
-    """Start both services for as long as the caller iterates."""
-    with Environment(home / "services", flink=False, mariadb=MYSQL_URL not in os.environ) as environment:
-        yield Rig(environment, home)
+@contextmanager
+def own_rig(home: Path) -> Iterator[Rig]:
+    """Start a broker and a database server for one module, which may kill them; MYSQL_URL names another."""
+    given = os.environ.get(MYSQL_URL)
+    with Environment(home / "services", flink=False, mariadb=given is None) as environment:
+        if given is None:
+            login = login_of_url(environment.mariadb.url)
+            yield Rig(environment.kafka.bootstrap, login, home, environment=environment)
+        else:
+            yield Rig(environment.kafka.bootstrap, login_of_url(given), home)

@@ -10,15 +10,10 @@ from kafka.admin import KafkaAdminClient, NewPartitions
 from connectors.kafka import create_topic, delete_topic, newest_times
 from connectors.mysql.session import Session
 from streamjobs.rowchange import TableId
-from tests.integration.capture_rig import CaptureFile, Rig, by_key, replayed, rig
+from tests.integration.capture_rig import CaptureFile, Rig, by_key, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("capture"))
 
 
 @pytest.fixture
@@ -35,7 +30,7 @@ def database(live: Rig) -> str:
 def capture(live: Rig, database: str) -> Iterator[CaptureFile]:
     made = live.configure(database)
     yield made
-    made.kill()
+    made.close()
 
 
 def count_up(session: Session, table: str, to: int) -> None:
@@ -79,7 +74,7 @@ def test_a_topic_that_grows_keeps_its_keys_in_place(live: Rig, capture: CaptureF
     assert capture.stop() == 0, capture.log()
 
     # the way that the message names
-    capture.start("--resnapshot").streaming()
+    capture.start(resnapshot=True).streaming()
     live.caught_up(capture)
     sent = sorted(live.sent(topic), key=lambda one: one.change.seq)
     assert {one.partition for one in sent} == set(range(5))
@@ -104,13 +99,13 @@ def test_a_topic_that_was_made_again_is_refused(live: Rig, capture: CaptureFile)
     )
     moved.start().streaming()
     try:
-        assert moved.command("snapshot", topic, str(moved.path))[0] == 0
+        moved.send_whole(topic)
         live.caught_up(moved)
         moved.streaming()
         live.caught_up(moved)
         assert replayed(live.sent(f"{topic}.new")) == live.rows(TableId(capture.name, "a"))
     finally:
-        moved.kill()
+        moved.close()
 
 
 def test_columns_that_choose_the_partition_stay(live: Rig, capture: CaptureFile) -> None:
@@ -129,7 +124,7 @@ def test_columns_that_choose_the_partition_stay(live: Rig, capture: CaptureFile)
     live.caught_up(capture)
     assert capture.stop() == 0, capture.log()
     live.configure(capture.name, by_v)
-    capture.start("--resnapshot").streaming()
+    capture.start(resnapshot=True).streaming()
     live.caught_up(capture)
     assert capture.stop() == 0, capture.log()
     capture.start().streaming()

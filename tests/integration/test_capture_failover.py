@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +12,12 @@ from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions
 from streamjobs.position import Position
 from streamjobs.rowchange import TableId
-from tests.integration.capture_rig import Rig, replayed, rig
+from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
 REPLICA = MariaDbOptions(server_id=2, settings={"log-slave-updates": "ON"})
 TABLE = "CREATE TABLE {}.t (id INT PRIMARY KEY, v INT NOT NULL)"
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("failover"))
 
 
 def test_a_failover_goes_on_by_gtids(live: Rig, tmp_path: Path) -> None:
@@ -68,7 +62,7 @@ def test_a_failover_goes_on_by_gtids(live: Rig, tmp_path: Path) -> None:
             assert status is not None
             assert status["epoch"] == 1
         finally:
-            second.kill()
+            second.close()
 
 
 def test_a_log_that_was_begun_anew_is_refused(live: Rig) -> None:
@@ -95,8 +89,8 @@ def test_a_log_that_was_begun_anew_is_refused(live: Rig) -> None:
     assert "the log was reset (RESET MASTER), or the server restored from a copy" in capture.log()
     assert "Nothing was skipped" in capture.log()
     try:
-        capture.start("--resnapshot").streaming()
+        capture.start(resnapshot=True).streaming()
         live.caught_up(capture)
         assert replayed(live.sent(str(table)), strict=False) == live.rows(table)
     finally:
-        capture.kill()
+        capture.close()

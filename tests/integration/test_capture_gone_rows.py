@@ -8,15 +8,10 @@ import pytest
 
 from connectors.mysql.session import Session
 from streamjobs.rowchange import ChangeKind, TableId
-from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
+from tests.integration.capture_rig import CaptureFile, Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("capture"))
 
 
 @pytest.fixture
@@ -35,7 +30,7 @@ def database(live: Rig) -> str:
 def capture(live: Rig, database: str) -> Iterator[CaptureFile]:
     made = live.configure(database)
     yield made
-    made.kill()
+    made.close()
 
 
 def fill(session: Session, database: str, keys: range) -> None:
@@ -52,9 +47,9 @@ def unlogged(session: Session, *statements: str) -> None:
     session.execute("SET sql_log_bin = 1")
 
 
-def in_one_run(live: Rig, capture: CaptureFile, *options: str) -> None:
+def in_one_run(live: Rig, capture: CaptureFile, *, resnapshot: bool = False) -> None:
     """Let it run until it streams and has all of the log, and stop."""
-    capture.start(*options).streaming()
+    capture.start(resnapshot=resnapshot).streaming()
     live.caught_up(capture)
     assert capture.stop() == 0, capture.log()
 
@@ -76,12 +71,12 @@ def test_reading_everything_again_deletes_what_is_gone(
         gone = [f"DELETE FROM {database}.{table} WHERE id % 3 = 0" for table in "abc"]
         unlogged(session, *gone, f"UPDATE {database}.c SET v = v + 1 WHERE id = 7")
         fill(session, database, range(200, 205))
-    in_one_run(live, capture, "--resnapshot")
+    in_one_run(live, capture, resnapshot=True)
     assert all(equals(live, database, table) for table in "abc")
     assert deleted(live, f"{database}.a") == deleted(live, f"{database}.b") == 34
     assert deleted(live, f"{database}.c") == 35  # a row without a key is another one after an UPDATE
     assert f"{database}.a was read whole: 34 rows that it has no more deleted downstream" in capture.log()
-    in_one_run(live, capture, "--resnapshot")
+    in_one_run(live, capture, resnapshot=True)
     assert deleted(live, f"{database}.a") == 34
     assert all(equals(live, database, table) for table in "abc")
 
@@ -114,7 +109,7 @@ def test_tables_that_are_truncated_or_made_anew_lose_their_rows_downstream(live:
         gone = sum(deleted(live, f"{database}.{table}") for table in "apbc") - 1  # the log has one of `a`
         wait_for(lambda: (capture.status() or {})["gone_rows"] == gone, lambda: f"{capture.status()}")
     finally:
-        capture.kill()
+        capture.close()
 
 
 def test_a_table_that_is_sent_whole_on_demand_is_right_afterwards(
@@ -125,8 +120,7 @@ def test_a_table_that_is_sent_whole_on_demand_is_right_afterwards(
         unlogged(session, f"DELETE FROM {database}.b WHERE id > 90", f"UPDATE {database}.b SET v = 0")
         session.execute(f"INSERT INTO {database}.a VALUES (1000, 1)")  # a place of the log that is newer
         live.caught_up(capture)
-        status, text = capture.command("snapshot", f"{database}.b", str(capture.path))
-        assert status == 0, text
+        capture.send_whole(f"{database}.b")
         session.execute(f"INSERT INTO {database}.b VALUES ('é', 95, 95)")
     wait_for(lambda: equals(live, database, "b"), lambda: f"b is {capture.log()}", 60.0)
     assert deleted(live, f"{database}.b") >= 8
@@ -142,7 +136,7 @@ def test_killed_before_the_deletes_are_stored_it_sends_them(
             f"INSERT INTO {database}.a VALUES {', '.join(f'({n}, 0)' for n in range(1000, 4000))}"
         )
     slow = live.configure(database, snapshot="chunk_rows = 100\nmax_rows_per_second = 1500")
-    slow.start("--resnapshot")
+    slow.start_process(resnapshot=True)
     wait_for(lambda: (slow.status() or {}).get("snapshot_rows", 0) > 500, slow.log, 60.0)
     slow.kill()
     _, text = slow.command("status", str(slow.path))
@@ -165,15 +159,14 @@ def test_a_row_that_cannot_be_decoded_is_not_taken_for_gone(live: Rig, database:
                 f"DELETE FROM {database}.t WHERE id = 1",
                 f"UPDATE {database}.t SET v = x'd800' WHERE id = 2",
             )
-        in_one_run(live, capture, "--resnapshot")
+        in_one_run(live, capture, resnapshot=True)
         assert deleted(live, f"{database}.t") == 0
         assert f"send it whole again: `streamjobs capture snapshot {database}.t`" in capture.log()
         with live.session() as session:
             session.execute(f"UPDATE {database}.t SET v = 'b2' WHERE id = 2")
         capture.start().streaming()
         live.caught_up(capture)
-        status, text = capture.command("snapshot", f"{database}.t", str(capture.path))
-        assert status == 0, text
+        capture.send_whole(f"{database}.t")
         wait_for(lambda: equals(live, database, "t"), lambda: f"t is {capture.log()}", 60.0)
     finally:
-        capture.kill()
+        capture.close()

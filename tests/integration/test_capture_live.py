@@ -18,16 +18,11 @@ from streamjobs.capture.config import read_config
 from streamjobs.options import Secret
 from streamjobs.position import Half
 from streamjobs.rowchange import ChangeKind, TableId, Value
-from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent, by_key, replayed, rig
+from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent, by_key, replayed
 from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
 from tests.integration.waiting import pause, wait_for
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("capture"))
 
 
 @pytest.fixture
@@ -38,7 +33,7 @@ def capture(live: Rig) -> Iterator[CaptureFile]:
         session.execute(ITEMS.format(database=database))
     made = live.configure(database, snapshot="chunk_rows = 37\n")
     yield made
-    made.kill()
+    made.close()
 
 
 def items(capture: CaptureFile) -> TableId:
@@ -81,7 +76,7 @@ def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: Ca
         fill(session, f"{capture.name}.items", range(200), seed)
     with Writers(live, capture.name, seed=seed) as writers:
         wait_for(lambda: writers.committed > 50, "writers write")
-        capture.start().streaming()
+        capture.start_process().streaming()
         wait_for(lambda: writers.committed > 400, "writers write on")
     live.caught_up(capture)
     sent = sent_items(live, capture)
@@ -98,7 +93,7 @@ def test_killed_at_random_it_repeats_at_most(live: Rig, capture: CaptureFile, se
         fill(session, f"{capture.name}.items", range(200), seed)
     with Writers(live, capture.name, seed=seed):
         for _ in range(4):
-            capture.start()
+            capture.start_process()
             wait_for(lambda: capture.ended() or _place(capture) != "", "it has begun", 60.0)
             pause(chance.random() * 1.5)
             capture.kill()
@@ -190,7 +185,7 @@ def test_a_frozen_server_is_given_up_and_called_anew(live: Rig, stall_s: float) 
         assert_in_order(sent)
         assert capture.stop() == 0, capture.log()
     finally:
-        capture.kill()
+        capture.close()
 
 
 def test_log_files_change_under_it(live: Rig, capture: CaptureFile) -> None:
@@ -231,7 +226,7 @@ def test_what_check_asks_for_is_enough(live: Rig, capture: CaptureFile) -> None:
             live.caught_up(reader)
             assert replayed(sent_items(live, capture)) == live.rows(items(capture))
         finally:
-            reader.kill()
+            reader.close()
             session.execute(f"DROP USER {user}@'%'")
 
 
@@ -257,7 +252,7 @@ def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFi
     assert replayed(sent_items(live, capture)) == []
     code, text = capture.command("check", str(capture.path))
     assert (code, "is gone; the log begins at" in text) == (1, True), text
-    capture.start("--resnapshot").streaming()
+    capture.start(resnapshot=True).streaming()
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
     assert (capture.status() or {})["epoch"] == 1
@@ -352,13 +347,13 @@ def test_quiet_partitions_hear_the_time(live: Rig, capture: CaptureFile) -> None
 def test_one_source_has_one_capture(live: Rig, capture: CaptureFile) -> None:
     capture.start().streaming()
     second = CaptureFile(capture.path, capture.name, live.home, live.login.password)
-    second.start().streaming()
+    second.start_process().streaming()
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(5))
     try:
         assert capture.wait() == 1
     finally:
-        second.kill()
+        second.close()
     log = capture.log()  # by the broker, or by the server, which knows one reader of this server_id
     assert "was taken over by another process" in log or "the same server_uuid/server_id" in log
 
@@ -369,9 +364,7 @@ def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile
         for start in range(0, 60_000, 5_000):
             rows = ", ".join(f"({key}, 0, REPEAT('x', 150))" for key in range(start, start + 5_000))
             session.execute(f"INSERT INTO {capture.name}.huge VALUES {rows}")
-        capture.start().streaming()
-        assert capture.process is not None
-        process = psutil.Process(capture.process.pid)
+        process = psutil.Process(capture.start_process().streaming().pid)
         before = process.memory_info().rss
         session.execute(f"UPDATE {capture.name}.huge SET v = v + 1")
     most = before

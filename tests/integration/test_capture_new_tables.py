@@ -9,15 +9,10 @@ import pytest
 from connectors.kafka import list_topics
 from connectors.mysql.session import Session
 from streamjobs.rowchange import ChangeKind, Row, TableId, Value
-from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
+from tests.integration.capture_rig import CaptureFile, Rig, replayed
 from tests.integration.waiting import pause, wait_for
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("capture"))
 
 
 BOTH_LOGS = pytest.mark.parametrize("metadata", ["FULL", "NO_LOG"], indirect=True)
@@ -51,7 +46,7 @@ def capture(live: Rig, database: str) -> Iterator[CaptureFile]:
     """A capture of `a` alone."""
     made = live.configure(database, routes(database, "a"))
     yield made
-    made.kill()
+    made.close()
 
 
 def routes(database: str, *tables: str) -> str:
@@ -142,7 +137,7 @@ def test_without_snapshot_an_added_table_is_followed_from_then_on(live: Rig, dat
         in_one_run(live, capture)
         assert [one.change.image[0] for one in live.sent(f"{database}.b")] == [b"30", b"31", b"32"]
     finally:
-        capture.kill()
+        capture.close()
 
 
 def test_a_table_made_like_an_unknown_one_is_read_whole(live: Rig, database: str) -> None:
@@ -165,7 +160,7 @@ def test_a_table_made_like_an_unknown_one_is_read_whole(live: Rig, database: str
             live.caught_up(capture)
             wait_for(lambda: equals(live, capture, "liked"), "all of it is there", 30.0)
         finally:
-            capture.kill()
+            capture.close()
 
 
 @BOTH_LOGS
@@ -189,7 +184,7 @@ def test_a_renamed_table_needs_no_column_names(live: Rig, database: str) -> None
 
             wait_for(lambda: kept() == rows, lambda: f"{kept()} is {rows}\n{capture.log()}", 30.0)
         finally:
-            capture.kill()
+            capture.close()
 
 
 def test_killed_while_an_added_table_is_read_it_goes_on(live: Rig, capture: CaptureFile) -> None:
@@ -201,7 +196,7 @@ def test_killed_while_an_added_table_is_read_it_goes_on(live: Rig, capture: Capt
         slow = "chunk_rows = 50\nmax_rows_per_second = 400\n"
         live.configure(capture.name, routes(capture.name, "a", "b"), snapshot=slow)
         for turn in range(4):
-            capture.start()
+            capture.start_process()
             wait_for(
                 lambda: capture.ended() or (capture.status() or {}).get("place", ""), "it has begun", 60.0
             )

@@ -11,15 +11,10 @@ from connectors.kafka import list_topics
 from connectors.mysql.session import Login
 from streamjobs.options import Secret
 from streamjobs.rowchange import TableId
-from tests.integration.capture_rig import CaptureFile, Rig, replayed, rig
+from tests.integration.capture_rig import CaptureFile, Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    yield from rig(tmp_path_factory.mktemp("capture"))
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def capture(live: Rig) -> Iterator[CaptureFile]:
         session.execute(f"CREATE TABLE {name}.caught_up (id INT PRIMARY KEY)")
     made = live.configure(name)
     yield made
-    made.kill()
+    made.close()
 
 
 @pytest.fixture
@@ -41,10 +36,9 @@ def reader(live: Rig, capture: CaptureFile) -> Iterator[Login]:
     """A user who may read the log and table `a`, and write, but not read, table `b`."""
     login = replace(live.login, user=f"r_{capture.name}", password=Secret("pw of a reader"))
     account = f"{login.user}@'%'"
-    grants = "REPLICATION SLAVE, REPLICATION CLIENT" + (
-        ", BINLOG MONITOR" if live.is_ours else ", LOCK TABLES"
-    )
     with live.session() as session:
+        more = "BINLOG MONITOR" if session.is_mariadb else "LOCK TABLES"
+        grants = f"REPLICATION SLAVE, REPLICATION CLIENT, {more}"
         session.execute(f"CREATE USER {account} IDENTIFIED BY '{login.password.reveal()}'")
         session.execute(f"GRANT {grants} ON *.* TO {account}")
         session.execute(f"GRANT SELECT ON {capture.name}.a TO {account}")
@@ -73,14 +67,14 @@ def test_a_table_without_key_stops_at_a_change_of_its_columns(live: Rig, capture
         )
         moved.start().streaming()
         try:
-            assert moved.command("snapshot", table, str(moved.path))[0] == 0
+            moved.send_whole(table)
             session.execute(f"DELETE FROM {table} WHERE a = 2")
             session.execute(f"INSERT INTO {table} VALUES (4, 4, 4)")
             live.caught_up(moved)
             rows = live.rows(TableId(capture.name, "log"))
             wait_for(lambda: replayed(live.sent(topic)) == rows, "the new topic has the table", 30.0)
         finally:
-            moved.kill()
+            moved.close()
 
 
 def test_a_foreign_key_that_changes_rows_is_told_when_it_comes_or_its_changes_are_sent(
@@ -145,7 +139,7 @@ def test_a_named_table_that_may_not_be_read_is_refused(
         live.caught_up(theirs)
         assert replayed(live.sent(f"{capture.name}.b")) == live.rows(TableId(capture.name, "b"))
     finally:
-        theirs.kill()
+        theirs.close()
 
 
 def test_a_table_that_the_user_does_not_see_stops_at_its_first_row(
@@ -168,7 +162,7 @@ def test_a_table_that_the_user_does_not_see_stops_at_its_first_row(
             assert replayed(live.sent(f"{capture.name}.b")) == live.rows(TableId(capture.name, "b"))
             assert replayed(live.sent(f"{capture.name}.a")) == live.rows(TableId(capture.name, "a"))
         finally:
-            theirs.kill()
+            theirs.close()
 
 
 def test_a_table_that_may_be_written_but_not_read_is_refused(
@@ -203,4 +197,4 @@ def test_without_snapshot_no_table_need_be_seen(live: Rig, capture: CaptureFile,
         assert keys == {b"10", b"11", b"12", b"20", b"21", b"22"}
         assert [one.change.image for one in live.sent(f"{capture.name}.unseen")] == [(b"1",)]
     finally:
-        theirs.kill()
+        theirs.close()

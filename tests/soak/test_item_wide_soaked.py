@@ -32,7 +32,7 @@ def test_an_hour_of_changes_leaves_nothing_behind(tmp_path: Path) -> None:
     with captured_scene(tmp_path) as scene:
         scene.prepare(SIZE, random.Random(51))
         with Writers(scene.rig, "shop", seed=51, pause_s=0.02, write=writer(SIZE)) as writers:
-            scene.capture.start()
+            scene.capture.start_process()
             scene.capture.streaming()
             job = scene.arena.start("10 s")
             try:
@@ -67,9 +67,7 @@ def _lag_s(scene: Scene) -> float:
 
 
 def _processes(scene: Scene) -> Iterator[tuple[str, psutil.Process]]:
-    capture = scene.capture.process
-    assert capture is not None
-    yield "capture", psutil.Process(capture.pid)
+    yield "capture", psutil.Process(scene.capture.pid)
     for each in workers(scene.environment):
         yield "Python worker", each
     yield "TaskManager", psutil.Process(scene.environment.flink.taskmanagers[-1].pid)

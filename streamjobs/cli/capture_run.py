@@ -1,0 +1,92 @@
+"""One run of `streamjobs capture run`: the capture of a file, its port, its log and what it shows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from streamjobs.capture.endpoint import Endpoint
+from streamjobs.capture.mysql_source import MySqlSource
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.service import Capture
+from streamjobs.capture.settings import CaptureConfig
+from streamjobs.cli.capture_line import CaptureLine
+
+_SHOW_S = 0.5
+
+
+def address_file(state_dir: Path, config: CaptureConfig) -> Path:
+    """The file that tells other commands of this machine the port of a running capture."""
+    return state_dir / "capture" / f"{config.name}.address"
+
+
+def run_capture(
+    config: CaptureConfig,
+    console: Console,
+    state_dir: Path,
+    stop: threading.Event,
+    *,
+    resnapshot: bool = False,
+) -> None:
+    """Capture until `stop` is set, from any thread or signal handler, and drain; what it tells is printed.
+
+    While it runs, the log of the whole process is printed, too: one capture at a time in a process.
+    Raises what `Capture.run` raises.
+    """
+    capture = Capture(config, lambda routes: MySqlSource(config, routes), resnapshot=resnapshot, stop=stop)
+    with _logged(console):
+        endpoint = Endpoint(
+            config.metrics_port,
+            capture.telemetry,
+            capture.requests,
+            Routes(config.routes),
+            address_file(state_dir, config),
+        )
+        with endpoint, _shown(console, capture):
+            console.print(f"metrics on http://127.0.0.1:{endpoint.port}/metrics", highlight=False)
+            capture.run()
+
+
+@contextmanager
+def _logged(console: Console) -> Iterator[None]:
+    handler = RichHandler(console=console, show_path=False, markup=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    loggers = [logging.getLogger(name) for name in ("streamjobs", "connectors")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+@contextmanager
+def _shown(console: Console, capture: Capture) -> Iterator[None]:
+    """Show the status twice a second, from a thread that ends with the block."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while not ended.wait(_SHOW_S):
+            line.show(capture.telemetry.status)
+
+    with CaptureLine(console) as line:
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            ended.set()
+            thread.join()
+            line.end(capture.telemetry.status, failed=failed)
