@@ -16,6 +16,7 @@ from pathlib import Path
 
 from streamjobs.errors import ServiceError
 from streamjobs.local import warden
+from streamjobs.local.progress import Progress
 
 _TAIL_LINES = 20
 _TAIL_BYTES = 65_536
@@ -45,7 +46,7 @@ class ProcessGroup:
         self.environment_id = uuid.uuid4().hex
         self._grace_s = grace_s
         self._lock = threading.Lock()
-        self._started: set[str] = set()
+        self._pids: dict[str, int] = {}
         log_dir = root / "logs"
         log_dir.mkdir(parents=True, exist_ok=True)
         with (log_dir / "warden.log").open("wb") as log:
@@ -77,14 +78,14 @@ class ProcessGroup:
             env=dict(env),
             cwd=str(self.root),
             log=str(self.log(name)),
-            fresh_log=name not in self._started,
+            fresh_log=name not in self._pids,
             end_signal=int(end_signal),
         )
-        self._started.add(name)
         if "error" in reply:
             msg = f"{name} cannot be started: {reply['error']}"
             raise ServiceError(msg)
-        return int(str(reply["pid"]))
+        self._pids[name] = pid = int(str(reply["pid"]))
+        return pid
 
     def exit_status(self, name: str) -> int | None:
         """None while the process lives; its exit status after, negative for a signal."""
@@ -98,24 +99,29 @@ class ProcessGroup:
             raise ServiceError(msg)
 
     def wait_until(self, name: str, missing: Callable[[], str | None], deadline_s: float) -> None:
-        """Wait until `missing` gives None; it says what is missing otherwise.
+        """Wait until `missing` returns None; it says what is missing otherwise.
 
-        Raises ServiceError with the log's last lines when the process ends or the deadline passes first.
+        A process that stands still is given up at the deadline; one that works (its log grows, or it uses CPU
+        time) is waited for longer, at most `HARD_LIMIT` times the deadline.
+        Raises ServiceError with the log's last lines when the process ends or is given up.
         """
-        end = time.monotonic() + deadline_s
+        progress = Progress(self.log(name), self._pids[name], deadline_s)
         while (lack := missing()) is not None:
             if (status := self.exit_status(name)) is not None:
                 raise self.failure(name, f"ended with status {status} before it was ready")
-            if time.monotonic() > end:
-                raise self.failure(name, f"was not ready after {deadline_s:g} s: {lack}")
+            if (verdict := progress.verdict()) is not None:
+                raise self.failure(name, f"was not ready {verdict}: {lack}")
             time.sleep(_POLL_S)
 
     def wait_for_success(self, name: str, deadline_s: float) -> None:
-        """Wait until a short-lived process has ended with status 0; raises ServiceError otherwise."""
-        end = time.monotonic() + deadline_s
+        """Wait until a short-lived process has ended with status 0, as long as `wait_until` does.
+
+        Raises ServiceError with the log's last lines otherwise.
+        """
+        progress = Progress(self.log(name), self._pids[name], deadline_s)
         while (status := self.exit_status(name)) is None:
-            if time.monotonic() > end:
-                raise self.failure(name, f"did not end within {deadline_s:g} s")
+            if (verdict := progress.verdict()) is not None:
+                raise self.failure(name, f"did not end {verdict}")
             time.sleep(_POLL_S)
         if status != 0:
             raise self.failure(name, f"ended with status {status}")

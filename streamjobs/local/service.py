@@ -48,7 +48,10 @@ class Service:
         self.pid = self._group.start(self.name, self._command(self._launches), self._env, self._end_signal)
 
     def await_ready(self) -> None:
-        """Wait until it is ready; raises ServiceError with the end of its log if it does not get there."""
+        """Wait until it is ready, past its deadline while it works: see `ProcessGroup.wait_until`.
+
+        Raises ServiceError with the end of its log if it does not get there.
+        """
         launch = self._launches
         self._group.wait_until(self.name, lambda: self._missing(launch), self._deadline_s)
 
