@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from _pytest.mark import ParameterSet
 
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
@@ -21,6 +22,7 @@ from streamjobs.rowchange import ChangeKind, TableId, Value
 from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent, by_key, replayed
 from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
 from tests.integration.waiting import pause, wait_for
+from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
@@ -34,6 +36,18 @@ def capture(live: Rig) -> Iterator[CaptureFile]:
     made = live.configure(database, snapshot="chunk_rows = 37\n")
     yield made
     made.close()
+
+
+PAUSE_S = 0.01
+"""How long a writer rests after a transaction, so that a capture on a busy machine is not left far behind."""
+
+
+def seeds(quick: range, long: range) -> list[ParameterSet]:
+    """Parameters `seed` and `pause_s` of tests under writers, who never rest in the long ones."""
+    return [
+        *(pytest.param(seed, PAUSE_S, id=str(seed)) for seed in quick),
+        *(pytest.param(seed, 0.0, id=str(seed), marks=pytest.mark.long) for seed in long),
+    ]
 
 
 def items(capture: CaptureFile) -> TableId:
@@ -70,11 +84,13 @@ def test_a_row_is_the_same_by_snapshot_and_by_log(live: Rig, capture: CaptureFil
     assert {one.change.schema for one in sent} == {sent[0].change.schema}
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 21))])
-def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: CaptureFile, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "pause_s"), seeds(range(1, 3), range(3, 21)))
+def test_snapshot_under_writers_has_no_gap_and_no_overlap(
+    live: Rig, capture: CaptureFile, seed: int, pause_s: float
+) -> None:
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(200), seed)
-    with Writers(live, capture.name, seed=seed) as writers:
+    with Writers(live, capture.name, seed=seed, pause_s=pause_s) as writers:
         wait_for(lambda: writers.committed > 50, "writers write")
         capture.start_process().streaming()
         wait_for(lambda: writers.committed > 400, "writers write on")
@@ -86,12 +102,14 @@ def test_snapshot_under_writers_has_no_gap_and_no_overlap(live: Rig, capture: Ca
     assert "drained; the next run reads on from" in capture.log()
 
 
-@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.long) for n in range(4, 23))])
-def test_killed_at_random_it_repeats_at_most(live: Rig, capture: CaptureFile, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "pause_s"), seeds(range(3, 4), range(4, 23)))
+def test_killed_at_random_it_repeats_at_most(
+    live: Rig, capture: CaptureFile, seed: int, pause_s: float
+) -> None:
     chance = random.Random(seed)
     with live.session() as session:
         fill(session, f"{capture.name}.items", range(200), seed)
-    with Writers(live, capture.name, seed=seed):
+    with Writers(live, capture.name, seed=seed, pause_s=pause_s):
         for _ in range(4):
             capture.start_process()
             wait_for(lambda: capture.ended() or _place(capture) != "", "it has begun", 60.0)
@@ -142,10 +160,10 @@ def test_server_trouble_is_survived(live: Rig, capture: CaptureFile) -> None:
             )
             for dump in dumps:
                 session.execute(f"KILL {dump['ID']}")
-        wait_for(lambda: _retries(capture) == 1, "the stream is opened again")
-        capture.streaming()
+        wait_for(lambda: _retries(capture) > 0, "the stream is opened again")
+        known = _retries(capture.streaming())
         server.kill()
-        wait_for(lambda: _retries(capture) > 1, "the capture has noticed")
+        wait_for(lambda: _retries(capture) > known, "the capture has noticed")
         server.restart()
         capture.streaming()
         before = writers.committed
@@ -166,15 +184,16 @@ def test_a_frozen_server_is_given_up_and_called_anew(live: Rig, stall_s: float) 
     try:
         with Writers(live, database, seed=8) as writers:
             wait_for(lambda: writers.committed > 50, "writers write")
+            known = _retries(capture)
             server.freeze()
             frozen_s = time.monotonic()
             try:
-                wait_for(lambda: _retries(capture) > 0, "the watchdog has barked", 20.0)
+                wait_for(lambda: _retries(capture) > known, "the watchdog has barked", 20.0)
                 noticed_s = time.monotonic() - frozen_s
                 pause(max(0.0, stall_s - noticed_s))
             finally:
                 server.thaw()
-            assert 1.5 < noticed_s < 5.0, noticed_s
+            assert 1.5 < noticed_s < limit_s(5.0), noticed_s
             assert "no sign of life for 2 s" in capture.log()
             capture.streaming()
             before = writers.committed
@@ -255,7 +274,7 @@ def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFi
     capture.start(resnapshot=True).streaming()
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
-    assert (capture.status() or {})["epoch"] == 1
+    wait_for(lambda: (capture.status() or {}).get("epoch") == 1, lambda: f"epoch 1: {capture.status()}")
 
 
 def test_columns_come_and_go_with_the_log(live: Rig, capture: CaptureFile) -> None:
