@@ -72,7 +72,7 @@ class Elasticsearch(ServerStore):
             "userName": USER,
             "password": Secret(PASSWORD),
             "tlsCa": str(self.certificate),
-            "requestTimeout": "3 s",
+            "requestTimeout": f"{round(limit_s(3) * 1000)} ms",
             "settings.number_of_replicas": "0",
         }
         return SinkTable(self.next_name(), tuple(columns), key, options)

@@ -21,6 +21,7 @@ from streamjobs.local.hbase import HBaseCluster
 from streamjobs.options import Secret
 from streamjobs.sink import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, ServerStore
+from tests.patience import limit_s
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 Value = tuple[int, Any]
@@ -149,7 +150,7 @@ class HBase(ServerStore):
         options: dict[str, str | Secret] = {
             "endPoint": f"127.0.0.1:{self.service.port}",
             "columnFamily": "cf",
-            "requestTimeout": "2 s",
+            "requestTimeout": f"{round(limit_s(2) * 1000)} ms",
         }
         if columns is COLUMNS:
             options["family.num"] = "price, big, share"

@@ -91,8 +91,8 @@ class MySql(ServerStore):
             "url": f"jdbc:mysql://127.0.0.1:{self.service.port}/{DATABASE}?rewriteBatchedStatements=true",
             "userName": "writer",
             "password": Secret(PASSWORD),
-            "requestTimeout": "1500 ms",
-            "connectTimeout": "1500 ms",
+            "requestTimeout": f"{round(limit_s(1.5) * 1000)} ms",
+            "connectTimeout": f"{round(limit_s(1.5) * 1000)} ms",
         }
         return SinkTable(name, tuple(columns), key, options)
 

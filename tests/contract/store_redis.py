@@ -20,6 +20,7 @@ from streamjobs.local.redis import RedisOptions, RedisServer
 from streamjobs.options import Secret
 from streamjobs.sink import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Row, Rows, ServerStore
+from tests.patience import limit_s
 
 PASSWORD = "right-password-7"  # noqa: S105
 OWN = b"__streamjobs__:"
@@ -89,8 +90,8 @@ class Redis(ServerStore):
             "port": str(self.service.port),
             "password": Secret(PASSWORD),
             "mode": self.mode,
-            "requestTimeout": "1 s",
-            "connectTimeout": "1 s",
+            "requestTimeout": f"{round(limit_s(1) * 1000)} ms",
+            "connectTimeout": f"{round(limit_s(1) * 1000)} ms",
         }
         return SinkTable(self.next_name(), tuple(columns), key, options)
 

@@ -28,7 +28,7 @@ WIDE = 1000
 """Rows of half a kilobyte in one call."""
 BUFFERS = 32 * 1024 * 1024
 """What a delivery may hold at most while its store is away: batches of 8 MiB, spelled and on their way."""
-PATIENT = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5, budget_s=180.0)
+PATIENT = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5)
 
 
 @contextmanager

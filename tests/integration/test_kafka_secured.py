@@ -81,7 +81,7 @@ def _nothing_is_left_behind() -> Iterator[None]:
     threads = threading.active_count()
     yield
     gc.collect()
-    assert threading.active_count() <= threads
+    wait_for(lambda: threading.active_count() <= threads, "the threads of the test have ended")
 
 
 @pytest.fixture
