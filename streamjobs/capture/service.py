@@ -24,26 +24,26 @@ logger = logging.getLogger(__name__)
 
 
 class Capture:
-    """Captures one source until it is stopped.
+    """Captures one source until `stop` is set.
 
     Promise: at least once, in order per partition, nothing skipped. Trouble outside (server or broker away)
     is retried from the last stored position with full jitter, for at most the configured budget without any
-    progress; then, and for what no retry cures, `run` raises. `stop` drains: what has been read up to a
-    commit is acknowledged and stored. An event that is set, from any thread, does the same.
+    progress; then, and for what no retry cures, `run` raises. Once `stop` is set, from any thread or signal
+    handler, it drains: what has been read up to a commit is acknowledged and stored.
     """
 
     def __init__(
         self,
         config: CaptureConfig,
         open_source: Callable[[Routes], Source],
+        stop: threading.Event,
         *,
         resnapshot: bool = False,
-        stop: threading.Event | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._open_source = open_source
         self._resnapshot = resnapshot
-        self._stop = stop or threading.Event()
+        self._stop = stop
         self.requests = Requests()
         self.telemetry = Telemetry(CaptureStatus(config.name))
         self._context = CaptureContext(
@@ -56,17 +56,8 @@ class Capture:
             self._stop,
         )
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stop.is_set()
-
-    def stop(self) -> None:
-        """Ask it to drain and end; from any thread or signal handler."""
-        self._stop.set()
-
     def run(self) -> None:
-        """Capture until `stop`.
+        """Capture until `stop` is set.
 
         Raises: SystemicError, ConfigError; RetriableError when the budget is spent.
         """

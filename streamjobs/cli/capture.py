@@ -65,7 +65,7 @@ def run(
 ) -> None:
     """Capture until SIGTERM or Ctrl-C, which drain; a second Ctrl-C leaves at once."""
     wanted, stop = read_config(config), threading.Event()
-    with _set_by_signals(stop):
+    with set_by_signals(stop):
         gc.freeze()
         gc.set_threshold(_GC_CONTAINERS)
         run_capture(wanted, Console(stderr=True), places.state_dir(), stop, resnapshot=resnapshot)
@@ -133,7 +133,9 @@ def replay(
 
 
 @contextmanager
-def _set_by_signals(stop: threading.Event) -> Iterator[None]:
+def set_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` at SIGTERM or Ctrl-C; a second one raises KeyboardInterrupt. For the main thread."""
+
     def on_signal(_number: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt

@@ -39,7 +39,7 @@ def run_capture(
     While it runs, the log of the whole process is printed, too: one capture at a time in a process.
     Raises what `Capture.run` raises.
     """
-    capture = Capture(config, lambda routes: MySqlSource(config, routes), resnapshot=resnapshot, stop=stop)
+    capture = Capture(config, lambda routes: MySqlSource(config, routes), stop, resnapshot=resnapshot)
     with _logged(console):
         endpoint = Endpoint(
             config.metrics_port,

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from _pytest.mark import ParameterSet
 
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
@@ -26,6 +25,9 @@ from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
+PAUSE_S = 0.01
+"""How long a writer rests after a transaction, so that a capture on a busy machine is not left far behind."""
+
 
 @pytest.fixture
 def capture(live: Rig) -> Iterator[CaptureFile]:
@@ -38,11 +40,7 @@ def capture(live: Rig) -> Iterator[CaptureFile]:
     made.close()
 
 
-PAUSE_S = 0.01
-"""How long a writer rests after a transaction, so that a capture on a busy machine is not left far behind."""
-
-
-def seeds(quick: range, long: range) -> list[ParameterSet]:
+def seeds(quick: range, long: range) -> list[object]:
     """Parameters `seed` and `pause_s` of tests under writers, who never rest in the long ones."""
     return [
         *(pytest.param(seed, PAUSE_S, id=str(seed)) for seed in quick),
