@@ -11,7 +11,8 @@ from connectors.mysql.server_places import mysql_place
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_arena import WideArena, password_known, services_of
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
-from tests.integration.capture_rig import CaptureFile, Rig
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig
 from tests.integration.capture_writers import Writers
 from tests.integration.given_server import login_of_url
 from tests.integration.waiting import pause, wait_for

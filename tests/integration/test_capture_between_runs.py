@@ -10,7 +10,8 @@ from kafka.admin import KafkaAdminClient, NewPartitions
 from connectors.kafka import create_topic, delete_topic, newest_times
 from connectors.mysql.session import Session
 from streamjobs.rowchange import TableId
-from tests.integration.capture_rig import CaptureFile, Rig, by_key, replayed
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig, by_key, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services

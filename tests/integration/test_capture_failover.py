@@ -16,6 +16,14 @@ from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def live(own_rig: Rig) -> Rig:
+    """Servers of the module's own: they are replicated and reset."""
+    return own_rig
+
+
 REPLICA = MariaDbOptions(server_id=2, settings={"log-slave-updates": "ON"})
 TABLE = "CREATE TABLE {}.t (id INT PRIMARY KEY, v INT NOT NULL)"
 

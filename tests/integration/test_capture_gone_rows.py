@@ -8,7 +8,8 @@ import pytest
 
 from connectors.mysql.session import Session
 from streamjobs.rowchange import ChangeKind, TableId
-from tests.integration.capture_rig import CaptureFile, Rig, replayed
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services

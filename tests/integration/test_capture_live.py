@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,49 +17,26 @@ from streamjobs.capture.config import read_config
 from streamjobs.options import Secret
 from streamjobs.position import Half
 from streamjobs.rowchange import ChangeKind, TableId, Value
-from tests.integration.capture_rig import LOGIN_VARIABLE, CaptureFile, Rig, Sent, by_key, replayed
-from tests.integration.capture_writers import COLUMNS, ITEMS, Writers, row
+from tests.integration.capture_file import LOGIN_VARIABLE, CaptureFile
+from tests.integration.capture_items import assert_in_order, fill, items, items_capture, seeds, sent_items
+from tests.integration.capture_rig import Rig, replayed
+from tests.integration.capture_writers import COLUMNS, Writers
 from tests.integration.waiting import pause, wait_for
-from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
 
-PAUSE_S = 0.01
-"""How long a writer rests after a transaction, so that a capture on a busy machine is not left far behind."""
+
+@pytest.fixture(scope="module")
+def live(own_rig: Rig) -> Rig:
+    """Servers of the module's own: writers flood them, and settings are changed."""
+    return own_rig
 
 
 @pytest.fixture
 def capture(live: Rig) -> Iterator[CaptureFile]:
-    """A database with an empty table of items, and its capture, not started."""
-    database = live.database()
-    with live.session() as session:
-        session.execute(ITEMS.format(database=database))
-    made = live.configure(database, snapshot="chunk_rows = 37\n")
+    made = items_capture(live)
     yield made
     made.close()
-
-
-def seeds(quick: range, long: range) -> list[object]:
-    """Parameters `seed` and `pause_s` of tests under writers, who never rest in the long ones."""
-    return [
-        *(pytest.param(seed, PAUSE_S, id=str(seed)) for seed in quick),
-        *(pytest.param(seed, 0.0, id=str(seed), marks=pytest.mark.long) for seed in long),
-    ]
-
-
-def items(capture: CaptureFile) -> TableId:
-    return TableId(capture.name, "items")
-
-
-def sent_items(live: Rig, capture: CaptureFile) -> list[Sent]:
-    return live.sent(str(items(capture)))
-
-
-def fill(session: Session, table: str, keys: range, seed: int = 1) -> None:
-    chance = random.Random(seed)
-    for start in range(keys.start, keys.stop, 500):
-        rows = [row(key, chance) for key in range(start, min(start + 500, keys.stop))]
-        session.execute(f"INSERT INTO {table} ({COLUMNS}) VALUES {', '.join(rows)}")
 
 
 def test_a_row_is_the_same_by_snapshot_and_by_log(live: Rig, capture: CaptureFile) -> None:
@@ -120,19 +96,6 @@ def test_killed_at_random_it_repeats_at_most(
     assert_in_order(sent)
 
 
-def assert_in_order(sent: list[Sent]) -> None:
-    """Each key's changes are in the order of the log, repeated at most, and the same each time."""
-    for changes in by_key(sent).values():
-        copies: dict[bytes, object] = {}
-        for change in changes:
-            if change.kind is ChangeKind.SNAPSHOT:
-                continue
-            same = (change.kind, change.before, change.after)
-            assert copies.setdefault(change.seq, same) == same
-        logged = [change.seq for change in changes if change.kind is not ChangeKind.SNAPSHOT]
-        assert list(dict.fromkeys(logged)) == sorted(set(logged))
-
-
 def test_a_changed_key_is_a_delete_and_an_insert(live: Rig, capture: CaptureFile) -> None:
     capture.start().streaming()
     with live.session() as session:
@@ -144,65 +107,6 @@ def test_a_changed_key_is_a_delete_and_an_insert(live: Rig, capture: CaptureFile
         [(ChangeKind.DELETE, Half.KEY_CHANGE_DELETE, b"%d" % key) for key in range(5)]
         + [(ChangeKind.INSERT, Half.KEY_CHANGE_INSERT, b"%d" % (key + 100)) for key in range(5)]
     )
-
-
-def test_server_trouble_is_survived(live: Rig, capture: CaptureFile) -> None:
-    if not live.is_ours:
-        pytest.skip("the server is not ours to kill")
-    server = live.environment.mariadb
-    with Writers(live, capture.name, seed=7) as writers:
-        capture.start().streaming()
-        with live.session() as session:
-            dumps = session.named(
-                "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'"
-            )
-            for dump in dumps:
-                session.execute(f"KILL {dump['ID']}")
-        wait_for(lambda: _retries(capture) > 0, "the stream is opened again")
-        known = _retries(capture.streaming())
-        server.kill()
-        wait_for(lambda: _retries(capture) > known, "the capture has noticed")
-        server.restart()
-        capture.streaming()
-        before = writers.committed
-        wait_for(lambda: writers.committed > before + 30, "writers write again")
-    live.caught_up(capture)
-    assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
-    assert capture.stop() == 0, capture.log()
-
-
-@pytest.mark.parametrize("stall_s", [5.0, pytest.param(30.0, marks=pytest.mark.long)])
-def test_a_frozen_server_is_given_up_and_called_anew(live: Rig, stall_s: float) -> None:
-    if not live.is_ours:
-        pytest.skip("the server is not ours to freeze")
-    server, database = live.environment.mariadb, live.database()
-    with live.session() as session:
-        session.execute(ITEMS.format(database=database))
-    capture = live.configure(database, source='watchdog = "2 s"').start().streaming()
-    try:
-        with Writers(live, database, seed=8) as writers:
-            wait_for(lambda: writers.committed > 50, "writers write")
-            known = _retries(capture)
-            server.freeze()
-            frozen_s = time.monotonic()
-            try:
-                wait_for(lambda: _retries(capture) > known, "the watchdog has barked", 20.0)
-                noticed_s = time.monotonic() - frozen_s
-                pause(max(0.0, stall_s - noticed_s))
-            finally:
-                server.thaw()
-            assert 1.5 < noticed_s < limit_s(5.0), noticed_s
-            assert "no sign of life for 2 s" in capture.log()
-            capture.streaming()
-            before = writers.committed
-            wait_for(lambda: writers.committed > before + 50, "writers write again")
-        live.caught_up(capture)
-        sent = sent_items(live, capture)
-        assert replayed(sent, strict=False) == live.rows(items(capture))
-        assert_in_order(sent)
-        assert capture.stop() == 0, capture.log()
-    finally:
-        capture.close()
 
 
 def test_log_files_change_under_it(live: Rig, capture: CaptureFile) -> None:
@@ -245,34 +149,6 @@ def test_what_check_asks_for_is_enough(live: Rig, capture: CaptureFile) -> None:
         finally:
             reader.close()
             session.execute(f"DROP USER {user}@'%'")
-
-
-def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFile) -> None:
-    if not live.is_ours:
-        pytest.skip("the log is not ours to purge")
-    capture.start().streaming()
-    live.caught_up(capture)
-    assert capture.stop() == 0
-    with live.session() as session:
-        fill(session, f"{capture.name}.items", range(5))
-        session.execute("FLUSH BINARY LOGS")
-        session.execute("FLUSH BINARY LOGS")
-        newest = mysql_place(session).place.file
-
-        def purged() -> bool:
-            session.execute(f"PURGE BINARY LOGS TO '{newest}'")
-            return len(session.named("SHOW BINARY LOGS")) == 1
-
-        wait_for(purged, "the old logs are gone")
-    assert capture.start().wait() == 1
-    assert "`streamjobs capture run --resnapshot`" in capture.log()
-    assert replayed(sent_items(live, capture)) == []
-    code, text = capture.command("check", str(capture.path))
-    assert (code, "is gone; the log begins at" in text) == (1, True), text
-    capture.start(resnapshot=True).streaming()
-    live.caught_up(capture)
-    assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))
-    wait_for(lambda: (capture.status() or {}).get("epoch") == 1, lambda: f"epoch 1: {capture.status()}")
 
 
 def test_columns_come_and_go_with_the_log(live: Rig, capture: CaptureFile) -> None:
@@ -399,10 +275,6 @@ def test_a_huge_transaction_takes_bounded_memory(live: Rig, capture: CaptureFile
 
 def _snapshot_rows(capture: CaptureFile) -> int:
     return int((capture.status() or {}).get("snapshot_rows", 0))
-
-
-def _retries(capture: CaptureFile) -> int:
-    return int((capture.status() or {}).get("retries", 0))
 
 
 def _place(capture: CaptureFile) -> str:

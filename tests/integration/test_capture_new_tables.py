@@ -9,10 +9,17 @@ import pytest
 from connectors.kafka import list_topics
 from connectors.mysql.session import Session
 from streamjobs.rowchange import ChangeKind, Row, TableId, Value
-from tests.integration.capture_rig import CaptureFile, Rig, replayed
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import pause, wait_for
 
 pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def live(own_rig: Rig) -> Rig:
+    """Servers of the module's own: what the log says of columns is changed."""
+    return own_rig
 
 
 BOTH_LOGS = pytest.mark.parametrize("metadata", ["FULL", "NO_LOG"], indirect=True)

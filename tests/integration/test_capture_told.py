@@ -11,7 +11,8 @@ from connectors.kafka import list_topics
 from connectors.mysql.session import Login
 from streamjobs.options import Secret
 from streamjobs.rowchange import TableId
-from tests.integration.capture_rig import CaptureFile, Rig, replayed
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
