@@ -57,7 +57,7 @@ class FlinkJob:
         self.tables = StreamTableEnvironment.create(self._env)
         for key, value in plan.settings.items():
             self.tables.get_config().set(key, value)
-        self._inserts: list[str] = []
+        self._explained: str | None = None
         self._statements: StatementSet | None = None
 
     def build(self) -> StatementSet:
@@ -91,8 +91,11 @@ class FlinkJob:
         return self._statements
 
     def explain(self) -> str:
-        """Give Flink's plans of the job, each operator with its changelog mode."""
-        return str(self.build().explain(ExplainDetail.CHANGELOG_MODE))
+        """Return Flink's plans of the job, each operator with its changelog mode."""
+        statements = self.build()
+        if self._explained is None:
+            self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
+        return self._explained
 
     def submit(self) -> str:
         """Start the job and give its id; does not wait for it."""
@@ -107,7 +110,7 @@ class FlinkJob:
         plan = self.plan
         if not plan.outer_joins and not plan.lookups:
             return  # EXPLAIN plans the whole job once more
-        explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
+        explained = self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
         if plan.outer_joins:
             for padded in padded_too_late(explained):
                 message, offset = refusal(padded, plan.outer_joins)

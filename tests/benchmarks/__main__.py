@@ -2,7 +2,7 @@
 
     make bench                 all of it: about an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
-    make bench ONLY=codec,binlog,capture,parse,samples,sinks,demo
+    make bench ONLY=codec,binlog,capture,parse,samples,sinks,planner,demo
 
 Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>[-<parts>].json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
@@ -32,13 +32,14 @@ from tests.benchmarks import (
     demo,
     meter,
     parse,
+    planner,
     samples,
     sink_stores,
     sinks,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "demo")
+PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "planner", "demo")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def main() -> int:
         lines += _binlog(sizes, figures)
     if "capture" in only:
         lines += _capture(sizes, figures)
+    if "planner" in only:
+        lines += _planner(sizes, figures)
     if "demo" in only:
         lines += _demo(sizes, figures)
     if "sinks" in only:
@@ -229,6 +232,20 @@ def _demo(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
         f"    demo, {sizes.demo_impressions:,} impressions: {run.seconds:.0f} s, exit {run.exit_status}, "
         f"peak memory {run.peak_mb:,.0f} MiB ({parts})",
     ]
+
+
+def _planner(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print("planner", flush=True)
+    runs = planner.measure(sizes.rounds)
+    figures["planner"] = [asdict(run) for run in runs]
+    lines = ["(h) seconds that a person waits              --explain   run, until all tasks run"]
+    for side in (planner.NEW, planner.WARM):
+        explains, starts = (
+            sorted(getattr(run, name) for run in runs if run.side == side) for name in ("explain_s", "run_s")
+        )
+        middle = len(explains) // 2
+        lines.append(f"    {side:<38}{explains[middle]:>12.1f}   {starts[middle]:.1f}")
+    return lines
 
 
 def _machine() -> dict[str, Any]:
