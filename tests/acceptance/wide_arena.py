@@ -103,6 +103,7 @@ class WideArena:
         text = JOB.read_text(encoding="utf-8")
         for given, ours in (
             ("http://127.0.0.1:9200", self._services.search_url),
+            ("index='item_wide'", f"index='{self._services.index}'"),
             (
                 "mysql://127.0.0.1:3306/shop",
                 f"mysql://127.0.0.1:{self._services.mysql_port}/{self._database}",

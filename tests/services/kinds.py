@@ -85,6 +85,8 @@ KAFKA = Kind(
 )
 SLOTS = 10
 """Two for each job of four workers, and two for a job that is not quite gone."""
+UNHURRIED = {"heartbeat.timeout": "60 s"}
+"""Nobody kills this cluster, and a TaskManager that starts three jobs at once may be silent for long."""
 FLINK = Kind(
     "flink",
     lambda root: Environment(
@@ -94,6 +96,7 @@ FLINK = Kind(
         taskmanager_size=TaskManagerSize(
             heap_mb=1400, managed_mb=200 * SLOTS, network_mb=192, off_heap_mb=512, metaspace_mb=768
         ),
+        flink_settings=UNHURRIED,
         deadline_s=limit_s(DEADLINE_S),
     ),
     lambda made: FlinkAddress(made.flink.rest_url),

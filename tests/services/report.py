@@ -38,7 +38,9 @@ class Told:
         self._seconds[report.nodeid] += report.duration
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if report.failed and reporter is not None:
-            reporter.ensure_newline()
+            writer = self._config.get_terminal_writer()
+            if writer.width_of_current_line:
+                writer.line()
             reporter.write_line(f"FAILED in {report.when}: {report.nodeid}: {reason(report)}", red=True)
 
     def pytest_sessionfinish(self) -> None:
