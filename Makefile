@@ -3,12 +3,15 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+WORKERS := 3
+PARALLEL := $(PYTEST) -n $(WORKERS) -m "not long"
+SUITE := tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
 export PYTHON
 
-.PHONY: help setup demo test check format integration test-mysql acceptance faults soak bench lock docs compose-check clean distclean
+.PHONY: help setup demo test test-random test-durations check lint format integration test-mysql acceptance faults soak bench lock docs compose-check clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## virtual environment, locked packages, jars, missing Debian packages; skips what is done
 	@.ci/setup
@@ -16,11 +19,17 @@ setup: ## virtual environment, locked packages, jars, missing Debian packages; s
 demo: setup ## the sample job on generated traffic, with the numbers that prove nothing was lost
 	@$(BIN)/streamjobs demo
 
-test: lint ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
-	@$(PYTEST) -m "not long" tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
+test: setup ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
+	@$(PARALLEL) $(SUITE)
 
-check: lint ## format, lint, types, import rules, unit and house tests; about a minute
-	@$(PYTEST) tests/unit tests/house
+test-random: setup ## the same in a random order of modules, SEED=… for one that was printed before
+	@$(PARALLEL) $(SUITE) --random-modules=$(or $(SEED),$(shell date +%s))
+
+test-durations: setup ## the same, and write how long its tests took: the order in which `test` starts them
+	@$(PARALLEL) $(SUITE) --write-durations
+
+check: setup ## format, lint, types, import rules, unit and house tests; about a minute
+	@$(PARALLEL) tests/unit tests/house
 
 lint: setup ## format, lint, types and import rules alone
 	@$(BIN)/ruff format --check .
@@ -33,7 +42,7 @@ format: setup ## rewrite the sources in the house format
 	@$(BIN)/ruff check --fix .
 
 integration: setup ## tests against real services
-	@$(PYTEST) -m "not long" tests/contract tests/integration
+	@$(PARALLEL) tests/contract tests/integration
 
 test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:password@127.0.0.1:3306[?tls_ca_file=ca.pem]
 	@test -n "$(MYSQL_URL)" || { echo "test-mysql: set MYSQL_URL=mysql://root:password@host:port" >&2; exit 2; }
@@ -44,7 +53,7 @@ test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:p
 	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) tests/faults/test_binlog_differential.py
 
 acceptance: setup ## the sample job against its oracles
-	@$(PYTEST) -m "not long" tests/acceptance
+	@$(PARALLEL) tests/acceptance
 
 faults: setup ## kill, stop and starve things while a job runs, the long ones too
 	@EXAMPLES=new $(PYTEST) tests/unit
