@@ -19,10 +19,12 @@ from streamjobs.demo.runner import RunningJob
 from streamjobs.demo.scenario import Scenario, ad_traffic
 from streamjobs.job.rest import FlinkRest
 from streamjobs.job.session import FlinkSession, RunningFlinkJob
-from streamjobs.local.environment import Environment
+from streamjobs.local.flink import FlinkCluster
+from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.service import Service
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
+from tests.services.kinds import FlinkAddress
 
 IMPRESSIONS = 6_000
 RATE = 400.0
@@ -47,24 +49,35 @@ class Moment:
 
 
 class Arena:
-    """One cluster with a living TaskManager, and an empty store for each test."""
+    """A broker, a cluster with a living TaskManager, and an empty store for each test.
 
-    def __init__(self, cluster: Environment, store: Path) -> None:
-        self.cluster = cluster
+    A cluster that is only an address is shared: its TaskManager must not be struck.
+    """
+
+    def __init__(self, kafka: KafkaServer, flink: FlinkCluster | FlinkAddress, store: Path) -> None:
+        self.kafka = kafka
+        self.flink = flink
         self.store = store
-        self.rest = FlinkRest(cluster.flink.rest_url)
+        self.rest = FlinkRest(flink.rest_url)
 
     @property
     def taskmanager(self) -> Service:
-        """The TaskManager that was started last."""
-        return self.cluster.flink.taskmanagers[-1]
+        """The TaskManager that was started last, of a cluster of our own."""
+        assert isinstance(self.flink, FlinkCluster)
+        return self.flink.taskmanagers[-1]
+
+    def replace_taskmanager(self) -> None:
+        """Kill it, and start another, as an orchestrator would."""
+        assert isinstance(self.flink, FlinkCluster)
+        self.taskmanager.kill()
+        self.flink.start_taskmanager()
 
     def prove(self, scenario: Scenario, strike: Strike, *, rate: float = RATE) -> Proof:
         """Run the scenario at parallelism 2 with the strike in the middle."""
-        bootstrap = self.cluster.kafka.bootstrap
+        bootstrap = self.kafka.bootstrap
         forget(scenario, bootstrap, self.store)
         options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), 5.0, limit_s(240), SETTINGS)
-        runner = FlinkSession(self.cluster.flink.rest_url)
+        runner = FlinkSession(self.flink.rest_url)
         try:
             proof = prove(scenario, runner, options, strike.watch(self, scenario))
         finally:
@@ -81,7 +94,7 @@ class Arena:
 
     def restarts(self, job_id: str) -> int:
         """Give how often Flink has restored the job from a checkpoint, by its own count."""
-        url = f"{self.cluster.flink.rest_url}/jobs/{job_id}/checkpoints"
+        url = f"{self.flink.rest_url}/jobs/{job_id}/checkpoints"
         return int(httpx.get(url, timeout=limit_s(10)).json()["counts"]["restored"])
 
     def samples(self, table: str) -> dict[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One cluster for all fault tests; each test finds a living TaskManager and an empty store.
+"""Where fault tests run their jobs: each test finds a living TaskManager and an empty store.
 
 The arena is imported inside its fixture: pytest may load this file before it knows which warnings of the
 clients to ignore.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamjobs.local.environment import Environment
+from streamjobs.local.kafka import KafkaServer
+from tests.services.kinds import FlinkAddress
 
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
@@ -31,6 +33,16 @@ def cluster(own_cluster: Environment) -> Environment:
 def arena(cluster: Environment, tmp_path: Path) -> Iterator[Arena]:
     from tests.faults.arena import Arena  # noqa: PLC0415
 
-    arena = Arena(cluster, tmp_path / "rocksdb")
+    arena = Arena(cluster.kafka, cluster.flink, tmp_path / "rocksdb")
+    yield arena
+    arena.rest.close()
+
+
+@pytest.fixture
+def shared_arena(own_kafka: KafkaServer, flink: FlinkAddress, tmp_path: Path) -> Iterator[Arena]:
+    """An arena on the cluster of all tests, for faults that no other job feels."""
+    from tests.faults.arena import Arena  # noqa: PLC0415
+
+    arena = Arena(own_kafka, flink, tmp_path / "rocksdb")
     yield arena
     arena.rest.close()

@@ -19,14 +19,14 @@ pytestmark = pytest.mark.services
 
 
 def kill_broker(arena: Arena) -> None:
-    arena.cluster.kafka.kill()
-    arena.cluster.kafka.restart()
+    arena.kafka.kill()
+    arena.kafka.restart()
 
 
 @pytest.mark.parametrize("seed", seeds(51))
-def test_killed_broker_changes_no_sample(arena: Arena, seed: int) -> None:
+def test_killed_broker_changes_no_sample(shared_arena: Arena, seed: int) -> None:
     """The feed itself goes on through its producer, which waits for the broker as well."""
     today = ad_traffic(
         TrafficOptions(seed=seed, impressions=IMPRESSIONS, start_ms=time.time_ns() // 1_000_000 - 4 * HOUR_MS)
     )
-    assert_exact(arena.prove(today, Strike(kill_broker, restarts=False)))
+    assert_exact(shared_arena.prove(today, Strike(kill_broker, restarts=False)))

@@ -88,7 +88,7 @@ class Fragile:
     causes: list[str] = field(default_factory=list)
 
     def send(self, *numbers: int) -> None:
-        with closing(KafkaProducer(self.arena.cluster.kafka.bootstrap)) as producer:
+        with closing(KafkaProducer(self.arena.kafka.bootstrap)) as producer:
             for number in numbers:
                 producer.send(Envelope(TOPIC, 0, str(number).encode(), 1_000))
             producer.flush()
@@ -112,14 +112,14 @@ class Fragile:
     def covered(self, function: str) -> int:
         """Give how many numbers the job's checkpoints cover; none while the broker has no coordinator yet."""
         try:
-            offsets = committed_offsets(self.arena.cluster.kafka.bootstrap, f"CID_{function}")
+            offsets = committed_offsets(self.arena.kafka.bootstrap, f"CID_{function}")
         except RetriableError:
             return 0
         return offsets.get((TOPIC, 0), 0)
 
     def letters(self) -> list[DeadLetter]:
         """Give the job's dead letters."""
-        found = read_dead_letters(self.arena.cluster.kafka.bootstrap, DEAD_LETTER_TOPIC)
+        found = read_dead_letters(self.arena.kafka.bootstrap, DEAD_LETTER_TOPIC)
         return [each for each in found if isinstance(each, DeadLetter) and each.job == JOB_NAME]
 
     def checkpoints(self) -> int:
@@ -136,14 +136,14 @@ Start = Callable[[str], Fragile]
 
 
 @pytest.fixture
-def start(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(shared_arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Give what starts the job with one of the fragile functions, on an empty topic."""
     scars = tmp_path / "scars"
     scars.mkdir()
     module = tmp_path / "fragile.py"
     module.write_text(FUNCTIONS.format(scars=str(scars)), encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    bootstrap = arena.cluster.kafka.bootstrap
+    arena, bootstrap = shared_arena, shared_arena.kafka.bootstrap
     create_topic(bootstrap, TOPIC, 1)
     started: list[RunningFlinkJob] = []
 
@@ -151,7 +151,7 @@ def start(arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         sql = tmp_path / f"{JOB_NAME}.sql"
         sql.write_text(JOB.format(function=function), encoding="utf-8")
         settings = {"python.files": f"{worker_package(tmp_path)},{module}"}
-        session = FlinkSession(arena.cluster.flink.rest_url)
+        session = FlinkSession(arena.flink.rest_url)
         job = session.start(sql, RunSettings(bootstrap, arena.store, 1, settings=settings))
         started.append(job)
         return Fragile(arena, job)
@@ -196,19 +196,19 @@ def test_one_row_that_the_store_refuses_is_a_dead_letter_and_the_job_lives(start
 
 
 def test_a_store_that_cannot_be_written_at_all_stops_the_job_and_drains_nothing(
-    start: Start, arena: Arena
+    start: Start, shared_arena: Arena
 ) -> None:
     other = SinkTable(
-        "kept", (SinkColumn("word", "STRING", nullable=False),), ("word",), {"path": str(arena.store)}
+        "kept", (SinkColumn("word", "STRING", nullable=False),), ("word",), {"path": str(shared_arena.store)}
     )
     with closing(RocksDbSink(other)) as sink:
         sink.open(Attempt("another-run", 0, 1, 0))
-    with closing(KafkaProducer(arena.cluster.kafka.bootstrap)) as producer:
+    with closing(KafkaProducer(shared_arena.kafka.bootstrap)) as producer:
         producer.send(Envelope(TOPIC, 0, b"1", 1_000))
     with pytest.raises(JobError, match="fragile was stopped: 3 restarts, no progress") as failure:
         start("null_for_zero").watch_until(lambda: False, "the job is stopped")
     assert "kept" in failure.value.cause
-    assert committed_offsets(arena.cluster.kafka.bootstrap, "CID_null_for_zero") == {}
+    assert committed_offsets(shared_arena.kafka.bootstrap, "CID_null_for_zero") == {}
 
 
 def test_failures_with_progress_in_between_do_not_stop_a_job(start: Start) -> None:

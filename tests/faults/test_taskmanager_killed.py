@@ -10,19 +10,13 @@ from tests.faults.seeds import seeds
 pytestmark = pytest.mark.services
 
 
-def kill_taskmanager(arena: Arena) -> None:
-    """As an orchestrator would: the dead one is replaced."""
-    arena.taskmanager.kill()
-    arena.cluster.flink.start_taskmanager()
-
-
 def kill_writing_worker(arena: Arena) -> None:
     arena.shard_holders()[0].kill()
 
 
 @pytest.mark.parametrize("seed", seeds(21))
 def test_killed_taskmanager_changes_no_sample(arena: Arena, seed: int) -> None:
-    assert_exact(arena.prove(traffic(seed), Strike(kill_taskmanager)))
+    assert_exact(arena.prove(traffic(seed), Strike(Arena.replace_taskmanager)))
 
 
 @pytest.mark.parametrize("seed", seeds(31))

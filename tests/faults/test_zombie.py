@@ -30,8 +30,7 @@ class Zombie:
     def make(self, arena: Arena) -> None:
         self.old_workers = arena.workers()
         self.process = stop_in_a_flush(arena)
-        arena.taskmanager.kill()
-        arena.cluster.flink.start_taskmanager()
+        arena.replace_taskmanager()
 
     def wake(self) -> None:
         """Let the stopped worker go on, if the fence has left any of it."""
