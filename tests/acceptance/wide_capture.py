@@ -9,6 +9,7 @@ from pathlib import Path
 
 from connectors.mysql.server_places import mysql_place
 from streamjobs.local.environment import Environment
+from streamjobs.local.flink_config import TaskManagerSize
 from tests.acceptance.wide_arena import WideArena, password_known, services_of
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
 from tests.integration.capture_file import CaptureFile
@@ -17,6 +18,7 @@ from tests.integration.capture_writers import Writers
 from tests.integration.given_server import login_of_url
 from tests.integration.waiting import pause, wait_for
 from tests.patience import limit_s
+from tests.services.kinds import QUICK
 
 _ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
 
@@ -104,7 +106,12 @@ def captured_scene(root: Path, search_url: str | None = None) -> Iterator[Scene]
     with (
         password_known(),
         Environment(
-            root / "env", slots=2, mariadb=True, elasticsearch=search_url is None, deadline_s=limit_s(180)
+            root / "env",
+            slots=2,
+            mariadb=True,
+            elasticsearch=search_url is None,
+            taskmanager_size=TaskManagerSize(java_options=QUICK),
+            deadline_s=limit_s(180),
         ) as environment,
     ):
         made = Scene(environment, root, search_url)
