@@ -20,7 +20,7 @@ from streamjobs.job.submit import Request, Submission, Target
 MAX_WATERMARK_MS = 2**63 - 1
 STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
 _POLL_S = 0.3
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0
 _DRAIN_TIMEOUT_S = 600.0
 SAME_CAUSE_LIMIT = 3
 """So often may the same root cause bring a job down without progress before `watch` gives it up."""

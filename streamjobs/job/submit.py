@@ -26,7 +26,8 @@ from streamjobs.job.plan import JobPlan
 from streamjobs.job.report import root_cause
 
 _DYING_S = 10.0
-_TIMEOUT_S = 180
+_TIMEOUT_S = 600
+"""So long may Flink plan and take a job, on a machine that does much else: a loaded one needs minutes."""
 _ATTEMPTS = 2
 """So often is a job planned whose planner JVM dies on the way."""
 
