@@ -1,4 +1,4 @@
-"""A delivery to a store under test: real clock, short budget, dead letters in a list."""
+"""A delivery to a store under test: real clock, dead letters in a list, a budget for a slow restart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.retry import RetryPolicy
 from streamjobs.sink import Attempt, SinkTable
 from tests.contract.stores import Store, attempt
 
-POLICY = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5, budget_s=60.0)
+POLICY = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5, budget_s=180.0)
 CAP = DeadLetterCap(share=0.9, at_least=10)
 
 
