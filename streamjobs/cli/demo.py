@@ -73,7 +73,9 @@ def demo(
             prepared.append((session, run, plan))
 
         prepared: list[tuple[FlinkSession, RunOptions, JobPlan]] = []
-        found = stack.enter_context(services("demo", parallelism, keep=keep, on_addresses=prepare))
+        found = stack.enter_context(
+            services("demo", parallelism, keep=keep, short_lived=not keep, on_addresses=prepare)
+        )
         ((session, run, plan),) = prepared
         forget(scenario, found.bootstrap, store)
         proof = prove(scenario, session, run, Watch(stages.stage, stages.rows), plan)

@@ -15,6 +15,7 @@ from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.session import FlinkSession
 from streamjobs.local import places, state
 from streamjobs.local.environment import Environment
+from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.ports import LOOPBACK, PortLease
 
 
@@ -29,13 +30,18 @@ class Services:
 
 @contextmanager
 def services(
-    name: str, slots: int, *, keep: bool = False, on_addresses: Callable[[Services], None] = lambda _: None
+    name: str,
+    slots: int,
+    *,
+    keep: bool = False,
+    short_lived: bool = False,
+    on_addresses: Callable[[Services], None] = lambda _: None,
 ) -> Iterator[Services]:
     """Yield the running development environment, or start one that ends with the block.
 
     `name` is the directory of its data and logs under the state directory. With `keep` it becomes the
-    development environment and stays. `on_addresses` is called when the addresses are known and nothing has
-    been started yet; what it raises is raised here.
+    development environment and stays; `short_lived` is for jobs of a minute. `on_addresses` is called when
+    the addresses are known and nothing has been started yet; what it raises is raised here.
     Raises ServiceError, ConfigError.
     """
     known = state.running(places.dev_root())
@@ -53,7 +59,12 @@ def services(
         on_addresses(found)
         with _root(name, keep=keep) as root:
             environment = Environment(
-                root, slots=max(2, slots), lease=lease, kafka_port=kafka_port, rest_port=rest_port
+                root,
+                slots=max(2, slots),
+                lease=lease,
+                kafka_port=kafka_port,
+                rest_port=rest_port,
+                taskmanager_size=TaskManagerSize(java_options=SHORT_LIVED) if short_lived else None,
             )
             environment.start()
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.mysql.server_places import mysql_place
 from streamjobs.local.environment import Environment
-from streamjobs.local.flink_config import TaskManagerSize
+from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from tests.acceptance.wide_arena import WideArena, password_known, services_of
 from tests.acceptance.wide_database import BATCH_JOIN, TABLES, ShopSize, filling
 from tests.integration.capture_file import CaptureFile
@@ -18,7 +18,6 @@ from tests.integration.capture_writers import Writers
 from tests.integration.given_server import login_of_url
 from tests.integration.waiting import pause, wait_for
 from tests.patience import limit_s
-from tests.services.kinds import QUICK
 
 _ROUTES = "".join(f'[[tables]]\nmatch = "shop.{name}"\n' for name in ("item", "shop", "schedule"))
 
@@ -110,7 +109,7 @@ def captured_scene(root: Path, search_url: str | None = None) -> Iterator[Scene]
             slots=2,
             mariadb=True,
             elasticsearch=search_url is None,
-            taskmanager_size=TaskManagerSize(java_options=QUICK),
+            taskmanager_size=TaskManagerSize(java_options=SHORT_LIVED),
             deadline_s=limit_s(180),
         ) as environment,
     ):

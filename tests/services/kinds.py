@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from streamjobs.local.environment import Environment
-from streamjobs.local.flink_config import TaskManagerSize
+from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.kafka import KafkaSize
 from tests.patience import limit_s
 
@@ -83,8 +83,6 @@ KAFKA = Kind(
     lambda made: KafkaAddress(made.kafka.bootstrap),
     KafkaAddress,
 )
-QUICK = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Flags of a TaskManager whose jobs live for a minute: the second compiler took half of its CPU time."""
 SLOTS = 10
 """Two for each job of four workers, and two for a job that is not quite gone."""
 UNHURRIED = {"heartbeat.timeout": "60 s"}
@@ -101,7 +99,7 @@ FLINK = Kind(
             network_mb=192,
             off_heap_mb=512,
             metaspace_mb=768,
-            java_options=QUICK,
+            java_options=SHORT_LIVED,
         ),
         flink_settings=UNHURRIED,
         deadline_s=limit_s(DEADLINE_S),

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from streamjobs.local.environment import Environment
-from streamjobs.local.flink_config import TaskManagerSize
+from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.redis import RedisOptions, RedisServer
 from tests.patience import limit_s
-from tests.services.kinds import DEADLINE_S, QUICK
+from tests.services.kinds import DEADLINE_S
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,9 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     """Kafka and Flink for tests that kill TaskManagers; modules of one group use one after the other."""
     root = tmp_path_factory.mktemp("cluster")
     with Environment(
-        root, slots=2, taskmanager_size=TaskManagerSize(java_options=QUICK), deadline_s=limit_s(DEADLINE_S)
+        root,
+        slots=2,
+        taskmanager_size=TaskManagerSize(java_options=SHORT_LIVED),
+        deadline_s=limit_s(DEADLINE_S),
     ) as made:
         yield made
