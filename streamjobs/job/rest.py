@@ -105,8 +105,10 @@ class FlinkRest:
         return answer["status"]["id"] == "COMPLETED", str(operation.get("location", ""))
 
     def cancel(self, job_id: str) -> None:
-        """Cancel the job."""
-        self._checked(self._send("PATCH", f"/jobs/{job_id}?mode=cancel"))
+        """Cancel the job; does nothing when it has ended meanwhile."""
+        response = self._send("PATCH", f"/jobs/{job_id}?mode=cancel")
+        if response.status_code != httpx.codes.CONFLICT:  # "already reached another terminal state"
+            self._checked(response)
 
     def _get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         answer = self._checked(self._send("GET", path, params=dict(params or {}))).json()

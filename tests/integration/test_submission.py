@@ -70,8 +70,15 @@ def test_a_prepared_job_that_is_given_up_leaves_no_jvm_in_an_unknown_state(job: 
 
 
 def clients_of(pid: int) -> list[psutil.Process]:
-    below = psutil.Process(pid).children(recursive=True)
-    return [each for each in below if "streamjobs.job.planner.child" in each.cmdline()]
+    """Find the processes below one that plan for it."""
+    return [each for each in psutil.Process(pid).children(recursive=True) if _plans(each)]
+
+
+def _plans(process: psutil.Process) -> bool:
+    try:
+        return "streamjobs.job.planner.child" in process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie, too
+        return False
 
 
 def test_a_mistake_is_told_before_anything_is_planned(job: Path, planner: Path) -> None:

@@ -31,6 +31,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_PATCH(self) -> None:
+        """Refuse to cancel, as Flink does when the job has ended since it was looked at; now it is seen."""
+        assert isinstance(self.server, Answers)
+        self.server.state = "FINISHED"
+        self.send_response(409)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
@@ -62,6 +70,12 @@ def test_a_job_that_was_seen_to_end_has_ended_also_when_closed(cluster: Answers)
 def test_a_cancelled_job_has_ended(cluster: Answers) -> None:
     job = job_on(cluster)
     cluster.state = "CANCELED"
+    job.cancel()
+    assert job.ended()
+
+
+def test_a_job_that_ends_while_it_is_cancelled_has_ended(cluster: Answers) -> None:
+    job = job_on(cluster)
     job.cancel()
     assert job.ended()
 
