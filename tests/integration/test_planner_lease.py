@@ -19,7 +19,7 @@ from py4j.java_gateway import GatewayParameters, JavaGateway
 from streamjobs.errors import ConfigError
 from streamjobs.job.planner import lease, server
 from streamjobs.job.planner.gateway import jvm_command
-from streamjobs.job.planner.jvm import LOG
+from streamjobs.job.planner.jvm import LOG, TEMPORARY
 from streamjobs.job.planner.lease import JvmCommand, Lease, take
 from tests.integration.waiting import wait_for
 
@@ -150,6 +150,23 @@ def test_a_planner_process_of_another_version_is_replaced(directory: Path, comma
     assert used(directory, other) != first
 
 
+def test_a_planner_process_that_is_replaced_leaves_the_files_of_the_next(
+    directory: Path, command: JvmCommand
+) -> None:
+    other = replace(command, env={**command.env, "TZ": "Asia/Shanghai"})
+    with closing(take(directory, command)) as first:
+        (old,) = (directory / TEMPORARY).iterdir()
+        with closing(take(directory, other)) as second:
+            assert jvm_pid(second) != jvm_pid(first)
+            (new,) = set((directory / TEMPORARY).iterdir()) - {old}
+            (new / "unpacked.jar").touch()
+            (old / "left.zip").touch()
+            first.release()
+            first.close()
+            wait_for(lambda: not old.exists(), "the replaced process ends and clears")
+            assert (new / "unpacked.jar").exists()
+
+
 def test_nobody_else_gets_in(directory: Path, command: JvmCommand) -> None:
     with closing(take(directory, command)) as leased:
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -165,7 +182,8 @@ def test_an_idle_planner_process_ends(
     pid = used(directory, command)
     process = server_pid(directory)
     wait_for(lambda: not (psutil.pid_exists(pid) or psutil.pid_exists(process)), "both end")
-    assert sorted(path.name for path in directory.iterdir()) == ["lock", LOG, server.TEMPORARY]
+    assert sorted(path.name for path in directory.iterdir()) == ["lock", LOG, TEMPORARY]
+    assert list((directory / TEMPORARY).iterdir()) == []
 
 
 def test_a_planner_process_whose_directory_is_removed_ends(directory: Path, command: JvmCommand) -> None:

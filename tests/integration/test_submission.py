@@ -15,7 +15,8 @@ import pytest
 
 from streamjobs.errors import ConfigError
 from streamjobs.job.plan import JobPlan
-from streamjobs.job.planner import lease, server
+from streamjobs.job.planner import lease
+from streamjobs.job.planner.jvm import TEMPORARY
 from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
@@ -55,7 +56,7 @@ def jvms(planner: Path) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if f"-Djava.io.tmpdir={planner / server.TEMPORARY}" in (process.info["cmdline"] or ())
+        if f"-Djava.io.tmpdir={planner / TEMPORARY}/" in " ".join(process.info["cmdline"] or ())
     ]
 
 

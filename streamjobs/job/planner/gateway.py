@@ -19,7 +19,7 @@ from pyflink.pyflink_gateway_server import (
 )
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.planner import server
+from streamjobs.job.planner.jvm import OWN_TEMPORARY
 from streamjobs.job.planner.lease import JvmCommand, Lease
 
 JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx1g")
@@ -38,12 +38,13 @@ def jvm_command(directory: Path, client_jars: Sequence[str]) -> JvmCommand:
         if (name in _PASSED_ON or name.startswith(_PREFIXES)) and name != "FLINK_CONF_DIR"
     }
     prepare_environment_variables(env)
-    class_path = os.pathsep.join([construct_flink_classpath(env), *client_jars])
+    jars = [str(Path(jar).resolve()) for jar in client_jars]
+    class_path = os.pathsep.join([construct_flink_classpath(env), *jars])
     argv = [
         java(),
         *JVM_FLAGS,
         *get_jvm_opts(env),
-        f"-Djava.io.tmpdir={directory / server.TEMPORARY}",
+        f"-Djava.io.tmpdir={OWN_TEMPORARY}",
         f"-Dlog4j.configurationFile={env['FLINK_CONF_DIR']}/log4j-cli.properties",
         f"-Dlog.file={directory / 'client.log'}",
         "-cp",

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOG = "planner.log"
+TEMPORARY = "tmp"
+OWN_TEMPORARY = "{temporary}"
+"""Stands in a JVM's arguments for a temporary directory of its own, which goes with it."""
+KEPT = "flink-table-planner_"
+"""Flink's planner runs from a jar that it unpacks under this name in its temporary directory."""
 JVM_START_S = 60.0
 JVM_ANSWER_S = 5.0
 
@@ -29,6 +36,8 @@ class Jvm:
     def __init__(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self.leases = 0
         self.rested_s = 0.0
+        self.temporary = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=directory / TEMPORARY))
+        argv = [word.replace(OWN_TEMPORARY, str(self.temporary)) for word in argv]
         log = directory / LOG
         with log.open("ab") as output:
             try:
@@ -37,6 +46,7 @@ class Jvm:
                     stderr=output, start_new_session=True,
                 )  # fmt: skip
             except OSError as exc:
+                self._clear()
                 msg = f"cannot start {argv[0]}: {exc}"
                 raise JvmError(msg) from exc
         try:
@@ -75,13 +85,30 @@ class Jvm:
         except OSError:
             return False
 
+    def rest(self) -> None:
+        """Begin to wait for the next lease; what planning left in the temporary directory goes."""
+        self.rested_s = time.monotonic()
+        self._clear(KEPT)
+
+    def _clear(self, kept: str | None = None) -> None:
+        for path in self.temporary.glob("*"):
+            if kept is not None and path.name.startswith(kept):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if kept is None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
     def end(self) -> None:
-        """Kill it and wait until it is gone."""
+        """Kill it, wait until it is gone, and remove its temporary directory."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        self._clear()
 
     def _ended(self) -> int | None:
         """Return its exit status, negative for a signal; None where it lives on in silence."""
@@ -100,3 +127,10 @@ class Jvm:
                     break
                 read += part
         return read.decode("utf-8", "replace").splitlines()[:count]
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Remove the temporary directories of planner processes that are gone."""
+    for path in (directory / TEMPORARY).glob("*-*"):
+        if not Path("/proc", path.name.partition("-")[0]).exists():
+            shutil.rmtree(path, ignore_errors=True)

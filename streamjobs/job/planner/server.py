@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -31,11 +30,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamjobs.job.planner.jvm import LOG, Jvm, JvmError, JvmKilledError
+from streamjobs.job.planner.jvm import LOG, TEMPORARY, Jvm, JvmError, JvmKilledError, clear_leftovers
 
 SOCKET = "socket"
 PID = "pid"
-TEMPORARY = "tmp"
 DONE = b"done\n"
 TICK_S = 1.0
 SECOND_JVM_S = 10.0
@@ -43,8 +41,6 @@ EXTRA_IDLE_S = 60.0
 MOST_JVMS = 3
 LEASES_PER_JVM = 100
 """A JVM is replaced after so many leases: what a planner leaks, it leaks for so long only."""
-KEPT = "flink-table-planner_"
-"""Flink's planner runs from a jar that it unpacks under this name in its temporary directory."""
 
 
 class Client:
@@ -79,6 +75,7 @@ class Server:
         self._ending = False
         self._busy_s = time.monotonic()
         (directory / TEMPORARY).mkdir(mode=0o700, exist_ok=True)
+        clear_leftovers(directory)
         (directory / LOG).write_bytes(b"")
         (directory / PID).write_text(str(os.getpid()), encoding="ascii")
         (directory / SOCKET).unlink(missing_ok=True)
@@ -211,22 +208,10 @@ class Server:
             return
         spent = client.jvm.leases >= LEASES_PER_JVM or self._ending
         if client.received == DONE and not spent:
-            client.jvm.rested_s = time.monotonic()
+            client.jvm.rest()
             self._resting.append(client.jvm)
         else:
             client.jvm.end()
-        if not any(each.jvm for each in self._clients):
-            self._clear()
-
-    def _clear(self) -> None:
-        """Remove what planning left in the temporary directory."""
-        for path in (self._directory / TEMPORARY).glob("*"):
-            if path.name.startswith(KEPT) and self._resting:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
 
     def _end_extra(self) -> None:
         """End JVMs that have rested for long, but the one that is used next."""
@@ -244,8 +229,6 @@ class Server:
             (self._directory / PID).unlink(missing_ok=True)
         self._listener.close()
         self._end_resting()
-        if self._directory.is_dir():
-            self._clear()
         os.close(self._place)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
