@@ -28,6 +28,11 @@ _SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"
 """Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
 
 
+def waits_for_slots(cause: str) -> bool:
+    """Whether a root cause is that the cluster has too few slots now: trouble outside of the job."""
+    return cause.startswith("NoResourceAvailableException")
+
+
 def root_cause(text: str) -> str:
     """Give the shortest text that explains a failure.
 

@@ -12,7 +12,7 @@ from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.planning import plan_file
 from streamjobs.job.preflight import preflight
 from streamjobs.job.progress import Progress, ProgressReader
-from streamjobs.job.report import root_cause
+from streamjobs.job.report import root_cause, waits_for_slots
 from streamjobs.job.rest import FlinkRest, JobState
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.submit import Request, Submission, Target
@@ -133,13 +133,14 @@ class RunningFlinkJob:
         """Look for new failures; each root cause goes to `on_restart` once a restart.
 
         Raises JobError when the job has failed for good, or when the same cause has brought it down
-        SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first.
+        SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first. Too few
+        slots are no such cause: a TaskManager that is away comes back.
         """
         state = self._state()
         new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
         causes = [root_cause(failure.text) for failure in reversed(new)]
         if causes:
-            self._forget_what_was_overcome(causes)
+            self._forget_what_was_overcome([cause for cause in causes if not waits_for_slots(cause)])
             self._last_failure_ms = new[0].at_ms
             for cause in causes:
                 on_restart(cause)

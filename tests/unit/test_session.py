@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from streamjobs.errors import JobError
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
 from streamjobs.job.session import RunningFlinkJob
@@ -20,12 +22,19 @@ class Answers(ThreadingHTTPServer):
     """A cluster with one job in the state that it is told."""
 
     state = "RUNNING"
+    failures: Sequence[dict[str, Any]] = ()
 
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Answers)
-        body = b'{"state": "%s", "vertices": []}' % self.server.state.encode()
+        answer: dict[str, Any] = {"state": self.server.state, "vertices": []}
+        path = self.path.partition("?")[0]
+        if path.endswith("/exceptions"):
+            answer = {"exceptionHistory": {"entries": self.server.failures}}
+        elif path.endswith("/checkpoints"):
+            answer = {"counts": {"completed": 0}}
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -86,3 +95,36 @@ def test_nothing_is_claimed_of_a_job_that_was_closed_while_it_ran(cluster: Answe
     job.close()
     with pytest.raises(AssertionError, match="ctr was still running when it was closed"):
         job.ended()
+
+
+NO_SLOTS = (
+    "org.apache.flink.runtime.JobException: Recovery is suppressed\n\tat Handler.handle(Handler.java:1)\n"
+    "Caused by: org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: "
+    "Could not acquire the minimum required resources.\n\tat Scheduler.start(Scheduler.java:1)\n"
+)
+OWN_FAULT = "java.lang.IllegalStateException: the row is broken\n\tat Job.run(Job.java:1)\n"
+
+
+def test_a_job_that_waits_for_slots_is_not_stopped_and_each_wait_is_told(cluster: Answers) -> None:
+    job, told = job_on(cluster), list[str]()
+    cluster.failures = [{"timestamp": at, "stacktrace": NO_SLOTS} for at in (5, 4, 3, 2, 1)]
+    job.watch(told.append)
+    assert len(told) == 5
+    assert all(cause.startswith("NoResourceAvailableException: Could not acquire") for cause in told)
+    assert not job.ended()
+
+
+def test_a_job_that_fails_of_the_same_cause_is_stopped_also_when_it_waited_for_slots_meanwhile(
+    cluster: Answers,
+) -> None:
+    job = job_on(cluster)
+    entries = [
+        {"timestamp": at, "stacktrace": text}
+        for at, text in enumerate([OWN_FAULT, NO_SLOTS, OWN_FAULT, NO_SLOTS, OWN_FAULT], 1)
+    ]
+    for count in range(1, 5):
+        cluster.failures = entries[:count][::-1]
+        job.watch()
+    cluster.failures = entries[::-1]
+    with pytest.raises(JobError, match="ctr was stopped: 3 restarts, no progress, the same cause"):
+        job.watch()

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -86,11 +87,11 @@ def take(directory: Path, command: JvmCommand) -> Lease:
         if "port" in answer:
             connection.settimeout(None)
             return Lease(connection, int(answer["port"]), str(answer["token"]))
+        if "hangs" in answer:
+            _kill(connection, directory)
         connection.close()
         if "error" in answer:
             raise ConfigError(str(answer["error"]))
-        if not answer:
-            _kill(directory)
     message = f"the planner process in {directory} ends again and again; its log is {directory / jvm.LOG}"
     raise ConfigError(message)
 
@@ -102,8 +103,8 @@ def stop(directory: Path) -> bool:
     except OSError:
         return False
     with connection:
-        if not _answer(connection, op="stop"):
-            _kill(directory)
+        if "hangs" in _answer(connection, op="stop"):
+            _kill(connection, directory)
     return True
 
 
@@ -180,7 +181,7 @@ def _start(directory: Path, version: str) -> None:
 
 
 def _answer(connection: socket.socket, **request: Any) -> dict[str, Any]:
-    """Send a request and return its answer; {} where the process has died or is silent."""
+    """Send a request and return its answer: {} where the process has ended, "hangs" where it is silent."""
     received = b""
     try:
         connection.sendall(json.dumps(request).encode() + b"\n")
@@ -194,16 +195,19 @@ def _answer(connection: socket.socket, **request: Any) -> dict[str, Any]:
                 answer: dict[str, Any] = json.loads(line)
                 if "waiting" not in answer:
                     return answer
+    except TimeoutError:
+        return {"hangs": True}
     except OSError:
         return {}
 
 
-def _kill(directory: Path) -> None:
-    """Kill a planner process that does not answer; its JVMs end with it."""
+def _kill(connection: socket.socket, directory: Path) -> None:
+    """Kill the planner process at the other end, which does not answer; its JVMs end with it."""
+    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid = int(struct.unpack("3i", peer)[0])
     try:
-        pid = int((directory / server.PID).read_text(encoding="ascii"))
         command = Path("/proc", str(pid), "cmdline").read_bytes()
-    except (OSError, ValueError):
+    except OSError:
         return
     hung = identify(pid)
     if hung is None or str(directory).encode() not in command:

@@ -151,12 +151,11 @@ class Server:
             for each in [each for each in self._clients if each is not client]:
                 self._drop(each)
             self._end_resting()
-            self._ending = True
+            self._leave()
             client.tell(stopped=True)
             self._drop(client)
         elif request["version"] != self._version:
-            self._ending = True
-            (self._directory / SOCKET).unlink(missing_ok=True)
+            self._leave()
             client.tell(other=self._version)
             self._drop(client)
         else:
@@ -223,11 +222,16 @@ class Server:
         while self._resting:
             self._resting.pop().end()
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
+        """Take no more clients: who connects from now on finds nobody, and may start another process."""
+        self._ending = True
         if self._is_ours():
             (self._directory / SOCKET).unlink(missing_ok=True)
             (self._directory / PID).unlink(missing_ok=True)
         self._listener.close()
+
+    def _close(self) -> None:
+        self._leave()
         self._end_resting()
         os.close(self._place)
 
