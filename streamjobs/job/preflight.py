@@ -16,10 +16,12 @@ def preflight(plan: JobPlan) -> Partitions:
     number of partitions. Returns the partitions of `plan.offset_topics`.
     Raises ConfigError, which names topic and broker.
     """
-    for topic, broker in dict.fromkeys(plan.topics):
-        ensure_topic(broker, topic, _described((topic, broker)).partitions)  # refuses LogAppendTime
+    asked = dict.fromkeys((*plan.topics, *plan.offset_topics))
+    partitions = {topic: _described(topic).partitions for topic in asked}
+    for name, broker in dict.fromkeys(plan.topics):
+        ensure_topic(broker, name, partitions[name, broker])  # refuses LogAppendTime
     ensure_topic(plan.dead_letter_broker, DEAD_LETTER_TOPIC, 1, DEAD_LETTER_CONFIGS)
-    return {topic: _described(topic).partitions for topic in dict.fromkeys(plan.offset_topics)}
+    return {topic: partitions[topic] for topic in plan.offset_topics}
 
 
 def _described(topic: Topic) -> TopicInfo:

@@ -1,7 +1,7 @@
 """Hands a planned job to a cluster, by a child process of its own: `streamjobs.job.planner.child`.
 
 PyFlink keeps what it imports and its connection to a JVM; a child process keeps both out of the command line,
-and imports the functions of a job anew each time.
+and imports the functions of a job again for each submission.
 """
 
 from __future__ import annotations

@@ -228,3 +228,13 @@ def test_a_full_disk_is_named(directory: Path, command: JvmCommand) -> None:
     (directory / server.PID).symlink_to("/dev/full")
     with pytest.raises(ConfigError, match=f"{directory}: No space left on device"):
         take(directory, command)
+
+
+def test_a_planner_process_that_is_told_to_end_takes_its_leased_jvm_with_it(
+    directory: Path, command: JvmCommand
+) -> None:
+    with closing(take(directory, command)) as leased:
+        pid, process = jvm_pid(leased), server_pid(directory)
+        os.kill(process, signal.SIGTERM)
+        wait_for(lambda: not (psutil.pid_exists(pid) or psutil.pid_exists(process)), "both end")
+    assert list((directory / TEMPORARY).iterdir()) == []

@@ -29,7 +29,7 @@ Answer = dict[str, str]
 
 @contextmanager
 def leased_gateway(target: Target) -> Iterator[None]:
-    """Let PyFlink plan on a warm JVM inside the block; once a process.
+    """Run the block with PyFlink on a warm JVM. Only once in a process.
 
     A block that ends in order, or with a refusal that it turns into a value, leaves the JVM to others; one
     that raises ends it. Raises ConfigError where no JVM can be had, Py4JNetworkError where it dies.

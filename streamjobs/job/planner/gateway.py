@@ -95,7 +95,7 @@ class Attached:
 
 
 def silence() -> None:
-    """Let py4j's finalizers find in silence that their server has gone."""
+    """Silence the log of py4j, whose finalizers report that their server has gone."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     logging.getLogger("root").setLevel(logging.CRITICAL + 1)
 

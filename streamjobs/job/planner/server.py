@@ -73,6 +73,7 @@ class Server:
         self._clients: list[Client] = []
         self._resting: list[Jvm] = []
         self._ending = False
+        self._signalled = False
         self._busy_s = time.monotonic()
         (directory / TEMPORARY).mkdir(mode=0o700, exist_ok=True)
         clear_leftovers(directory)
@@ -90,7 +91,7 @@ class Server:
         """Serve until it is time to end."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        while not self._over():
+        while not self._signalled and not self._over():
             sockets = [each.connection for each in self._clients]
             listening = [] if self._ending else [self._listener]
             outputs = [jvm.output for jvm in self._jvms()]
@@ -223,7 +224,7 @@ class Server:
             self._resting.pop().end()
 
     def _leave(self) -> None:
-        """Take no more clients: who connects from now on finds nobody, and may start another process."""
+        """Stop listening: a client that connects from now on starts another process."""
         self._ending = True
         if self._is_ours():
             (self._directory / SOCKET).unlink(missing_ok=True)
@@ -232,13 +233,13 @@ class Server:
 
     def _close(self) -> None:
         self._leave()
+        for client in list(self._clients):
+            self._drop(client)
         self._end_resting()
         os.close(self._place)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        for client in list(self._clients):
-            self._drop(client)
-        self._ending = True
+        self._signalled = True  # the loop goes on with what it is at, and then closes
 
 
 def main() -> int:
