@@ -46,7 +46,7 @@ class Jvm:
                     stderr=output, start_new_session=True,
                 )  # fmt: skip
             except OSError as exc:
-                self._clear()
+                shutil.rmtree(self.temporary, ignore_errors=True)
                 msg = f"cannot start {argv[0]}: {exc}"
                 raise JvmError(msg) from exc
         try:
@@ -88,18 +88,11 @@ class Jvm:
     def rest(self) -> None:
         """Begin to wait for the next lease; what planning left in the temporary directory goes."""
         self.rested_s = time.monotonic()
-        self._clear(KEPT)
-
-    def _clear(self, kept: str | None = None) -> None:
         for path in self.temporary.glob("*"):
-            if kept is not None and path.name.startswith(kept):
-                continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            else:
+            elif not path.name.startswith(KEPT):
                 path.unlink(missing_ok=True)
-        if kept is None:
-            shutil.rmtree(self.temporary, ignore_errors=True)
 
     def end(self) -> None:
         """Kill it, wait until it is gone, and remove its temporary directory."""
@@ -108,7 +101,7 @@ class Jvm:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        self._clear()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _ended(self) -> int | None:
         """Return its exit status, negative for a signal; None where it lives on in silence."""
