@@ -55,10 +55,9 @@ test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:p
 acceptance: setup ## the sample job against its oracles
 	@$(PARALLEL) tests/acceptance
 
-faults: setup ## kill, stop and starve things while a job runs, the long ones too
-	@EXAMPLES=new $(PYTEST) tests/unit
-	@$(PYTEST) tests/faults
-	@$(PYTEST) -m long tests/contract tests/integration tests/acceptance
+faults: setup ## kill, stop and starve things while a job runs, the long ones too, and new property examples
+	@EXAMPLES=new $(PARALLEL) tests/unit
+	@EXAMPLES=new $(PYTEST) -n $(WORKERS) -m "long or fault" tests/contract tests/integration tests/acceptance tests/faults
 
 soak: setup ## an hour of changes from MariaDB to the stores, MINUTES=60: nothing grows, nothing is lost
 	@MINUTES="$(or $(MINUTES),60)" $(PYTEST) -s tests/soak

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,11 +139,36 @@ def python_packages() -> None:
     with step("packages", fingerprint(version, lock)) as needed:
         if needed:
             say("installing Python packages from requirements.lock (minutes when none is cached)")
-            run([*pip, "--require-hashes", "-r", str(lock)], "pip install")
+            install_locked(pip, lock)
     with step("project", fingerprint(ROOT / "pyproject.toml", str(ROOT))) as needed:
         if needed:
             say("installing the project itself")
             run([*pip, "--no-build-isolation", "-e", str(ROOT)], "pip install -e .")
+
+
+def install_locked(pip: Sequence[str], lock: Path) -> None:
+    """Install what is locked: by uv, in a fifth of pip's time, or by pip where uv cannot.
+
+    uv does not read pip's configuration: where that names the only index that can be reached, uv fails.
+    """
+    uv_alone = STATE / "uv.lock"
+    uv_alone.write_text(locked_package("uv", lock.read_text(encoding="utf-8")), encoding="utf-8")
+    run([*pip, "--require-hashes", "-r", str(uv_alone)], "pip install uv")
+    uv = [str(PYTHON.with_name("uv")), "pip", "install", "-q", "--python", str(PYTHON), "--compile-bytecode"]
+    try:
+        run([*uv, "--no-deps", "--require-hashes", "-r", str(lock)], "uv pip install")
+    except SetupError:
+        say("uv cannot install them here: pip does it")
+        run([*pip, "--require-hashes", "-r", str(lock)], "pip install")
+
+
+def locked_package(name: str, lock: str) -> str:
+    """Return the lines of one package in a lock file. Raises SetupError where it is not locked."""
+    found = re.search(rf"^{re.escape(name)}==.*(?:\n[ \t].*)*", lock, re.MULTILINE)
+    if found is None:
+        msg = f"requirements.lock has no {name}: make it again by `make lock`"
+        raise SetupError(msg)
+    return found[0] + "\n"
 
 
 def unpack(archive: Path) -> None:
@@ -190,8 +216,9 @@ def main() -> int:
             ) as needed:
                 if needed:
                     check_java()
-            python_packages()
-            jars()
+            with ThreadPoolExecutor() as pool:  # one waits for the network most of the time, the other computes
+                for part in [pool.submit(jars), pool.submit(python_packages)]:
+                    part.result()
         except SetupError as exc:
             say(str(exc))
             return 1

@@ -19,6 +19,15 @@ from tests.services.kinds import FlinkAddress
 if TYPE_CHECKING:
     from tests.faults.arena import Arena
 
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder: `make faults` runs all of them, and the long ones of other folders."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("fault")
+
 
 @pytest.fixture
 def cluster(own_cluster: Environment) -> Environment:
