@@ -216,7 +216,7 @@ def main() -> int:
             ) as needed:
                 if needed:
                     check_java()
-            with ThreadPoolExecutor() as pool:  # one waits for the network most of the time, the other computes
+            with ThreadPoolExecutor() as pool:  # one waits for the network, while the other computes
                 for part in [pool.submit(jars), pool.submit(python_packages)]:
                     part.result()
         except SetupError as exc:

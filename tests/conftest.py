@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "long: takes minutes; `make faults` and `make bench` run it, `make test` does not"
     )
-    config.addinivalue_line("markers", "fault: something is killed, stopped or starved; `make faults` runs it")
+    config.addinivalue_line("markers", "fault: kills, stops or starves something; `make faults` runs it")
     # kafka-python 3.0 reads its protocol schemas by a function that importlib.resources deprecates.
     config.addinivalue_line(
         "filterwarnings",

@@ -11,7 +11,6 @@ import gc
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -23,54 +22,14 @@ from streamjobs.metrics import PARSE_SKIPPED
 from streamjobs.rowchange import ChangeKind, TableSchema
 from thrift_idl.codec import Body, DBMSRowChange, WireRowChange, decode_body
 from udfs.columns import FlinkType, Moment
+from udfs.parser_spec import MODES, ParserSpec
 from udfs.projection import METADATA, Field, Mismatch, Projection, kind_of
 
-ERROR_COLUMN = "__error"
-ROW_PATTERN = '"row": ?(-?[0-9]+)'
-"""Finds the row's number at the beginning of an error."""
 MAX_RAW_BYTES = 8 * 1024 * 1024
 """How big a message may be to travel whole in its dead letter: a letter has at most 16 MiB, in base64."""
 _MAX_DETAIL = 2000
-MODES = ("append", "upsert", "versioned")
 _GC_CONTAINERS = 100_000
 _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
-
-
-@dataclass(frozen=True)
-class ParserSpec:
-    """What a parser gives.
-
-    Shape: `ParserSpec("shop.item", (Field("item_id", "BIGINT"), Field("at", "BIGINT", "event_time_ms")))`.
-    `fields` become the columns of the result, in order, then, with `error_column`, the error (STRING, NULL in
-    good rows).
-    `mode` is `append` (only INSERT and SNAPSHOT may come), `versioned` (a late row is a dead letter and a
-    version all the same) or `upsert`. With a `key`, a DELETE is a row whose columns are NULL but for the key
-    and metadata; without one it has the columns as they last were.
-    `rowtime` is the column that must be the messages' event-time column, None for any. With `judge_late` a
-    row whose event time is below its message's time is a dead letter. With `skip_all_exception` bad rows are
-    counted (metric `parse.skipped`) and dropped.
-    """
-
-    table: str
-    fields: tuple[Field, ...]
-    mode: str = "append"
-    key: tuple[str, ...] = ()
-    rowtime: str | None = None
-    casts: frozenset[str] = frozenset()
-    skip_all_exception: bool = False
-    judge_late: bool = False
-    job: str = ""
-    error_column: bool = True
-
-    @property
-    def result_types(self) -> list[str]:
-        """Flink types of the result's columns, the error column last."""
-        return [field.result_type for field in self.fields] + ["STRING"] * self.error_column
-
-    @property
-    def result_names(self) -> list[str]:
-        """Names of the result's columns, the error column last."""
-        return [field.name for field in self.fields] + [ERROR_COLUMN] * self.error_column
 
 
 class RowChangeParser(TableFunction):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from streamjobs.errors import ConfigError, StreamjobsError
+from streamjobs.job.planner import early
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -30,17 +31,23 @@ _URL_PASSWORD = re.compile(r"(?P<head>://[^/\s:@]*:)[^/\s@]+(?=@)")
 
 @dataclass(frozen=True)
 class _Command:
-    """Where a command lives: a module with a Typer `app`, or with a function of the command's name."""
+    """Where a command lives: a module with a Typer `app`, or with a function of the command's name.
+
+    One that `plans` a job gets the child process for it while its own module is imported.
+    """
 
     module: str
     summary: str
+    plans: bool = False
 
 
 COMMANDS = {
-    "run": _Command("streamjobs.cli.run", "Run a SQL job file on Flink and show its progress."),
+    "run": _Command("streamjobs.cli.run", "Run a SQL job file on Flink and show its progress.", plans=True),
     "query": _Command("streamjobs.cli.query", "Read a table of the embedded store."),
     "dlq": _Command("streamjobs.cli.dlq", "List, show and replay dead letters."),
-    "demo": _Command("streamjobs.cli.demo", "Run the sample job on generated traffic and prove it right."),
+    "demo": _Command(
+        "streamjobs.cli.demo", "Run the sample job on generated traffic and prove it right.", plans=True
+    ),
     "capture": _Command("streamjobs.cli.capture", "Capture row changes of MySQL and MariaDB."),
     "dev": _Command("streamjobs.cli.dev", "Keep a local Kafka and Flink running."),
 }
@@ -62,6 +69,8 @@ class _LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, found, rest = super().resolve_command(ctx, args)
+        if name is not None and found is not None and COMMANDS[name].plans and "--help" not in rest:
+            early.start()
         return name, load(name) if name is not None and found is not None else found, rest
 
 

@@ -19,8 +19,8 @@ from streamjobs.dialect.nodes import Column, CreateTable, Script
 from streamjobs.job.native import DEAD_LETTER_TABLE, TableDdl, kafka_source, literal, quoted
 from streamjobs.kafka_connection import KafkaConnection
 from udfs.columns import FlinkType
+from udfs.parser_spec import ERROR_COLUMN, ROW_PATTERN, ParserSpec
 from udfs.projection import Field
-from udfs.row_change import ERROR_COLUMN, ROW_PATTERN, ParserSpec
 
 _EVENT_MS = "__event_time_ms"
 _ROW = "__row"

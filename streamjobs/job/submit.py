@@ -12,7 +12,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from streamjobs.errors import ConfigError, JobError
 from streamjobs.job.native import Partitions
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import JobPlan
+from streamjobs.job.planner import early
 from streamjobs.job.report import root_cause
 
 _DYING_S = 10.0
@@ -70,12 +70,8 @@ class Submission:
         self.request = request
         self._child = self._start()
 
-    def _start(self) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "streamjobs.job.planner.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"}, start_new_session=True,
-        )  # fmt: skip
+    def _start(self) -> early.Child:
+        child = early.take()
         try:
             _send(child, packed(self.request))
         except BrokenPipeError:
@@ -146,7 +142,7 @@ def unpacked(line: str) -> object:
     return pickle.loads(base64.b64decode(line))  # noqa: S301 - between parent and child, by a private pipe
 
 
-def _send(child: subprocess.Popen[str], line: str) -> None:
+def _send(child: early.Child, line: str) -> None:
     if child.stdin is None:
         raise AssertionError  # the pipe was asked for
     child.stdin.write(line + "\n")

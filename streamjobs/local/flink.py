@@ -25,7 +25,11 @@ _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntry
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ANSWER_TIMEOUT_S = 5.0
 _END_SIGNAL = signal.SIGKILL
-"""What Flink must keep is in its checkpoints; asked politely, a TaskManager hangs for 5 s."""
+"""What Flink must keep is in its checkpoints; asked politely, a TaskManager hangs for 5 s.
+
+A TaskManager that ends by itself is started again, as any orchestrator does. Flink ends one for faults of its
+own: "Reference count must not be negative" was seen while a job with Python functions was cancelled.
+"""
 
 
 def _get(port: int, path: str) -> object:
@@ -148,6 +152,7 @@ class FlinkCluster:
             missing=lambda launch: self._missing_taskmanager(f"{name}-{launch}"),
             deadline_s=self._deadline_s,
             end_signal=_END_SIGNAL,
+            kept=True,
         )
 
     def _command(self, name: str, main: str, flags: list[str]) -> list[str]:

@@ -172,6 +172,8 @@ def cluster_settings(root: Path, rest_port: int, rpc_port: int, slots: int) -> d
         "heartbeat.timeout": "8 s",
         # A query that a killed TaskManager never answers holds all metrics still this long, not 10 min.
         "web.timeout": "20000",
+        # REST shows the states of a job's tasks this soon after they changed, not after 3 s.
+        "web.refresh-interval": "250",
         # REST shows a metric this soon after it changed.
         "metrics.fetcher.update-interval": "1 s",
         "state.backend.type": "rocksdb",

@@ -92,6 +92,10 @@ class ProcessGroup:
         status = self._ask(op="poll", name=name)["exit"]
         return None if status is None else int(str(status))
 
+    def keep(self, name: str) -> None:
+        """Start this process again from now on when it ends, unless `kill` has ended it."""
+        self._ask(op="keep", name=name)
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal that ends this one process, and wait until it is gone."""
         if self._ask(op="kill", name=name, signal=int(number))["exit"] is None:

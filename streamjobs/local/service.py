@@ -15,7 +15,7 @@ class Service:
     `command(n)` gives the argument vector of the n-th launch, counted from 1; `missing(n)` says what
     that launch still lacks, None when it is ready. `address` tells people how to connect, e.g. a URL;
     None where nobody connects. `end_signal` ends it with its environment: SIGKILL where there is
-    nothing to save.
+    nothing to save. One that is `kept` is started again when it ends by itself after it was ready.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Service:
         deadline_s: float,
         address: str | None = None,
         end_signal: int = signal.SIGTERM,
+        kept: bool = False,
     ) -> None:
         self.name = name
         self.address = address
@@ -40,6 +41,7 @@ class Service:
         self._missing = missing
         self._deadline_s = deadline_s
         self._end_signal = end_signal
+        self._kept = kept
         self._launches = 0
 
     def launch(self) -> None:
@@ -54,6 +56,8 @@ class Service:
         """
         launch = self._launches
         self._group.wait_until(self.name, lambda: self._missing(launch), self._deadline_s)
+        if self._kept:
+            self._group.keep(self.name)
 
     @property
     def alive(self) -> bool:

@@ -18,7 +18,7 @@ _STOP_DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class ServiceRecord:
-    """One service as it was when the environment came up; `address` is None where nobody connects to it."""
+    """One service; `pid` is that of its last start, `address` is None where nobody connects to it."""
 
     name: str
     pid: int
@@ -105,8 +105,20 @@ def _recorded(root: Path) -> RunningEnvironment | None:
     except ValueError as exc:
         msg = f"{root / _FILE} is not readable as JSON ({exc}): remove it"
         raise ServiceError(msg) from exc
-    services = tuple(ServiceRecord(**one) for one in fields["services"])
+    pids = _pids(root)
+    services = tuple(
+        ServiceRecord(**{**one, "pid": pids.get(one["name"], one["pid"])}) for one in fields["services"]
+    )
     return RunningEnvironment(**{**fields, "root": root, "services": services})
+
+
+def _pids(root: Path) -> dict[str, int]:
+    """Return the pid of each service that the warden has started; none where it has just begun to."""
+    try:
+        pids: dict[str, int] = json.loads((root / warden.PIDS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return pids
 
 
 def _is_warden(known: RunningEnvironment) -> bool:

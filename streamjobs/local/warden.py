@@ -4,13 +4,15 @@ Run as a script, with the standard library only: `python warden.py ENVIRONMENT_I
 as JSON lines from standard input and answers each with one JSON line:
 
     {"op": "start", "name", "argv", "env", "log", "fresh_log", "end_signal"}  -> {"pid": 4711}
+    {"op": "keep", "name"}                                      -> {"ok": true}; it starts again if it ends
     {"op": "poll", "name"}                                      -> {"exit": null | status, -9 = by SIGKILL}
     {"op": "kill", "name", "signal"}                            -> {"exit": status}, when it is gone
     {"op": "detach"}                                            -> {"ok": true}; the owner may go now
     {"op": "stop"}                                              -> {"ok": true}, when nothing is left
 
 It stops everything when told so, on SIGTERM or SIGINT, and when its owner died (standard input closed, or it
-got a new parent) unless it was detached. Stopping ends with SIGKILL for every process whose environment
+got a new parent) unless it was detached. A process that it keeps is started again when it ends by itself or
+is killed by others, not when `kill` ended it. Stopping ends with SIGKILL for every process whose environment
 carries the id, so the Python workers that a killed TaskManager left behind go too.
 """
 
@@ -27,7 +29,12 @@ import time
 from pathlib import Path
 
 ID_VARIABLE = "STREAMJOBS_ENVIRONMENT"
+PIDS = "pids.json"
+"""In the directory of the environment: the pid of each service as it was started last, by its name."""
 _TICK_S = 0.2
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+"""A kept process that ends is started again after a pause, which doubles each time that it ends."""
 _SWEEP_DEADLINE_S = 10.0
 # Source: linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -65,6 +72,14 @@ def sweep(environment_id: str, deadline_s: float = _SWEEP_DEADLINE_S) -> list[in
     return []
 
 
+class _Kept:
+    """When a kept process that has ended is due to start again; None while it lives."""
+
+    def __init__(self) -> None:
+        self.due_s: float | None = None
+        self.pause_s = _FIRST_PAUSE_S
+
+
 class Warden:
     """Starts, reaps and ends the child processes of one environment."""
 
@@ -76,6 +91,8 @@ class Warden:
         self._stopping = False
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._end_signals: dict[str, int] = {}
+        self._commands: dict[str, dict[str, object]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._exits: dict[int, int] = {}
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -91,6 +108,7 @@ class Warden:
             watched = [] if self._detached else [stdin]
             readable, _, _ = select.select(watched, [], [], _TICK_S)
             self._reap()
+            self._start_kept()
             if not self._detached and os.getppid() != self._owner:
                 break
             if not readable:
@@ -109,6 +127,9 @@ class Warden:
         match command["op"]:
             case "start":
                 return self._start(name, command)
+            case "keep":
+                self._kept[name] = _Kept()
+                return {"ok": True}
             case "poll":
                 return {"exit": self._exit_of(name)}
             case "kill":
@@ -140,15 +161,40 @@ class Warden:
                 )
         except OSError as exc:
             return {"error": str(exc)}
+        self._commands[name] = {**command, "fresh_log": False}
         self._exits.pop(child.pid, None)  # of an orphan that had the same pid
         self._children[name] = child
+        self._tell_pids(Path(str(command["cwd"])))
         self._end_signals[name] = int(str(command["end_signal"]))
         return {"pid": child.pid}
+
+    def _tell_pids(self, root: Path) -> None:
+        draft = root / f"{PIDS}.new"
+        draft.write_text(json.dumps({name: child.pid for name, child in self._children.items()}))
+        draft.replace(root / PIDS)
 
     def _die_with_warden(self) -> None:
         self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
+    def _start_kept(self) -> None:
+        now = time.monotonic()
+        for name, kept in self._kept.items():
+            status = self._exit_of(name)
+            if status is None:
+                continue
+            if kept.due_s is None:
+                sys.stderr.write(
+                    f"{name} ended with status {status}: starting it again in {kept.pause_s:g} s\n"
+                )
+                sys.stderr.flush()
+                kept.due_s = now + kept.pause_s
+                kept.pause_s = min(2 * kept.pause_s, _LONGEST_PAUSE_S)
+            elif now >= kept.due_s:
+                kept.due_s = None
+                self._start(name, self._commands[name])
+
     def _kill(self, name: str, number: int) -> dict[str, object]:
+        self._kept.pop(name, None)
         if self._exit_of(name) is None:
             os.kill(self._children[name].pid, number)
         end = time.monotonic() + self._grace_s

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tests.benchmarks import rows
 from thrift_idl.codec import Header, MessageBuilder, decode_body
+from udfs.parser_spec import ParserSpec
 from udfs.projection import Field
-from udfs.row_change import ParserSpec, RowChangeParser
+from udfs.row_change import RowChangeParser
 
 HEADER = Header("bench", "ts")
 FIELDS = (

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from streamjobs.local.environment import Environment
+from streamjobs.local.flink import FlinkCluster
 from streamjobs.local.kafka import KafkaServer
+from tests.integration.waiting import wait_for
+from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress
 
 if TYPE_CHECKING:
@@ -35,7 +39,14 @@ def cluster(own_cluster: Environment) -> Environment:
         own_cluster.flink.start_taskmanager()
     if not own_cluster.kafka.alive:
         own_cluster.kafka.restart()
+    # A TaskManager may end for a fault of Flink's own while it ends the job before; then it starts again.
+    wait_for(lambda: _has_free_slots(own_cluster.flink), "a TaskManager with all its slots free")
     return own_cluster
+
+
+def _has_free_slots(flink: FlinkCluster) -> bool:
+    known = httpx.get(f"{flink.rest_url}/taskmanagers", timeout=limit_s(10)).json()["taskmanagers"]
+    return any(each["freeSlots"] == flink.slots for each in known)
 
 
 @pytest.fixture

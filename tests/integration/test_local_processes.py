@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,37 @@ def test_killed_service_reports_its_signal(group: ProcessGroup) -> None:
     assert group.exit_status("service") is None
     group.kill("service")
     assert group.exit_status("service") == -signal.SIGKILL
+
+
+def test_a_kept_service_is_started_again_when_it_ends_by_itself(group: ProcessGroup) -> None:
+    pid = _start(group)
+    group.keep("service")
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: group.exit_status("service") is None and _pid_of(group) != pid, "it runs again")
+    again = _pid_of(group)
+    wait_for(lambda: len(psutil.Process(again).children()) == 1, "it is as it was")
+    told = f"service ended with status -9: starting it again in {warden._FIRST_PAUSE_S:g} s"
+    assert told in group.log("warden").read_text()
+    assert group.log("service").read_text().splitlines() == ["started", "started"]
+    group.stop()
+    assert not psutil.pid_exists(again)
+    assert warden.carriers(group.environment_id) == []
+
+
+def test_a_kept_service_that_is_killed_on_purpose_stays_away(group: ProcessGroup) -> None:
+    _start(group)
+    group.keep("service")
+    _start(group, "other")
+    group.keep("other")
+    group.kill("service")
+    os.kill(_pid_of(group, "other"), signal.SIGKILL)
+    wait_for(lambda: "other ended" in group.log("warden").read_text(), "the warden looked at both")
+    wait_for(lambda: group.exit_status("other") is None, "the other runs again")
+    assert group.exit_status("service") == -signal.SIGKILL
+
+
+def _pid_of(group: ProcessGroup, name: str = "service") -> int:
+    return int(json.loads((group.root / warden.PIDS).read_text())[name])
 
 
 def test_two_groups_do_not_disturb_each_other(group: ProcessGroup, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, PartitionMessageBuilder
+from udfs.parser_spec import ParserSpec
 from udfs.projection import Field
-from udfs.row_change import ParserSpec, RowChangeParser
+from udfs.row_change import RowChangeParser
 
 ITEM = TableSchema(
     TableId("shop", "item"),

@@ -32,8 +32,9 @@ from tests.unit.items import (
     update,
 )
 from thrift_idl.codec import Header, PartitionMessageBuilder
+from udfs.parser_spec import ParserSpec
 from udfs.projection import Field
-from udfs.row_change import MAX_RAW_BYTES, ParserSpec, RowChangeParser, parser
+from udfs.row_change import MAX_RAW_BYTES, RowChangeParser, parser
 
 
 class Group:

@@ -14,9 +14,9 @@ from streamjobs.position import Position
 from streamjobs.rowchange import ABSENT, ChangeKind, RowChange, SqlType
 from tests.unit.items import FIELDS, ITEM, OTHER, letters
 from thrift_idl.codec import Header, PartitionMessageBuilder
-from udfs import row_change
+from udfs.parser_spec import MODES, ParserSpec
 from udfs.projection import Field
-from udfs.row_change import ParserSpec, RowChangeParser
+from udfs.row_change import RowChangeParser
 
 KEYS = st.sampled_from([b"1", b"2", b"-3", b"9223372036854775807", b"x", b"", b"1_0", None])
 TITLES = st.sampled_from([b"tea", "naïve 🦊".encode(), b"", b"\xff", None, ABSENT])
@@ -133,7 +133,7 @@ SPECS = [
         () if mode == "append" else ("item_id",),
         judge_late=judge_late,
     )
-    for mode in row_change.MODES
+    for mode in MODES
     for judge_late in (False, True)
     for metadata in (
         (),

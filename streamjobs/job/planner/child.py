@@ -114,13 +114,13 @@ def _go() -> Partitions | None:
 
 def main() -> None:
     """Answer one request; see the module."""
-    request = unpacked(sys.stdin.readline())
-    if not isinstance(request, Request):
-        raise TypeError(request)
     try:
+        request = unpacked(sys.stdin.readline())
+        if not isinstance(request, Request):
+            raise TypeError(request)
         print(json.dumps(answer(request, _go)), flush=True)
     except EOFError:
-        pass
+        pass  # nobody waits for it any more, or ever did
     os._exit(0)  # py4j's finalizers would ask a gateway that is closed
 
 
