@@ -105,4 +105,5 @@ def flink_session(rest_url: str) -> FlinkSession:
         client_jars=sorted(places.jar_dir("flink").glob("*.jar")),
         work_dir=home / "workers",
         planner_dir=default_planner_dir(home),
+        planner_files=places.planner_files(),
     )

@@ -30,8 +30,8 @@ class FlinkSession:
     """Starts jobs on the cluster at `rest_url`.
 
     `client_jars` are the connectors and `work_dir` is for files of the client, by default both in the
-    checkout's state directory; `planner_dir` is the directory of the project's planner process. Use it from
-    one thread.
+    checkout's state directory; `planner_dir` is the directory of the project's planner process, and
+    `planner_files` that of the planner's jar. Use it from one thread.
     """
 
     def __init__(
@@ -41,10 +41,13 @@ class FlinkSession:
         client_jars: Sequence[Path] | None = None,
         work_dir: Path = STATE_DIR / "workers",
         planner_dir: Path | None = None,
+        planner_files: Path = STATE_DIR / "jars" / "planner",
     ) -> None:
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
         planner = planner_dir or default_planner_dir(STATE_DIR)
-        self._target = Target(rest_url, str(work_dir), str(planner), tuple(map(str, jars)))
+        self._target = Target(
+            rest_url, str(work_dir), str(planner), str(planner_files), tuple(map(str, jars))
+        )
         self._prepared: Submission | None = None
 
     def prepare(self, plan: JobPlan) -> None:

@@ -38,12 +38,13 @@ class Target:
 
     `client_jars` are needed to plan (connectors) and are on the cluster's class path already; `ship_jars`
     sends them along instead. `work_dir` is where the client may put files, `planner_dir` is the directory of
-    the project's planner process.
+    the project's planner process; `planner_files` is where Flink's planner may be as a plain jar.
     """
 
     rest_url: str
     work_dir: str
     planner_dir: str
+    planner_files: str
     client_jars: tuple[str, ...] = ()
     ship_jars: bool = False
 

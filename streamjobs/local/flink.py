@@ -8,6 +8,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+from streamjobs.class_data import archive_flags
 from streamjobs.local import places
 from streamjobs.local.flink_config import (
     JAVA_OPTIONS,
@@ -156,8 +157,10 @@ class FlinkCluster:
         )
 
     def _command(self, name: str, main: str, flags: list[str]) -> list[str]:
+        role = name.partition("-")[0]
         return [
             places.java(),
+            *archive_flags(places.archive_dir() / f"{role}.jsa"),
             *flags,
             *JAVA_OPTIONS,
             f"-Djava.io.tmpdir={self._group.root / 'tmp'}",

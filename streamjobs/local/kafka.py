@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamjobs.class_data import archive_flags
 from streamjobs.local import places
 from streamjobs.local.ports import LOOPBACK, PortLease
 from streamjobs.local.processes import ProcessGroup, child_environment
@@ -114,6 +115,7 @@ class KafkaServer(Service):
         env = child_environment(group.root)
         java = [
             places.java(),
+            *archive_flags(places.archive_dir() / "kafka.jsa"),
             f"-Xmx{size.heap_mb}m",
             *size.java_options,
             "-XX:-UsePerfData",

@@ -32,11 +32,21 @@ def dev_root() -> Path:
 
 def jar_dir(service: str) -> Path:
     """Directory with the jars of `kafka`, `flink` or `hbase`; ServiceError without them."""
-    directory = state_dir() / "jars" / service
+    directory = (state_dir() / "jars" / service).resolve()
     if not any(directory.glob("*.jar")):
         msg = f"no jars in {directory}: run `make setup` in the checkout to fetch them"
         raise ServiceError(msg)
     return directory
+
+
+def archive_dir() -> Path:
+    """Directory of the JVMs' class-data archives, e.g. `kafka.jsa`; see `streamjobs.class_data`."""
+    return (state_dir() / "jars" / "archives").resolve()
+
+
+def planner_files() -> Path:
+    """Directory that holds Flink's planner as a plain jar, and its class-data archive; it may not exist."""
+    return (state_dir() / "jars" / "planner").resolve()
 
 
 def distribution(service: str) -> Path:

@@ -64,7 +64,8 @@ def _operators(job: FlinkJob) -> list[str]:
 
 if __name__ == "__main__":
     jars = tuple(map(str, sorted((STATE_DIR / "jars" / "flink").glob("*.jar"))))
-    nowhere = Target("http://127.0.0.1:1", sys.argv[1], str(default_planner_dir(STATE_DIR)), jars)
+    files = str(STATE_DIR / "jars" / "planner")
+    nowhere = Target("http://127.0.0.1:1", sys.argv[1], str(default_planner_dir(STATE_DIR)), files, jars)
     with leased_gateway(nowhere):
         print(json.dumps({path: explained(path, nowhere) for path in sys.argv[2:]}), flush=True)
     os._exit(0)  # py4j's finalizers would ask a gateway that is closed

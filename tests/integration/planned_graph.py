@@ -31,7 +31,9 @@ def planned(path: str, target: Target) -> list[object]:
 
 if __name__ == "__main__":
     jars = tuple(map(str, sorted((STATE_DIR / "jars" / "flink").glob("*.jar"))))
-    nowhere = Target("http://127.0.0.1:1", sys.argv[1], sys.argv[2], jars)
+    nowhere = Target(
+        "http://127.0.0.1:1", sys.argv[1], sys.argv[2], str(STATE_DIR / "jars" / "planner"), jars
+    )
     with leased_gateway(nowhere):
         print(json.dumps([planned(path, nowhere) for path in sys.argv[3:]]), flush=True)
     os._exit(0)  # py4j's finalizers would ask a gateway that is closed

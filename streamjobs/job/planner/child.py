@@ -35,7 +35,8 @@ def leased_gateway(target: Target) -> Iterator[None]:
     that raises ends it. Raises ConfigError where no JVM can be had, Py4JNetworkError where it dies.
     """
     directory = Path(target.planner_dir)
-    with closing(lease.take(directory, jvm_command(directory, target.client_jars))) as leased:
+    command = jvm_command(directory, target.client_jars, Path(target.planner_files))
+    with closing(lease.take(directory, command)) as leased:
         attached = Attached(leased)
         try:
             yield

@@ -12,26 +12,35 @@ from typing import Any
 
 import pyflink.java_gateway
 from py4j.java_gateway import GatewayParameters, JavaGateway
+from py4j.protocol import Py4JJavaError
 from pyflink.pyflink_gateway_server import (
     construct_flink_classpath,
     get_jvm_opts,
     prepare_environment_variables,
 )
 
+from streamjobs.class_data import archive_flags
 from streamjobs.errors import ConfigError
 from streamjobs.job.planner.jvm import OWN_TEMPORARY
 from streamjobs.job.planner.lease import JvmCommand, Lease
 
 JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx1g")
 """One compiler: with the second a first plan takes 27 s instead of 13, and later ones are no faster."""
+PLANNER_JAR = "flink-table-planner.jar"
+LOADER = "flink-table-planner-loader"
+"""Flink's own class path has the planner inside of this jar, whose classes no archive can hold."""
+ARCHIVE = "planner.jsa"
 _GATEWAY_SERVER = "org.apache.flink.api.python.shaded.py4j.GatewayServer"
 _PASSED_ON = ("HOME", "PATH", "LANG", "TZ", "USER", "LD_LIBRARY_PATH", "JAVA_HOME", "TMPDIR")
 _PREFIXES = ("LC_", "FLINK_", "HADOOP_", "YARN_", "HBASE_", "KRB5", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
 _NODE_IDS = "org.apache.flink.table.planner.plan.nodes.exec.ExecNodeContext"
 
 
-def jvm_command(directory: Path, client_jars: Sequence[str]) -> JvmCommand:
-    """Return how to start a planner JVM with these connectors. Raises ConfigError without Java."""
+def jvm_command(directory: Path, client_jars: Sequence[str], files: Path | None = None) -> JvmCommand:
+    """Return how to start a planner JVM with these connectors. Raises ConfigError without Java.
+
+    `files` may hold Flink's planner as a plain jar, and the class-data archive of a JVM that runs it.
+    """
     env = {
         name: value
         for name, value in os.environ.items()
@@ -39,9 +48,14 @@ def jvm_command(directory: Path, client_jars: Sequence[str]) -> JvmCommand:
     }
     prepare_environment_variables(env)
     jars = [str(Path(jar).resolve()) for jar in client_jars]
-    class_path = os.pathsep.join([construct_flink_classpath(env), *jars])
+    flink = sorted(construct_flink_classpath(env).split(os.pathsep))
+    plain = files / PLANNER_JAR if files else None
+    if plain and plain.is_file():
+        flink = [str(plain) if LOADER in Path(jar).name else jar for jar in flink]
+    class_path = os.pathsep.join([*flink, *jars])
     argv = [
         java(),
+        *(archive_flags(files / ARCHIVE) if files else ()),
         *JVM_FLAGS,
         *get_jvm_opts(env),
         f"-Djava.io.tmpdir={OWN_TEMPORARY}",
@@ -106,6 +120,9 @@ def _gateway(port: int, token: str) -> JavaGateway:
 
 def _reset_counters(jvm: Any) -> None:
     """Number the nodes of a plan from the start, as in a new JVM: names of operators hold the numbers."""
-    module = jvm.org.apache.flink.table.planner.loader.PlannerModule.getInstance()
-    ids = module.getSubmoduleClassLoader().loadClass(_NODE_IDS)
+    try:
+        ids = jvm.Class.forName(_NODE_IDS)
+    except Py4JJavaError:  # it runs from the loader's jar
+        module = jvm.org.apache.flink.table.planner.loader.PlannerModule.getInstance()
+        ids = module.getSubmoduleClassLoader().loadClass(_NODE_IDS)
     ids.getMethod("resetIdCounter", None).invoke(None, None)
