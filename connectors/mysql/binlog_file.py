@@ -12,9 +12,17 @@ from typing import BinaryIO
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace, Wanted
 from connectors.mysql.errors import BinlogError, RefusedError
-from connectors.mysql.framing import HEADER_BYTES, MAGIC, EventType, Format, read_format, read_header
+from connectors.mysql.framing import (
+    HEADER_BYTES,
+    MAGIC,
+    EventType,
+    Format,
+    FramedEvent,
+    read_format,
+    read_header,
+)
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.reader import FramedEvent, LogReader
+from connectors.mysql.reader import LogReader
 
 _ENCRYPTED_MAGIC = b"\xfdbin"
 _READ_AHEAD = 1 << 20

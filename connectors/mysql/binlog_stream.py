@@ -16,9 +16,9 @@ from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace, Wanted
 from connectors.mysql.crashed_logs import TruncatedFileError, WholeTransactions, next_file
 from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLostError, RefusedError
-from connectors.mysql.framing import EventType, Format, Header, read_format, read_header
+from connectors.mysql.framing import EventType, Format, FramedEvent, Header, read_format, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.reader import EventSource, FramedEvent, LogReader
+from connectors.mysql.reader import EventSource, LogReader
 from connectors.mysql.server_places import mariadb_gtids, mysql_place
 from connectors.mysql.session import Login, Session, literal, mysql_errors
 from streamjobs.errors import SystemicError
@@ -36,6 +36,10 @@ _TRUNCATED: Final = b"truncated in the middle of event"
 _GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
 """Shutdown, aborted and killed connections, network errors."""
 _MOST_OFFSET: Final = 0xFFFFFFFF
+_ANNOTATED: Final = 2
+"""BINLOG_SEND_ANNOTATE_ROWS_EVENT."""
+_WITHOUT_ENDS: Final = (11, 4)
+"""From this MariaDB on, events inside of a transaction do not say where they end (MDEV-31273)."""
 _UUID_SPACE: Final = uuid.UUID("9d2d9a6c-5f4e-4f0a-9a55-6f3a2d1c7b10")
 
 
@@ -83,6 +87,51 @@ def open_stream(
     )
 
 
+class _Offsets:
+    """Where the events of a stream stand in their file, which may have more than 4 GiB.
+
+    A server tells the lower 32 bits of an event's end, or nothing: then the sizes are counted.
+    """
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._counted = False
+
+    def of(self, header: Header) -> tuple[int | None, int | None]:
+        """Return where an event starts and ends; None: it is in no file. Raises BinlogError."""
+        if header.type == EventType.ROTATE:
+            at, self._at, self._counted = self._at, 0, False
+            if header.artificial or not header.end:
+                return None, None
+            end = _whole(at, header.end)
+            return end - header.size, end
+        if header.artificial or header.type in (EventType.HEARTBEAT, EventType.HEARTBEAT_V2):
+            return None, None
+        if not header.end:
+            return self._count(header)
+        if header.type == EventType.FORMAT_DESCRIPTION:  # sent again wherever a stream starts
+            self._at = max(self._at, header.end)
+            return header.end - header.size, header.end
+        end = _whole(self._at, header.end)
+        if self._counted and end - header.size < self._at:
+            message = f"an event of type {header.type} ends at {end}, and the one before it at {self._at}"
+            raise BinlogError(message)
+        self._at, self._counted = end, False
+        return end - header.size, end
+
+    def _count(self, header: Header) -> tuple[int | None, int | None]:
+        if not self._at or header.type == EventType.FORMAT_DESCRIPTION:
+            return None, None
+        start, self._at, self._counted = self._at, self._at + header.size, True
+        return start, self._at
+
+
+def _whole(at: int, low: int) -> int:
+    """Return the first offset from `at` on whose lower 32 bits are these."""
+    end = at & ~_MOST_OFFSET | low
+    return end if end >= at else end + _MOST_OFFSET + 1
+
+
 class _StreamSource:
     """The framed events that a server sends."""
 
@@ -92,8 +141,7 @@ class _StreamSource:
         self._server_id = server_id
         self._heartbeat_s = heartbeat_s
         self._format = Format(session.version, checksum=False, post_header=b"")
-        self._high = 0
-        self._last_end = 0
+        self._offsets = _Offsets()
         self._skipping_until: LogPlace | None = None
 
     def start(self, place: LogPlace | None, gtids: GtidSet | MariaGtids) -> None:
@@ -127,8 +175,9 @@ class _StreamSource:
             )
             return
         offset, file = (place.offset, place.file) if place else (4, "")
-        self._last_end = offset
-        self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", offset, 0, server_id) + file.encode())
+        # Where sizes are counted, no event may be left out: by default a server leaves these out.
+        flags = _ANNOTATED if session.is_mariadb and session.version_numbers >= _WITHOUT_ENDS else 0
+        self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
 
     def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]:
         while True:
@@ -148,7 +197,6 @@ class _StreamSource:
         session = self._session = Session(self._session.login, timeout_s=max(self._silence_s, 10.0))
         names = [row["Log_name"] for row in session.named("SHOW BINARY LOGS")]
         place = next_file(names, torn, lambda place: MariaGtids.parse(mariadb_gtids(session, place)))
-        self._high = 0
         self.start(place, MariaGtids())
 
     def close(self) -> None:
@@ -179,22 +227,8 @@ class _StreamSource:
             used = Format(self._format.server_version, checksum=False, post_header=self._format.post_header)
         else:
             used = self._format
-        start, end = self._offsets(header)
+        start, end = self._offsets.of(header)
         return FramedEvent(header, event, start, end), used
-
-    def _offsets(self, header: Header) -> tuple[int | None, int | None]:
-        """Where an event stands: the server tells the lower 32 bits of its end."""
-        if header.type == EventType.ROTATE:
-            end = self._high + header.end
-            self._high = self._last_end = 0
-            return (None, None) if header.artificial or not header.end else (end - header.size, end)
-        sent_only = header.type in (EventType.HEARTBEAT, EventType.HEARTBEAT_V2)
-        if header.artificial or not header.end or sent_only:
-            return None, None
-        if header.end < self._last_end and header.type != EventType.FORMAT_DESCRIPTION:
-            self._high += 1 << 32
-        self._last_end = header.end
-        return self._high + header.end - header.size, self._high + header.end
 
     # the protocol
 

@@ -113,8 +113,15 @@ class Heartbeat:
     received_at_ms: int
 
 
-BinlogEvent = Begin | RowBatch | BadRow | Commit | Ddl | Rotate | Heartbeat
-"""Between Begin and Commit come RowBatch, BadRow and Ddl; Rotate and Heartbeat only outside."""
+@dataclass(frozen=True)
+class Receiving:
+    """A long transaction is being received, and nothing of it may be used yet; `place` is before it."""
+
+    place: LogPlace
+
+
+BinlogEvent = Begin | RowBatch | BadRow | Commit | Ddl | Rotate | Heartbeat | Receiving
+"""Between Begin and Commit come RowBatch, BadRow and Ddl; the others only outside."""
 
 
 class Wanted(Protocol):

@@ -95,6 +95,16 @@ def read_header(data: bytes, place: str) -> Header:
 
 
 @dataclass(frozen=True)
+class FramedEvent:
+    """One event of a log: its header, all of its bytes, where it starts and ends; None: it is in no file."""
+
+    header: Header
+    data: bytes
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True)
 class Format:
     """What the FORMAT_DESCRIPTION says about all events behind it.
 

@@ -16,12 +16,14 @@ from connectors.mysql.changes import (
     Ddl,
     Heartbeat,
     LogPlace,
+    Receiving,
     Rotate,
     Wanted,
 )  # fmt: skip
 from connectors.mysql.compression import payload_events
 from connectors.mysql.errors import BinlogError, PositionLostError, RefusedError
-from connectors.mysql.framing import HEADER_BYTES, EventType, Format, Header, read_header
+from connectors.mysql.event_groups import EventGroups
+from connectors.mysql.framing import HEADER_BYTES, EventType, Format, FramedEvent, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.packed import PackedReader
 from connectors.mysql.row_events import ROW_EVENTS, STATEMENT_END, Origin, TableRows, read_rows_head
@@ -54,16 +56,6 @@ _REFUSED: Final = {
     21: "row events of MySQL 5.1 before its release",
     22: "row events of MySQL 5.1 before its release",
 }
-
-
-@dataclass(frozen=True)
-class FramedEvent:
-    """One event of a log: its header, all of its bytes, where it starts and ends; None: it is in no file."""
-
-    header: Header
-    data: bytes
-    start: int | None
-    end: int | None
 
 
 class EventSource(Protocol):
@@ -104,6 +96,7 @@ class LogReader:
         self._clock_ms = clock_ms
         self._expected_s = file_made_at_s
         self._made_at_s = 0
+        self._groups = EventGroups()
         self._group: _Group | None = None
         self._maps: dict[int, TableRows | None] = {}
         self._plans: dict[bytes, tuple[TableDefinition | None, TableRows]] = {}
@@ -133,17 +126,33 @@ class LogReader:
     def __iter__(self) -> Iterator[BinlogEvent]:
         """Give all events to the end of the source."""
         for event, log_format in self._source:
-            place = f"{self._file}:{event.start if event.start is not None else '(sent by the server)'}"
             try:
-                body = log_format.body(event.data, place)
-                yield from self._read(event, body, log_format)
+                ready = self._groups.offer(event, log_format)
             except BinlogError as exc:
-                raise exc.at(place) from exc
+                raise exc.at(self._where(event)) from exc
+            for each, used in ready:
+                yield from self._checked(each, used)
+            if self._groups.sign_is_due():
+                yield Receiving(self._place)
+        for each, used in self._groups.rest():
+            yield from self._checked(each, used)
         if self._group is not None:
             raise self._torn(_ENDS)
 
+    def _checked(self, event: FramedEvent, log_format: Format) -> Iterator[BinlogEvent]:
+        place = self._where(event)
+        try:
+            body = log_format.body(event.data, place)
+            yield from self._read(event, body, log_format)
+        except BinlogError as exc:
+            raise exc.at(place) from exc
+
+    def _where(self, event: FramedEvent) -> str:
+        return f"{self._file}:{event.start if event.start is not None else '(sent by the server)'}"
+
     def close(self) -> None:
-        """Free the source."""
+        """Free the source and what is held of a transaction."""
+        self._groups.close()
         self._source.close()
 
     def __enter__(self) -> LogReader:
@@ -274,7 +283,7 @@ class LogReader:
                 yield self._commit(event)
             case ("XA", "START" | "BEGIN"):
                 yield from self._begin_plain(event, explicit=True)
-                self._in_group(event).prepared_xa = True
+                self._in_group(event).prepared_xa = not self._groups.one_phase
             case ("XA", "END") | ("SAVEPOINT", _) | ("RELEASE", _):
                 self._in_group(event)
             case ("XA", _):  # COMMIT, ROLLBACK: of rows that were refused, or that nobody wanted

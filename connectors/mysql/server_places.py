@@ -129,8 +129,8 @@ def mysql_place(session: Session) -> ServerPlace:
 
 def log_status(session: Session) -> str:
     """Spell the statement that tells the end of the log and which databases are logged."""
-    version = tuple(map(int, session.version.split("-")[0].split(".")[:2]))
-    return "SHOW BINARY LOG STATUS" if not session.is_mariadb and version >= (8, 2) else "SHOW MASTER STATUS"
+    renamed = not session.is_mariadb and session.version_numbers >= (8, 2)
+    return "SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS"
 
 
 def server_clock_ms(session: Session) -> int:

@@ -106,6 +106,12 @@ class Session:
         return str(self.text("SELECT VERSION()"))
 
     @property
+    def version_numbers(self) -> tuple[int, int]:
+        """First two numbers of the version: `(10, 11)`."""
+        major, minor = self.version.split("-")[0].split(".")[:2]
+        return int(major), int(minor)
+
+    @property
     def is_mariadb(self) -> bool:
         """Whether the server is a MariaDB."""
         return "mariadb" in self.version.lower()

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 
-from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Rotate
+from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Receiving, Rotate
 from streamjobs.capture.ddl import DdlRefusedError
 from streamjobs.capture.handoff import Place
 from streamjobs.capture.requests import Requests
@@ -99,8 +99,8 @@ class Stream:
                 case Rotate(place) if self._place is not None:
                     self._place = place
                     self._position.changed = True
-                case Rotate():
-                    pass  # found by GTIDs: only a commit tells where this is
+                case Rotate() | Receiving():
+                    pass  # found by GTIDs, only a commit tells where this is; but time passes
             if self._tick() and self._stopped_inside():
                 return
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from connectors.mysql.binlog_file import open_file
-from connectors.mysql.changes import BadRow, Commit, Ddl, Rotate
+from connectors.mysql.changes import BadRow, Commit, Ddl, Receiving, Rotate
 from connectors.mysql.table_changes import Altered, Created, DatabaseDropped, Renamed, TableChange, Truncated
 from streamjobs.position import Half
 from streamjobs.rowbatch import RowBatch
@@ -113,7 +113,7 @@ def replay(recording: Recording, stale: Callable[[int], bool] = lambda _: False)
                 case Commit():
                     groups.append(group)
                     group = []
-                case Rotate():
+                case Rotate() | Receiving():
                     pass
         gtids = reader.gtids
     bad = [change for change in changes if isinstance(change, BadRow)]

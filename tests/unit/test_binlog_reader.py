@@ -24,6 +24,8 @@ LATIN = ColumnForm(15, struct.pack("<H", 100), collation=8)
 COLUMNS, NAMES = (INT, BIGINT, TEXT, LATIN), ("id", "n", "t", "l")
 GTID = "00010203-0405-0607-0809-0a0b0c0d0e0f"
 
+XA_PREPARED = struct.pack("<BIII", 0, 1, 1, 0) + b"a"
+
 ROWS = st.lists(
     st.tuples(
         st.integers(-(2**31), 2**31 - 1),
@@ -68,6 +70,11 @@ def read(data: bytes, folder: Path) -> list[BinlogEvent]:
     path.write_bytes(data)
     with open_file(path, wanted=lambda _: True) as reader:
         return list(reader)
+
+
+def images(events: Sequence[BinlogEvent]) -> list[Row]:
+    """All rows that were read, in order."""
+    return [change.image for event in events if isinstance(event, RowBatch) for change in event]
 
 
 def read_until_error(data: bytes, folder: Path) -> tuple[list[BinlogEvent], BinlogError | None]:
@@ -199,7 +206,7 @@ def test_a_changed_key_is_a_delete_and_an_insert_in_its_place(tmp_path: Path) ->
 def test_a_log_without_its_end_tells_that_the_rows_must_not_be_used(tmp_path: Path) -> None:
     writer = written([[(1, 2, "a", None)]])
     found, error = read_until_error(bytes(writer.data[: writer.starts[-1]]), tmp_path)
-    assert isinstance(found[-1], RowBatch)
+    assert [type(event) for event in found] == [Begin]
     assert error is not None
     assert "its rows must not be used" in str(error)
 
@@ -210,8 +217,21 @@ def test_rows_in_an_xa_transaction_are_refused_by_name(tmp_path: Path) -> None:
     writer.query("XA START X'61',X'',1")
     writer.table_map(COLUMNS, NAMES)
     writer.rows(30, [stored((1, 2, "a", None))], len(COLUMNS))
+    writer.query("XA END X'61',X'',1")
+    writer.event(38, XA_PREPARED)
     with pytest.raises(RefusedError, match=r"an XA transaction changes d\.t"):
         read(bytes(writer.data), tmp_path)
+
+
+def test_an_xa_transaction_that_is_committed_at_once_is_a_plain_one(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("XA START X'61',X'',1")
+    writer.table_map(COLUMNS, NAMES)
+    writer.rows(30, [stored((1, 2, "a", None))], len(COLUMNS))
+    writer.query("XA END X'61',X'',1")
+    writer.event(38, b"\1" + XA_PREPARED[1:])
+    assert images(read(bytes(writer.data), tmp_path)) == [canonical((1, 2, "a", None))]
 
 
 def test_an_unknown_event_may_be_left_out_only_if_it_says_so(tmp_path: Path) -> None:
