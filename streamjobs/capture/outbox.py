@@ -17,6 +17,7 @@ from thrift_idl.codec import BuiltMessage
 
 _FLUSH_BYTES = 4 << 20
 _REMEMBERED_SCHEMAS = 4096
+_NO_BOUND_MS = 2**63 - 1
 _LOOK_S = 10.0
 """How often it is asked whether topics have got partitions, which must hear the time soon."""
 
@@ -30,7 +31,8 @@ class Outbox:
 
     Commits of a source are in order, their times need not be (whole seconds; long statements are stamped when
     they start): a commit time below what was already told to any partition is raised to it, so no row
-    of a table without event-time column is ever late.
+    of a table without event-time column is ever late. One above `bound` is lowered to it: a session that sets
+    its clock to next year (SET timestamp) would make all later rows carry that time.
 
     `open_topics({name: partitions})` makes or finds topics; it is asked once for each.
     """
@@ -53,8 +55,10 @@ class Outbox:
         self._lanes: dict[str, Lane] = {}
         self._ways: dict[int, LaneWay] = {}
         self._time_ms = 0
+        self._bound_ms = _NO_BOUND_MS
         self._waiting_since_s: float | None = None
         self._look_at_s = clock.monotonic_s() + _LOOK_S
+        self.future_batches = 0
         self.rows_sent = 0
         self.bytes_sent = 0
 
@@ -86,10 +90,11 @@ class Outbox:
                 self._ways.clear()
             way = self._ways[id(batch.schema)] = self._way(batch.schema)
         lane = way.lane
-        if batch.committed_at_ms < self._time_ms:
-            batch = dataclasses.replace(batch, committed_at_ms=self._time_ms)
-        else:
-            self._time_ms = batch.committed_at_ms
+        time_ms = max(self._time_ms, min(batch.committed_at_ms, self._bound_ms))
+        if time_ms != batch.committed_at_ms:
+            self.future_batches += batch.committed_at_ms > time_ms
+            batch = dataclasses.replace(batch, committed_at_ms=time_ms)
+        self._time_ms = time_ms
         builder, columns = lane.builder, way.columns
         if columns is not None:
             way.require_columns(batch, columns)
@@ -105,7 +110,11 @@ class Outbox:
 
     def passed(self, time_ms: int) -> None:
         """Say that the log has come to this time: whatever comes later was committed later."""
-        self._time_ms = max(self._time_ms, time_ms)
+        self._time_ms = max(self._time_ms, min(time_ms, self._bound_ms))
+
+    def bound(self, latest_ms: int) -> None:
+        """Say that nothing can have been committed later than this yet."""
+        self._bound_ms = latest_ms
 
     def tick(self) -> None:
         """Send what has waited long enough, and heartbeats into partitions that were quiet too long."""

@@ -20,6 +20,8 @@ from streamjobs.rowchange import TableId, TableSchema
 logger = logging.getLogger(__name__)
 
 _TICK_S = 0.02
+_AHEAD_MS = 60_000
+"""So far a commit's time may be ahead of the server's clock, whose drift since the start is not known."""
 _SHOW_S = 0.5
 _SNAPSHOT_TURN_S = 1.0
 _STOP_IN_TRANSACTION_S = 5.0
@@ -62,12 +64,26 @@ class Stream:
         self._ahead_ms = parts.source.identity.clock_ahead_ms
         self._transactions = 0
         self._snapshot_rows = 0
-        self._caught_up = False
+        self._caught_up = self._future_told = False
         self._now_s = clock.monotonic_s()
         self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
         self._stop_seen_s: float | None = None
         self._schema: TableSchema | None = None
+        self._bound_times()
+
+    def _bound_times(self) -> None:
+        outbox = self._p.outbox
+        outbox.bound(self._clock.now_ms() + self._ahead_ms + _AHEAD_MS)
+        if outbox.future_batches:
+            self._telemetry.add(future_commits=outbox.future_batches)
+            if not self._future_told:
+                logger.warning(
+                    "the log has commits with times after the server's clock, before %s: a session has set "
+                    "its clock (SET timestamp). Their rows carry the server's time; the metric "
+                    "future_commits counts them", self._place,
+                )  # fmt: skip
+            self._future_told, outbox.future_batches = True, 0
 
     def run(self) -> None:
         """Stream until a stop is asked for. Raises what reading, sending and storing raise."""
@@ -217,6 +233,7 @@ class Stream:
         if self._now_s < self._tick_at_s:
             return False
         self._tick_at_s = self._now_s + _TICK_S
+        self._bound_times()
         self._p.outbox.tick()
         if self._now_s - self._shown_at_s >= _SHOW_S:
             self._show()

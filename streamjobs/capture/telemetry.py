@@ -36,6 +36,7 @@ class CaptureStatus:
     transactions: int = 0
     snapshot_rows: int = 0
     gone_rows: int = 0
+    future_commits: int = 0
     dead_letters: int = 0
     retries: int = 0
     stored_at_ms: int = 0
@@ -57,6 +58,7 @@ _METRICS = (
     ("transactions", "counter", "transactions read from the log"),
     ("snapshot_rows", "counter", "rows sent by reading tables whole"),
     ("gone_rows", "counter", "rows deleted downstream because a table read whole had them no more"),
+    ("future_commits", "counter", "batches of rows whose commit time was after the server's clock"),
     ("dead_letters", "counter", "rows that could not be decoded"),
     ("retries", "counter", "tries again after trouble outside"),
     ("epoch", "gauge", "how many servers this source has had before"),

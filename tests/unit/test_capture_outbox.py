@@ -124,6 +124,24 @@ def test_commit_times_never_go_back() -> None:
     assert times == {b"4000": 5000, b"6000": 6000, b"5500": 6000}
 
 
+def test_commit_times_are_bounded_by_the_clock_and_later_rows_are_as_they_were() -> None:
+    box, sent = outbox()
+    box.bound(7000)
+    for number, committed_at_ms in enumerate((6000, 2_114_380_800_000, 6500, 6900)):
+        box.add(inserts((number, 1, 1), committed_at_ms=committed_at_ms))
+    box.passed(2_114_380_800_000)
+    box.bound(9000)
+    box.add(inserts((4, 1, 1), committed_at_ms=8000))
+    box.acknowledge()
+    times = {
+        change.image[0]: change.committed_at_ms
+        for envelope in sent
+        for change in decode(envelope.payload).changes
+    }
+    assert times == {b"0": 6000, b"1": 7000, b"2": 7000, b"3": 7000, b"4": 8000}
+    assert box.future_batches == 1
+
+
 def test_quiet_partitions_get_the_time_of_the_log() -> None:
     clock = Clock()
     box, sent = outbox(Route.made("shop.*", partitions=4), clock=clock)
