@@ -8,7 +8,7 @@ PARALLEL := $(PYTEST) -n $(WORKERS) -m "not long"
 SUITE := tests/unit tests/house tests/contract tests/integration tests/acceptance tests/faults
 export PYTHON
 
-.PHONY: help setup demo test test-random test-durations check lint format integration test-mysql acceptance faults soak bench lock docs compose-check clean distclean
+.PHONY: help setup demo test test-random test-durations check lint format integration test-mysql mariadb-next acceptance faults soak bench lock docs compose-check clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:p
 		tests/integration/test_capture_new_tables.py tests/integration/test_capture_told.py \
 		tests/integration/test_capture_gone_rows.py
 	@MYSQL_URL="$(MYSQL_URL)" $(PYTEST) tests/faults/test_binlog_differential.py
+
+mariadb-next: setup ## fetch MariaDB 11.8 into .streamjobs; nothing of the machine is changed
+	@$(BIN)/python .ci/mariadb_next.py
 
 acceptance: setup ## the sample job against its oracles
 	@$(PARALLEL) tests/acceptance

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from streamjobs.errors import ServiceError
 from streamjobs.local.ports import LOOPBACK, PortLease
@@ -24,10 +25,12 @@ _ERROR = 255
 class MariaDbOptions:
     """How the server runs.
 
-    `binlog` off leaves a server that capture must refuse. `settings` are further options of mariadbd by
-    their names, `{"log-bin-compress": "ON"}`; they win over ours.
+    `root` is that of another MariaDB than the machine's own, see `places.mariadb_next`. `binlog` off leaves a
+    server that capture must refuse. `settings` are further options of mariadbd by their names,
+    `{"log-bin-compress": "ON"}`; they win over ours.
     """
 
+    root: Path | None = None
     binlog: bool = True
     server_id: int = 1
     buffer_pool_mb: int = 64
@@ -59,8 +62,9 @@ def _settings(options: MariaDbOptions) -> dict[str, str]:
     return settings | dict(options.settings)
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+def _program(name: str, root: Path | None) -> str:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+    found = shutil.which(name, path=f"{root}/usr/bin:{root}/usr/sbin" if root else path)
     if found is None:
         msg = f"no {name} found: install the Debian packages mariadb-server-core and mariadb-client-core"
         raise ServiceError(msg)
@@ -104,9 +108,11 @@ class MariaDbServer(Service):
         self.url = f"mysql://{USER}@{LOOPBACK}:{self.port}"
         self._home = group.root / "mariadb"
         self.data_dir = self._home / "data"
-        install, server = _program("mariadb-install-db"), _program("mariadbd")
+        install = _program("mariadb-install-db", options.root)
+        server = _program("mariadbd", options.root)
         as_root = ["--user=root"] if os.geteuid() == 0 else []
-        place = ["--no-defaults", *as_root, f"--datadir={self.data_dir}"]
+        base = [f"--basedir={options.root}/usr"] if options.root else []
+        place = ["--no-defaults", *base, *as_root, f"--datadir={self.data_dir}"]
         self._install = [
             *(install, *place, "--auth-root-authentication-method=normal"),
             *("--skip-test-db", "--skip-name-resolve"),

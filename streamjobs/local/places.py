@@ -49,6 +49,15 @@ def planner_files() -> Path:
     return (state_dir() / "jars" / "planner").resolve()
 
 
+def mariadb_next() -> Path:
+    """Root of the newer MariaDB that tests run on, too; raises ServiceError without it."""
+    root = (state_dir() / "mariadb-next").resolve()
+    if not (root / "usr" / "sbin" / "mariadbd").is_file():
+        msg = f"no MariaDB in {root}: run `make mariadb-next` in the checkout to fetch it"
+        raise ServiceError(msg)
+    return root
+
+
 def distribution(service: str) -> Path:
     """Directory of a service that comes whole, such as `elasticsearch`; raises ServiceError without it."""
     parent = state_dir() / "jars" / service
