@@ -18,6 +18,8 @@ from streamjobs.local.service import Service
 
 _ANSWER_TIMEOUT_S = 2.0
 _TICK_MS = 6000
+_REVIVALS = 2
+"""So often is a server started again that ends while its gateway waits for it."""
 # Source: https://github.com/apache/thrift/blob/0.25.0/doc/specs/thrift-binary-protocol.md
 _STRICT_CALL, _STRICT_REPLY = 0x80010001, 0x80010002
 _PROBE = b"getTableNames"
@@ -69,6 +71,8 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.zookeeper.property.clientPort": str(ports.zookeeper),
         "hbase.zookeeper.property.clientPortAddress": LOOPBACK,
         "hbase.zookeeper.property.dataDir": str(home / "zookeeper"),
+        # A master that hangs ends itself: after a crash it may wait for hbase:meta for ever.
+        "hbase.master.init.timeout.localHBaseCluster": "90000",
         # A server that stands still longer than its session ends itself. 20 ticks are the longest session.
         "zookeeper.session.timeout.localHBaseCluster": str(20 * _TICK_MS),
         "hbase.zookeeper.property.tickTime": str(_TICK_MS),
@@ -151,7 +155,7 @@ class ThriftGateway(Service):
                 "org.apache.hadoop.hbase.thrift.ThriftServer", cluster.gateway_heap_mb
             ),
             env=child_environment(group.root),
-            missing=lambda _launch: _missing(cluster.port),
+            missing=lambda _launch: cluster.revived() or _missing(cluster.port),
             deadline_s=deadline_s,
             address=f"{LOOPBACK}:{cluster.port}",
         )
@@ -184,6 +188,7 @@ class HBaseCluster:
         self.server = HBaseServer(self, group, deadline_s)
         self.gateway = ThriftGateway(self, group, deadline_s)
         self.services: tuple[Service, ...] = (self.server, self.gateway)
+        self._revivals = 0
         self._write_configuration()
 
     @property
@@ -198,6 +203,7 @@ class HBaseCluster:
 
     def restart(self) -> None:
         """Start both again, on the same ports and data, and wait until they serve."""
+        self._revivals = 0
         for service in self.services:
             if service.alive:
                 service.kill(signal.SIGKILL)
@@ -240,6 +246,18 @@ class HBaseCluster:
         except OSError as exc:
             return f"no region server on {LOOPBACK}:{self._ports.region_server} ({exc})"
         return None
+
+    def revived(self) -> str | None:
+        """Start a server again that has ended while the gateway waits for it; what was done, None: it lives."""
+        if self.server.alive:
+            return None
+        if self._revivals >= _REVIVALS:
+            return (
+                f"{self.server.name} has ended {_REVIVALS + 1} times while it started: see {self.server.log}"
+            )
+        self._revivals += 1
+        self.server.launch()
+        return f"{self.server.name} has ended while it started, and was started again"
 
     def forget_sessions(self) -> None:
         """Empty ZooKeeper, which holds nothing else: what lasts of HBase is in its own files."""

@@ -65,6 +65,16 @@ def test_killed_servers_come_back_with_their_rows(environment: Environment) -> N
     assert _row(environment, "kept", b"a") == {b"f:x": b"1"}
 
 
+def test_a_server_that_ends_while_its_gateway_starts_is_started_again(environment: Environment) -> None:
+    hbase = environment.hbase
+    _put(environment, "revived", b"a")
+    hbase.kill()
+    hbase.gateway.launch()
+    hbase.gateway.await_ready()
+    assert hbase.server.alive
+    assert _row(environment, "revived", b"a") == {b"f:x": b"1"}
+
+
 def test_frozen_servers_do_not_answer_until_they_thaw(environment: Environment) -> None:
     hbase = environment.hbase
     connection = happybase.Connection(hbase.host, hbase.port, timeout=500)
