@@ -248,7 +248,7 @@ class HBaseCluster:
         return None
 
     def revived(self) -> str | None:
-        """Start a server again that has ended while the gateway waits for it; what was done, None: it lives."""
+        """Start a server again that has ended while its gateway starts; what was done, None: it lives."""
         if self.server.alive:
             return None
         if self._revivals >= _REVIVALS:
