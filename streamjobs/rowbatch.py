@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamjobs.position import Half, Position
 from streamjobs.rowchange import ChangeKind, Row, RowChange, TableSchema
@@ -30,6 +30,16 @@ class RowBatch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def change(self, index: int) -> RowChange:
+        """Return one of the changes, as a domain object."""
+        return next(iter(self.rest(index)))
+
+    def rest(self, first: int) -> RowBatch:
+        """Return the changes from this index on, which may be none, in their places."""
+        place = self.position
+        position = Position(place.epoch, place.file, place.offset, place.row + first)
+        return replace(self, images=self.images[first:], befores=self.befores[first:], position=position)
 
     def __iter__(self) -> Iterator[RowChange]:
         """Give the changes one by one, as domain objects."""

@@ -58,7 +58,15 @@ _flat = chain.from_iterable
 
 
 class RowTooLargeError(SystemicError):
-    """A row change that no message can hold; it was not added."""
+    """A row change that no message can hold; it was not added.
+
+    `index` is its place in its batch, `size` its bytes.
+    """
+
+    def __init__(self, message: str, index: int, size: int) -> None:
+        self.index = index
+        self.size = size
+        super().__init__(message)
 
 
 class PendingRow(NamedTuple):
@@ -152,7 +160,7 @@ class TableForm:
             f"{kind.name} of {self.schema.table} at {place}, row {index}, takes {size} bytes, "
             f"a message at most {bounds.MAX_MESSAGE_BYTES}. Leave the table out of the capture"
         )
-        return RowTooLargeError(message)
+        return RowTooLargeError(message, index, size)
 
     def _spell_any(self, row: Row, *around: bytes) -> bytes:
         """Spell a row with the bytes before and behind its values; they may be NULL, ABSENT or long."""

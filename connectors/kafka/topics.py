@@ -49,10 +49,14 @@ class TopicInfo:
 
 @dataclass(frozen=True)
 class PreparedTopic:
-    """A topic that is ready to be written: per partition the greatest time in epoch ms, None: it is empty."""
+    """A topic that is ready to be written: per partition the greatest time in epoch ms, None: it is empty.
+
+    `max_bytes` is the most that it takes at once (`max.message.bytes`).
+    """
 
     partitions: int
     newest_ms: Mapping[int, int | None]
+    max_bytes: int
 
 
 def list_topics(bootstrap: str | KafkaConnection, *, client_id: str = "streamjobs-admin") -> list[str]:
@@ -125,7 +129,10 @@ def prepare_topics(
         for info in infos.values():
             _keeps_event_times(info)
         newest = _newest_times(admin, infos.values())
-    return {topic: PreparedTopic(info.partitions, newest[topic]) for topic, info in infos.items()}
+    return {
+        topic: PreparedTopic(info.partitions, newest[topic], int(info.configs["max.message.bytes"]))
+        for topic, info in infos.items()
+    }
 
 
 def _made(admin: Any, topic: str, partitions: int, configs: Mapping[str, str], replication: int) -> TopicInfo:

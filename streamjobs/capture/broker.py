@@ -14,10 +14,13 @@ from connectors.kafka import (
     read_register,
 )
 from streamjobs.capture.lanes import Topic
+from streamjobs.capture.large_rows import OVERHEAD_BYTES, refuse_small_topic
 from streamjobs.capture.settings import BrokerSettings, OffsetSettings
 from streamjobs.capture.state import CaptureState, FileStore, RegisterStore, StateStore, read_file
+from thrift_idl import bounds
 
 _IN_FLIGHT_BYTES = 16 << 20
+_BATCH_BYTES = 512 << 10
 
 
 class KafkaBroker:
@@ -41,6 +44,8 @@ class KafkaBroker:
             self.connection,
             client_id=f"streamjobs-capture-{self._source}",
             max_in_flight_bytes=_IN_FLIGHT_BYTES,
+            max_record_bytes=bounds.MAX_MESSAGE_BYTES + OVERHEAD_BYTES,
+            batch_bytes=_BATCH_BYTES,
         )
 
     def reader(self) -> KafkaConsumer:
@@ -48,9 +53,16 @@ class KafkaBroker:
         return KafkaConsumer(self.connection, client_id=f"streamjobs-capture-{self._source}-reader")
 
     def topics(self, wanted: Mapping[str, int]) -> dict[str, Topic]:
-        """Find topics, or make them with this number of partitions."""
+        """Find topics, or make them with this number of partitions.
+
+        Raises ConfigError for one that takes less at once than capture sends.
+        """
         found = prepare_topics(self.connection, wanted)
-        return {name: Topic(one.partitions, one.newest_ms) for name, one in found.items()}
+        for name, one in found.items():
+            refuse_small_topic(name, one.max_bytes, _BATCH_BYTES)
+        return {
+            name: Topic(one.partitions, one.newest_ms, max_bytes=one.max_bytes) for name, one in found.items()
+        }
 
     def dead_letters(self) -> KafkaDeadLetters:
         """Give the topic of rows that cannot be decoded."""

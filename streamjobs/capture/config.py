@@ -76,6 +76,8 @@ _MESSAGES = OptionSet(
                minimum=0),
         Option("heartbeat", "a partition that is quiet this long gets a message without rows",
                OptionKind.DURATION_MS, default="1 s", minimum=100),
+        Option("large_rows", "a row that the broker will never take: a dead letter, or the end",
+               choices=("dead_letter", "fail"), default="dead_letter"),
     )
 )  # fmt: skip
 _SNAPSHOT = OptionSet(
@@ -224,6 +226,7 @@ def _built(found: Mapping[str, Options], tables: list[Options], where: str) -> C
             messages.number("max_span"),
             messages.number("linger"),
             messages.number("heartbeat"),
+            messages.text("large_rows") == "fail",
         ),
         snapshot=SnapshotSettings(
             snapshot.number("readers"),

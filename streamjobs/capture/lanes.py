@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from streamjobs.capture.large_rows import OVERHEAD_BYTES
 from streamjobs.capture.routes import Route
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.errors import ConfigError
 from streamjobs.position import Half
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, RowChange, TableSchema
+from thrift_idl import bounds
 from thrift_idl.codec import Header, Limits, PartitionMessageBuilder, partition_of_row
 
 logger = logging.getLogger(__name__)
@@ -24,11 +26,13 @@ class Topic:
     """A topic as it is found or made: its partitions, and for each the greatest time it already holds.
 
     `rows_in`: how many partitions rows go to, the first ones; None: all. The others only hear the time.
+    `max_bytes` is what the topic takes at once.
     """
 
     partitions: int
     newest_ms: Mapping[int, int | None]
     rows_in: int | None = None
+    max_bytes: int = bounds.MAX_MESSAGE_BYTES + OVERHEAD_BYTES
 
 
 class Lane:
@@ -43,6 +47,7 @@ class Lane:
         limits = Limits(settings.max_rows, settings.max_bytes, settings.max_span_ms)
         self.rows_in = found.rows_in or found.partitions
         self.builder = PartitionMessageBuilder(self.rows_in, disorder_ms=route.disorder_ms, limits=limits)
+        self.max_bytes = found.max_bytes
         self.full_rows = settings.max_rows * self.rows_in * _FULL_MESSAGES
         self.sent_at_s: list[float] = []
         self.sent_ms: list[int] = []

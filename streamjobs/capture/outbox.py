@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from connectors.mysql.changes import BadRow
 from streamjobs.broker import Envelope, Producer, Receipt
 from streamjobs.capture.lanes import Lane, LaneWay, Topic
+from streamjobs.capture.large_rows import OVERHEAD_BYTES, too_large
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import MessageSettings
-from streamjobs.errors import ConfigError
+from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.retry import Clock
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, TableId, TableSchema
-from thrift_idl.codec import BuiltMessage
+from streamjobs.rowchange import ChangeKind, RowChange, TableId, TableSchema
+from thrift_idl.codec import BuiltMessage, RowTooLargeError, decode
 
 _FLUSH_BYTES = 4 << 20
 _REMEMBERED_SCHEMAS = 4096
@@ -34,7 +36,8 @@ class Outbox:
     of a table without event-time column is ever late. One above `bound` is lowered to it: a session that sets
     its clock to next year (SET timestamp) would make all later rows carry that time.
 
-    `open_topics({name: partitions})` makes or finds topics; it is asked once for each.
+    `open_topics({name: partitions})` makes or finds topics; it is asked once for each. `on_too_large` takes
+    each row that its topic never takes.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Outbox:
         producer: Producer,
         open_topics: Callable[[Mapping[str, int]], Mapping[str, Topic]],
         clock: Clock,
+        on_too_large: Callable[[BadRow], None],
     ) -> None:
         self._source = source
         self._routes = routes
@@ -52,6 +56,7 @@ class Outbox:
         self._producer = producer
         self._open_topics = open_topics
         self._clock = clock
+        self._on_too_large = on_too_large
         self._lanes: dict[str, Lane] = {}
         self._ways: dict[int, LaneWay] = {}
         self._time_ms = 0
@@ -83,7 +88,7 @@ class Outbox:
         return lane is not None and lane.was_empty
 
     def add(self, batch: RowBatch) -> None:
-        """Take a batch; sends what has become full. Raises RowTooLargeError, ConfigError, the producer's."""
+        """Take a batch; sends what has become full. Raises ConfigError, and what the producer raises."""
         way = self._ways.get(id(batch.schema))
         if way is None or way.schema is not batch.schema:
             if len(self._ways) >= _REMEMBERED_SCHEMAS:
@@ -98,15 +103,34 @@ class Outbox:
         builder, columns = lane.builder, way.columns
         if columns is not None:
             way.require_columns(batch, columns)
-        if columns is not None and batch.kind is ChangeKind.UPDATE:
-            for change in way.split(batch):
-                builder.add(change, columns)
-        else:
-            builder.add_batch(batch, columns)
+        self._build(way, batch)
         if builder.rows >= lane.full_rows or builder.bytes >= _FLUSH_BYTES:
             self._send(lane)
         elif self._waiting_since_s is None:
             self._waiting_since_s = self._clock.monotonic_s()
+
+    def _build(self, way: LaneWay, batch: RowBatch) -> None:
+        """Hand the rows to their builder; those that no message can hold are told of."""
+        builder, columns = way.lane.builder, way.columns
+        if columns is not None and batch.kind is ChangeKind.UPDATE:
+            for change in way.split(batch):
+                try:
+                    builder.add(change, columns)
+                except RowTooLargeError as exc:
+                    self._too_large(way.lane, change, exc.size)
+            return
+        try:
+            builder.add_batch(batch, columns)
+        except RowTooLargeError as exc:
+            self._too_large(way.lane, batch.change(exc.index), exc.size)
+            if rest := batch.rest(exc.index + 1):
+                self._build(way, rest)
+
+    def _too_large(self, lane: Lane, change: RowChange, size: int) -> None:
+        bad = too_large(change, size, lane.topic, lane.max_bytes)
+        if self._settings.stop_at_large_rows:
+            raise SystemicError(str(bad))
+        self._on_too_large(bad)
 
     def passed(self, time_ms: int) -> None:
         """Say that the log has come to this time: whatever comes later was committed later."""
@@ -162,6 +186,10 @@ class Outbox:
             self._hand_over(lane, partition, message, now_s)
 
     def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
+        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # a row alone: others fill less
+            for change in decode(message.payload).changes:
+                self._too_large(lane, change, len(message.payload))
+            return
         self._producer.send(Envelope(lane.topic, partition, message.payload, message.time_ms))
         lane.sent_at_s[partition] = now_s
         lane.sent_ms[partition] = message.time_ms

@@ -1,4 +1,4 @@
-"""Rows that cannot be decoded: counted, kept as dead letters, never skipped in silence."""
+"""Rows that cannot be decoded or sent: counted, kept as dead letters, never skipped in silence."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Rejects:
         self._clock = clock
         self._pending: list[DeadLetter] = []
 
-    def add(self, row: BadRow) -> None:
-        """Take one row. Raises what storing dead letters raises."""
+    def add(self, row: BadRow, reason: str = "column") -> None:
+        """Take one row; `reason` is one word. Raises what storing dead letters raises."""
         table, place = row.schema.table, row.position
         route = self._routes.of(table)
         if not self._pending:
-            logger.warning("set aside, with all that follow: %s", row)
+            logger.warning("dead letter, and more may follow: %s", row)
         self._pending.append(
             DeadLetter(
                 id=f"{self._source}/{place.epoch}/{place.file}/{place.offset}/{place.row}/{int(row.half)}",
                 stage=Stage.DECODE,
-                reason="column",
+                reason=reason,
                 detail=str(row),
                 job=f"capture {self._source}",
                 table=str(table),

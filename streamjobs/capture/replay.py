@@ -80,6 +80,7 @@ class Replay:
         letters = self._broker.dead_letters()
         telemetry = Telemetry(CaptureStatus(self._source))
         try:
+            rejects = Rejects(self._source, self._routes, letters, telemetry, self._clock)
             run = _Run(
                 Outbox(
                     self._source,
@@ -88,8 +89,9 @@ class Replay:
                     producer,
                     self._broker.topics,
                     self._clock,
+                    lambda row: rejects.add(row, "too_large"),
                 ),
-                Rejects(self._source, self._routes, letters, telemetry, self._clock),
+                rejects,
                 DdlPolicy(POLICIES, self._routes),
             )
             catalog = self._catalog()

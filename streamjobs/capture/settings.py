@@ -38,13 +38,17 @@ class SnapshotSettings:
 
 @dataclass(frozen=True)
 class MessageSettings:
-    """When a message is full, and how long rows and quiet partitions wait; bytes and milliseconds."""
+    """When a message is full, and how long rows and quiet partitions wait; bytes and milliseconds.
+
+    `stop_at_large_rows`: a row that the broker will never take ends the capture, and is no dead letter.
+    """
 
     max_rows: int = 200
     max_bytes: int = 64 << 10
     max_span_ms: int = 1000
     linger_ms: int = 100
     heartbeat_ms: int = 1000
+    stop_at_large_rows: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from connectors.mysql.changes import BadRow
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import Definitions, definitions_to_json
 from streamjobs.capture.ddl import EVOLVE, DdlPolicy
@@ -50,10 +52,15 @@ def build_stream(
     config, state, catalog = context.config, start.state, start.definitions.catalog
     policy = DdlPolicy(config.ddl, context.routes, catalog.tables, start.definitions.kept)
     late = LateTables(source, start.definitions, context.routes, policy, reads_whole=config.snapshot_first)
-    outbox = _outbox(context, store, start, stack)
+    rejects = _rejects(context, stack)
+
+    def too_large(row: BadRow) -> None:
+        rejects.add(row, "too_large")
+        sweeps.undecodable(row.schema.table)
+
+    outbox = _outbox(context, store, start, stack, too_large)
     handoff = _handoff(context, source, start, stack)
     sweeps = _sweeps(context, source, outbox, start, stack)
-    rejects = _rejects(context, stack)
     reader = stack.enter_context(source.read(state, catalog, by_gtids=start.by_gtids))
     parts = Parts(
         source,
@@ -81,11 +88,19 @@ def build_stream(
     )
 
 
-def _outbox(context: CaptureContext, store: KnownTopics, start: Start, stack: ExitStack) -> Outbox:
+def _outbox(
+    context: CaptureContext,
+    store: KnownTopics,
+    start: Start,
+    stack: ExitStack,
+    on_too_large: Callable[[BadRow], None],
+) -> Outbox:
     producer = context.broker.producer()
     stack.callback(producer.abandon)
     config = context.config
-    outbox = Outbox(config.name, context.routes, config.messages, producer, store.open, context.clock)
+    outbox = Outbox(
+        config.name, context.routes, config.messages, producer, store.open, context.clock, on_too_large
+    )
     # quiet tables have topics too, and hear the time
     outbox.open(*(definition.table for definition in start.definitions.catalog.tables), *start.new)
     return outbox

@@ -271,9 +271,9 @@ def test_many_topics_are_prepared_together(bootstrap: str, topic: str) -> None:
     sent(bootstrap, [Envelope(topic, 1, b"", OLD_MS)])
     wanted = {f"{topic}.{number}": number % 3 + 1 for number in range(100)}
     found = prepare_topics(bootstrap, {**wanted, topic: 7})
-    assert found.pop(topic) == PreparedTopic(2, {0: None, 1: OLD_MS})
+    assert found.pop(topic) == PreparedTopic(2, {0: None, 1: OLD_MS}, 1_048_588)
     assert found == {
-        name: PreparedTopic(count, dict.fromkeys(range(count))) for name, count in wanted.items()
+        name: PreparedTopic(count, dict.fromkeys(range(count)), 1_048_588) for name, count in wanted.items()
     }
     assert prepare_topics(bootstrap, wanted) == found
     info = describe_topic(bootstrap, f"{topic}.0")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.mysql.changes import BadRow
 from streamjobs.broker import Envelope, Receipt
 from streamjobs.capture.lanes import Topic
 from streamjobs.capture.outbox import Outbox
@@ -62,6 +63,11 @@ class Clock(SystemClock):
         return self.now_s
 
 
+def refused(row: BadRow) -> None:
+    """Every row of these tests fits."""
+    raise AssertionError(row)
+
+
 def outbox(
     *routes: Route, newest_ms: int | None = None, clock: Clock | None = None
 ) -> tuple[Outbox, list[Envelope]]:
@@ -76,6 +82,7 @@ def outbox(
             for name, partitions in wanted.items()
         },
         clock or Clock(),
+        refused,
     )
     return made, sent.envelopes
 
@@ -216,7 +223,9 @@ def test_tables_without_a_key_are_refused_where_the_route_says_so() -> None:
 def test_partitions_that_a_topic_gets_hear_the_time_and_get_no_rows(caplog: pytest.LogCaptureFixture) -> None:
     sent, clock = Sent(count=2), Clock()
     routes = Routes([Route.made("shop.*")])
-    made = Outbox("shop", routes, MessageSettings(), sent, lambda _: {"shop.item": Topic(2, {})}, clock)
+    made = Outbox(
+        "shop", routes, MessageSettings(), sent, lambda _: {"shop.item": Topic(2, {})}, clock, refused
+    )
     made.add(inserts(*((n, n, n) for n in range(40))))
     made.send()
     before = {envelope.partition for envelope in sent.envelopes}
@@ -238,7 +247,7 @@ def test_a_topic_that_has_grown_before_keeps_its_rows_in_the_first_partitions() 
     sent, clock = Sent(count=5), Clock()
     routes = Routes([Route.made("shop.*", partition_by=("shop",))])
     topic = Topic(5, {0: 500, 1: None}, rows_in=2)
-    made = Outbox("shop", routes, MessageSettings(), sent, lambda _: {"shop.item": topic}, clock)
+    made = Outbox("shop", routes, MessageSettings(), sent, lambda _: {"shop.item": topic}, clock, refused)
     moves = [((b"%d" % n, b"1", b"0"), (b"%d" % n, b"%d" % n, b"0")) for n in range(20)]
     befores, images = zip(*moves, strict=True)
     made.add(RowBatch(ITEM, ChangeKind.UPDATE, images, befores, Position(0, 1, 4), 1000))

@@ -25,6 +25,7 @@ from streamjobs.position import Position
 from streamjobs.retry import SystemClock
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ChangeKind, Column, SqlType, TableId, TableSchema
+from tests.unit.test_capture_outbox import refused
 from thrift_idl.codec import decode
 
 ITEM = TableSchema(TableId("shop", "item"), (Column("id", SqlType.INT, "int", key=True),))
@@ -103,7 +104,9 @@ class Run:
         self.store = FileStore(home / "state", "shop")
         topics = lambda wanted: {name: Topic(2, {}) for name in wanted}  # noqa: E731
         routes = Routes([Route.made("shop.*")])
-        self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock)
+        self.outbox = Outbox(
+            "shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock, refused
+        )
         self.made, nothing = 0, cast("Any", Nothing())
         parts = Parts(
             nothing,

@@ -21,6 +21,7 @@ from streamjobs.retry import SystemClock
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, ChangeKind, Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
+from tests.unit.test_capture_outbox import refused
 from thrift_idl.codec import decode
 
 PARTITIONS = 3
@@ -125,7 +126,9 @@ class Run:
         )
         routes = Routes([Route.made("shop.*", **route)])  # type: ignore[arg-type]
         self.telemetry = Telemetry(CaptureStatus("shop"))
-        self.outbox = Outbox("shop", routes, MessageSettings(max_rows=3), broker, broker.open, SystemClock())
+        self.outbox = Outbox(
+            "shop", routes, MessageSettings(max_rows=3), broker, broker.open, SystemClock(), refused
+        )
         self.outbox.open(ITEM, SHOP)
         self.sweeps = Sweeps(
             "shop", 0, routes, self.outbox, broker.reader, self.there.intersection, pending, self.telemetry
