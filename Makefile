@@ -19,13 +19,13 @@ setup: ## virtual environment, locked packages, jars, missing Debian packages; s
 demo: setup ## the sample job on generated traffic, with the numbers that prove nothing was lost
 	@$(BIN)/streamjobs demo
 
-test: setup ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
+test: mariadb-next ## everything that must hold: check, contract, integration, acceptance, faults with fixed seeds
 	@$(PARALLEL) $(SUITE)
 
-test-random: setup ## the same in a random order of modules, SEED=… for one that was printed before
+test-random: mariadb-next ## the same in a random order of modules, SEED=… for one that was printed before
 	@$(PARALLEL) $(SUITE) --random-modules=$(or $(SEED),$(shell date +%s))
 
-test-durations: setup ## the same, and write how long its tests took: the order in which `test` starts them
+test-durations: mariadb-next ## the same, and write how long its tests took: the order in which `test` starts them
 	@$(PARALLEL) $(SUITE) --write-durations
 
 check: setup ## format, lint, types, import rules, unit and house tests; about a minute
@@ -41,7 +41,7 @@ format: setup ## rewrite the sources in the house format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-integration: setup ## tests against real services
+integration: mariadb-next ## tests against real services
 	@$(PARALLEL) tests/contract tests/integration
 
 test-mysql: setup ## capture against a server of yours: MYSQL_URL=mysql://root:password@127.0.0.1:3306[?tls_ca_file=ca.pem]
@@ -58,7 +58,7 @@ mariadb-next: setup ## fetch MariaDB 11.8 into .streamjobs; nothing of the machi
 acceptance: setup ## the sample job against its oracles
 	@$(PARALLEL) tests/acceptance
 
-faults: setup ## kill, stop and starve things while a job runs, the long ones too, and new property examples
+faults: mariadb-next ## kill, stop and starve things while a job runs, the long ones too, and new property examples
 	@EXAMPLES=new $(PARALLEL) tests/unit
 	@EXAMPLES=new $(PYTEST) -n $(WORKERS) -m "long or fault" tests/contract tests/integration tests/acceptance tests/faults
 

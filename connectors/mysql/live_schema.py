@@ -16,6 +16,7 @@ _LABEL = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"''|\\(.)", re.DOTALL)
 _ESCAPES = {"0": "\0", "n": "\n", "r": "\r"}
 """What the server escapes in the labels of COLUMN_TYPE; a backslash is doubled."""
+_GENERATED = re.compile(r"\b(VIRTUAL|STORED|PERSISTENT) GENERATED\b", re.IGNORECASE)
 _JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)*)`\)", re.IGNORECASE)
 _SIZED = frozenset(
     {"char", "varchar", "binary", "varbinary", "bit", "vector", "time", "datetime", "timestamp", "decimal"}
@@ -30,7 +31,7 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
     """
     here = f"TABLE_SCHEMA = {literal(table.database)} AND TABLE_NAME = {literal(table.table)}"
     found = session.named(
-        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE "
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, EXTRA "
         f"FROM information_schema.COLUMNS WHERE {here} ORDER BY ORDINAL_POSITION"
     )
     if not found:
@@ -74,6 +75,7 @@ def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefiniti
         nullable=row["IS_NULLABLE"] == "YES",
         compressed="COMPRESSED" in native if kind not in ("enum", "set") else False,
         json_valid=row["COLUMN_NAME"] in json_columns,
+        generated=_GENERATED.search(row["EXTRA"]) is not None,
     )
 
 

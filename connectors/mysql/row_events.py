@@ -215,7 +215,10 @@ class TableRows:
             self._mariadb
             and bool(self._key)
             and all(images[1][place] for place in self._key)
-            and not all(before or after for before, after in zip(*images, strict=True))
+            and not all(
+                before or after or place in self.plan.generated
+                for place, (before, after) in enumerate(zip(*images, strict=True))
+            )
         )
 
     def _replaced(self, befores: Sequence[Row], afters: Sequence[Row], origin: Origin) -> Iterator[BadRow]:
@@ -243,9 +246,9 @@ class TableRows:
         ]
 
     def _key_change(self, before: Row, after: Row, origin: Origin) -> Iterator[RowBatch | BadRow]:
-        if ABSENT in after:
-            lost = after.index(ABSENT)
-            yield self._bad(ChangeKind.UPDATE, Undecodable(lost, b"", MINIMAL_KEY_CHANGE), origin)
+        lost = [place for place, value in enumerate(after) if value is ABSENT]
+        if not self.plan.generated.issuperset(lost):
+            yield self._bad(ChangeKind.UPDATE, Undecodable(lost[0], b"", MINIMAL_KEY_CHANGE), origin)
             return
         deleted = self._batch(ChangeKind.DELETE, [before], _EMPTY, origin)
         yield replace(deleted, half=Half.KEY_CHANGE_DELETE)

@@ -29,6 +29,8 @@ class ColumnDefinition:
     compressed: bool = False
     json_valid: bool = False
     """MariaDB's JSON: LONGTEXT with CHECK (json_valid(column))."""
+    generated: bool = False
+    """Computed from others, stored or not: MariaDB 11.8 logs it with an INSERT alone."""
 
 
 @dataclass(frozen=True)

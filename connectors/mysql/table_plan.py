@@ -46,6 +46,8 @@ class TablePlan:
     codecs: tuple[Codec, ...]
     json: tuple[bool, ...]
     """Which columns hold MySQL's binary JSON."""
+    generated: frozenset[int] = frozenset()
+    """Places of generated columns, which an image may leave out; see ColumnDefinition."""
 
 
 def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
@@ -86,7 +88,8 @@ def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
         for place, (column, meaning) in enumerate(zip(stored.columns, meanings, strict=True))
     )
     json = tuple(column.type is Stored.JSON for column in stored.columns)
-    return TablePlan(TableSchema(stored.table, columns), codecs, json)
+    generated = frozenset(place for place, column in enumerate(declared) if column and column.generated)
+    return TablePlan(TableSchema(stored.table, columns), codecs, json, generated)
 
 
 def schema_of(definition: TableDefinition) -> TableSchema:

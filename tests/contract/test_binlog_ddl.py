@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +29,8 @@ BASE = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT)"
 
 
 @pytest.fixture(scope="module")
-def mariadb_options() -> MariaDbOptions:
-    return MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"})
+def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
+    return MariaDbOptions(root=mariadb_root, settings={"binlog-row-metadata": "NO_LOG"})
 
 
 @pytest.fixture(scope="module")

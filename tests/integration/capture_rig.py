@@ -15,6 +15,7 @@ from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import mysql_place
 from connectors.mysql.session import Login, Session
 from streamjobs.local.environment import Environment
+from streamjobs.local.mariadb import MariaDbOptions
 from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId
 from tests.integration.capture_file import LOGIN_VARIABLE, CaptureFile
 from tests.integration.given_server import MYSQL_URL, login_of_url
@@ -188,11 +189,15 @@ def _place(text: str) -> tuple[int, int]:
 
 
 @contextmanager
-def started_rig(home: Path) -> Iterator[Rig]:
-    """Start a broker and a database server for one module, which may kill them; MYSQL_URL names another."""
+def started_rig(home: Path, mariadb_root: Path | None = None) -> Iterator[Rig]:
+    """Start a broker and a database server for one module, which may kill them; MYSQL_URL names another.
+
+    `mariadb_root` is where that MariaDB is installed, None: the machine's own.
+    """
     given = os.environ.get(MYSQL_URL)
+    mariadb = given is None and MariaDbOptions(root=mariadb_root)
     with Environment(
-        home / "services", flink=False, mariadb=given is None, deadline_s=limit_s(DEADLINE_S)
+        home / "services", flink=False, mariadb=mariadb, deadline_s=limit_s(DEADLINE_S)
     ) as environment:
         if given is None:
             login = login_of_url(environment.mariadb.url)

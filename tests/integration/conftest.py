@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def live(
-    kafka: KafkaAddress, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaAddress,
+    mariadb_root: Path | None,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Rig:
     """The broker and the database server of all tests; MYSQL_URL names another server.
 
@@ -31,15 +35,15 @@ def live(
 
     url = os.environ.get(MYSQL_URL)
     if url is None:
-        shared: MariaDbAddress = request.getfixturevalue("mariadb")
+        shared: MariaDbAddress = request.getfixturevalue("mariadb_next" if mariadb_root else "mariadb")
         url = shared.url
     return Rig(kafka.bootstrap, login_of_url(url), tmp_path_factory.mktemp("capture"))
 
 
 @pytest.fixture(scope="module")
-def own_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def own_rig(mariadb_root: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A broker and a database server of the module's own; MYSQL_URL names another, which is not ours."""
     from tests.integration.capture_rig import started_rig  # noqa: PLC0415
 
-    with started_rig(tmp_path_factory.mktemp("capture")) as made:
+    with started_rig(tmp_path_factory.mktemp("capture"), mariadb_root) as made:
         yield made

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +27,8 @@ READER = "reader"
 
 
 @pytest.fixture(scope="module")
-def mariadb_options() -> MariaDbOptions:
-    return MariaDbOptions(settings={"max-binlog-size": "4096"})
+def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
+    return MariaDbOptions(root=mariadb_root, settings={"max-binlog-size": "4096"})
 
 
 @pytest.fixture(scope="module")

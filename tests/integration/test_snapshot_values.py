@@ -56,7 +56,7 @@ COLUMNS = {
     "CHAR(9) CHARACTER SET gbk": ("'测试 '", "x'a2e320'", "''"),
     "TEXT CHARACTER SET cp932": ("x'878a'", "' a '"),
     "CHAR(5) CHARACTER SET ucs2": ("'é '", "x'00200061'"),
-    "VARCHAR(20) CHARACTER SET koi8r COMPRESSED": ("REPEAT('ж', 15)", "''"),
+    "VARCHAR(20) COMPRESSED CHARACTER SET koi8r": ("REPEAT('ж', 15)", "''"),
     "TEXT CHARACTER SET greek": ("x'e1b4'", "'α'"),
     "TEXT CHARACTER SET utf8mb4": ("'😀'", "REPEAT('x', 60000)"),
     "ENUM('', 'a,b', 'it''s', 'é') CHARACTER SET latin1": ("'it''s'", "''", "0", "'é'"),

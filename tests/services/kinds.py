@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.kafka import KafkaSize
+from streamjobs.local.mariadb import MariaDbOptions
 from tests.patience import limit_s
 
 DEADLINE_S = 180.0
@@ -113,6 +115,18 @@ MARIADB = Kind(
     lambda made: MariaDbAddress(made.mariadb.host, made.mariadb.port, made.mariadb.url),
     MariaDbAddress,
 )
+MARIADB_NEXT = Kind(
+    "mariadb-next",
+    lambda root: Environment(
+        root,
+        kafka=False,
+        flink=False,
+        mariadb=MariaDbOptions(root=places.mariadb_next()),
+        deadline_s=limit_s(DEADLINE_S),
+    ),
+    lambda made: MariaDbAddress(made.mariadb.host, made.mariadb.port, made.mariadb.url),
+    MariaDbAddress,
+)
 ELASTICSEARCH = Kind(
     "elasticsearch",
     lambda root: Environment(
@@ -127,5 +141,5 @@ HBASE = Kind(
     lambda made: HBaseAddress(made.hbase.host, made.hbase.port),
     HBaseAddress,
 )
-_ALL: tuple[Kind[Address], ...] = (KAFKA, FLINK, MARIADB, ELASTICSEARCH, HBASE)
+_ALL: tuple[Kind[Address], ...] = (KAFKA, FLINK, MARIADB, MARIADB_NEXT, ELASTICSEARCH, HBASE)
 KINDS: Mapping[str, Kind[Address]] = {kind.name: kind for kind in _ALL}

@@ -5,15 +5,20 @@ A module that needs other settings overrides the `..._options` fixture.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.local.redis import RedisOptions, RedisServer
+from tests.integration.given_server import MYSQL_URL
 from tests.patience import limit_s
 from tests.services.kinds import DEADLINE_S
 
@@ -25,10 +30,29 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
         yield made.kafka
 
 
+ON_EVERY_RELEASE = re.compile(r"(contract/test_binlog|integration/test_(capture|snapshot))_\w+\.py$")
+"""Modules whose tests run on each MariaDB that we have: what reads its log and its tables."""
+RELEASES = ("10.11", "11.8")
+"""The machine's own (Debian 12), and the one of `make mariadb-next`."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what reads a MariaDB on each release, unless MYSQL_URL names the server."""
+    if "mariadb_root" in metafunc.fixturenames and ON_EVERY_RELEASE.search(str(metafunc.definition.path)):
+        releases = ("given",) if MYSQL_URL in os.environ else RELEASES
+        metafunc.parametrize("mariadb_root", releases, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def mariadb_options() -> MariaDbOptions:
+def mariadb_root(request: pytest.FixtureRequest) -> Path | None:
+    """Where the module's MariaDB is installed; None: it is the machine's own."""
+    return places.mariadb_next() if getattr(request, "param", "") == "11.8" else None
+
+
+@pytest.fixture(scope="module")
+def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
     """How the module's own MariaDB runs."""
-    return MariaDbOptions()
+    return MariaDbOptions(root=mariadb_root)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from tests.services.kinds import (
     HBASE,
     KAFKA,
     MARIADB,
+    MARIADB_NEXT,
     ElasticsearchAddress,
     FlinkAddress,
     HBaseAddress,
@@ -48,6 +49,12 @@ def flink() -> FlinkAddress:
 def mariadb() -> MariaDbAddress:
     """The database server of all tests; databases and users have unique names, globals stay as they are."""
     return address_of(MARIADB)
+
+
+@pytest.fixture(scope="session")
+def mariadb_next() -> MariaDbAddress:
+    """The newer database server of all tests, as `mariadb`."""
+    return address_of(MARIADB_NEXT)
 
 
 @pytest.fixture(scope="session")
