@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tests.patience import limit_s
 
 
-def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], deadline_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], deadline_s: float = 120.0) -> None:
     """Return as soon as the condition holds; fail the test after the deadline with what it waited for.
 
     The deadline is that of an idle machine: `limit_s` of it is waited.
