@@ -16,9 +16,17 @@ from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace, Wanted
 from connectors.mysql.crashed_logs import TruncatedFileError, WholeTransactions, next_file
 from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLostError, RefusedError
-from connectors.mysql.framing import EventType, Format, FramedEvent, Header, read_format, read_header
+from connectors.mysql.framing import (
+    EventSource,
+    EventType,
+    Format,
+    FramedEvent,
+    Header,
+    read_format,
+    read_header,
+)
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.reader import EventSource, LogReader
+from connectors.mysql.reader import LogReader
 from connectors.mysql.server_places import mariadb_gtids, mysql_place
 from connectors.mysql.session import Login, Session, literal, mysql_errors
 from streamjobs.errors import SystemicError

@@ -151,6 +151,10 @@ class BinlogReader(Protocol):
     def file_made_at_s(self) -> int:
         """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
 
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """XA transactions that are prepared and not decided: their rows would be lost after this place."""
+
     def __iter__(self) -> Iterator[BinlogEvent]: ...
 
     def __enter__(self) -> BinlogReader: ...

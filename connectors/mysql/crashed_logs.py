@@ -15,10 +15,9 @@ from typing import Final, Protocol
 
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.errors import PositionLostError
-from connectors.mysql.framing import EventType, Format, FramedEvent, read_header
+from connectors.mysql.framing import EventSource, EventType, Format, FramedEvent, read_header
 from connectors.mysql.gtid import MariaGtids
 from connectors.mysql.packed import PackedReader
-from connectors.mysql.reader import EventSource
 from connectors.mysql.transactions import read_gtid, read_query
 
 logger = logging.getLogger(__name__)

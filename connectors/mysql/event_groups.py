@@ -2,7 +2,8 @@
 
 A log holds transactions that were rolled back, in whole or to a savepoint, where something in them cannot
 be rolled back: a temporary table, or a table of another engine. Rows of tables without transactions are in
-groups of their own, which were committed.
+groups of their own, which were committed. Rows of an XA transaction that was prepared come out where it is
+committed, as rows of that place.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import IO, Final
 
+from connectors.mysql.errors import RefusedError
 from connectors.mysql.framing import EventType, Format, FramedEvent, read_header
 from connectors.mysql.row_events import ROW_EVENTS
 from connectors.mysql.transactions import Query, read_gtid, read_query
@@ -34,6 +37,9 @@ _SIGNS_OF_LIFE: Final = frozenset({EventType.HEARTBEAT, EventType.HEARTBEAT_V2})
 _OF_FILE: Final = frozenset({EventType.ROTATE, EventType.FORMAT_DESCRIPTION})
 _OF_ROWS: Final = ROW_EVENTS | {EventType.TABLE_MAP, EventType.ANNOTATE_ROWS}
 _BEGINS: Final = (("BEGIN", ""), ("START", "TRANSACTION"), ("XA", "START"), ("XA", "BEGIN"))
+_XA_ENDS: Final = (("XA", "COMMIT"), ("XA", "ROLLBACK"))
+_XID: Final = re.compile(r"\s*XA\s+\w+\s+(.*?)(?:\s+ONE\s+PHASE)?\s*", re.IGNORECASE | re.DOTALL)
+_ONE_PHASE: Final = re.compile(r"\sONE\s+PHASE\s*$", re.IGNORECASE)
 _SAVEPOINT: Final = re.compile(
     r"\s*(?:ROLLBACK\s+(?:WORK\s+)?TO\s+)?(?:SAVEPOINT\s+)?(`(?:[^`]|``)+`|[^\s;]+)", re.IGNORECASE
 )
@@ -50,8 +56,14 @@ class EventGroups:
         self._group: _Group | None = None
         self._released: _Group | None = None
         self._unsigned_bytes = 0
-        self.one_phase = False
-        """Whether the transaction that came out last is an XA transaction that was committed at once."""
+        self._prepared: dict[str, _Group] = {}
+        self.decided_xa = False
+        """Whether what came out last is an XA transaction whose rows count: committed, at once or later."""
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """XA transactions that are prepared, and neither committed nor rolled back yet, by their names."""
+        return tuple(self._prepared)
 
     def offer(self, event: FramedEvent, used: Format) -> Iterable[Framed]:
         """Take the next event; return what may be read now. Raises SystemicError when the disk is full."""
@@ -71,7 +83,29 @@ class EventGroups:
         self._unsigned_bytes += len(event.data)
         if not group.ended_by(event):
             return ()
-        self._group, self._released, self.one_phase = None, group, group.one_phase
+        self._group, self._released = None, group
+        return self._decided(group, event)
+
+    def _decided(self, group: _Group, last: FramedEvent) -> Iterable[Framed]:
+        """Return what a group gives that has ended. Raises RefusedError for rows that are not known."""
+        self.decided_xa = group.ends_xa == "ONE PHASE"
+        if group.ends_xa == "PREPARE" and not self.decided_xa:
+            self._released = None
+            self._prepared[group.xid] = group
+            return group.events(rows=False, close=False)
+        if group.ends_xa == "ROLLBACK":
+            if prepared := self._prepared.pop(group.xid, None):
+                prepared.close()
+        elif group.ends_xa == "COMMIT":
+            prepared = self._prepared.pop(group.xid, None)
+            if prepared is None:
+                message = (
+                    f"XA COMMIT {group.xid}: it was prepared before the log was read from here, and its rows "
+                    "are not known. Send the tables again: `streamjobs capture run --resnapshot`"
+                )
+                raise RefusedError(message)
+            self.decided_xa, self._released = True, prepared
+            return _committed_later(group, prepared, last)
         return group.events()
 
     def rest(self) -> Iterable[Framed]:
@@ -88,10 +122,21 @@ class EventGroups:
 
     def close(self) -> None:
         """Free what is held."""
-        for group in (self._group, self._released):
+        for group in (self._group, self._released, *self._prepared.values()):
             if group is not None:
                 group.close()
         self._group = self._released = None
+        self._prepared = {}
+
+
+def _committed_later(group: _Group, prepared: _Group, last: FramedEvent) -> Iterator[Framed]:
+    """Return the events of an XA COMMIT, with the rows of the transaction before its last one."""
+    *before, at_last = group.events()
+    yield from before
+    for row, used in prepared.events():
+        if row.header.type in _OF_ROWS:
+            yield replace(row, start=last.start, end=last.end), used
+    yield at_last
 
 
 def _begun(event: FramedEvent, used: Format) -> _Group | None:
@@ -100,8 +145,8 @@ def _begun(event: FramedEvent, used: Format) -> _Group | None:
     if kind in _GTIDS:
         found = read_gtid(kind, used.body(event.data, ""), event.header.server_id)
         return _Group(used, found.gtid, explicit=found.explicit)
-    if kind in _STATEMENTS and _query(event, used).verb in _BEGINS:
-        return _Group(used, "", explicit=True)
+    if kind in _STATEMENTS and (verb := _query(event, used).verb) in (*_BEGINS, *_XA_ENDS):
+        return _Group(used, "", explicit=verb in _BEGINS)
     return None
 
 
@@ -123,7 +168,9 @@ class _Group:
         self._savepoints: dict[str, int] = {}
         self._undone: list[range] = []
         self._known: set[int] = set()  # statements that undo what is left out, and nothing else
-        self.one_phase = False
+        self.xid = ""
+        self.ends_xa = ""
+        """How it ended as an XA transaction: PREPARE, ONE PHASE, COMMIT, ROLLBACK; "" where it is none."""
 
     def __len__(self) -> int:
         return len(self._events) + self._filed
@@ -151,7 +198,8 @@ class _Group:
         """Whether the transaction has its end with this event, which was added."""
         kind = event.header.type
         if kind == EventType.XA_PREPARE:
-            self.one_phase = bool(self._used.body(event.data, "")[:1] == b"\1")
+            at_once = self._used.body(event.data, "")[:1] == b"\1"
+            self.ends_xa = "ONE PHASE" if at_once else "PREPARE"
         if kind not in _STATEMENTS:
             return kind in _COMMITS
         query = _query(event, self._used)
@@ -159,6 +207,11 @@ class _Group:
             case verb if verb in _BEGINS:
                 self._explicit = True
                 return False
+            case ("XA", "COMMIT" | "ROLLBACK" as word):
+                self.xid, self.ends_xa = _xid(query), word
+                if _ONE_PHASE.search(query.sql):  # so MariaDB ends a transaction that was never prepared
+                    self.ends_xa = "ONE PHASE"
+                return True
             case ("SAVEPOINT", _):
                 self._savepoints[_savepoint(query.sql.lstrip()[len("SAVEPOINT") :])] = len(self)
                 return False
@@ -168,7 +221,10 @@ class _Group:
             case ("ROLLBACK", _):
                 self._undone.append(range(len(self)))
                 return True
-            case ("RELEASE", _) | ("XA", "END"):
+            case ("XA", "END"):  # MariaDB logs no XA START
+                self.xid = _xid(query)
+                return False
+            case ("RELEASE", _):
                 return False
             case ("COMMIT", _) | ("XA", _):
                 return True
@@ -182,15 +238,19 @@ class _Group:
             self._known.add(len(self) - 1)
             self._savepoints = {name: at for name, at in self._savepoints.items() if at <= since}
 
-    def events(self, *, rows: bool = True) -> Iterator[Framed]:
-        """Return them, in order, without what was rolled back; with `rows` False without any rows."""
+    def events(self, *, rows: bool = True, close: bool = True) -> Iterator[Framed]:
+        """Return them, in order, without what was rolled back; with `rows` False without any rows.
+
+        What holds them is freed then, unless `close` is False.
+        """
         try:
             for number, event in enumerate(self._all()):
                 undone = any(number in run for run in self._undone)
                 if number not in self._known and not (event.header.type in _OF_ROWS and (undone or not rows)):
                     yield event, self._used
         finally:
-            self.close()
+            if close:
+                self.close()
 
     def _all(self) -> Iterator[FramedEvent]:
         yield from self._events
@@ -206,6 +266,12 @@ class _Group:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _xid(query: Query) -> str:
+    """Return the name of an XA transaction as servers log it: `X'61',X'',1`."""
+    found = _XID.fullmatch(query.sql)
+    return found[1] if found else query.sql
 
 
 def _savepoint(text: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from connectors.mysql.errors import BinlogError, RefusedError
 
@@ -135,6 +136,15 @@ class Format:
             return event[HEADER_BYTES:]
         check_crc(event, place)
         return event[HEADER_BYTES:-CHECKSUM_BYTES]
+
+
+class EventSource(Protocol):
+    """Where framed events come from. Checksums are checked by the reader."""
+
+    def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]: ...
+
+    def close(self) -> None:
+        """Free what it holds."""
 
 
 def check_crc(event: bytes, place: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Final, Protocol
+from typing import Final
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import (
@@ -23,7 +23,7 @@ from connectors.mysql.changes import (
 from connectors.mysql.compression import payload_events
 from connectors.mysql.errors import BinlogError, PositionLostError, RefusedError
 from connectors.mysql.event_groups import EventGroups
-from connectors.mysql.framing import HEADER_BYTES, EventType, Format, FramedEvent, read_header
+from connectors.mysql.framing import HEADER_BYTES, EventSource, EventType, Format, FramedEvent, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.packed import PackedReader
 from connectors.mysql.row_events import ROW_EVENTS, STATEMENT_END, Origin, TableRows, read_rows_head
@@ -56,15 +56,6 @@ _REFUSED: Final = {
     21: "row events of MySQL 5.1 before its release",
     22: "row events of MySQL 5.1 before its release",
 }
-
-
-class EventSource(Protocol):
-    """Where framed events come from. Checksums are checked by the reader."""
-
-    def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]: ...
-
-    def close(self) -> None:
-        """Free what it holds."""
 
 
 @dataclass
@@ -112,6 +103,11 @@ class LogReader:
     def gtids(self) -> str:
         """The set of all transactions so far; "" as long as it is not known."""
         return "" if self._gtids is None else str(self._gtids)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The XA transactions whose rows are held until they are committed; see `BinlogReader`."""
+        return self._groups.undecided
 
     @property
     def catalog(self) -> Catalog:
@@ -228,7 +224,9 @@ class LogReader:
         if committed_at_us is None:
             committed_at_us = event.header.timestamp_s * 1_000_000
         begin = Begin(self._start(event), found.gtid, committed_at_us // 1000)
-        self._group = _Group(begin, found.explicit, found.prepared_xa, found.void)
+        decided = self._groups.decided_xa
+        self._group = _Group(begin, found.explicit, found.prepared_xa and not decided, found.void)
+        self._payload_rows = 0 if decided else None  # rows of an XA transaction count on from its commit
         return begin
 
     def _begin_plain(self, event: FramedEvent, *, explicit: bool) -> Iterator[Begin]:
@@ -247,7 +245,7 @@ class LogReader:
         gtid = group.begin.gtid
         if gtid and self._gtids is not None:
             self._gtids = self._gtids.with_gtid(gtid)
-        self._group = None
+        self._group = self._payload_rows = None
         self._maps.clear()
         return Commit(self._place, gtid, group.begin.committed_at_ms)
 
@@ -283,10 +281,10 @@ class LogReader:
                 yield self._commit(event)
             case ("XA", "START" | "BEGIN"):
                 yield from self._begin_plain(event, explicit=True)
-                self._in_group(event).prepared_xa = not self._groups.one_phase
+                self._in_group(event).prepared_xa = not self._groups.decided_xa
             case ("XA", "END") | ("SAVEPOINT", _) | ("RELEASE", _):
                 self._in_group(event)
-            case ("XA", _):  # COMMIT, ROLLBACK: of rows that were refused, or that nobody wanted
+            case ("XA", _):  # COMMIT: its rows have come before it
                 yield from self._begin_plain(event, explicit=False)
                 yield self._commit(event)
             case _:

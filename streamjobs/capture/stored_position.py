@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,9 @@ from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
 from streamjobs.rowchange import TableId
 
+logger = logging.getLogger(__name__)
+
+_XA_TOLD_S = 60.0
 _RECEIPT_S = 0.03
 """How long a quiet broker takes to acknowledge: the producer's linger and a round trip."""
 
@@ -74,6 +78,8 @@ class StoredPosition:
         self._telemetry = telemetry
         self._taken_at_s = clock.monotonic_s()
         self._unstored: _Unstored | None = None
+        self._xa_since_s: float | None = None
+        self._xa_told = False
         self.changed = self.altered = False
         self.born: set[TableId] = set()
 
@@ -100,7 +106,7 @@ class StoredPosition:
         self._store(0.0)
 
     def _take(self, place: LogPlace | None) -> None:
-        if not self.changed or place is None:
+        if not self.changed or place is None or self._waits_for_xa():
             return
         receipt = self._p.outbox.receipt()
         self._p.rejects.acknowledge()
@@ -120,6 +126,23 @@ class StoredPosition:
         self._state = state
         self._unstored = _Unstored(state, catalog, receipt)
         self.changed = self.altered = False
+
+    def _waits_for_xa(self) -> bool:
+        """Whether a start from here would miss rows that are held until their transaction is decided."""
+        undecided = self._p.reader.undecided
+        if not undecided:
+            self._xa_since_s, self._xa_told = None, False
+            return False
+        now_s = self._clock.monotonic_s()
+        self._xa_since_s = self._xa_since_s or now_s
+        if now_s - self._xa_since_s > _XA_TOLD_S and not self._xa_told:
+            self._xa_told = True
+            logger.warning(
+                "the position stays at %s:%d until these XA transactions are committed or rolled back: %s. "
+                "They are prepared (XA RECOVER), and a restart reads the log again from there",
+                self._state.file, self._state.offset, "; ".join(undecided),
+            )  # fmt: skip
+        return True
 
     def _store(self, timeout_s: float) -> None:
         waiting = self._unstored

@@ -12,6 +12,7 @@ from connectors.mysql.session import Session
 from streamjobs.rowchange import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
+from tests.integration.waiting import wait_for
 
 pytestmark = pytest.mark.services
 TRANSACTIONS = 60
@@ -108,6 +109,37 @@ def play(session: Session, chance: random.Random) -> dict[str, int]:
         counts["committed" if end == "COMMIT" else "rolled back"] += 1
         session.execute(end)
     return counts
+
+
+def test_xa_transactions_count_where_they_are_committed(live: Rig, capture: CaptureFile) -> None:
+    capture.start().streaming()
+    xid = f"'{capture.name}'"
+    with live.session() as session, live.session() as other:
+        for one in (session, other):
+            one.execute(f"USE {capture.name}")
+        session.execute(f"XA START {xid}")
+        session.execute("INSERT INTO t VALUES (3, 3)")
+        session.execute("UPDATE t SET v = 9 WHERE id = 50")
+        session.execute(f"XA END {xid}")
+        session.execute(f"XA PREPARE {xid}")
+        other.execute("INSERT INTO t VALUES (4, 4)")
+        wait_for(lambda: len(replayed(live.sent(f"{capture.name}.t"))) == 4, "the other row has come")
+        before = (capture.status() or {})["place"]
+        assert replayed(live.sent(f"{capture.name}.t")) == live.rows(TableId(capture.name, "t"))
+        assert capture.stop() == 0, capture.log()
+        capture.start().streaming()
+        session.execute(f"XA COMMIT {xid}")
+        session.execute(f"XA START {xid}")
+        session.execute("DELETE FROM t WHERE id = 1")
+        session.execute(f"XA END {xid}")
+        session.execute(f"XA COMMIT {xid} ONE PHASE")
+        session.execute(f"XA START {xid}")
+        session.execute("DELETE FROM t WHERE id = 2")
+        session.execute(f"XA END {xid}")
+        session.execute(f"XA PREPARE {xid}")
+        session.execute(f"XA ROLLBACK {xid}")
+    agrees(live, capture)
+    assert f"reading on from {before}" in capture.log()
 
 
 def test_a_session_that_sets_its_clock_ahead_moves_no_other_row(live: Rig, capture: CaptureFile) -> None:

@@ -211,7 +211,7 @@ def test_a_log_without_its_end_tells_that_the_rows_must_not_be_used(tmp_path: Pa
     assert "its rows must not be used" in str(error)
 
 
-def test_rows_in_an_xa_transaction_are_refused_by_name(tmp_path: Path) -> None:
+def test_rows_of_an_xa_transaction_come_where_it_is_committed(tmp_path: Path) -> None:
     writer = Writer()
     writer.gtid(1)
     writer.query("XA START X'61',X'',1")
@@ -219,8 +219,21 @@ def test_rows_in_an_xa_transaction_are_refused_by_name(tmp_path: Path) -> None:
     writer.rows(30, [stored((1, 2, "a", None))], len(COLUMNS))
     writer.query("XA END X'61',X'',1")
     writer.event(38, XA_PREPARED)
-    with pytest.raises(RefusedError, match=r"an XA transaction changes d\.t"):
-        read(bytes(writer.data), tmp_path)
+    writer.gtid(2)
+    writer.query("BEGIN")
+    writer.table_map(COLUMNS, NAMES)
+    writer.rows(30, [stored((5, 5, "b", None))], len(COLUMNS))
+    writer.xid()
+    writer.gtid(3)
+    writer.query("XA COMMIT X'61',X'',1")
+    events = read(bytes(writer.data), tmp_path)
+    assert [type(event).__name__ for event in events] == [
+        *("Begin", "Commit", "Begin", "RowBatch", "Commit", "Begin", "RowBatch", "Commit")
+    ]
+    assert images(events) == [canonical((5, 5, "b", None)), canonical((1, 2, "a", None))]
+    first, second = (event for event in events if isinstance(event, RowBatch))
+    assert first.position < second.position
+    assert second.transaction_id.endswith(":3")
 
 
 def test_an_xa_transaction_that_is_committed_at_once_is_a_plain_one(tmp_path: Path) -> None:

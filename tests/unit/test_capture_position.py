@@ -90,6 +90,7 @@ class Nothing:
     parts: dict[str, tuple[Any, ...]] = {}  # noqa: RUF012 - never changed
     pending: dict[str, str] = {}  # noqa: RUF012 - never changed
     gtids = ""
+    undecided = ()
     file_made_at_s = 1_700_000_000
 
     def acknowledge(self) -> None:

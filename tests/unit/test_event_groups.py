@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import random
+import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.mysql import event_groups
+from connectors.mysql.binlog_file import open_file
 from connectors.mysql.changes import Begin, BinlogEvent, Commit, Ddl, Receiving
 from connectors.mysql.errors import BinlogError, RefusedError
 from streamjobs.errors import SystemicError
@@ -165,6 +168,83 @@ def test_a_long_transaction_is_told_of_while_it_comes(
     assert len(signs) >= 3
     assert events[: len(signs)] == signs
     assert len(images(events)) == 20
+
+
+XID = "X'6162',X'63',1"
+
+
+def prepare(model: Model, xid: str) -> list[int]:
+    """Write an XA transaction of two rows as far as its PREPARE; return the rows."""
+    model._gtid += 1
+    model.writer.gtid(model._gtid)
+    model.writer.query(f"XA START {xid}")
+    rows = [model.insert(), model.insert()]
+    model.writer.query(f"XA END {xid}")
+    model.writer.event(38, struct.pack("<BIII", 0, 1, 2, 1) + b"abc")
+    return rows
+
+
+def decide(model: Model, word: str, xid: str) -> None:
+    model._gtid += 1
+    model.writer.gtid(model._gtid)
+    model.writer.query(f"XA {word} {xid}")
+
+
+@given(
+    st.lists(st.sampled_from(["prepare", "COMMIT", "ROLLBACK", "plain"]), max_size=20),
+    st.randoms(use_true_random=False),
+    st.sampled_from([0, 200, 1 << 24]),
+)
+def test_rows_of_xa_transactions_come_in_the_order_of_their_commits(
+    folder: Path, words: list[str], chance: random.Random, in_memory: int
+) -> None:
+    model, waiting = Model(), dict[str, list[int]]()
+    for number, word in enumerate(words):
+        if word == "prepare":
+            xid = f"X'{number:02x}',X'',1"
+            waiting[xid] = prepare(model, xid)
+        elif word == "plain":
+            play(model, ["insert"], "xid")
+        elif waiting:
+            xid = chance.choice(sorted(waiting))
+            rows = waiting.pop(xid)
+            decide(model, word, xid)
+            model.kept += rows if word == "COMMIT" else []
+    path = folder / "bin.000007"
+    path.write_bytes(bytes(model.writer.data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_groups, "_IN_MEMORY", in_memory)
+        with open_file(path, wanted=lambda _: True) as reader:
+            events = list(reader)
+            assert sorted(reader.undecided) == sorted(waiting)
+    assert [row[0] for row in images(events)] == [str(number).encode() for number in model.kept]
+    places = [change.position for batch in events if isinstance(batch, RowBatch) for change in batch]
+    assert places == sorted(set(places))
+
+
+def test_an_xa_commit_whose_rows_are_not_known_is_refused(tmp_path: Path) -> None:
+    model = Model()
+    decide(model, "COMMIT", XID)
+    with pytest.raises(RefusedError) as caught:
+        read(bytes(model.writer.data), tmp_path)
+    assert caught.value.detail == (
+        f"XA COMMIT {XID}: it was prepared before the log was read from here, and its rows are not known. "
+        "Send the tables again: `streamjobs capture run --resnapshot`"
+    )
+
+
+def test_an_xa_transaction_that_mariadb_commits_at_once(tmp_path: Path) -> None:
+    model = Model()
+    model.begin()
+    model.kept.append(model.insert())
+    model.writer.query(f"XA COMMIT {XID} ONE PHASE")
+    assert [row[0] for row in images(read(bytes(model.writer.data), tmp_path))] == [b"1"]
+
+
+def test_an_xa_rollback_of_what_is_not_known_changes_nothing(tmp_path: Path) -> None:
+    model = Model()
+    decide(model, "ROLLBACK", XID)
+    assert [type(event) for event in read(bytes(model.writer.data), tmp_path)] == [Begin, Commit]
 
 
 class _FullDisk:
