@@ -34,6 +34,11 @@ _SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"
 """Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
 
 
+def causes(text: str) -> list[tuple[str, str]]:
+    """Return the chain of Java exceptions in a failure: each full class name with the text behind it."""
+    return [(match["class"], match["text"] or "") for match in _CAUSED_BY.finditer(text)]
+
+
 def exception_name(cause: str) -> str:
     """Return the class name of a root cause, without its package; empty where it has none."""
     lines = _message_lines(cause)

@@ -112,13 +112,13 @@ class RunningFlinkJob:
         """
         state = self._state()
         new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
-        causes = [root_cause(failure.text) for failure in reversed(new)]
-        if causes:
-            self._forget_what_was_overcome([cause for cause in causes if outside(cause) is None])
+        found = [(root_cause(failure.text), outside(failure.text)) for failure in reversed(new)]
+        if found:
+            self._forget_what_was_overcome([cause for cause, what in found if what is None])
             self._last_failure_ms = new[0].at_ms
-            for cause in causes:
+            for cause, _ in found:
                 on_restart(cause)
-            self._note_outage(causes[-1])
+            self._note_outage(*found[-1])
         if state.state == "FAILED":
             self._fail(f"{self.plan.name} failed")
         last = self._causes[-SAME_CAUSE_LIMIT:]
@@ -126,8 +126,7 @@ class RunningFlinkJob:
             self._stop(f"{SAME_CAUSE_LIMIT} restarts, no progress, the same cause", last[-1])
         self._judge_outage(state)
 
-    def _note_outage(self, cause: str) -> None:
-        what = outside(cause)
+    def _note_outage(self, cause: str, what: Outside | None) -> None:
         if what is not None:
             self._outages.seen(what, brief(cause), self._rest.checkpoints(self.job_id))
         elif self._outages:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from streamjobs.job.report import exception_name
+from streamjobs.job.report import causes, exception_name, root_cause
 
 
 class Outside(Enum):
@@ -35,25 +35,30 @@ _PYTHON_TROUBLE = frozenset(
     }
 )
 """Our errors that may pass, and what Python raises when a server is away."""
-_KAFKA_TROUBLE = frozenset(
-    {
-        *("TimeoutException", "DisconnectException", "NetworkException", "BrokerNotAvailableException"),
-        *("CoordinatorNotAvailableException", "CoordinatorLoadInProgressException", "ConnectException"),
-        *("NotCoordinatorException", "LeaderNotAvailableException", "NotLeaderOrFollowerException"),
-        *("NotEnoughReplicasException", "NotEnoughReplicasAfterAppendException"),
-    }
+_KAFKA = "org.apache.kafka.common.errors."
+_JAVA_TROUBLE = (
+    *("java.net.ConnectException", "java.net.SocketTimeoutException", "java.net.NoRouteToHostException"),
+    *(f"{_KAFKA}{word}Exception" for word in ("Timeout", "Disconnect", "Network", "BrokerNotAvailable")),
+    *(f"{_KAFKA}{word}Exception" for word in ("CoordinatorNotAvailable", "CoordinatorLoadInProgress")),
+    *(f"{_KAFKA}{word}Exception" for word in ("NotCoordinator", "LeaderNotAvailable")),
+    *(f"{_KAFKA}{word}Exception" for word in ("NotLeaderOrFollower", "NotEnoughReplicas")),
+    f"{_KAFKA}NotEnoughReplicasAfterAppendException",
 )
-"""What a Kafka client raises when brokers are away: kafka.common.errors of 4.1, the retriable ones."""
+"""What Java and Kafka's client 4.1 raise when a server is away; Flink's SQL connector has a copy of it."""
 
 
-def outside(cause: str) -> Outside | None:
-    """Return what is away by a root cause; None: it is the job's own fault, as far as anybody knows."""
-    if _CLUSTER.match(cause):
+def outside(text: str) -> Outside | None:
+    """Return what is away by the text of a failure; None: it is the job's own fault, as far as is known.
+
+    Of a chain of Java exceptions any may tell it: Flink wraps a reset connection, and a timeout, in its own.
+    """
+    cause = root_cause(text)
+    if cause.startswith("Traceback"):
+        return Outside.SERVICE if exception_name(cause) in _PYTHON_TROUBLE else None
+    chain = causes(text)
+    if any(_CLUSTER.match(f"{name.rpartition('.')[2]}: {words}") for name, words in chain):
         return Outside.CLUSTER
-    name = exception_name(cause)
-    if name in (_PYTHON_TROUBLE if cause.startswith("Traceback") else _KAFKA_TROUBLE):
-        return Outside.SERVICE
-    return None
+    return Outside.SERVICE if any(name.endswith(_JAVA_TROUBLE) for name, _ in chain) else None
 
 
 @dataclass

@@ -131,7 +131,41 @@ STORE_AWAY = (
     "streamjobs.errors.RetriableError: gave up after 9 tries in 600 s: redis 127.0.0.1:6379 is away\n\n"
     "\tat A.b(A.java:1)\n"
 )
-OUTSIDE = [NO_SLOTS, TASKMANAGER_LOST, HEARTBEAT, CONNECTION_LOST, BROKER_AWAY, STORE_AWAY]
+CONNECTION_RESET = (
+    "org.apache.flink.runtime.io.network.netty.exception.LocalTransportException: Sending failed.\n"
+    "\tat A.b(A.java:1)\nCaused by: java.io.IOException: Connection reset by peer\n"
+)
+NO_SLOTS_IN_TIME = (
+    "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Slot request bulk is not "
+    "fulfillable! Could not allocate the required slot within slot request timeout\n\tat A.b(A.java:1)\n"
+    "Caused by: java.util.concurrent.TimeoutException: Timeout has occurred: 300000 ms\n"
+)
+SHADED_BROKER_AWAY = (
+    "org.apache.flink.util.FlinkRuntimeException: Global failure triggered by OperatorCoordinator\n"
+    "Caused by: org.apache.flink.kafka.shaded.org.apache.kafka.common.errors.DisconnectException: gone\n"
+)
+OUTSIDE = [
+    *(NO_SLOTS, NO_SLOTS_IN_TIME, TASKMANAGER_LOST, HEARTBEAT, CONNECTION_LOST, CONNECTION_RESET),
+    *(BROKER_AWAY, SHADED_BROKER_AWAY, STORE_AWAY),
+]
+INSIDE = [
+    OWN_FAULT,
+    "java.util.concurrent.TimeoutException: a function of the job took too long\n\tat A.b(A.java:1)\n",
+    "org.apache.flink.runtime.checkpoint.CheckpointException: Checkpoint expired before completing.\n",
+    "Caused by: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: no such topic\n",
+    STORE_AWAY.replace(
+        "streamjobs.errors.RetriableError: gave up", "streamjobs.errors.SystemicError: no table"
+    ),
+    STORE_AWAY.replace("streamjobs.errors.RetriableError: gave up", "ValueError: RetriableError: no"),
+]
+
+
+@pytest.mark.parametrize("fault", INSIDE)
+def test_a_fault_of_its_own_is_no_outage(cluster: Cluster, fault: str) -> None:
+    job = job_on(cluster, Limits(outage_s=-1.0))
+    cluster.has_failed(fault)
+    job.watch()
+    assert job.trouble() is None
 
 
 @pytest.mark.parametrize("trouble", OUTSIDE)
