@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.kafka.consumer import KafkaConsumer, read_topic
@@ -157,19 +157,27 @@ def _place(letter: DeadLetter) -> tuple[str, int, int]:
     return letter.topic, letter.partition, letter.offset
 
 
-def send_replay(bootstrap: str | KafkaConnection, replay: Replay, letters_topic: str, *, at_ms: int) -> None:
-    """Send a plan's envelopes, then a note for each of its letters to the topic of letters.
+def send_replay(bootstrap: str | KafkaConnection, replay: Replay) -> None:
+    """Send a plan's envelopes; returns when the broker has all of them."""
+    _send(bootstrap, replay.envelopes)
 
-    Returns when the broker has all of them. A failure in between leaves messages without a note: sent once
-    more, they change nothing.
+
+def mark_replayed(
+    bootstrap: str | KafkaConnection, replay: Replay, letters_topic: str, *, at_ms: int
+) -> None:
+    """Write a note for each letter of a plan that was sent to the topic of letters; returns when it is there.
+
+    Without a note nothing is lost: what is sent once more changes nothing.
     """
+    notes = [Envelope(letters_topic, 0, note.to_json(), at_ms) for note in _notes(replay, at_ms)]
+    _send(bootstrap, notes)
+
+
+def _send(bootstrap: str | KafkaConnection, envelopes: Iterable[Envelope]) -> None:
     producer = KafkaProducer(bootstrap, client_id="streamjobs-dlq", max_record_bytes=MAX_LETTER_BYTES)
     try:
-        for envelope in replay.envelopes:
+        for envelope in envelopes:
             producer.send(envelope)
-        producer.flush()
-        for note in _notes(replay, at_ms):
-            producer.send(Envelope(letters_topic, 0, note.to_json(), at_ms))
     finally:
         producer.close()
 

@@ -19,6 +19,7 @@ from connectors.kafka import (
     KafkaConnection,
     Unreadable,
     fetch_messages,
+    mark_replayed,
     plan_replay,
     read_dead_letters,
     send_replay,
@@ -168,8 +169,9 @@ def replay(
         return
     if not yes and not typer.confirm(f"Send {len(plan.envelopes)} messages?"):
         raise typer.Exit(1)
-    send_replay(broker, plan, letters, at_ms=SystemClock().now_ms())
+    send_replay(broker, plan)
     Console().print(f"Sent {len(plan.envelopes)} messages.")
+    mark_replayed(broker, plan, letters, at_ms=SystemClock().now_ms())
 
 
 class Found:
@@ -183,6 +185,10 @@ class Found:
         self.replayed: dict[str, Replayed] = {}
         self.repeated = 0
         self.unreadable: list[Unreadable] = []
+        with Console(stderr=True).status(Text(f"reading {topic} at {broker}")):
+            self._read(broker, topic, selection)
+
+    def _read(self, broker: KafkaConnection, topic: str, selection: Selection) -> None:
         for letter in read_dead_letters(broker, topic):
             if isinstance(letter, Unreadable):
                 self.unreadable.append(letter)

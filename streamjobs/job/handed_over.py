@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from streamjobs.errors import JobError, RetriableError, SystemicError
-from streamjobs.job.rest import TERMINAL_STATES, FlinkRest
+from streamjobs.job.rest import FlinkRest
 
 _POLL_S = 0.3
 _TAKING_S = 10.0
 """A cluster may still list a job so long after its client has gone."""
 _INITIALIZING_S = 120.0
-"""So long may a job of the same name not say yet which run it is."""
+"""So long may a job of the same name start up; Flink 2.3 does not say meanwhile which run it is."""
 
 
 def find_job(rest: FlinkRest, name: str, run_id: str) -> str | None:
@@ -29,7 +29,7 @@ def find_job(rest: FlinkRest, name: str, run_id: str) -> str | None:
             found = _run_of(rest, job.job_id)
             if found == run_id:
                 return job.job_id
-            unclear |= found is None and job.state not in TERMINAL_STATES
+            unclear |= found is None and job.state == "INITIALIZING"
         waited_s = time.monotonic() - started_s
         if waited_s > _TAKING_S and not unclear:
             return None

@@ -237,13 +237,13 @@ def test_sigterm_leaves_the_job_on_services_that_stay_and_says_how_to_cancel_it(
     assert known is not None
     assert known.bootstrap is not None
     produce(known.bootstrap, "shop.item", changes())
-    process = shell.start("run", job_file(shell.home))
-    assert process.stderr is not None
-    lines = iter(process.stderr.readline, "")
-    assert next((line for line in lines if re.match("latest  rows in [1-9]", line)), None)
-    process.send_signal(signal.SIGTERM)
-    *_, see, cancel, last = lines
-    assert (process.wait(limit_s(60)), last) == (143, "streamjobs: ended by SIGTERM\n")
+    with shell.start("run", job_file(shell.home)) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert next((line for line in lines if re.match("latest  rows in [1-9]", line)), None)
+        process.send_signal(signal.SIGTERM)
+        *_, see, cancel, last = lines
+    assert (process.returncode, last) == (143, "streamjobs: ended by SIGTERM\n")
     job_id = see.split("/")[-2]
     assert see == f"latest  the job goes on. See {known.rest_url}/#/job/running/{job_id}/overview\n"
     assert cancel == f"Cancel it: curl -X PATCH '{known.rest_url}/jobs/{job_id}?mode=cancel'\n"

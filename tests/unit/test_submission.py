@@ -151,9 +151,21 @@ def test_a_job_that_starts_up_is_waited_for_until_it_says_which_run_it_is(
 ) -> None:
     child(f"{HANDED}\n{FOREVER}")
     answers = cluster_with(j1="r1")
-    config = answers.pop("/jobs/j1/config")
+    config = answers["/jobs/j1/config"]
+    answers["/jobs/j1/config"] = {"execution-config": {"user-config": {}}}  # what Flink 2.3 says meanwhile
     with flink_that_answers(answers) as flink:
         asked = threading.Timer(2.0, flink.answers.__setitem__, ("/jobs/j1/config", config))
         asked.start()
         assert submitted(flink.url, limits=FAST) == "j1"
         asked.join()
+
+
+def test_a_job_of_the_same_name_that_another_tool_has_started_is_not_taken_for_ours(
+    child: Callable[..., None],
+) -> None:
+    child(f"{HANDED}\n{FOREVER}")
+    answers = cluster_with(j1="r1")
+    answers["/jobs/overview"]["jobs"][0]["state"] = "RUNNING"
+    answers["/jobs/j1/config"] = {"execution-config": {"user-config": {}}}
+    with flink_that_answers(answers) as flink, pytest.raises(JobError, match="has not taken the job ctr"):
+        submitted(flink.url, limits=FAST)
