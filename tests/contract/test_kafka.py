@@ -37,6 +37,7 @@ from connectors.kafka import (
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.job.preflight import BROKERS_DEFAULT
 from streamjobs.local.kafka import KafkaServer
 from tests.patience import limit_s
 
@@ -362,6 +363,12 @@ def test_record_that_is_no_dead_letter_is_told_apart(bootstrap: str, topic: str)
     sent(bootstrap, [Envelope(topic, 0, b"{}", OLD_MS)])
     (found,) = read_dead_letters(bootstrap, topic)
     assert "not a dead letter" in getattr(found, "detail", "")
+
+
+def test_a_topic_gets_as_many_partitions_as_the_broker_gives_by_itself(bootstrap: str, topic: str) -> None:
+    name = f"{topic}.made"
+    assert ensure_topic(bootstrap, name, BROKERS_DEFAULT).partitions == 1
+    assert describe_topic(bootstrap, name) is not None
 
 
 def test_letters_that_name_no_message_of_a_broker_send_nothing(bootstrap: str, topic: str) -> None:
