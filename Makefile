@@ -76,6 +76,7 @@ docs: setup ## write the generated pages of docs/ again
 	@$(BIN)/python -m tests.house.cli_page
 	@$(BIN)/python -m tests.house.delivery_page
 	@$(BIN)/python -m tests.house.jobs_page
+	@$(BIN)/python -m tests.house.capture_page
 
 compose-check: setup ## docker-compose.yml against its schema and the versions of streamjobs/local
 	@$(PYTEST) tests/house/test_compose.py

@@ -43,6 +43,11 @@ class DeadLetter:
     event_time_ms: int | None = None
     raw: bytes | None = None
 
+    @property
+    def has_origin(self) -> bool:
+        """Whether it names the message that it came in: topic, partition and offset of a broker."""
+        return bool(self.topic) and self.partition >= 0 and self.offset >= 0
+
     def to_json(self) -> bytes:
         """Give the one-line JSON form that the dead-letter topic carries."""
         fields = asdict(self) | {"v": FORMAT_VERSION, "stage": self.stage.value}
@@ -63,3 +68,31 @@ class DeadLetter:
         except (KeyError, TypeError, AttributeError) as exc:
             message = f"not a dead letter: {data[:80]!r}"
             raise ValueError(message) from exc
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A note in the dead-letter topic: the message of letter `id` was sent again, to `to` at `at_ms`.
+
+    Shape: `Replayed("shop.item/1/0/2", "shop.item/1", 1760000000000)`.
+    """
+
+    id: str
+    to: str
+    at_ms: int
+
+    def to_json(self) -> bytes:
+        """Return the one-line JSON form that the dead-letter topic carries."""
+        fields = {"v": FORMAT_VERSION, "replayed": self.id, "to": self.to, "at_ms": self.at_ms}
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Replayed | None:
+        """Read it back; None when `data` is something else."""
+        try:
+            fields = json.loads(data)
+            if fields["v"] != FORMAT_VERSION:
+                return None
+            return cls(str(fields["replayed"]), str(fields["to"]), int(fields["at_ms"]))
+        except (KeyError, TypeError, ValueError):
+            return None

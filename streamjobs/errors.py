@@ -94,5 +94,6 @@ class JobError(StreamjobsError):
     """A Flink job failed; `cause` is the shortest text that explains it (the Python traceback)."""
 
     def __init__(self, message: str, cause: str) -> None:
+        self.message = message
         self.cause = cause
         super().__init__(f"{message}\n{cause}" if cause else message)

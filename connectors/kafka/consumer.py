@@ -88,6 +88,24 @@ class KafkaConsumer:
                 return envelope if envelope.offset == offset else None
         return None
 
+    def read_range(self, topic: str, partition: int, begin: int, end: int) -> Iterator[Envelope]:
+        """Yield the records from offset `begin` to before `end`, but for those that are no longer there.
+
+        Only this partition is read afterwards. Raises RetriableError when nothing comes within the timeout.
+        """
+        self._assigned.clear()
+        self.seek(topic, partition, begin)
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        while (reached := self.position(topic, partition)) < end:
+            for envelope in self.poll(timeout_s=1.0):
+                if envelope.offset is not None and envelope.offset < end:
+                    yield envelope
+            if self.position(topic, partition) > reached:
+                deadline = time.monotonic() + self._timeout_ms / 1000
+            elif time.monotonic() > deadline:
+                message = f"{topic}/{partition}: no record from offset {reached} to before {end} has come"
+                raise RetriableError(message)
+
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Give for each partition the offset that the next record will get."""
         places = self._places(topic)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from connectors.kafka.consumer import KafkaConsumer, read_topic
 from connectors.kafka.producer import KafkaProducer
 from connectors.kafka.topics import DEAD_LETTER_CONFIGS, describe_topic, ensure_topic, newest_times
 from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.dead_letter import DeadLetter, Replayed
 from streamjobs.errors import ConfigError, StreamjobsError
 from streamjobs.kafka_connection import KafkaConnection, connection_of
 
@@ -64,8 +64,10 @@ class Unreadable:
     detail: str
 
 
-def read_dead_letters(bootstrap: str | KafkaConnection, topic: str) -> Iterator[DeadLetter | Unreadable]:
-    """Yield all letters that are in the topic now; the same id may come more than once.
+def read_dead_letters(
+    bootstrap: str | KafkaConnection, topic: str
+) -> Iterator[DeadLetter | Replayed | Unreadable]:
+    """Yield all letters, and notes of replays, that are in the topic now; one id may come more than once.
 
     Raises: ConfigError when the topic does not exist.
     """
@@ -75,6 +77,9 @@ def read_dead_letters(bootstrap: str | KafkaConnection, topic: str) -> Iterator[
     consumer = KafkaConsumer(bootstrap, "read_committed", client_id="streamjobs-dlq")
     try:
         for envelope in read_topic(consumer, topic):
+            if (note := Replayed.from_json(envelope.payload)) is not None:
+                yield note
+                continue
             try:
                 yield DeadLetter.from_json(envelope.payload)
             except ValueError as exc:
@@ -87,14 +92,17 @@ def read_dead_letters(bootstrap: str | KafkaConnection, topic: str) -> Iterator[
 class Replay:
     """What `plan_replay` decided for each letter of a selection.
 
-    `envelopes` are to be sent, one a message, with the target's topic and partition and the time they get.
-    `covered` letters are further rows of such a message; `lost` letters carry no bytes, and the broker no
-    longer has their message.
+    `envelopes` are to be sent, one a message, with the target's topic and partition and the time they get;
+    `sent` are the letters that they are of, in the same order. `covered` letters are further rows of such a
+    message; `lost` letters carry no bytes, and the broker no longer has their message. Letters
+    `without_origin` name no message of a broker: what a query computed, or a row that a capture did not send.
     """
 
     envelopes: tuple[Envelope, ...]
-    covered: int
+    sent: tuple[DeadLetter, ...]
+    covered: tuple[DeadLetter, ...]
     lost: tuple[DeadLetter, ...]
+    without_origin: tuple[DeadLetter, ...]
 
 
 def plan_replay(
@@ -112,20 +120,20 @@ def plan_replay(
     is older than that are late, and a job with a watermark makes them `late` dead letters.
     Raises: ConfigError when a topic does not exist.
     """
-    origins: dict[tuple[str, int, int], DeadLetter] = {}
+    known: dict[tuple[str, int, int], DeadLetter] = {}
     for letter in letters:
-        origins.setdefault((letter.topic, letter.partition, letter.offset), letter)
-    known = {place: letter for place, letter in origins.items() if letter.topic and letter.offset >= 0}
+        if letter.has_origin:
+            known.setdefault(_place(letter), letter)
     found = fetch_messages(bootstrap, list(known))
     newest: dict[str, dict[int, int | None]] = {}
     envelopes = []
-    sent = set()
+    sent = {}
     for place, letter in sorted(known.items(), key=lambda item: item[0]):
         original = found.get(place)
         raw = letter.raw if letter.raw is not None else original.payload if original else None
         if raw is None:
             continue
-        sent.add(place)
+        sent[place] = letter
         topic = to_topic or letter.topic
         times = newest.setdefault(topic, dict(newest_times(bootstrap, topic)))
         partition = letter.partition % len(times)
@@ -136,18 +144,51 @@ def plan_replay(
             times[partition] = max(floor_ms, time_ms)
         headers = dict(original.headers if original else {}) | {REPLAY_HEADER: letter.id.encode()}
         envelopes.append(Envelope(topic, partition, raw, time_ms, headers=headers))
-    lost = [letter for letter in letters if (letter.topic, letter.partition, letter.offset) not in sent]
-    return Replay(tuple(envelopes), len(letters) - len(lost) - len(envelopes), tuple(lost))
+    return Replay(
+        tuple(envelopes),
+        tuple(sent.values()),
+        tuple(each for each in letters if _place(each) in sent and sent[_place(each)] is not each),
+        tuple(each for each in letters if each.has_origin and _place(each) not in sent),
+        tuple(each for each in letters if not each.has_origin),
+    )
+
+
+def _place(letter: DeadLetter) -> tuple[str, int, int]:
+    return letter.topic, letter.partition, letter.offset
 
 
 def send_replay(bootstrap: str | KafkaConnection, replay: Replay) -> None:
     """Send a plan's envelopes; returns when the broker has all of them."""
+    _send(bootstrap, replay.envelopes)
+
+
+def mark_replayed(
+    bootstrap: str | KafkaConnection, replay: Replay, letters_topic: str, *, at_ms: int
+) -> None:
+    """Write a note for each letter of a plan that was sent to the topic of letters; returns when it is there.
+
+    Without a note nothing is lost: what is sent once more changes nothing.
+    """
+    notes = [Envelope(letters_topic, 0, note.to_json(), at_ms) for note in _notes(replay, at_ms)]
+    _send(bootstrap, notes)
+
+
+def _send(bootstrap: str | KafkaConnection, envelopes: Iterable[Envelope]) -> None:
     producer = KafkaProducer(bootstrap, client_id="streamjobs-dlq", max_record_bytes=MAX_LETTER_BYTES)
     try:
-        for envelope in replay.envelopes:
+        for envelope in envelopes:
             producer.send(envelope)
     finally:
         producer.close()
+
+
+def _notes(replay: Replay, at_ms: int) -> Iterator[Replayed]:
+    targets = {
+        _place(letter): f"{envelope.topic}/{envelope.partition}"
+        for letter, envelope in zip(replay.sent, replay.envelopes, strict=True)
+    }
+    for letter in (*replay.sent, *replay.covered):
+        yield Replayed(letter.id, targets[_place(letter)], at_ms)
 
 
 def fetch_messages(

@@ -35,14 +35,12 @@ def open_file(
     """Open a binlog file; `.gz` is unpacked on the way.
 
     `name` is the file's name on its server (by default this one's, without .gz); its number is part of every
-    position. `offset` is where to start: 4, or where a Commit ended. `gtids` are those before it, None: as
-    the file tells. `catalog` has the tables at that place and is followed. Raises: BinlogError when it is no
-    binlog, RefusedError when it is an encrypted one, OSError.
+    position, 0 where it has none. `offset` is where to start: 4, or where a Commit ended. `gtids` are those
+    before it, None: as the file tells. `catalog` has the tables at that place and is followed. Raises:
+    BinlogError when it is no binlog, RefusedError when it is an encrypted one, OSError.
     """
     server_name = name or path.name.removesuffix(".gz")
     place = LogPlace(server_name, offset)
-    if not server_name.rpartition(".")[2].isdigit():
-        place = LogPlace(f"{server_name}.0", offset)
     source = _FileSource(path, offset)
     return LogReader(
         source, place, wanted=wanted, catalog=catalog or Catalog(mariadb=source.is_mariadb), epoch=epoch,

@@ -22,8 +22,9 @@ class LogPlace:
 
     @property
     def number(self) -> int:
-        """The file's number: 8 of `bin.000008`. Raises ValueError when the name has none."""
-        return int(self.file.rpartition(".")[2])
+        """The file's number: 8 of `bin.000008`; 0 for a copy whose name has none, such as `bin.copy`."""
+        number = self.file.rpartition(".")[2]
+        return int(number) if number.isdecimal() else 0
 
     def position(self, epoch: int, row: int = 0) -> Position:
         """The same place as a position of the source."""

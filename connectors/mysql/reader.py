@@ -43,6 +43,7 @@ _NOTHING: Final = frozenset(
 _LOAD: Final = "LOAD DATA"
 _LOADED: Final[tuple[TableChange, ...]] = (Unknown(None, "LOAD DATA in statement format"),)
 _LOAD_DATA: Final = frozenset({6, 12, 17, 18})
+_FIRST_OFFSET = 4
 _ENDS, _ANOTHER = "the log ends", "another transaction starts"
 _NEW_LOG, _ROTATED = "the server started a new log", "the log goes on in another file"
 _DUMMY_TABLE: Final = 0xFFFFFF
@@ -79,7 +80,7 @@ class LogReader:
     ) -> None:  # fmt: skip
         self._source = source
         self._file = place.file
-        self._place = place
+        self._place = self._began = place
         self._wanted = wanted
         self._catalog = catalog
         self._epoch = epoch
@@ -251,18 +252,23 @@ class LogReader:
 
     def _in_group(self, event: FramedEvent) -> _Group:
         if self._group is None:
-            message = (
-                f"an event of type {event.header.type} outside of a transaction: reading started inside "
-                "of one. Start where a Commit ended"
-            )
+            message = f"an event of type {event.header.type}, and no transaction began since {self._began}: "
+            if self._began.offset > _FIRST_OFFSET:
+                message += "reading started inside of one. Start where a Commit ended"
+            else:
+                message += (
+                    "the file begins inside of one, or its server logs rows without BEGIN, as MySQL 5.1 can: "
+                    "its rows cannot be told apart by transaction"
+                )
             raise BinlogError(message)
         return self._group
 
     def _torn(self, what: str) -> BinlogError:
         begin = self._group.begin if self._group else None
+        named = f" {begin.gtid}" if begin is not None and begin.gtid else ""
+        began = f" that began at {begin.place}" if begin is not None else ""
         return BinlogError(
-            f"{what} in the middle of the transaction {begin.gtid if begin else ''} that began at "
-            f"{begin.place if begin else '?'}; its rows must not be used",
+            f"{what} in the middle of the transaction{named}{began}; its rows must not be used",
             str(self._place),
         )
 

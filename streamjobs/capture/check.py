@@ -12,7 +12,7 @@ from connectors.mysql.grants import account, read_denied
 from connectors.mysql.live_schema import read_definition
 from connectors.mysql.server_places import base_tables, log_status
 from connectors.mysql.session import NoSuchTableError, Session, quoted, table_name
-from streamjobs.capture.routes import Routes
+from streamjobs.capture.routes import Routes, Way
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.state import CaptureState
 from streamjobs.errors import SystemicError
@@ -36,6 +36,13 @@ class Finding:
     severity: Severity
     what: str
     fix: str = ""
+
+
+def captured_ways(session: Session, config: CaptureConfig) -> dict[TableId, Way]:
+    """Return where the rows of each captured table would go, of the tables that the account sees."""
+    routes = Routes(config.routes)
+    ways = {table: routes.way(table) for table in base_tables(session)}
+    return {table: way for table, way in ways.items() if way is not None}
 
 
 def check_server(session: Session, config: CaptureConfig, state: CaptureState | None) -> list[Finding]:

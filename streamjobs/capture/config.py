@@ -33,7 +33,7 @@ _SOURCE = OptionSet(
     (
         Option("name", "what this source is called: in messages, offsets and metrics", required=True),
         Option("url", "mysql://user@host:port", required=True),
-        Option("password", 'the user\'s password, better "${NAME}"', secret=True, default=""),
+        Option("password", 'the user\'s password, written "${NAME}"', secret=True, default=""),
         Option("server_id", "a number that no other replica of the server has; free by default",
                OptionKind.INTEGER, minimum=1),
         Option("tls", "verify: certificate and host name; verify_ca: the certificate alone; off: plain text",
@@ -53,7 +53,7 @@ _BROKER = OptionSet(
         Option("protocol", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", default="PLAINTEXT"),
         Option("mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
         Option("username", "SASL user"),
-        Option("password", 'SASL password, better "${NAME}"', secret=True),
+        Option("password", 'SASL password, written "${NAME}"', secret=True),
         Option("ca_file", "the authority that signed the brokers' certificates"),
         Option("partitions", "of topics that capture makes", OptionKind.INTEGER, default="2", minimum=1),
         Option("dead_letters", "topic of rows that cannot be decoded", default="streamjobs.dead_letters"),
@@ -93,19 +93,50 @@ _SNAPSHOT = OptionSet(
 POLICIES = ("evolve", "ignore", "fail")
 _DDL = OptionSet(
     (
-        Option("add_column", "", choices=POLICIES, default="evolve"),
-        Option("drop_column", "", choices=POLICIES, default="evolve"),
-        Option("rename_column", "", choices=POLICIES, default="evolve"),
-        Option("modify_column", "", choices=POLICIES, default="evolve"),
-        Option("primary_key", "", choices=POLICIES, default="fail"),
-        Option("columns_without_key", "", choices=("evolve", "fail"), default="fail"),
-        Option("charset", "", choices=POLICIES, default="evolve"),
-        Option("create_table", "", choices=("evolve", "fail"), default="evolve"),
-        Option("rename_table", "", choices=POLICIES, default="evolve"),
-        Option("drop_table", "", choices=("ignore", "fail"), default="ignore"),
-        Option("truncate_table", "", choices=POLICIES, default="fail"),
-        Option("statement_format", "", choices=("ignore", "fail"), default="fail"),
-        Option("unknown", "", choices=("ignore", "fail"), default="fail"),
+        Option("add_column", "ALTER TABLE that adds columns", choices=POLICIES, default="evolve"),
+        Option("drop_column", "… that drops columns", choices=POLICIES, default="evolve"),
+        Option("rename_column", "… that renames columns", choices=POLICIES, default="evolve"),
+        Option(
+            "modify_column",
+            "… that changes a column's type, or what else a message says of it",
+            choices=POLICIES,
+            default="evolve",
+        ),
+        Option("primary_key", "… that makes or changes the primary key", choices=POLICIES, default="fail"),
+        Option(
+            "columns_without_key",
+            "a change of columns of a table without primary key",
+            choices=("evolve", "fail"),
+            default="fail",
+        ),
+        Option(
+            "charset", "… that converts a table to another character set", choices=POLICIES, default="evolve"
+        ),
+        Option(
+            "create_table", "a new table that a route takes", choices=("evolve", "fail"), default="evolve"
+        ),
+        Option(
+            "rename_table", "a table that gets or loses a captured name", choices=POLICIES, default="evolve"
+        ),
+        Option(
+            "drop_table",
+            "a table, or a database, that is dropped",
+            choices=("ignore", "fail"),
+            default="ignore",
+        ),
+        Option(
+            "truncate_table",
+            "TRUNCATE, and what replaces all rows without row events; evolve: it is read whole",
+            choices=POLICIES,
+            default="fail",
+        ),
+        Option(
+            "statement_format",
+            "rows that were changed by a statement in the log, without row events",
+            choices=("ignore", "fail"),
+            default="fail",
+        ),
+        Option("unknown", "a statement that cannot be read", choices=("ignore", "fail"), default="fail"),
     )
 )
 _METRICS = OptionSet(
@@ -114,7 +145,7 @@ _METRICS = OptionSet(
                default="0", minimum=0),
     )
 )  # fmt: skip
-_TABLES = OptionSet(
+TABLES = OptionSet(
     (
         Option("match", "database.table, * stands for any characters", required=True),
         Option("exclude", "patterns that it leaves out, by commas"),
@@ -129,7 +160,8 @@ _TABLES = OptionSet(
                choices=("whole", "fail"), default="whole"),
     )
 )  # fmt: skip
-_SECTIONS: Mapping[str, OptionSet] = {
+"""What `[[tables]]` takes."""
+SECTIONS: Mapping[str, OptionSet] = {
     "source": _SOURCE,
     "broker": _BROKER,
     "offsets": _OFFSETS,
@@ -138,7 +170,8 @@ _SECTIONS: Mapping[str, OptionSet] = {
     "ddl": _DDL,
     "metrics": _METRICS,
 }
-_LEGAL = OptionSet(Option(name, "") for name in (*_SECTIONS, "tables"))
+"""What each section takes; docs/capture_options.md is made of it."""
+_LEGAL = OptionSet(Option(name, "") for name in (*SECTIONS, "tables"))
 
 
 def read_config(path: Path, env: Mapping[str, str] | None = None) -> CaptureConfig:
@@ -162,7 +195,7 @@ def parse_config(text: str, where: str, env: Mapping[str, str] | None = None) ->
     _, problems = _LEGAL.read(dict.fromkeys(content, "-"), env)
     wrong = [f"{where}: {problem.message.replace('option', 'section', 1)}" for problem in problems]
     found: dict[str, Options] = {}
-    for name, legal in _SECTIONS.items():
+    for name, legal in SECTIONS.items():
         found[name], messages = _section(content.get(name, {}), legal, f"{where}: [{name}]", env)
         wrong += messages
     tables = content.get("tables", [])
@@ -171,7 +204,7 @@ def parse_config(text: str, where: str, env: Mapping[str, str] | None = None) ->
         tables = []
     routes: list[Options] = []
     for number, table in enumerate(tables, 1):
-        options, messages = _section(table, _TABLES, f"{where}: [[tables]] {number}", env)
+        options, messages = _section(table, TABLES, f"{where}: [[tables]] {number}", env)
         routes.append(options)
         wrong += messages
     if wrong:
@@ -184,7 +217,12 @@ def _section(content: Any, legal: OptionSet, where: str, env: Mapping[str, str])
         return Options({}), [f"{where} is a table, not {content!r}"]
     texts = {key: _text(value) for key, value in content.items()}
     options, problems = legal.read(texts, env)
-    return options, [f"{where}: {problem.message}" for problem in problems]
+    told = [problem.message for problem in problems]
+    for key, text in texts.items():
+        is_secret = any(isinstance(value, Secret) for value in legal.as_given({key: text}, options).values())
+        if is_secret and text and "${" not in text:
+            told.append(f'option {key!r}: a file is no place for a secret: write "${{NAME}}", and set NAME')
+    return options, [f"{where}: {each}" for each in told]
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ class Rejects:
         table, place = row.schema.table, row.position
         route = self._routes.of(table)
         if not self._pending:
-            logger.warning("dead letter, and more may follow: %s", row)
+            logger.warning("a row is set aside as a dead letter, maybe with others: %s", row)
         self._pending.append(
             DeadLetter(
                 id=f"{self._source}/{place.epoch}/{place.file}/{place.offset}/{place.row}/{int(row.half)}",

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from connectors.mysql.binlog_file import open_file
 from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Commit, Ddl
+from connectors.mysql.changes import BadRow, Commit, Ddl, Wanted
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.ddl import EVOLVE, IGNORE, DdlPolicy
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
-from streamjobs.capture.routes import Routes
+from streamjobs.capture.routes import SYSTEM_DATABASES, Routes, take
 from streamjobs.capture.settings import MessageSettings
 from streamjobs.capture.telemetry import CaptureStatus, Telemetry
 from streamjobs.errors import ConfigError
 from streamjobs.retry import Clock, SystemClock
 from streamjobs.rowbatch import RowBatch
+from streamjobs.rowchange import TableId
 
 POLICIES: Mapping[str, str] = {
     **dict.fromkeys(
@@ -35,15 +36,28 @@ POLICIES: Mapping[str, str] = {
 _PRODUCED_IN_ORDER = MessageSettings(heartbeat_ms=1 << 40)
 
 
+_UNSEEN = ("statement_format", "truncate_table", "unknown")
+"""Statements after which a table has other rows than those that were sent."""
+
+
 @dataclass(frozen=True)
 class ReplaySummary:
-    """What was sent and acknowledged: row changes by table, transactions, bad rows, statements by effect."""
+    """What was sent and acknowledged: row changes by table, transactions, bad rows, statements by effect.
+
+    `system_tables` are tables that a pattern takes and that are never sent.
+    """
 
     rows: Mapping[str, int]
     transactions: int
     dead_letters: int
     statements: Mapping[str, int]
     seconds: float
+    system_tables: tuple[str, ...] = ()
+
+    @property
+    def unseen(self) -> Mapping[str, int]:
+        """Statements that changed rows of captured tables, or may have, and left no rows in the log."""
+        return {word: count for word, count in self.statements.items() if word in _UNSEEN}
 
     @property
     def total(self) -> int:
@@ -95,8 +109,9 @@ class Replay:
                 DdlPolicy(POLICIES, self._routes),
             )
             catalog = self._catalog()
+            seen = _Seen(self._routes)
             for path in files:
-                catalog = run.file(path, self._routes, catalog)
+                catalog = run.file(path, seen, catalog)
             run.outbox.acknowledge()
             run.rejects.acknowledge()
         finally:
@@ -108,6 +123,7 @@ class Replay:
             telemetry.status.dead_letters,
             run.statements,
             self._clock.monotonic_s() - started_s,
+            tuple(sorted(map(str, seen.system_tables))),
         )
 
     def _catalog(self) -> Catalog | None:
@@ -121,6 +137,20 @@ class Replay:
         return Catalog.of_sql(text, "")
 
 
+class _Seen:
+    """Says which tables are wanted, and remembers those that patterns take in vain."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self.system_tables: set[TableId] = set()
+
+    def __call__(self, table: TableId, /) -> bool:
+        """Whether the table is captured."""
+        if table.database.lower() in SYSTEM_DATABASES and take(self._routes.patterns, table):
+            self.system_tables.add(table)
+        return self._routes(table)
+
+
 class _Run:
     def __init__(self, outbox: Outbox, rejects: Rejects, policy: DdlPolicy) -> None:
         self.outbox = outbox
@@ -130,10 +160,10 @@ class _Run:
         self.statements: Counter[str] = Counter()
         self.transactions = 0
 
-    def file(self, path: Path, routes: Routes, catalog: Catalog | None) -> Catalog:
+    def file(self, path: Path, wanted: Wanted, catalog: Catalog | None) -> Catalog:
         """Send one file; give the tables as they are at its end."""
         try:
-            reader = open_file(path, wanted=routes, catalog=catalog)
+            reader = open_file(path, wanted=wanted, catalog=catalog)
         except OSError as exc:
             message = f"cannot read {path}: {exc}"
             raise ConfigError(message) from exc

@@ -15,14 +15,14 @@ from rich.console import Console
 
 from connectors.mysql.session import Session
 from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.check import Severity, check_server
+from streamjobs.capture.check import Severity, captured_ways, check_server
 from streamjobs.capture.config import read_config
 from streamjobs.capture.endpoint import ask_snapshot, read_status
 from streamjobs.capture.mysql_source import login_of
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import BrokerSettings
-from streamjobs.cli.capture_line import status_lines, stored_lines
+from streamjobs.cli.capture_line import replay_lines, status_lines, stored_lines, ways_lines
 from streamjobs.cli.capture_run import address_file, run_capture
 from streamjobs.cli.main import EXIT_FAILED
 from streamjobs.errors import ConfigError
@@ -38,12 +38,18 @@ ConfigArgument = Annotated[Path, typer.Argument(help="The capture's TOML file.")
 
 @app.command()
 def check(config: ConfigArgument) -> None:
-    """Say what keeps the server from being captured, each with the SQL that cures it; exit 1 on errors."""
+    """Show the tables that are captured, and what keeps the server from it, each with the SQL that cures it.
+
+    Exit status 1 on errors.
+    """
     wanted = read_config(config)
     console = Console()
     stored = KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
     with Session(login_of(wanted.server)) as session:
         findings = check_server(session, wanted, stored)
+        ways = captured_ways(session, wanted)
+    for line in ways_lines(ways):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for finding in findings:
         color = "red" if finding.severity is Severity.ERROR else "yellow"
         console.print(f"[{color}]{finding.severity.value}[/{color}] ", end="")
@@ -112,7 +118,11 @@ def replay(
     ] = None,
     source: Annotated[str, typer.Option(help="What the messages name as their source.")] = "replay",
 ) -> None:
-    """Send the row changes of binlog files to the broker."""
+    """Send the row changes of binlog files to the broker.
+
+    Exit status 1 when statements changed rows that are not in the log: DML in statement format, TRUNCATE, and
+    statements that are not known.
+    """
     known = state.running(places.dev_root())
     address = bootstrap or (known.bootstrap if known else None)
     if address is None:
@@ -123,13 +133,10 @@ def replay(
     replayed = Replay(source, routes, KafkaBroker(BrokerSettings(address), source), schema)
     with console.status("replaying"):
         summary = replayed.run(files)
-    for name, count in sorted(summary.rows.items()):
-        console.print(f"{count:>12,}  {name}", highlight=False)
-    console.print(
-        f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
-        f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters",
-        highlight=False,
-    )
+    for line in replay_lines(summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if summary.unseen:
+        raise typer.Exit(EXIT_FAILED)
 
 
 @contextmanager

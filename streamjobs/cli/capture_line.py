@@ -14,9 +14,12 @@ from rich.text import Text
 
 from connectors.mysql.server_places import bytes_behind
 from connectors.mysql.session import Session
+from streamjobs.capture.replay import ReplaySummary
+from streamjobs.capture.routes import Way
 from streamjobs.capture.state import CaptureState
 from streamjobs.capture.telemetry import CaptureStatus
 from streamjobs.cli.live import lag_text
+from streamjobs.rowchange import TableId
 
 _PRINT_EVERY_S = 5.0
 
@@ -96,6 +99,33 @@ def status_text(status: CaptureStatus) -> str:
     if status.trouble:
         parts.append(status.trouble)
     return "  ".join(parts)
+
+
+def ways_lines(ways: Mapping[TableId, Way]) -> Iterator[str]:
+    """Word which tables are captured, and where their rows go."""
+    yield f"{len(ways)} tables that this account sees are captured{':' if ways else ''}"
+    for table, way in sorted(ways.items(), key=lambda item: str(item[0])):
+        yield f"  {table} to topic {way.topic}, partition by {way.by}"
+
+
+def replay_lines(summary: ReplaySummary) -> Iterator[str]:
+    """Word what a replay has sent, and what it could not send."""
+    for name, count in sorted(summary.rows.items()):
+        yield f"{count:>12,}  {name}"
+    for word, count in sorted(summary.statements.items()):
+        yield f"{count:>12,}  statements: {word.replace('_', ' ')}"
+    if summary.system_tables:
+        yield f"Not sent, because tables of the system never are: {', '.join(summary.system_tables)}"
+    yield (
+        f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
+        f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters"
+    )
+    if summary.unseen:
+        words = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in summary.unseen.items())
+        yield (
+            f"Not complete: of these statements ({words}) the log has no rows, and what they changed was not "
+            "sent. Load those tables otherwise, such as by a snapshot of the server"
+        )
 
 
 def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from connectors.rocksdb import DEFAULT_PATH
 from streamjobs.cli.demo_summary import show, what_next
 from streamjobs.cli.services import Services, flink_session, services
+from streamjobs.cli.signals import ended_by_signals
 from streamjobs.cli.stages import Stages
 from streamjobs.demo.events import EventFeed
 from streamjobs.demo.feed import FeedOptions
@@ -62,6 +63,7 @@ def demo(
         scenario = shop_events(EventFeed(events, repeat, shuffle_s, seed), partitions)
     store = Path(DEFAULT_PATH).absolute()
     with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
         stages = stack.enter_context(Stages(console))
         stages.stage("looking for local services, else starting Kafka and Flink")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -12,12 +14,12 @@ from typing import Annotated
 import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from streamjobs.cli.tables import Rows
 from streamjobs.errors import ConfigError
 from streamjobs.job.planner import lease
 from streamjobs.job.planner.lease import default_planner_dir
-from streamjobs.local import places, state, warden
+from streamjobs.local import places, revival, state, warden
 from streamjobs.local.environment import Environment
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a local Kafka and Flink running.")
@@ -41,14 +43,16 @@ def up(
     kafka_port: Annotated[int | None, typer.Option(help="Port of Kafka; a free one by default.")] = None,
     rest_port: Annotated[int | None, typer.Option(help="Port of Flink's REST; free by default.")] = None,
 ) -> None:
-    """Start the services, wait until they answer, and leave them running."""
+    """Start the services, wait until they answer, and leave them running.
+
+    What has ended of services that run already is started again.
+    """
     root = places.dev_root()
     console = Console()
     stores = _stores(with_ or ())
     if known := state.running(root):
         _refuse_other(known, kafka=kafka, flink=flink, stores=stores)
-        console.print("Already up.")
-        console.print(_table(known))
+        _revive(known, console)
         return
     began = time.monotonic()
     environment = Environment(
@@ -69,7 +73,21 @@ def up(
     environment.detach()
     console.print(f"Up in {time.monotonic() - began:.1f} s; `streamjobs dev down` stops everything.")
     if running := state.running(root):
-        console.print(_table(running))
+        _table(running).print_to(console)
+
+
+@app.command()
+def restart(
+    service: Annotated[str, typer.Argument(help="Its name as `dev status` shows it, such as kafka.")],
+) -> None:
+    """End one service and start it again, with its data, at its address; wait until it answers."""
+    known, console = state.running(places.dev_root()), Console()
+    if known is None:
+        msg = "nothing runs: `streamjobs dev up` starts Kafka and Flink"
+        raise ConfigError(msg)
+    with console.status(f"Starting {service} again ..."):
+        revival.restart(known, service)
+    console.print(_started_again([service]), highlight=False)
 
 
 @app.command()
@@ -81,15 +99,47 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False
+) -> None:
     """Show what runs, how to reach it, its memory and its log; exit status 3 when something is down."""
     known = state.running(places.dev_root())
     if known is None:
-        Console().print("Not running; `streamjobs dev up` starts Kafka and Flink.")
+        if not as_json:
+            Console().print("Not running; `streamjobs dev up` starts Kafka and Flink.")
         raise typer.Exit(EXIT_NOT_RUNNING)
-    Console().print(_table(known))
-    if not all(psutil.pid_exists(service.pid) for service in known.services):
+    dead = {service.name for service in revival.gone(known)}
+    if as_json:
+        for service in known.services:
+            sys.stdout.write(json.dumps(_facts(known, service, runs=service.name not in dead)) + "\n")
+    else:
+        _table(known).print_to(Console())
+    if dead:
         raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+def _revive(known: state.RunningEnvironment, console: Console) -> None:
+    with console.status("Looking for services that have ended ..."):
+        started = revival.revive(known)
+    console.print(_started_again(started) if started else "Already up.", highlight=False)
+    _table(state.running(known.root) or known).print_to(console)
+
+
+def _started_again(names: Sequence[str]) -> str:
+    text = f"Started again: {', '.join(names)}."
+    if "jobmanager" in names:
+        text += " The jobs that ran on that Flink are gone: start them again."
+    return text
+
+
+def _facts(known: state.RunningEnvironment, service: state.ServiceRecord, *, runs: bool) -> dict[str, object]:
+    return {
+        "service": service.name,
+        "address": service.address,
+        "pid": service.pid if runs else None,
+        "memory_bytes": _memory_bytes([service.pid]) if runs else None,
+        "log": str(known.root / service.log),
+    }
 
 
 def _stores(texts: Iterable[str]) -> set[str]:
@@ -115,25 +165,24 @@ def _refuse_other(known: state.RunningEnvironment, *, kafka: bool, flink: bool, 
         raise ConfigError(msg)
 
 
-def _table(known: state.RunningEnvironment) -> Table:
-    table = Table(caption=f"logs and data in {known.root}")
-    for heading in ("Service", "Address", "PID", "Memory", "Log"):
-        table.add_column(heading, overflow="fold")
+def _table(known: state.RunningEnvironment) -> Rows:
+    table = Rows(("Service", "Address", "PID", "Memory", "Log"), caption=f"logs and data in {known.root}")
+    dead = {service.name for service in revival.gone(known)}
     for service in known.services:
-        table.add_row(
+        table.add(
             service.name,
             service.address or "-",
             str(service.pid),
-            _memory_text([service.pid]),
+            "gone" if service.name in dead else _memory_text([service.pid]),
             _log_text(known, service.log),
-            style=None if psutil.pid_exists(service.pid) else "red",
+            style="red" if service.name in dead else "",
         )
     named = {service.pid for service in known.services}
     workers = [pid for pid in warden.carriers(known.environment_id) if pid not in named]
     if workers:
-        table.add_row("Python workers", "-", f"{len(workers)} pids", _memory_text(workers), "-")
+        table.add("Python workers", "-", f"{len(workers)} pids", _memory_text(workers), "-")
     own = [known.warden_pid]
-    table.add_row("warden", "-", str(own[0]), _memory_text(own), _log_text(known, "logs/warden.log"))
+    table.add("warden", "-", str(own[0]), _memory_text(own), _log_text(known, "logs/warden.log"))
     return table
 
 
@@ -143,10 +192,15 @@ def _log_text(known: state.RunningEnvironment, log: str) -> str:
 
 def _memory_text(pids: list[int]) -> str:
     """Resident memory, e.g. "312 MiB"; "gone" when none of the processes lives."""
+    total = _memory_bytes(pids)
+    return f"{total >> 20} MiB" if total else "gone"
+
+
+def _memory_bytes(pids: list[int]) -> int:
     total = 0
     for pid in pids:
         try:
             total += psutil.Process(pid).memory_info().rss
         except psutil.NoSuchProcess:
             continue
-    return f"{total >> 20} MiB" if total else "gone"
+    return total

@@ -13,24 +13,26 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from connectors.kafka import (
     KafkaConnection,
-    Replay,
     Unreadable,
     fetch_messages,
+    mark_replayed,
     plan_replay,
     read_dead_letters,
     send_replay,
 )
-from streamjobs.cli.letter_text import decoded_lines, hexdump
+from streamjobs.cli.letter_text import decoded_lines, hexdump, moment
 from streamjobs.cli.profile import read_profile
+from streamjobs.cli.replay_text import explain
 from streamjobs.cli.show import printable
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.cli.tables import Rows
+from streamjobs.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.errors import ConfigError
 from streamjobs.local import places, state
+from streamjobs.retry import SystemClock
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and replay dead letters.")
 
@@ -111,16 +113,17 @@ def show(
     out = Console(highlight=False, soft_wrap=True)
     for name, value in asdict(letter).items():
         if name != "raw":
-            shown = _moment(value) if name.endswith("_ms") and value is not None else value
+            shown = moment(value) if name.endswith("_ms") and value is not None else value
             out.print(Text(f"{name:14} ") + Text(printable(str(getattr(shown, "value", shown)))))
     raw, source = letter.raw, "in the letter"
-    if raw is None and letter.topic and letter.offset >= 0:
+    if raw is None and letter.has_origin:
         place = (letter.topic, letter.partition, letter.offset)
         message_there = fetch_messages(broker, [place]).get(place)
         raw = None if message_there is None else message_there.payload
         source = "at the origin"
     if raw is None:
-        out.print("raw            no bytes: neither in the letter nor at its origin")
+        where = "nor at its origin" if letter.has_origin else "nor at an origin, which it does not name"
+        out.print(f"raw            no bytes: neither in the letter {where}")
         return
     out.print(f"raw            {len(raw)} bytes {source}")
     for line in (*hexdump(raw), *decoded_lines(raw, letter.row)):
@@ -149,32 +152,48 @@ def replay(
     Fix the cause first: what still fails becomes a new dead letter. A message is sent once, however many of
     its rows are letters; its good rows come again too, which every ingest mode bears. Its time is raised to
     the partition's newest (less --disorder-ms), so that time does not run backwards: a job that reads with a
-    watermark judges rows with an older event time late.
+    watermark judges rows with an older event time late. What was sent is marked in `ls`, and is sent once
+    more only by its ID. Exit status 1 when nothing can be sent.
     """
     broker = _broker(bootstrap)
     ids = frozenset(letter_ids) if letter_ids else None
     found = Found(broker, letters, _selection(stage, reason, topic, since, ids))
-    plan = plan_replay(broker, list(found.letters.values()), to_topic=to, disorder_ms=disorder_ms)
-    _explain(plan)
+    chosen = [each for each in found if ids is not None or each.id not in found.replayed]
+    plan = plan_replay(broker, chosen, to_topic=to, disorder_ms=disorder_ms)
+    explain(plan, len(found.letters) - len(chosen))
     found.report()
-    if not plan.envelopes or dry_run:
+    if not plan.envelopes:
+        Console().print("Nothing to send.")
+        raise typer.Exit(1)
+    if dry_run:
         return
     if not yes and not typer.confirm(f"Send {len(plan.envelopes)} messages?"):
         raise typer.Exit(1)
     send_replay(broker, plan)
     Console().print(f"Sent {len(plan.envelopes)} messages.")
+    mark_replayed(broker, plan, letters, at_ms=SystemClock().now_ms())
 
 
 class Found:
-    """The letters of a selection by id, the first of each; counts what was there besides."""
+    """The letters of a selection by id, the first of each; counts what was there besides.
+
+    `replayed` has the newest note of each letter whose message was sent again.
+    """
 
     def __init__(self, broker: KafkaConnection, topic: str, selection: Selection) -> None:
         self.letters: dict[str, DeadLetter] = {}
+        self.replayed: dict[str, Replayed] = {}
         self.repeated = 0
         self.unreadable: list[Unreadable] = []
+        with Console(stderr=True).status(Text(f"reading {topic} at {broker}")):
+            self._read(broker, topic, selection)
+
+    def _read(self, broker: KafkaConnection, topic: str, selection: Selection) -> None:
         for letter in read_dead_letters(broker, topic):
             if isinstance(letter, Unreadable):
                 self.unreadable.append(letter)
+            elif isinstance(letter, Replayed):
+                self.replayed[letter.id] = letter
             elif letter.id in self.letters:
                 self.repeated += 1
             elif selection.takes(letter):
@@ -194,57 +213,42 @@ class Found:
 
 def _list_counts(found: Found, *, as_json: bool) -> None:
     groups: Counter[tuple[str, str, str, str]] = Counter()
+    replayed: Counter[tuple[str, str, str, str]] = Counter()
     last: dict[tuple[str, str, str, str], DeadLetter] = {}
     for letter in found:
         group = (letter.stage.value, letter.reason, letter.job, letter.table)
         groups[group] += 1
+        replayed[group] += letter.id in found.replayed
         last[group] = letter
     if as_json:
         for group, count in sorted(groups.items()):
             names = dict(zip(("stage", "reason", "job", "table"), group, strict=True))
-            line = {**names, "letters": count, "last_id": last[group].id, "last_at_ms": last[group].at_ms}
+            line = {**names, "letters": count, "replayed": replayed[group], "last_id": last[group].id}
+            line["last_at_ms"] = last[group].at_ms
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return
-    table = Table(title=f"{len(found.letters)} dead letters", title_justify="left")
-    for name in ("Stage", "Reason", "Job", "Table", "Letters", "Last", "Last id"):
-        table.add_column(name, justify="right" if name == "Letters" else "left", overflow="fold")
+    headings = ("Stage", "Reason", "Job", "Table", "Letters", "Replayed", "Last", "Last id")
+    numbers = frozenset({"Letters", "Replayed"})
+    table = Rows(headings, f"{len(found.letters)} dead letters", numbers=numbers)
     for group, count in sorted(groups.items()):
         newest = last[group]
-        row = (*group, str(count), _moment(newest.at_ms), newest.id)
-        table.add_row(*(Text(printable(text)) for text in row))
-    Console().print(table)
+        table.add(*group, str(count), str(replayed[group]), moment(newest.at_ms), newest.id)
+    table.print_to(Console())
 
 
 def _list_ids(found: Found, *, as_json: bool) -> None:
     for letter in found:
         if as_json:
             fields = json.loads(letter.to_json())
+            note = found.replayed.get(letter.id)
+            fields["replayed_at_ms"] = None if note is None else note.at_ms
             line = json.dumps({name: v for name, v in fields.items() if name != "raw"}, ensure_ascii=False)
         else:
-            line = printable(f"{letter.id}  {letter.stage.value}/{letter.reason}  {letter.detail[:100]}")
+            mark = "  replayed" if letter.id in found.replayed else ""
+            line = printable(
+                f"{letter.id}  {letter.stage.value}/{letter.reason}{mark}  {letter.detail[:100]}"
+            )
         sys.stdout.write(line + "\n")
-
-
-def _explain(plan: Replay) -> None:
-    console = Console(highlight=False)
-    table = Table(title="To send", title_justify="left")
-    for name in ("Letter", "To", "Time", "Bytes"):
-        table.add_column(name, overflow="fold")
-    for envelope in plan.envelopes:
-        origin = envelope.headers["streamjobs.replay_of"].decode()
-        to = f"{envelope.topic}/{envelope.partition}"
-        row = (origin, to, _moment(envelope.timestamp_ms), str(len(envelope.payload)))
-        table.add_row(*(Text(printable(text)) for text in row))
-    console.print(table)
-    if plan.covered:
-        console.print(f"{plan.covered} letters are further rows of these messages.")
-    for letter in plan.lost:
-        console.print(Text(printable(f"{letter.id}: no bytes, and the broker has its message no longer")))
-    if plan.envelopes:
-        console.print(
-            "Rows whose event time is older than the time shown are late for a job with a watermark: "
-            "they become `late` dead letters."
-        )
 
 
 def _selection(
@@ -268,12 +272,6 @@ def _since_ms(text: str) -> int:
         message = f"--since {text}: give 30m, 2h, 7d or a UTC time like 2026-11-23T07:00"
         raise ConfigError(message) from exc
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() * 1000)
-
-
-def _moment(time_ms: int) -> str:
-    whole, ms = divmod(time_ms, 1000)
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=whole)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{ms:03d}Z"
 
 
 def _broker(bootstrap: str | None) -> KafkaConnection:

@@ -1,8 +1,9 @@
-"""A message's bytes as text: a hexdump, and what the codec makes of them."""
+"""A dead letter's bytes and times as text: a hexdump, and what the codec makes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 
 from streamjobs.cli.show import printable
 from streamjobs.errors import DecodeError
@@ -58,3 +59,10 @@ def _value_text(value: Value) -> str:
         return printable(value.decode())
     except UnicodeDecodeError:
         return f"0x{value.hex()}"
+
+
+def moment(time_ms: int) -> str:
+    """Return epoch milliseconds as a time of UTC, such as `2026-11-23 07:00:00.000Z`."""
+    whole, ms = divmod(time_ms, 1000)
+    at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=whole)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{ms:03d}Z"

@@ -8,28 +8,37 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
+from streamjobs.cli.stages import Pace
 from streamjobs.job.progress import Progress
+from streamjobs.job.report import brief
 
 _PRINT_EVERY_S = 5.0
 _LAST_TIME_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: beyond it, a watermark is no time any more
 
 
 class ProgressLine:
-    """Shows a job's progress; use it in a `with` block, from one thread."""
+    """Shows a job's progress; use it in a `with` block, from one thread.
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console = console
+    A restart is one line that says why; with `verbose` the whole trace follows.
+    """
+
+    def __init__(self, console: Console, name: str, *, verbose: bool = False) -> None:
+        self.console = console
+        self._verbose = verbose
         self._name = name
         self._status = Status("", console=console)
         self._last: Progress | None = None
         self._last_at_s = time.monotonic()
         self._printed_at_s = 0.0
+        self._pace = Pace()
         self._rate = 0.0
         self._restarts = 0
+        self._cause = ""
 
     def __enter__(self) -> ProgressLine:
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._status.start()
         return self
 
@@ -38,39 +47,46 @@ class ProgressLine:
     ) -> None:
         self._status.stop()
 
-    def show(self, progress: Progress) -> None:
-        """Show the counters."""
+    def show(self, progress: Progress, trouble: str | None = None) -> None:
+        """Show the counters, and what the job waits for."""
         now_s = time.monotonic()
         if self._last is not None and now_s > self._last_at_s and progress.rows_in >= self._last.rows_in:
             self._rate = (progress.rows_in - self._last.rows_in) / (now_s - self._last_at_s)
         self._last, self._last_at_s = progress, now_s
         text = progress_text(self._name, progress, self._rate, self._restarts, now())
-        if self._console.is_terminal:
-            self._status.update(text)
+        if trouble or (self._cause and progress.state != "RUNNING"):
+            text += f"  {trouble or self._cause}"
+        if self.console.is_terminal:
+            self._status.update(Text(text))
         elif now_s - self._printed_at_s >= _PRINT_EVERY_S:
             self._printed_at_s = now_s
-            self._console.print(text, highlight=False, soft_wrap=True)
+            self._print(text)
 
     def restarted(self, cause: str) -> None:
         """Show why the job was restarted."""
         self._restarts += 1
-        self._console.print(f"[red]restart {self._restarts}[/red] of {self._name}:", highlight=False)
-        self._console.print(cause, markup=False, highlight=False, soft_wrap=True)
+        self._cause = brief(cause)
+        line = Text.assemble((f"restart {self._restarts}", "red"), f" of {self._name}: {self._cause}")
+        self.console.print(line, highlight=False, soft_wrap=True)
+        if self._verbose:
+            self._print(cause)
 
     def say(self, text: str) -> None:
         """Show a word in place of the counters."""
-        if self._console.is_terminal:
-            self._status.update(f"{self._name}  {text}")
-        else:
-            self._console.print(f"{self._name}  {text}", highlight=False, soft_wrap=True)
+        if self.console.is_terminal:
+            self._status.update(Text(f"{self._name}  {text}"))
+        elif self._pace.due(text):
+            self._print(f"{self._name}  {text}")
 
     def end(self, text: str) -> None:
         """Print the last line."""
         self._status.stop()
         if self._last is not None:
-            last = progress_text(self._name, self._last, None, self._restarts, now())
-            self._console.print(last, highlight=False, soft_wrap=True)
-        self._console.print(f"{self._name}  {text}", highlight=False, soft_wrap=True)
+            self._print(progress_text(self._name, self._last, None, self._restarts, now()))
+        self._print(f"{self._name}  {text}")
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def now() -> datetime:

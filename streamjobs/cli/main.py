@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -13,20 +12,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from streamjobs.cli.masking import mask_secrets
+from streamjobs.cli.signals import Terminated
 from streamjobs.errors import ConfigError, StreamjobsError
 from streamjobs.job.planner import early
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 EXIT_INTERRUPTED = 130
-
-_SECRET = re.compile(
-    r"""(?ix)
-    (?P<key> [\w.-]* (?: password | passwd | secret | token ) [\w.-]* ['"]? \s* [=:] \s* )
-    (?P<value> '[^']*' | "[^"]*" | [^\s,;'")}]+ )
-    """
-)
-_URL_PASSWORD = re.compile(r"(?P<head>://[^/\s:@]*:)[^/\s@]+(?=@)")
 
 
 @dataclass(frozen=True)
@@ -101,15 +94,6 @@ def _root() -> None:
     """Hold the commands together; Typer wants a callback for a group without own commands."""
 
 
-def mask_secrets(text: str) -> str:
-    """The text with every password, token and secret in it replaced by `****`.
-
-    >>> mask_secrets("mysql://app:hunter2@db refused, 'password' = 'hunter2'")
-    "mysql://app:****@db refused, 'password' = ****"
-    """
-    return _SECRET.sub(r"\g<key>****", _URL_PASSWORD.sub(r"\g<head>****", text))
-
-
 def outcome(error: StreamjobsError) -> tuple[str, int]:
     """Return the line that tells an error, without secrets, and the exit status for it."""
     status = EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
@@ -124,6 +108,9 @@ def main() -> None:
         line, status = outcome(exc)
         sys.stderr.write(line)
         sys.exit(status)
+    except Terminated as exc:
+        sys.stderr.write(f"streamjobs: ended by {exc.signal_name}\n")
+        raise
     except (KeyboardInterrupt, SystemExit) as exc:
         if isinstance(exc, SystemExit) and exc.code != EXIT_INTERRUPTED:
             raise

@@ -21,7 +21,7 @@ else:
 
 PROFILE_FILE = "streamjobs.toml"
 _LOGIN_KEYS = ("protocol", "mechanism", "username", "password", "ca_file", "certificate_file", "key_file")
-_BROKER_KEYS = ("kind", "bootstrap", *_LOGIN_KEYS)
+_BROKER_KEYS = ("kind", "bootstrap", "create_topics", *_LOGIN_KEYS)
 _FLINK_KEYS = ("rest_url",)
 _STORE_KEYS = ("path",)
 
@@ -31,13 +31,14 @@ class Profile:
     """What a profile says; what it leaves out is local.
 
     Shape: `brokers={"default": KafkaConnection("10.0.0.1:9092")}`, `rest_url="http://10.0.0.2:8081"`,
-    `store="/data/rocksdb"`.
+    `store="/data/rocksdb"`. `creates_topics` are the brokers where jobs may create topics that they write.
     None: the local Flink, the store in the state directory.
     """
 
     brokers: Mapping[str, KafkaConnection]
     rest_url: str | None = None
     store: str | None = None
+    creates_topics: frozenset[str] = frozenset()
 
 
 def read_profile(path: Path | None, env: Mapping[str, str] | None = None) -> Profile:
@@ -70,7 +71,14 @@ def read_profile(path: Path | None, env: Mapping[str, str] | None = None) -> Pro
     store = _table(content.get("store", {}), f"{file}: [store]")
     _known(store, _STORE_KEYS, f"{file}: [store]")
     return Profile(
-        brokers, _text(flink, "rest_url", f"{file}: [flink]"), _text(store, "path", f"{file}: [store]")
+        brokers,
+        _text(flink, "rest_url", f"{file}: [flink]"),
+        _text(store, "path", f"{file}: [store]"),
+        frozenset(
+            name
+            for name, broker in content.get("brokers", {}).items()
+            if _flag(broker, "create_topics", f"{file}: [brokers.{name}]")
+        ),
     )
 
 
@@ -119,6 +127,14 @@ def _text(table: Mapping[str, Any], key: str, where: str) -> str | None:
     value = table.get(key)
     if value is not None and not isinstance(value, str):
         message = f"{where}: {key} is a text, not {value!r}"
+        raise ConfigError(message)
+    return value
+
+
+def _flag(table: Mapping[str, Any], key: str, where: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        message = f"{where}: {key} is true or false, not {value!r}"
         raise ConfigError(message)
     return value
 

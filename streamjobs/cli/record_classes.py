@@ -24,7 +24,7 @@ from streamjobs.demo.tables import CTR_TOPICS
 from streamjobs.errors import StreamjobsError
 from streamjobs.job.planner import lease as planner_lease
 from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
+from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local import places
 from streamjobs.local.environment import Environment
@@ -46,7 +46,10 @@ def record() -> None:
         with closing(PortLease()) as ports:
             kafka_port, rest_port = ports.take(), ports.take()
             session = _session(f"http://{LOOPBACK}:{rest_port}", root)
-            plan = plan_file(JOB, RunSettings(f"{LOOPBACK}:{kafka_port}", root / "store", 1))
+            settings = RunSettings(
+                f"{LOOPBACK}:{kafka_port}", root / "store", 1, creates_topics=frozenset({DEFAULT_BROKER})
+            )
+            plan = plan_file(JOB, settings)
             session.prepare(plan)
             made = Environment(
                 root / "services",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -18,20 +17,22 @@ from streamjobs.cli.live import ProgressLine
 from streamjobs.cli.profile import Profile, read_profile
 from streamjobs.cli.secrets import MissingSecrets
 from streamjobs.cli.services import Services, flink_session, services
-from streamjobs.errors import ConfigError, RetriableError
+from streamjobs.cli.signals import ended_by_signals
+from streamjobs.cli.stages import Stages
+from streamjobs.cli.watching import watch
+from streamjobs.errors import ConfigError, JobError
+from streamjobs.job.limits import Limits
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.planning import plan_file
+from streamjobs.job.report import brief
 from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
-from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.job.session import FlinkSession
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.local import places
 
 NO_BROKER = "127.0.0.1:9092"
 NO_CLUSTER = "http://127.0.0.1:8081"
 """Addresses in plans that are only explained: nobody connects to them."""
-_POLL_S = 0.5
-_UNREACHABLE_S = 60.0
-"""So long may the cluster not answer (a JobManager that restarts) before the command gives up watching."""
 
 
 def run(
@@ -52,30 +53,69 @@ def run(
     explain: Annotated[
         bool, typer.Option(help="Print Flink's plans with changelog modes; run nothing.")
     ] = False,
+    submit_limit: Annotated[str, typer.Option(help="Time for Flink to plan and take the job.")] = "10min",
+    connect_limit: Annotated[
+        str, typer.Option(help="Time for Flink's REST address to answer at the start.")
+    ] = "30s",
+    outage_limit: Annotated[
+        str,
+        typer.Option(
+            help="Time to wait for what is away: slots, a TaskManager, a store, a broker. Then the job is "
+            "cancelled."
+        ),
+    ] = "30min",
+    verbose: Annotated[bool, typer.Option(help="Print the whole trace of each restart.")] = False,
 ) -> None:
-    """Run a job: on the services that the profile names, else on local ones (`dev up`, or its own)."""
-    idle_s = None if until_idle is None else _seconds(until_idle)
+    """Run a job: on the services that the profile names, else on local ones (`dev up`, or its own).
+
+    Ctrl-C, SIGTERM and SIGHUP end the command. Before all tasks run, they cancel the job. After that, the job
+    goes on where its services go on (a profile's, or those of `dev up`), and the command that cancels it is
+    printed; it ends with services of its own. Status: 0 drained or finished, 1 failed, 2 a mistake in file
+    or command, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+    """
+    idle_s = None if until_idle is None else _seconds("--until-idle", until_idle)
+    limits = Limits(
+        submit_s=_seconds("--submit-limit", submit_limit),
+        connect_s=_seconds("--connect-limit", connect_limit),
+        outage_s=_seconds("--outage-limit", outage_limit),
+    )
     console = Console(stderr=True)
     wanted = _Wanted(file, store, parallelism, _overrides(set_ or []))
     if explain:
         typer.echo(_explained(wanted, profile, console))
         return
-    known = read_profile(profile)
+    try:
+        with ended_by_signals():
+            _run(
+                wanted,
+                read_profile(profile),
+                limits,
+                idle_s,
+                ProgressLine(console, file.stem, verbose=verbose),
+            )
+    except JobError as exc:
+        if verbose:
+            raise
+        raise JobError(exc.message, brief(exc.cause)) from exc
+
+
+def _run(wanted: _Wanted, known: Profile, limits: Limits, idle_s: float | None, line: ProgressLine) -> None:
+    console = line.console
     with ExitStack() as stack:
 
         def prepare(found: Services) -> None:
             plan = wanted.plan(known, found.bootstrap)
-            session = stack.enter_context(closing(flink_session(found.rest_url)))
+            session = stack.enter_context(closing(flink_session(found.rest_url, limits)))
             session.prepare(plan)
             planned.append((session, plan))
 
         planned: list[tuple[FlinkSession, JobPlan]] = []
-        found = stack.enter_context(_services(known, parallelism, console, prepare))
+        found = stack.enter_context(_services(known, wanted.parallelism, console, prepare))
         ((session, plan),) = planned
         _show_warnings(plan, console)
-        with console.status(f"submitting {plan.name}") as status:
-            job = session.run(plan, status.update)
-        _watch(job, ProgressLine(console, plan.name), idle_s, own=not found.stay)
+        with Stages(console) as stages:
+            job = session.run(plan, stages.stage, line.restarted)
+        watch(job, line, idle_s, own=not found.stay, outage_s=limits.outage_s)
 
 
 @dataclass(frozen=True)
@@ -95,6 +135,7 @@ class _Wanted:
             self.parallelism,
             settings=self.settings,
             brokers=profile.brokers,
+            creates_topics=profile.creates_topics | ({DEFAULT_BROKER} - set(profile.brokers)),
         )
         return plan_file(self.file, settings, env)
 
@@ -117,37 +158,6 @@ def _show_warnings(plan: JobPlan, console: Console) -> None:
         console.print(f"[yellow]warning[/yellow] {warning}", highlight=False)
 
 
-def _watch(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, own: bool) -> None:
-    """Show the job until it ends, is idle, or the user has had enough."""
-    silent_since_s: float | None = None
-    try:
-        with line:
-            while True:
-                try:
-                    job.watch(line.restarted)
-                    line.show(job.progress())
-                    silent_since_s = None
-                    if job.ended():
-                        break
-                    if idle_s is not None and job.is_idle(idle_s):
-                        line.say("idle: draining")
-                        job.drain()
-                        break
-                except RetriableError as exc:
-                    silent_since_s = silent_since_s or time.monotonic()
-                    if time.monotonic() - silent_since_s > _UNREACHABLE_S:
-                        raise
-                    line.say(str(exc))
-                time.sleep(_POLL_S)
-    except KeyboardInterrupt:
-        if not own:
-            line.end(f"the job goes on; cancel it in Flink's web interface (job {job.job_id})")
-        raise
-    finally:
-        job.close()
-    line.end("done: drained, all windows closed" if idle_s is not None else "the job has ended")
-
-
 @contextmanager
 def _services(
     profile: Profile, parallelism: int | None, console: Console, on_addresses: Callable[[Services], None]
@@ -166,11 +176,11 @@ def _services(
             yield found
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     try:
         return duration_ms(text) / 1000
     except ValueError as exc:
-        message = f"--until-idle: {exc}"
+        message = f"{option}: {exc}"
         raise ConfigError(message) from exc
 
 

@@ -10,10 +10,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamjobs.errors import ConfigError
+from streamjobs.errors import ConfigError, ServiceError
+from streamjobs.job.limits import Limits
 from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.session import FlinkSession
-from streamjobs.local import places, state
+from streamjobs.local import places, revival, state
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from streamjobs.local.ports import LOOPBACK, PortLease
@@ -49,6 +50,13 @@ def services(
         if known.bootstrap is None or known.rest_url is None:
             message = f"the environment in {known.root} has no Kafka or no Flink: `streamjobs dev down` first"
             raise ConfigError(message)
+        dead = [each.name for each in revival.gone(known) if not each.name.startswith("taskmanager-")]
+        if dead:  # a TaskManager comes back by itself
+            message = (
+                f"of the services in {known.root}, {', '.join(dead)} has ended: start it again by "
+                "`streamjobs dev up`"
+            )
+            raise ServiceError(message)
         found = Services(known.bootstrap, known.rest_url, stay=True)
         on_addresses(found)
         yield found
@@ -97,7 +105,7 @@ def _root(name: str, *, keep: bool) -> Iterator[Path]:
             return
 
 
-def flink_session(rest_url: str) -> FlinkSession:
+def flink_session(rest_url: str, limits: Limits | None = None) -> FlinkSession:
     """Return a session on a cluster, with this project's connectors and planner process."""
     home = places.state_dir()
     return FlinkSession(
@@ -106,4 +114,5 @@ def flink_session(rest_url: str) -> FlinkSession:
         work_dir=home / "workers",
         planner_dir=default_planner_dir(home),
         planner_files=places.planner_files(),
+        limits=limits,
     )

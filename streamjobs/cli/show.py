@@ -115,13 +115,12 @@ def _show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> in
     if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
         console.print(table)
         return len(kept)
+    width = max(map(len, map(printable, columns)), default=0)
     for number, row in enumerate(kept, 1):
-        block = Table(title=f"row {number}", title_justify="left", box=None, show_header=False)
-        block.add_column(style="bold")
-        block.add_column(overflow="fold")
+        console.print(Text(f"row {number}", "italic"))
         for name in columns:
-            block.add_row(Text(printable(name)), _cell(row[name]))
-        console.print(block)
+            line = Text.assemble((printable(name).ljust(width), "bold"), "  ", _cell(row[name]))
+            console.print(line, soft_wrap=True)  # the terminal breaks what is long, and copies it whole
     return len(kept)
 
 

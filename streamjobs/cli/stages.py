@@ -7,22 +7,43 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 _PRINT_EVERY_S = 5.0
+_SAME_CHARS = 30
+
+
+class Pace:
+    """Says when a line is due where lines stay: at once when something new is said, else now and then.
+
+    Lines that begin alike say one thing at two times, such as `waiting for Flink: 3 s` and `… 4 s`.
+    """
+
+    def __init__(self) -> None:
+        self._said = ""
+        self._said_at_s = 0.0
+
+    def due(self, text: str) -> bool:
+        """Whether to print this line now; then it counts as printed."""
+        now_s, begins = time.monotonic(), text[:_SAME_CHARS]
+        if begins == self._said and now_s - self._said_at_s < _PRINT_EVERY_S:
+            return False
+        self._said, self._said_at_s = begins, now_s
+        return True
 
 
 class Stages:
     """Shows the stage that goes on, how long the command has run, and rows as they pass. Use it with `with`.
 
     Elsewhere than on a terminal each stage is a line, such as `   3.2 s  submitting ctr_samples`, and the
-    rows of a long stage are one every five seconds.
+    rows of a long stage, or a wait, are one every five seconds.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._status = Status("", console=console)
         self._began_s = time.monotonic()
-        self._printed_s = 0.0
+        self._pace = Pace()
         self._stage = ""
         self._rows = 0
 
@@ -37,21 +58,20 @@ class Stages:
         self._status.stop()
 
     def stage(self, text: str) -> None:
-        """Show what begins now."""
+        """Show what begins now, or what is waited for; may be called several times a second."""
         self._stage, self._rows = text, 0
-        self._show(at_once=True)
+        self._show()
 
     def rows(self, count: int) -> None:
         """Count rows of this stage."""
         self._rows += count
-        self._show(at_once=False)
+        self._show()
 
-    def _show(self, *, at_once: bool) -> None:
-        now_s = time.monotonic()
+    def _show(self) -> None:
+        spent_s = time.monotonic() - self._began_s
         text = self._stage + (f": {self._rows:,} rows" if self._rows else "")
         if self._console.is_terminal:
-            self._status.update(f"{text}  ({now_s - self._began_s:.0f} s)")
-        elif at_once or now_s - self._printed_s >= _PRINT_EVERY_S:
-            self._printed_s = now_s
-            line = f"{now_s - self._began_s:6.1f} s  {text}"
+            self._status.update(Text(f"{text}  ({spent_s:.0f} s)"))
+        elif self._pace.due(self._stage):
+            line = f"{spent_s:6.1f} s  {text}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.dead_letter import DeadLetter, Replayed
 from streamjobs.demo.truth import SampleRow, Samples, SampleValue
 
 TIME_COLUMN: Final = "event_time"
@@ -52,8 +52,12 @@ def samples_of_records(records: Iterable[Mapping[str, object]], columns: Sequenc
 
 
 def dead_letters_of_messages(messages: Iterable[Envelope]) -> dict[str, DeadLetter]:
-    """Give the dead letters by id: one that was written again after a restart counts once."""
-    return {letter.id: letter for letter in (DeadLetter.from_json(message.payload) for message in messages)}
+    """Give the dead letters by id: one that was written again after a restart counts once.
+
+    Notes of replays among them are passed over.
+    """
+    payloads = [each.payload for each in messages if Replayed.from_json(each.payload) is None]
+    return {letter.id: letter for letter in map(DeadLetter.from_json, payloads)}
 
 
 def sample_row(fields: Mapping[str, object], columns: Sequence[str]) -> SampleRow:

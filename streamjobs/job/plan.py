@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from streamjobs.job.lookups import RegisterLookup
 from streamjobs.job.native import TableDdl, Topic
+from streamjobs.job.native_topics import NativeTopic
 from streamjobs.job.padding import OuterJoin
 from streamjobs.job.sources import SourcePlan
 from streamjobs.kafka_connection import KafkaConnection
@@ -101,6 +102,8 @@ class JobPlan:
     """Topics that are read from an offset on: the preflight counts their partitions."""
     groups: tuple[str, ...] = ()
     """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
+    native_topics: tuple[NativeTopic, ...] = ()
+    """Topics that Flink's own connector reads or writes: for the preflight."""
     outer_joins: tuple[OuterJoin, ...] = ()
     """What Flink may turn into outer interval joins: then its plan is read for what stands behind them."""
     lookups: Mapping[str, int] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import ConfigError
 from streamjobs.job.lookups import Lookups, RegisterLookup, function_name
 from streamjobs.job.native import TableDdl, Topic, kafka_dead_letters, native_table, quoted
+from streamjobs.job.native_topics import native_topics
 from streamjobs.job.padding import outer_joins
 from streamjobs.job.plan import (
     DEAD_LETTER_TOPIC,
@@ -82,6 +83,9 @@ def plan_job(
         topics=tuple(planner.topics),
         offset_topics=tuple(planner.offset_topics),
         groups=tuple(planner.groups),
+        native_topics=tuple(
+            native_topics(script, checked.connectors, planner.topic_of, settings.creates_topics)
+        ),
         outer_joins=outer_joins(script),
         lookups=planner.lookups,
         has_event_time=planner.has_event_time,
@@ -141,6 +145,10 @@ class _Planner:
             steps.append(Execute(kafka_dead_letters(self._brokers[DEFAULT_BROKER], DEAD_LETTER_TOPIC)))
             inserts += [NativeInsert(source.dead_letters) for source in sources if source.dead_letters]
         return steps, inserts
+
+    def topic_of(self, table: CreateTable, connector: KafkaTable) -> Topic:
+        """Return the topic of a table with its broker. Raises SqlError for a broker that is not known."""
+        return connector.topic, self._broker(table, connector.broker)
 
     def _broker(self, table: CreateTable, broker: str) -> KafkaConnection:
         try:

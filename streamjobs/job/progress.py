@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from connectors.kafka import KafkaConsumer, committed_offsets
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.rest import FlinkRest
+from streamjobs.job.unread import Unread
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.retry import RetryPolicy, SystemClock, call_with_retries
 
 _PATIENCE = RetryPolicy(first_delay_s=0.2, max_delay_s=1.0, budget_s=20.0)
+_STILL_S = 1.0
+"""Messages are looked at for heartbeats when no row has moved for so long: then there are few."""
 NO_WATERMARK_MS = -(2**63)
 _OFFSET = re.compile(
     r"\d+\.Source__.*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset$"
 )
 _MESSAGES = re.compile(r"\d+\.Source__[^.]*\.numRecordsIn$")
+_HEARTBEATING = re.compile(r"\d+\.Source__[^.]*__raw_[^.]*\.numRecordsIn$")
+"""Messages of row-change tables: heartbeats are among them."""
 _ROWS = re.compile(r"\d+\.PythonCorrelate\[\d+\]\.numRecordsOut$")
 _WRITTEN = re.compile(r"\d+\.(?!__dead_letters)[^.]*__Writer\.numRecordsIn$")
 _DEAD = re.compile(r"\d+\.__dead_letters\[\d+\]__Writer\.numRecordsIn$")
@@ -32,8 +37,9 @@ class Progress:
 
     `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the
     sinks were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics
-    that were not read yet. `watermark_ms` is None before there is one and in a job without event time.
-    `dropped_late` counts rows that an operator dropped in silence: it is 0, or something is wrong.
+    that were not read yet; while no row moves, heartbeats that nothing follows are left out. `watermark_ms`
+    is None before there is one and in a job without event time. `dropped_late` counts rows that an operator
+    dropped in silence: it is 0, or something is wrong.
     """
 
     messages_in: int
@@ -48,7 +54,7 @@ class Progress:
 
 
 class ProgressReader:
-    """Reads a job's progress; remembers when it last moved."""
+    """Reads a job's progress; remembers since when no row has moved: heartbeats move none."""
 
     def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
         self._rest = rest
@@ -57,14 +63,18 @@ class ProgressReader:
         self._has_event_time = plan.has_event_time
         self._sources = tuple(zip(plan.topics, plan.groups, strict=True))
         self._consumers: dict[KafkaConnection, KafkaConsumer] = {}
+        self._readers: dict[KafkaConnection, KafkaConsumer] = {}
+        self._unread = {broker: self._new_unread(broker) for _, broker in plan.topics}
+        self._uncovered = {broker: self._new_unread(broker) for _, broker in plan.topics}
         self._last: tuple[int, ...] = ()
         self.still_since_s = time.monotonic()
 
     def close(self) -> None:
         """Let go of the broker."""
-        for consumer in self._consumers.values():
-            consumer.close()
-        self._consumers.clear()
+        for consumers in (self._consumers, self._readers):
+            for consumer in consumers.values():
+                consumer.close()
+            consumers.clear()
 
     def read(self) -> Progress:
         """Give the job's counters now."""
@@ -75,24 +85,21 @@ class ProgressReader:
             for name, value in self._rest.metrics(self._job_id, vertex, names).items():
                 metrics[f"{vertex}.{name}"] = value
         flat = {name.partition(".")[2]: value for name, value in metrics.items()}
-        progress = Progress(
-            messages_in=_sum(metrics, _MESSAGES),
-            rows_in=_sum(metrics, _ROWS),
-            rows_out=_sum(metrics, _WRITTEN),
-            dead_letters=_sum(metrics, _DEAD),
+        counts = [_sum(metrics, pattern) for pattern in (_MESSAGES, _ROWS, _WRITTEN, _DEAD)]
+        moved = (counts[0] - _sum(metrics, _HEARTBEATING), *counts[1:])
+        if moved != self._last:
+            self._last, self.still_since_s = moved, time.monotonic()
+        return Progress(
+            messages_in=counts[0],
+            rows_in=counts[1],
+            rows_out=counts[2],
+            dead_letters=counts[3],
             dropped_late=_sum(metrics, _LATE_DROPPED),
             pending=self._pending(flat),
             watermark_ms=self._least_watermark(metrics, state.vertices),
             checkpoints=self._rest.checkpoints(self._job_id),
             state=state.state,
         )
-        moved = (
-            progress.messages_in, progress.rows_in, progress.rows_out, progress.dead_letters,
-            progress.watermark_ms or 0,
-        )  # fmt: skip
-        if moved != self._last:
-            self._last, self.still_since_s = moved, time.monotonic()
-        return progress
 
     def watermark_ms(self) -> int | None:
         """Give the smallest watermark that enters a stage that has event time; None when there is none."""
@@ -109,13 +116,17 @@ class ProgressReader:
         return sum(self._committed().values())
 
     def uncovered(self) -> int:
-        """Count the messages that no checkpoint covers yet; what a restart cannot make untrue."""
+        """Count the messages that no checkpoint covers yet; what a restart cannot make untrue.
+
+        Heartbeats that nothing follows are left out.
+        """
         committed = self._committed()
         total = 0
         for (topic, broker), group in self._sources:
             begins = self._consumer(broker).beginning_offsets(topic)
             for partition, end in self._consumer(broker).end_offsets(topic).items():
-                total += max(end - committed.get((group, topic, partition), begins[partition]), 0)
+                position = committed.get((group, topic, partition), begins[partition])
+                total += self._uncovered[broker].count(topic, partition, position, end)
         return total
 
     def _committed(self) -> dict[tuple[str, str, int], int]:
@@ -142,6 +153,7 @@ class ProgressReader:
 
     def _pending(self, metrics: Mapping[str, str]) -> int:
         """Count messages between where each partition was read to and its end."""
+        still = time.monotonic() - self.still_since_s >= _STILL_S
         read: dict[tuple[str, int], int] = {}
         for name, value in metrics.items():
             match = _OFFSET.fullmatch(name)
@@ -153,8 +165,20 @@ class ProgressReader:
             consumer = self._consumer(broker)
             begins = consumer.beginning_offsets(topic)
             for partition, end in consumer.end_offsets(topic).items():
-                pending += end - max(read.get((flat, partition), -1) + 1, begins[partition])
-        return max(pending, 0)
+                position = max(read.get((flat, partition), -1) + 1, begins[partition])
+                if still:
+                    pending += self._unread[broker].count(topic, partition, position, end)
+                else:
+                    pending += max(end - position, 0)
+        return pending
+
+    def _new_unread(self, broker: KafkaConnection) -> Unread:
+        def reader() -> KafkaConsumer:
+            if broker not in self._readers:
+                self._readers[broker] = KafkaConsumer(broker)
+            return self._readers[broker]
+
+        return Unread(reader)
 
     def _consumer(self, broker: KafkaConnection) -> KafkaConsumer:
         if broker not in self._consumers:

@@ -24,13 +24,56 @@ _MEANINGS = {
 }
 """What else to say where a last cause says little."""
 _MAX_CHARS = 4000
+_BRIEF_CHARS = 400
+_NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.$]*(?:Exception|Error|Throwable)): (?P<text>.*)", re.DOTALL)
+_FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (.*)$', re.MULTILINE)
+_OURS = ("streamjobs.", "connectors.", "thrift_idl.", "udfs.")
+_OUR_FILES = ("streamjobs/", "connectors/", "thrift_idl/", "udfs/")
+"""The names of our errors say nothing to a reader, and our frames not much: `--verbose` shows both."""
 _SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"]+\.zip/)?')
 """Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
 
 
-def waits_for_slots(cause: str) -> bool:
-    """Whether a root cause is that the cluster has too few slots now: trouble outside of the job."""
-    return cause.startswith("NoResourceAvailableException")
+def causes(text: str) -> list[tuple[str, str]]:
+    """Return the chain of Java exceptions in a failure: each full class name with the text behind it."""
+    return [(match["class"], match["text"] or "") for match in _CAUSED_BY.finditer(text)]
+
+
+def exception_name(cause: str) -> str:
+    """Return the class name of a root cause, without its package; empty where it has none."""
+    lines = _message_lines(cause)
+    match = _NAMED.match(lines[0]) if lines else None
+    return match["name"].rpartition(".")[2] if match else ""
+
+
+def brief(cause: str) -> str:
+    """Return a root cause in one line: what was raised and, for Python of the job's own, where.
+
+    >>> brief("Traceback (most recent call last):\\n  File \\"f.py\\", line 3, in g\\nValueError: no")
+    'ValueError: no (f.py:3, in g)'
+    """
+    lines = _message_lines(cause)
+    text = " ".join(line.strip() for line in lines if line.strip())
+    match = _NAMED.match(text)
+    if match is not None:
+        name = match["name"]
+        text = match["text"] if name.startswith(_OURS) else f"{name.rpartition('.')[2]}: {match['text']}"
+    frames = _FRAME.findall(cause)
+    if frames and cause.startswith("Traceback") and not frames[-1][0].startswith(_OUR_FILES):
+        file, line, function = frames[-1]
+        text += f" ({file}:{line}, in {function})"
+    return text if len(text) <= _BRIEF_CHARS else text[: _BRIEF_CHARS - 1] + "…"
+
+
+def _message_lines(cause: str) -> list[str]:
+    """Return a root cause without the frames of a traceback."""
+    lines = cause.strip().splitlines()
+    if not cause.startswith("Traceback"):
+        return lines
+    last = max((number for number, line in enumerate(lines) if line.startswith("  ")), default=0)
+    message = lines[last + 1 :]
+    named = [number for number, line in enumerate(lines) if number and _NAMED.match(line)]
+    return lines[named[-1] :] if named and named[-1] <= last else message
 
 
 def root_cause(text: str) -> str:

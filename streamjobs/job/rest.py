@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,24 @@ class JobState:
 
 
 @dataclass(frozen=True)
+class ListedJob:
+    """A job as the cluster lists it, e.g. `ListedJob("6e2f…", "ctr_samples", "RUNNING")`."""
+
+    job_id: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class RegisteredTaskManager:
+    """A TaskManager: its slots, the free ones, and for each other slot the id of the job that holds it."""
+
+    slots: int
+    free: int
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Failure:
     """One failure of a job: when (epoch ms) and Flink's whole text."""
 
@@ -44,11 +63,22 @@ class FlinkRest:
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self._client = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
-        self._url = url
+        self.url = url
 
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+
+    def jobs(self) -> Sequence[ListedJob]:
+        """Return all jobs that the cluster remembers, ended ones too."""
+        listed = self._get("/jobs/overview")["jobs"]
+        return [ListedJob(str(each["jid"]), str(each["name"]), str(each["state"])) for each in listed]
+
+    def run_id(self, job_id: str) -> str | None:
+        """Return the run id that a job was submitted with; None where it has none, or not yet."""
+        config = self._get(f"/jobs/{job_id}/config").get("execution-config") or {}
+        found = config.get("user-config", {}).get("streamjobs.run_id")
+        return None if found is None else str(found)
 
     def job(self, job_id: str) -> JobState:
         """Give the job's state."""
@@ -59,12 +89,35 @@ class FlinkRest:
             {vertex["id"]: int(vertex["parallelism"]) for vertex in answer["vertices"]},
         )
 
-    def running_tasks(self, job_id: str) -> tuple[int, int]:
-        """Give how many tasks run or have finished, and how many there are."""
-        answer = self._get(f"/jobs/{job_id}")
-        counts = [vertex["tasks"] for vertex in answer["vertices"]]
-        up = sum(count["RUNNING"] + count["FINISHED"] for count in counts)
-        return up, sum(int(vertex["parallelism"]) for vertex in answer["vertices"])
+    def tasks(self, job_id: str) -> Mapping[str, int]:
+        """Return how many of the job's tasks are in which state, e.g. `{"RUNNING": 2, "DEPLOYING": 2}`.
+
+        A task that has none yet is `CREATED`.
+        """
+        counts: Counter[str] = Counter()
+        for vertex in self._get(f"/jobs/{job_id}")["vertices"]:
+            known = {str(state): int(count) for state, count in vertex["tasks"].items() if count}
+            counts.update(known)
+            counts["CREATED"] += max(int(vertex["parallelism"]) - sum(known.values()), 0)
+        return +counts
+
+    def taskmanagers(self) -> Sequence[RegisteredTaskManager]:
+        """Return the TaskManagers that are registered now."""
+        found = []
+        for each in self._get("/taskmanagers")["taskmanagers"]:
+            try:
+                known = self._get(f"/taskmanagers/{each['id']}")
+            except SystemicError:
+                continue  # gone since it was listed
+            holders = tuple(str(slot["jobId"]) for slot in known.get("allocatedSlots", ()))
+            found.append(RegisteredTaskManager(int(known["slotsNumber"]), int(known["freeSlots"]), holders))
+        return found
+
+    def last_checkpoint(self, job_id: str) -> str | None:
+        """Return where the newest completed checkpoint is; None where there is none, or it has no place."""
+        newest = (self._get(f"/jobs/{job_id}/checkpoints").get("latest") or {}).get("completed") or {}
+        path = newest.get("external_path")
+        return None if path is None or path.startswith("<") else str(path)
 
     def failures(self, job_id: str) -> Sequence[Failure]:
         """Give the job's failures, the newest first."""
@@ -129,14 +182,14 @@ class FlinkRest:
         try:
             return self._client.request(method, path, **options)
         except httpx.TransportError as exc:
-            message = f"Flink at {self._url} does not answer {method} {path}: {exc}"
+            message = f"Flink at {self.url} does not answer {method} {path}: {exc}"
             raise RetriableError(message) from exc
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.status_code >= 500:
-            message = f"Flink at {self._url}: HTTP {response.status_code}: {response.text[:500]}"
+            message = f"Flink at {self.url}: HTTP {response.status_code}: {response.text[:500]}"
             raise RetriableError(message)
         if response.status_code >= 400:
-            message = f"Flink at {self._url}: HTTP {response.status_code}: {response.text[:500]}"
+            message = f"Flink at {self.url}: HTTP {response.status_code}: {response.text[:500]}"
             raise SystemicError(message)
         return response

@@ -19,7 +19,8 @@ class RunSettings:
     Shape: `RunSettings("127.0.0.1:9092", Path(".streamjobs/rocksdb"), parallelism=2)`. `broker` is the
     default broker, `brokers` are the profile's others by name. `store` is the directory of embedded stores
     that name no other; a relative one is taken from the current directory. `disorder_ms` is the disorder
-    bound of every source. `settings` are Flink's and win over the file's. None: keep what the file says.
+    bound of every source. `settings` are Flink's and win over the file's. `creates_topics` are the names of
+    brokers where a job may create the topics that it writes. None: keep what the file says.
     """
 
     broker: str | KafkaConnection
@@ -28,6 +29,7 @@ class RunSettings:
     disorder_ms: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     brokers: Mapping[str, str | KafkaConnection] = field(default_factory=dict)
+    creates_topics: frozenset[str] = frozenset()
 
     def connections(self) -> dict[str, KafkaConnection]:
         """Return how to reach each broker by name, with the certificates of its authorities inside.

@@ -1,4 +1,4 @@
-"""A job on a cluster: started, watched, drained, cancelled; fulfils `streamjobs.demo.runner`."""
+"""Starts jobs on a cluster: planned by a child process, checked against the brokers, submitted once."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from streamjobs.errors import JobError, RetriableError
+from streamjobs.errors import RetriableError
+from streamjobs.job.limits import Limits
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.planning import plan_file
 from streamjobs.job.preflight import preflight
-from streamjobs.job.progress import Progress, ProgressReader
-from streamjobs.job.report import root_cause, waits_for_slots
-from streamjobs.job.rest import FlinkRest, JobState
+from streamjobs.job.rest import FlinkRest
 from streamjobs.job.run_settings import RunSettings
+from streamjobs.job.running_job import RunningFlinkJob
 from streamjobs.job.submit import Request, Submission, Target
 
-MAX_WATERMARK_MS = 2**63 - 1
 STATE_DIR = Path(__file__).resolve().parents[2] / ".streamjobs"
 _POLL_S = 0.3
-_START_TIMEOUT_S = 300.0
-_DRAIN_TIMEOUT_S = 600.0
-SAME_CAUSE_LIMIT = 3
-"""So often may the same root cause bring a job down without progress before `watch` gives it up."""
 
 
 class FlinkSession:
@@ -31,7 +26,8 @@ class FlinkSession:
 
     `client_jars` are the connectors and `work_dir` is for files of the client, by default both in the
     checkout's state directory; `planner_dir` is the directory of the project's planner process, and
-    `planner_files` that of the planner's jar. Use it from one thread.
+    `planner_files` that of the planner's jar. `limits` say how long what may pass is waited for. Use it from
+    one thread.
     """
 
     def __init__(
@@ -42,7 +38,9 @@ class FlinkSession:
         work_dir: Path = STATE_DIR / "workers",
         planner_dir: Path | None = None,
         planner_files: Path = STATE_DIR / "jars" / "planner",
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
         jars = sorted((STATE_DIR / "jars" / "flink").glob("*.jar")) if client_jars is None else client_jars
         planner = planner_dir or default_planner_dir(STATE_DIR)
         self._target = Target(
@@ -76,22 +74,35 @@ class FlinkSession:
         """
         return Submission(Request(plan, self._target, explain=True)).finish()
 
-    def run(self, plan: JobPlan, on_stage: Callable[[str], None] = lambda _: None) -> RunningFlinkJob:
-        """Check the topics, submit the job and return when all its tasks run; `on_stage` hears what is done.
+    def run(
+        self,
+        plan: JobPlan,
+        on_stage: Callable[[str], None] = lambda _: None,
+        on_restart: Callable[[str], None] = lambda _: None,
+    ) -> RunningFlinkJob:
+        """Check cluster and topics, submit the job and return when all its tasks run.
 
-        Raises SqlError, ConfigError (the job, or a topic it reads), JobError (Flink).
+        `on_stage` hears what is done or waited for, `on_restart` each root cause meanwhile. A job that does
+        not come up, or whose start is interrupted, is cancelled.
+        Raises SqlError, ConfigError (the job, or a topic of it), JobError (Flink), RetriableError where the
+        cluster does not answer.
         """
-        submission = self._submission(plan)
+        submission, rest = self._submission(plan), FlinkRest(self._target.rest_url)
         try:
+            await_answer(rest, self._limits.connect_s, on_stage)
             on_stage(f"asking the broker for the topics of {plan.name}")
             partitions = preflight(plan)
             on_stage(f"submitting {plan.name} to {self._target.rest_url}")
-            job = RunningFlinkJob(FlinkRest(self._target.rest_url), submission.finish(partitions), plan)
+            job_id = submission.finish(partitions, self._limits)
+        except BaseException:
+            rest.close()
+            raise
         finally:
             self.close()
+        job = RunningFlinkJob(rest, job_id, plan, self._limits)
         on_stage(f"waiting until all tasks of {plan.name} run")
         try:
-            job.await_running(_START_TIMEOUT_S)
+            job.await_running(on_stage, on_restart)
         except BaseException:  # also Ctrl-C: a job that does not come up is not left to try for ever
             job.cancel()
             raise
@@ -102,158 +113,22 @@ class FlinkSession:
         return self.run(plan_file(sql_path, settings))
 
 
-class RunningFlinkJob:
-    """One job on a cluster. Raises RetriableError while the cluster does not answer."""
-
-    def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
-        self.job_id = job_id
-        self.plan = plan
-        self._rest = rest
-        self._reader = ProgressReader(rest, job_id, plan)
-        self._drained = False
-        self._closed = False
-        self._ended = False
-        self._causes: list[str] = []
-        self._covered: int | None = None
-        self._last_failure_ms = 0
-
-    def await_running(self, timeout_s: float) -> None:
-        """Wait until every task runs. Raises JobError with the root cause when it does not come up."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            state = self._state()
-            up, wanted = self._rest.running_tasks(self.job_id)
-            if state.ended or (state.state == "RUNNING" and up == wanted > 0):
-                break
-            if time.monotonic() > deadline:
-                self._fail(f"{self.plan.name} does not run after {timeout_s:.0f} s: {up} of {wanted} tasks")
-            self.watch()
-            time.sleep(_POLL_S)
-        if state.state == "FAILED":
-            self._fail(f"{self.plan.name} failed at its start")
-
-    def watch(self, on_restart: Callable[[str], None] = lambda _cause: None) -> None:
-        """Look for new failures; each root cause goes to `on_restart` once a restart.
-
-        Raises JobError when the job has failed for good, or when the same cause has brought it down
-        SAME_CAUSE_LIMIT times and it has not moved in between: then the job is cancelled first. Too few
-        slots are no such cause: a TaskManager that is away comes back.
-        """
-        state = self._state()
-        new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
-        causes = [root_cause(failure.text) for failure in reversed(new)]
-        if causes:
-            self._forget_what_was_overcome([cause for cause in causes if not waits_for_slots(cause)])
-            self._last_failure_ms = new[0].at_ms
-            for cause in causes:
-                on_restart(cause)
-        if state.state == "FAILED":
-            self._fail(f"{self.plan.name} failed")
-        last = self._causes[-SAME_CAUSE_LIMIT:]
-        if len(last) == SAME_CAUSE_LIMIT and len(set(map(_kind, last))) == 1:
-            self.cancel()
-            message = (
-                f"{self.plan.name} was stopped: {SAME_CAUSE_LIMIT} restarts, no progress, the same cause"
-            )
-            raise JobError(message, last[-1])
-
-    def _forget_what_was_overcome(self, causes: Sequence[str]) -> None:
-        """Keep the causes that count: where checkpoints have got further since, the newest at most."""
-        covered = self._reader.covered()
-        if covered != self._covered:
-            self._covered, self._causes, causes = covered, [], causes[-1:]
-        self._causes += causes
-
-    def _fail(self, message: str) -> None:
-        failures = self._rest.failures(self.job_id)
-        raise JobError(message, root_cause(failures[0].text) if failures else "")
-
-    def progress(self) -> Progress:
-        """Give the job's counters now."""
-        return self._reader.read()
-
-    def ended(self) -> bool:
-        """Tell whether the job has ended; once it has been seen to, also after `close`."""
-        if not self._ended:
-            if self._closed:
+def await_answer(rest: FlinkRest, limit_s: float, on_stage: Callable[[str], None]) -> None:
+    """Return when the cluster answers. Raises RetriableError when it does not within the limit."""
+    on_stage(f"asking Flink at {rest.url}")
+    started_s = time.monotonic()
+    while True:
+        try:
+            rest.jobs()
+        except RetriableError as exc:
+            waited_s = time.monotonic() - started_s
+            if waited_s > limit_s:
                 message = (
-                    f"{self.plan.name} was still running when it was closed: nothing is known of it since"
+                    f"{exc}; gave up after {waited_s:.0f} s, the limit of --connect-limit. Nothing was "
+                    "submitted: correct rest_url in the profile, or start the cluster"
                 )
-                raise AssertionError(message)
-            self._state()
-        return self._ended
-
-    def _state(self) -> JobState:
-        state = self._rest.job(self.job_id)
-        self._ended = state.ended
-        return state
-
-    def watermark_ms(self) -> int | None:
-        """Give the smallest watermark of the job's last stages; the greatest possible after `drain`."""
-        return MAX_WATERMARK_MS if self._drained else self._reader.watermark_ms()
-
-    def records_in(self) -> int:
-        """Give the number of messages that all sources have read."""
-        return self.progress().messages_in
-
-    def is_idle(self, seconds: float) -> bool:
-        """Tell whether all input was read and nothing has moved for `seconds`; not while a service is down.
-
-        Once the job has failed its metrics may be an older attempt's for a while; then a checkpoint must
-        cover all input.
-        """
-        try:
-            self.watch()
-            progress = self.progress()
-            still_s = time.monotonic() - self._reader.still_since_s
-            if progress.state != "RUNNING" or still_s < seconds:
-                return False
-            if self._last_failure_ms:
-                return progress.checkpoints > 0 and self._reader.uncovered() == 0
-            return progress.pending == 0
-        except RetriableError:
-            return False
-
-    def drain(self) -> None:
-        """Stop with a savepoint and the last watermark: all windows close, all output is committed."""
-        trigger = self._rest.stop_with_drain(self.job_id)
-        deadline = time.monotonic() + _DRAIN_TIMEOUT_S
-        while True:
-            state = self._state()
-            done, where = self._rest.savepoint(self.job_id, trigger)
-            if state.ended and done:
-                break
-            if (done and where.startswith("failed")) or time.monotonic() > deadline:
-                raise JobError(f"{self.plan.name} could not be drained", root_cause(where))  # noqa: EM102
+                raise RetriableError(message) from exc
+            on_stage(f"{exc}; trying for {limit_s - waited_s:.0f} s more")
             time.sleep(_POLL_S)
-        if state.state != "FINISHED":
-            self._fail(f"{self.plan.name} ended as {state.state} while it was drained")
-        self._drained = True
-
-    def cancel(self) -> None:
-        """Stop at once; nothing more is written when this returns. The last call: it closes."""
-        if self._closed:
+        else:
             return
-        try:
-            if not self.ended():
-                self._rest.cancel(self.job_id)
-            deadline = time.monotonic() + _START_TIMEOUT_S
-            while not self.ended():
-                if time.monotonic() > deadline:
-                    message = f"{self.plan.name} does not end after it was cancelled"
-                    raise RetriableError(message)
-                time.sleep(_POLL_S)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Let go of the connections; the job goes on. May be called again."""
-        self._closed = True
-        self._reader.close()
-        self._rest.close()
-
-
-def _kind(cause: str) -> str:
-    """Give what makes two causes the same: the error's last line without numbers."""
-    line = cause.strip().splitlines()[-1] if cause.strip() else ""
-    return "".join(character for character in line if not character.isdigit())

@@ -13,21 +13,27 @@ import pickle
 import signal
 import subprocess
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from streamjobs.errors import ConfigError, JobError
+from streamjobs.errors import ConfigError, JobError, RetriableError
+from streamjobs.job import handed_over
+from streamjobs.job.limits import Limits
 from streamjobs.job.native import Partitions
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import JobPlan
 from streamjobs.job.planner import early
 from streamjobs.job.report import root_cause
+from streamjobs.job.rest import FlinkRest
 
+HANDING_OVER = "streamjobs: the job goes to the cluster now"
+"""What the child prints before it submits: from then on the cluster may have the job."""
+_SUBMITTING = "Failed to execute sql"
+"""In Flink's error when the hand-over itself failed, which says little of what the cluster has."""
 _DYING_S = 10.0
-_TIMEOUT_S = 600
-"""So long may Flink plan and take a job, on a machine that does much else: a loaded one needs minutes."""
 _ATTEMPTS = 2
 """So often is a job planned whose planner JVM dies on the way."""
 
@@ -79,13 +85,16 @@ class Submission:
             return child  # it has died: `finish` says of what
         return child
 
-    def finish(self, partitions: Partitions | None = None) -> str:
+    def finish(self, partitions: Partitions | None = None, limits: Limits | None = None) -> str:
         """Start the job and return its id (or the explanation). `partitions` is what the preflight counted.
 
+        Where the hand-over breaks off, the cluster is asked for the job, by its run id: it is started once.
+        A KeyboardInterrupt or SystemExit takes back what was handed over.
         Raises SqlError and ConfigError for what the job says wrong, JobError with Flink's root cause else.
         """
+        limit_s = (limits or Limits()).submit_s
         for left in reversed(range(_ATTEMPTS)):
-            answer = self._answer(partitions)
+            answer = self._answer(partitions, limit_s)
             if "lost" not in answer:
                 return self._judged(answer)
             if left:
@@ -93,21 +102,74 @@ class Submission:
         message = f"the planner's JVM died {_ATTEMPTS} times while it planned {self.request.plan.name}"
         raise JobError(message, str(answer["lost"]))
 
-    def _answer(self, partitions: Partitions | None) -> dict[str, str]:
-        name, rest_url = self.request.plan.name, self.request.target.rest_url
+    def _answer(self, partitions: Partitions | None, limit_s: float) -> dict[str, str]:
+        name = self.request.plan.name
+        why, in_time = "its planner ended without a word", True
         try:
-            out, err = self._child.communicate(f"go {packed(partitions)}\n", _TIMEOUT_S)
-        except subprocess.TimeoutExpired as exc:
-            message = f"the job {name} was not submitted to {rest_url} in {_TIMEOUT_S} s"
-            raise JobError(message, str(exc.stderr or "")) from exc
+            out, err = self._child.communicate(f"go {packed(partitions)}\n", limit_s)
+        except subprocess.TimeoutExpired:
+            why, in_time = f"no answer came in {limit_s:g} s", False
+            out, err = self._killed()
+        except (KeyboardInterrupt, SystemExit):
+            self._take_back()
+            raise
         finally:
             self.abandon()
+        answer = _last_answer(out)
+        if "job_id" in answer or "explained" in answer:
+            return answer
+        if HANDING_OVER in out.splitlines() and ("error" not in answer or _SUBMITTING in answer["error"]):
+            return self._found(answer, why, root_cause(err))
+        if answer:
+            return answer
+        if not in_time:
+            message = (
+                f"the job {name} was not planned in {limit_s:g} s, and nothing was handed over to "
+                f"{self.request.target.rest_url}: --submit-limit sets the time"
+            )
+            raise JobError(message, root_cause(err))
+        message = f"the job {name} could not be submitted to {self.request.target.rest_url}"
+        raise JobError(message, root_cause(err or out))
+
+    def _found(self, answer: dict[str, str], why: str, cause: str) -> dict[str, str]:
+        """Return the job that the cluster has, after a hand-over that broke off."""
+        why = f"the planner's JVM died ({answer['lost']})" if "lost" in answer else why
+        why = "its client failed" if "error" in answer else why
+        job_id = self._at_the_cluster(why)
+        if job_id is not None:
+            return {"job_id": job_id}
+        if "error" in answer:
+            return answer
+        message = (
+            f"{self.request.target.rest_url} has not taken the job {self.request.plan.name}: {why} while it "
+            "was handed over, and no job of this run is there: start it again"
+        )
+        raise JobError(message, cause)
+
+    def _at_the_cluster(self, why: str) -> str | None:
+        name, run_id = self.request.plan.name, self.request.run_id
+        with closing(FlinkRest(self.request.target.rest_url)) as rest:
+            try:
+                return handed_over.find_job(rest, name, run_id)
+            except RetriableError as exc:
+                raise handed_over.unknown(rest.url, name, run_id, why, exc) from exc
+
+    def _take_back(self) -> None:
+        """Cancel what was handed over, if anything was. Raises JobError where nobody knows."""
+        if HANDING_OVER not in self._killed()[0].splitlines():
+            return
+        job_id = self._at_the_cluster("the command was interrupted")
+        if job_id is not None:
+            with closing(FlinkRest(self.request.target.rest_url)) as rest:
+                rest.cancel(job_id)
+
+    def _killed(self) -> tuple[str, str]:
+        """End the child and return all that it has printed; nothing where its pipes are closed already."""
+        self._kill()
         try:
-            answer: dict[str, str] = json.loads(out.strip().splitlines()[-1])
-        except (IndexError, ValueError):
-            message = f"the job {name} could not be submitted to {rest_url}"
-            raise JobError(message, root_cause(err or out)) from None
-        return answer
+            return self._child.communicate(timeout=_DYING_S)
+        except (subprocess.TimeoutExpired, ValueError):
+            return "", ""
 
     def _judged(self, answer: dict[str, str]) -> str:
         if "error" in answer:
@@ -122,6 +184,11 @@ class Submission:
 
         A planner JVM that it was using ends with it.
         """
+        self._kill()
+        with self._child:  # closes its pipes and waits
+            pass
+
+    def _kill(self) -> None:
         if self._child.poll() is None:
             try:
                 others = psutil.Process(self._child.pid).children(recursive=True)
@@ -129,8 +196,16 @@ class Submission:
                 others = []
             os.killpg(self._child.pid, signal.SIGKILL)
             psutil.wait_procs(others, timeout=_DYING_S)
-        with self._child:  # closes its pipes and waits
-            pass
+
+
+def _last_answer(out: str) -> dict[str, str]:
+    """Return the child's answer; nothing where it has given none."""
+    lines = out.strip().splitlines()
+    try:
+        answer: dict[str, str] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        return {}
+    return answer
 
 
 def packed(thing: object) -> str:

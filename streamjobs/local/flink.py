@@ -174,19 +174,37 @@ class FlinkCluster:
         ]
 
     def _missing_jobmanager(self) -> str | None:
-        try:
-            _get(self.rest_port, "/overview")
-        except OSError as exc:
-            return f"no overview from {self.rest_url} ({exc})"
-        return None
+        return missing_jobmanager(self.rest_port)
 
     def _missing_taskmanager(self, resource_id: str) -> str | None:
-        try:
-            answer = _get(self.rest_port, "/taskmanagers")
-        except OSError as exc:
-            return f"no list of TaskManagers from {self.rest_url} ({exc})"
-        known = answer.get("taskmanagers", []) if isinstance(answer, dict) else []
-        for one in known:
-            if one["id"] == resource_id and one["slotsNumber"] == self.slots:
+        return missing_taskmanager(self.rest_port, resource_id, self.slots)
+
+
+def missing_jobmanager(rest_port: int) -> str | None:
+    """Return what the JobManager on this port lacks to serve; None when it answers."""
+    try:
+        _get(rest_port, "/overview")
+    except OSError as exc:
+        return f"no overview from http://{LOOPBACK}:{rest_port} ({exc})"
+    return None
+
+
+def missing_taskmanager(
+    rest_port: int, resource_id: str, slots: int | None = None, since_ms: int = 0
+) -> str | None:
+    """Return what a TaskManager lacks; None when it is registered, with its slots, and was heard of lately.
+
+    An id that ends in `-` stands for every launch of it.
+    """
+    try:
+        answer = _get(rest_port, "/taskmanagers")
+    except OSError as exc:
+        return f"no list of TaskManagers from http://{LOOPBACK}:{rest_port} ({exc})"
+    known = answer.get("taskmanagers", []) if isinstance(answer, dict) else []
+    for one in known:
+        named = one["id"].startswith(resource_id) if resource_id.endswith("-") else one["id"] == resource_id
+        if named and one["slotsNumber"] == (slots or one["slotsNumber"]):
+            if int(one["timeSinceLastHeartbeat"]) >= since_ms:
                 return None
-        return f"{resource_id} has not registered its {self.slots} slots with the JobManager"
+    wanted = "slots" if slots is None else f"{slots} slots"
+    return f"{resource_id.rstrip('-')} has not registered its {wanted} with the JobManager"

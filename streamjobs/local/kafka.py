@@ -75,7 +75,7 @@ def _settings(root: Path, port: int, controller_port: int) -> dict[str, str]:
     }
 
 
-def _missing(port: int) -> str | None:
+def missing_broker(port: int) -> str | None:
     """What the broker on this port lacks to serve; None when its metadata answer names a broker."""
     try:
         with socket.create_connection((LOOPBACK, port), _ANSWER_TIMEOUT_S) as connection:
@@ -138,7 +138,7 @@ class KafkaServer(Service):
             "kafka",
             command=lambda _launch: [*java, "kafka.Kafka", properties],
             env=env,
-            missing=lambda _launch: _missing(self.port),
+            missing=lambda _launch: missing_broker(self.port),
             deadline_s=deadline_s,
         )
 

@@ -71,7 +71,7 @@ def _program(name: str, root: Path | None) -> str:
     return found
 
 
-def _missing(port: int) -> str | None:
+def missing_database(port: int) -> str | None:
     """What the server lacks to serve; None when it greets with a handshake.
 
     Source: https://mariadb.com/docs/server/reference/clientserver-protocol/1-connecting/connection
@@ -128,7 +128,7 @@ class MariaDbServer(Service):
             "mariadb",
             command=lambda _launch: run,
             env=child_environment(group.root),
-            missing=lambda _launch: _missing(self.port),
+            missing=lambda _launch: missing_database(self.port),
             deadline_s=deadline_s,
             address=self.url,
         )

@@ -10,6 +10,12 @@ as JSON lines from standard input and answers each with one JSON line:
     {"op": "detach"}                                            -> {"ok": true}; the owner may go now
     {"op": "stop"}                                              -> {"ok": true}, when nothing is left
 
+While it lives it also takes commands of this user at a socket (`control_address`), one a connection, answered
+when they are done; so a process that did not start the environment can start again what has ended:
+
+    {"op": "revive", "name"}                                    -> {"pid": 4711}, of the living process
+    {"op": "restart", "name"}                                   -> {"pid": 4711}, after the old one is gone
+
 It stops everything when told so, on SIGTERM or SIGINT, and when its owner died (standard input closed, or it
 got a new parent) unless it was detached. A process that it keeps is started again when it ends by itself or
 is killed by others, not when `kill` ended it. Stopping ends with SIGKILL for every process whose environment
@@ -23,6 +29,8 @@ import json
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -36,6 +44,8 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 """A kept process that ends is started again after a pause, which doubles each time that it ends."""
 _SWEEP_DEADLINE_S = 10.0
+_COMMAND_TIMEOUT_S = 2.0
+_COMMAND_BYTES = 4096
 # Source: linux/prctl.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -55,6 +65,11 @@ def carriers(environment_id: str) -> list[int]:
         if wanted in variables:
             found.append(int(entry))
     return found
+
+
+def control_address(environment_id: str) -> str:
+    """Where the warden of an environment listens: a name of the kernel's, which ends with the warden."""
+    return f"\0streamjobs-warden-{environment_id}"
 
 
 def sweep(environment_id: str, deadline_s: float = _SWEEP_DEADLINE_S) -> list[int]:
@@ -96,6 +111,9 @@ class Warden:
         self._exits: dict[int, int] = {}
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._control.bind(control_address(environment_id))
+        self._control.listen()
 
     def serve(self) -> None:
         """Obey commands until it is time to stop, then stop everything."""
@@ -105,13 +123,15 @@ class Warden:
         stdin = sys.stdin.fileno()
         pending = b""
         while not self._stopping:
-            watched = [] if self._detached else [stdin]
+            watched = [self._control] if self._detached else [self._control, stdin]
             readable, _, _ = select.select(watched, [], [], _TICK_S)
             self._reap()
             self._start_kept()
             if not self._detached and os.getppid() != self._owner:
                 break
-            if not readable:
+            if self._control in readable:
+                self._serve_control()
+            if stdin not in readable:
                 continue
             chunk = os.read(stdin, 1 << 16)
             if not chunk:
@@ -121,6 +141,40 @@ class Warden:
                 self._answer(self._obey(json.loads(line)))
         self._stop_all()
         self._answer({"ok": True})
+
+    def _serve_control(self) -> None:
+        """Obey one command that comes from a process of this user."""
+        try:
+            connection, _ = self._control.accept()
+            with connection:
+                connection.settimeout(_COMMAND_TIMEOUT_S)
+                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+                if struct.unpack("3i", peer)[1] not in (0, os.geteuid()):
+                    return  # anybody can reach the name
+                command = json.loads(connection.recv(_COMMAND_BYTES))
+                if not isinstance(command, dict):
+                    return
+                connection.sendall(json.dumps(self._again(command)).encode())
+        except (OSError, ValueError):
+            return  # it has gone, or is none of ours
+
+    def _again(self, command: dict[str, object]) -> dict[str, object]:
+        name = str(command.get("name"))
+        if command.get("op") not in ("revive", "restart"):
+            return {"error": "the commands are revive and restart"}
+        if name not in self._commands:
+            return {"error": f"no {name} was started here; there are {', '.join(sorted(self._commands))}"}
+        kept = name in self._kept
+        if command.get("op") == "restart":
+            self._kept.pop(name, None)
+            self._kill(name, self._end_signals[name])
+            self._kill(name, signal.SIGKILL)
+        answer: dict[str, object] = {"pid": self._children[name].pid}
+        if self._exit_of(name) is not None:
+            answer = self._start(name, self._commands[name])
+        if kept:
+            self._kept[name] = _Kept()
+        return answer
 
     def _obey(self, command: dict[str, object]) -> dict[str, object] | None:
         name = str(command.get("name", ""))

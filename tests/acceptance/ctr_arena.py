@@ -17,7 +17,8 @@ import redis
 from connectors.kafka import KafkaProducer, create_topic
 from streamjobs.broker import Envelope
 from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.job.running_job import RunningFlinkJob
+from streamjobs.job.session import FlinkSession
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.contract.store_hbase import HBaseReader

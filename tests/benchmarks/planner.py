@@ -82,10 +82,7 @@ class PlannerBench:
         with self._running("run", JOB):
             while (job := self._running_job()) is None:
                 self._wait(began)
-            while True:
-                up, wanted = rest.running_tasks(job)
-                if up == wanted > 0:
-                    break
+            while set(rest.tasks(job)) != {"RUNNING"}:
                 self._wait(began)
             seconds = time.monotonic() - began
         rest.cancel(job)

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import kafka
 import pytest
@@ -17,6 +18,7 @@ from connectors.kafka import (
     KafkaDeadLetters,
     KafkaProducer,
     PreparedTopic,
+    Replay,
     committed_offsets,
     create_topic,
     delete_topic,
@@ -24,6 +26,7 @@ from connectors.kafka import (
     ensure_topic,
     fetch_messages,
     list_topics,
+    mark_replayed,
     newest_times,
     plan_replay,
     prepare_topics,
@@ -32,8 +35,9 @@ from connectors.kafka import (
     send_replay,
 )
 from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.job.preflight import BROKERS_DEFAULT
 from streamjobs.local.kafka import KafkaServer
 from tests.patience import limit_s
 
@@ -341,8 +345,16 @@ def test_dead_letters_are_kept_and_replayed_by_the_time_rule(bootstrap: str, top
     replay = plan_replay(bootstrap, letters, disorder_ms=5000)
     header = {"streamjobs.replay_of": f"{topic}/1/0/0".encode()}
     assert replay.envelopes == (Envelope(topic, 1, b"bad", OLD_MS + 55_000, headers=header),)
-    assert (replay.covered, replay.lost) == (2, (letters[3],))
+    assert (replay.sent, replay.covered, replay.lost) == (
+        (letters[0],),
+        (letters[1], letters[2]),
+        (letters[3],),
+    )
     send_replay(bootstrap, replay)
+    mark_replayed(bootstrap, replay, "letters", at_ms=OLD_MS)
+    assert list(read_dead_letters(bootstrap, "letters"))[len(letters) :] == [
+        Replayed(letter.id, f"{topic}/1", OLD_MS) for letter in letters[:3]
+    ]
     last = everything(bootstrap, topic)[-1]
     assert last == Envelope(topic, 1, b"bad", OLD_MS + 55_000, offset=2, headers=header)
 
@@ -351,6 +363,20 @@ def test_record_that_is_no_dead_letter_is_told_apart(bootstrap: str, topic: str)
     sent(bootstrap, [Envelope(topic, 0, b"{}", OLD_MS)])
     (found,) = read_dead_letters(bootstrap, topic)
     assert "not a dead letter" in getattr(found, "detail", "")
+
+
+def test_a_topic_gets_as_many_partitions_as_the_broker_gives_by_itself(bootstrap: str, topic: str) -> None:
+    name = f"{topic}.made"
+    assert ensure_topic(bootstrap, name, BROKERS_DEFAULT).partitions == 1
+    assert describe_topic(bootstrap, name) is not None
+
+
+def test_letters_that_name_no_message_of_a_broker_send_nothing(bootstrap: str, topic: str) -> None:
+    sent(bootstrap, [Envelope(topic, 0, b"other", OLD_MS)])
+    computed = replace(_letter(topic, row=-1, raw=None, offset=-1, stage=Stage.SINK), topic="", partition=-1)
+    unsent = replace(_letter(topic, row=0, raw=b"row", offset=4711), partition=-1, job="capture shop")
+    replay = plan_replay(bootstrap, [computed, unsent])
+    assert replay == Replay((), (), (), (), (computed, unsent))
 
 
 def _letter(

@@ -23,7 +23,8 @@ from streamjobs.errors import JobError, RetriableError
 from streamjobs.job.package import worker_package
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import SAME_CAUSE_LIMIT, FlinkSession, RunningFlinkJob
+from streamjobs.job.running_job import SAME_CAUSE_LIMIT, RunningFlinkJob
+from streamjobs.job.session import FlinkSession
 from streamjobs.sink import Attempt, SinkColumn, SinkTable
 from tests.faults.arena import Arena
 from tests.integration.waiting import wait_for

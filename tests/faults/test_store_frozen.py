@@ -16,7 +16,8 @@ from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
 from streamjobs.broker import Envelope
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession, RunningFlinkJob
+from streamjobs.job.running_job import RunningFlinkJob
+from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
 from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema

@@ -137,7 +137,7 @@ def _says(option: Option) -> str:
 def _default(option: Option) -> str:
     if option.required:
         return "required"
-    return "" if option.default is None else f"`{option.default}`"
+    return f"`{option.default}`" if option.default else ""
 
 
 if __name__ == "__main__":

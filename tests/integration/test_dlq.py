@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -59,10 +60,11 @@ def broker(own_kafka: KafkaServer) -> str:
     return bootstrap
 
 
-def dlq(broker: str, *arguments: str, answer: str = "") -> tuple[int, str, str]:
+def dlq(broker: str, *arguments: str, answer: str = "", columns: int = 200) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "streamjobs.cli.main", "dlq", *arguments, "--bootstrap", broker],
-        capture_output=True, text=True, check=False, input=answer, env={**os.environ, "COLUMNS": "200"},
+        capture_output=True, text=True, check=False, input=answer,
+        env={**os.environ, "COLUMNS": str(columns)},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -80,15 +82,30 @@ def test_ls_counts_each_letter_once(broker: str) -> None:
     assert (code, err) == (0, "1 repeated letters are not counted\n")
     common = {"reason": "type", "job": "samples", "table": "item"}
     assert [json.loads(line) for line in out.splitlines()] == [
-        {"stage": "convert", **common, "letters": 2, "last_id": "shop.item/1/0/2", "last_at_ms": NOW_MS},
+        {
+            "stage": "convert",
+            **common,
+            "letters": 2,
+            "replayed": 0,
+            "last_id": "shop.item/1/0/2",
+            "last_at_ms": NOW_MS,
+        },
         {
             "stage": "decode",
             **common,
             "letters": 1,
+            "replayed": 0,
             "last_id": "shop.item/1/1/-1",
             "last_at_ms": NOW_MS + 1000,
         },
-        {"stage": "late", **common, "letters": 1, "last_id": "shop.item/1/77/0", "last_at_ms": NOW_MS},
+        {
+            "stage": "late",
+            **common,
+            "letters": 1,
+            "replayed": 0,
+            "last_id": "shop.item/1/77/0",
+            "last_at_ms": NOW_MS,
+        },
     ]
 
 
@@ -141,9 +158,65 @@ def test_replay_sends_a_message_once_with_a_time_that_keeps_the_rule(broker: str
     payload, time_ms = message()
     header = {"streamjobs.replay_of": b"shop.item/1/0/1"}
     assert messages(broker, "elsewhere") == [Envelope("elsewhere", 0, payload, time_ms, 0, header)]
+    marks = {each["id"]: each["replayed_at_ms"] for each in listed(broker)}
+    assert {letter_id for letter_id, at_ms in marks.items() if at_ms} == {
+        "shop.item/1/0/1",
+        "shop.item/1/0/2",
+    }
+    assert "shop.item/1/0/1  convert/type  replayed  title:" in dlq(broker, "ls", "--ids")[1]
+    code, out, _ = dlq(broker, "replay", "--stage", "convert", "--yes")
+    assert (code, out.splitlines()) == (
+        1,
+        ["2 letters were sent again before: name their ids to send them once more.", "Nothing to send."],
+    )
     code, out, _ = dlq(broker, "replay", "shop.item/1/0/1", "--disorder-ms", "5000", "--yes")
     assert code == 0, out
     assert messages(broker, "shop.item")[-1] == Envelope("shop.item", 1, payload, time_ms + 55_000, 2, header)
+
+
+def listed(broker: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in dlq(broker, "ls", "--ids", "--json")[1].splitlines()]
+
+
+def test_letters_without_an_origin_name_the_cure_and_are_no_success(broker: str) -> None:
+    computed = DeadLetter(
+        id="totals/8d1f", stage=Stage.SINK, reason="null", detail="n is NULL", job="samples", table="totals",
+        topic="", partition=-1, offset=-1, row=-1, at_ms=NOW_MS,
+    )  # fmt: skip
+    unsent = replace(
+        computed, id="shop/0/bin.000001/4711/0/0", stage=Stage.DECODE, job="capture shop",
+        table="shop.item", topic="shop.item", offset=4711, raw=b"row",
+    )  # fmt: skip
+    kept = KafkaDeadLetters(broker, "letters.without")
+    kept.add([computed, unsent])
+    kept.close()
+    before = messages(broker, "shop.item")
+    for arguments in (("--yes",), ("--dry-run",)):
+        code, out, err = dlq(broker, "replay", *arguments, "--letters", "letters.without")
+        assert (code, err) == (1, "")
+        assert out.splitlines() == [
+            "totals/8d1f: its row is the result of a query, which does not keep the message that it came "
+            "from. Mend the cause, then send the rows of the tables that samples reads: "
+            "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`",
+            "shop/0/bin.000001/4711/0/0: its row was never sent to the broker, so there is no message to "
+            "send again. Mend the cause, then send the rows of its table: "
+            "`streamjobs capture snapshot shop.item FILE.toml`",
+            "Nothing to send.",
+        ]
+    assert messages(broker, "shop.item") == before
+    assert (
+        "raw            no bytes: neither in the letter nor at an origin, which it does not name"
+        in dlq(broker, "show", "totals/8d1f", "--letters", "letters.without")[1]
+    )
+
+
+def test_an_id_is_never_broken_over_two_lines(broker: str) -> None:
+    long = replace(letter(1), id=f"{'shop.' * 30}item/1/0/1", topic=f"{'shop.' * 30}item")
+    kept = KafkaDeadLetters(broker, "letters.long")
+    kept.add([long])
+    kept.close()
+    out = dlq(broker, "ls", "--letters", "letters.long", columns=60)[1]
+    assert long.id in out
 
 
 def test_missing_topic_of_letters_is_told(broker: str) -> None:

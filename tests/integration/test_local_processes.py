@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -81,6 +82,59 @@ def test_a_kept_service_is_started_again_when_it_ends_by_itself(group: ProcessGr
     group.stop()
     assert not psutil.pid_exists(again)
     assert warden.carriers(group.environment_id) == []
+
+
+def control(group: ProcessGroup, **command: str) -> dict[str, object]:
+    """What the warden answers to a command at its socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(warden.control_address(group.environment_id))
+        connection.sendall(json.dumps(command).encode())
+        answer: dict[str, object] = json.loads(connection.makefile().read())
+    return answer
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_service_that_has_ended_is_started_again_by_whoever_asks(
+    group: ProcessGroup, detached: bool
+) -> None:
+    pid = _start(group)
+    if detached:
+        group.detach()
+    assert control(group, op="revive", name="service") == {"pid": pid}
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(pid), "the service is gone")
+    again = control(group, op="revive", name="service")["pid"]
+    assert isinstance(again, int)
+    assert again != pid
+    assert json.loads((group.root / warden.PIDS).read_text()) == {"service": again}
+    os.kill(group.warden_pid, signal.SIGTERM)
+    wait_for(lambda: warden.carriers(group.environment_id) == [], "all have ended")
+
+
+def test_a_living_service_is_restarted_also_when_it_is_frozen_or_kept(group: ProcessGroup) -> None:
+    pid = _start(group)
+    group.keep("service")
+    os.kill(pid, signal.SIGSTOP)
+    again = control(group, op="restart", name="service")["pid"]
+    assert isinstance(again, int)
+    assert not psutil.pid_exists(pid)
+    os.kill(again, signal.SIGKILL)
+    wait_for(lambda: group.exit_status("service") is None, "it is kept as before")
+
+
+def test_a_name_that_was_never_started_is_refused(group: ProcessGroup) -> None:
+    _start(group)
+    answer = control(group, op="revive", name="other")
+    assert answer == {"error": "no other was started here; there are service"}
+
+
+@pytest.mark.parametrize("words", [b"", b"no json", b"[]", b'{"op": "start", "name": "service"}'])
+def test_words_that_are_no_command_do_not_stop_the_warden(group: ProcessGroup, words: bytes) -> None:
+    pid = _start(group)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(warden.control_address(group.environment_id))
+        connection.sendall(words)
+    assert control(group, op="revive", name="service") == {"pid": pid}
 
 
 def test_a_kept_service_that_is_killed_on_purpose_stays_away(group: ProcessGroup) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable
 from streamjobs.broker import Envelope
 from streamjobs.errors import JobError
-from streamjobs.job.planner import lease
+from streamjobs.job.planner import early, lease
 from streamjobs.job.planning import plan_file
+from streamjobs.job.rest import FlinkRest
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.position import Position
@@ -124,6 +126,42 @@ def test_a_second_submission_goes_on_from_the_savepoint_of_the_first(
     finally:
         again.cancel()
     assert counted(store) == {0: 200, 1: 200, 2: 200}
+
+
+SILENT = """
+import os, signal
+from streamjobs.job.planner import child
+
+class Killed:
+    dumps = staticmethod(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+
+child.json = Killed
+child.main()
+"""
+
+
+def test_a_job_whose_client_is_killed_before_it_answers_is_found_and_started_once(
+    kafka: KafkaAddress, flink: FlinkAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, name = unique_name("planned"), unique_name("silent")
+    file = tmp_path / f"{name}.sql"
+    file.write_text(COUNTS.format(topic=topic))
+    create_topic(kafka.bootstrap, topic, 1)
+
+    def take() -> early.Child:
+        return subprocess.Popen(
+            [sys.executable, "-c", SILENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    monkeypatch.setattr(early, "take", take)
+    job = FlinkSession(flink.rest_url).start(file, RunSettings(kafka.bootstrap, tmp_path / "store", 1))
+    try:
+        with closing(FlinkRest(flink.rest_url)) as rest:
+            assert [each.job_id for each in rest.jobs() if each.name == name] == [job.job_id]
+            assert rest.job(job.job_id).state == "RUNNING"
+    finally:
+        job.cancel()
 
 
 def stopped(rest_url: str, job_id: str, directory: Path) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
@@ -115,6 +120,30 @@ def produce(bootstrap: str, topic: str, changed: list[RowChange]) -> None:
     producer.close()
 
 
+@contextmanager
+def heartbeats(bootstrap: str, topic: str) -> Iterator[None]:
+    """Send messages without rows all the time, as a live capture does, for the length of the block."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        builder = PartitionMessageBuilder(2, disorder_ms=10_000)
+        with closing(KafkaProducer(bootstrap)) as producer:
+            for time_ms in itertools.count(3000, 200):
+                for partition, message in builder.heartbeat(Header("test"), time_ms):
+                    producer.send(Envelope(topic, partition, message.payload, message.time_ms))
+                producer.flush()
+                if ended.wait(0.2):
+                    return
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_job_runs_until_idle_and_its_table_is_the_latest_state(shell: Shell) -> None:
     code, _, err = shell("dev", "up")
     assert code == 0, err
@@ -122,9 +151,11 @@ def test_job_runs_until_idle_and_its_table_is_the_latest_state(shell: Shell) -> 
     assert known is not None
     assert known.bootstrap is not None
     produce(known.bootstrap, "shop.item", changes())
-    code, out, err = shell("run", job_file(shell.home), "--until-idle", "3s", "--parallelism", "2")
+    with heartbeats(known.bootstrap, "shop.item"):
+        code, out, err = shell("run", job_file(shell.home), "--until-idle", "3s", "--parallelism", "2")
     assert (code, out) == (0, ""), err
     assert err.splitlines()[-1] == "latest  done: drained, all windows closed"
+    assert "messages to read" not in err.splitlines()[-2]
     code, out, _ = shell("query", "latest", "--format", "json")
     assert [json.loads(line) for line in out.splitlines()] == [
         {"item_id": item, "title": None if item % 4 == 0 else f"n{item}",
@@ -197,6 +228,41 @@ def test_explaining_starts_nothing_asks_nobody_and_needs_no_secrets(shell: Shell
     code, out, err = shell("run", job_file(shell.home, SECRETIVE), "--profile", str(profile))
     assert (code, out) == (2, "")
     assert "environment variable NOT_SET_EITHER is not set" in err
+
+
+def test_sigterm_leaves_the_job_on_services_that_stay_and_says_how_to_cancel_it(shell: Shell) -> None:
+    code, _, err = shell("dev", "up")
+    assert code == 0, err
+    known = state.running(shell.home / "dev")
+    assert known is not None
+    assert known.bootstrap is not None
+    produce(known.bootstrap, "shop.item", changes())
+    with shell.start("run", job_file(shell.home)) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert next((line for line in lines if re.match("latest  rows in [1-9]", line)), None)
+        process.send_signal(signal.SIGTERM)
+        *_, see, cancel, last = lines
+    assert (process.returncode, last) == (143, "streamjobs: ended by SIGTERM\n")
+    job_id = see.split("/")[-2]
+    assert see == f"latest  the job goes on. See {known.rest_url}/#/job/running/{job_id}/overview\n"
+    assert cancel == f"Cancel it: curl -X PATCH '{known.rest_url}/jobs/{job_id}?mode=cancel'\n"
+    assert httpx.get(f"{known.rest_url}/jobs/{job_id}").json()["state"] == "RUNNING"
+    assert httpx.patch(f"{known.rest_url}/jobs/{job_id}?mode=cancel").status_code == 202
+
+
+def test_an_unreachable_cluster_is_told_at_once_and_given_up(shell: Shell) -> None:
+    profile = shell.home / "there.toml"
+    profile.write_text(
+        '[brokers.default]\nbootstrap = "127.0.0.1:1"\n[flink]\nrest_url = "http://127.0.0.1:1"\n'
+    )
+    code, out, err = shell("run", job_file(shell.home), "--profile", str(profile), "--connect-limit", "1s")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[0][10:] == "asking Flink at http://127.0.0.1:1"
+    assert err.splitlines()[-1].startswith(
+        "streamjobs: Flink at http://127.0.0.1:1 does not answer GET /jobs/overview: [Errno 111] Connection "
+        "refused; gave up after "
+    )
 
 
 def test_ctrl_c_ends_the_job_and_its_own_services(shell: Shell) -> None:

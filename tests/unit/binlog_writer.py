@@ -48,9 +48,14 @@ class Writer:
         self.event(16, struct.pack("<Q", 7))
 
     def table_map(
-        self, columns: Sequence[ColumnForm], names: Sequence[str], key: Sequence[int] = (0,)
+        self,
+        columns: Sequence[ColumnForm],
+        names: Sequence[str],
+        key: Sequence[int] = (0,),
+        database: bytes = b"d",
     ) -> None:
-        body = struct.pack("<Q", 5)[:6] + b"\1\0" + b"\1d\0" + b"\1t\0" + bytes((len(columns),))
+        body = struct.pack("<Q", 5)[:6] + b"\1\0" + bytes((len(database),)) + database + b"\0\1t\0"
+        body += bytes((len(columns),))
         body += bytes(column.type for column in columns)
         meta = b"".join(column.meta for column in columns)
         body += bytes((len(meta),)) + meta + b"\xff" * ((len(columns) + 7) // 8)

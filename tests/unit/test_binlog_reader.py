@@ -264,3 +264,58 @@ def test_statements_are_told_with_what_they_do(tmp_path: Path) -> None:
     assert isinstance(commit, Commit)
     assert [type(change).__name__ for change in ddl.changes] == ["Created"]
     assert commit.place.offset == len(writer.data)
+
+
+def told(data: bytes | bytearray, folder: Path, name: str = "bin.000007", offset: int = 4) -> str:
+    """What reading this log to its end says."""
+    path = folder / name
+    path.write_bytes(data)
+    with (
+        pytest.raises(BinlogError) as failure,
+        open_file(path, wanted=lambda _: True, offset=offset) as reader,
+    ):
+        list(reader)
+    return str(failure.value)
+
+
+def torn(*, gtid: bool) -> Writer:
+    """A log that ends before its transaction does."""
+    writer = Writer()
+    if gtid:
+        writer.gtid(7)
+    writer.query("BEGIN")
+    writer.table_map((INT,), ("id",))
+    return writer
+
+
+def test_a_torn_transaction_is_named_by_what_is_known_of_it(tmp_path: Path) -> None:
+    named, nameless = torn(gtid=True), torn(gtid=False)
+    ends = "the log ends in the middle of the transaction"
+    lost = "its rows must not be used"
+    assert told(named.data, tmp_path) == (
+        f"bin.000007:{named.starts[1]}: {ends} {GTID}:7 that began at bin.000007:{named.starts[1]}; {lost}"
+    )
+    assert told(nameless.data, tmp_path) == (
+        f"bin.000007:{nameless.starts[1]}: {ends} that began at bin.000007:{nameless.starts[1]}; {lost}"
+    )
+
+
+def test_rows_without_a_begin_are_told_by_where_reading_began(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.table_map((INT,), ("id",))
+    writer.rows(30, [row_image((b"\1\0\0\0",))], 1)
+    _, at, rows_at = writer.starts
+    found = f"bin.000007:{rows_at}: an event of type 30, and no transaction began since bin.000007"
+    assert told(writer.data, tmp_path) == (
+        f"{found}:4: the file begins inside of one, or its server logs rows without BEGIN, as MySQL 5.1 can: "
+        "its rows cannot be told apart by transaction"
+    )
+    assert told(writer.data, tmp_path, offset=at) == (
+        f"{found}:{at}: reading started inside of one. Start where a Commit ended"
+    )
+
+
+@pytest.mark.parametrize("name", ["mysql-bin.checksum-crc32", "copy", "bin.000007.bak"])
+def test_a_file_without_a_number_is_named_as_it_is_called(tmp_path: Path, name: str) -> None:
+    writer = torn(gtid=False)
+    assert told(writer.data, tmp_path, name).startswith(f"{name}:{writer.starts[1]}: the log ends")

@@ -58,6 +58,25 @@ def test_a_missing_variable_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("section", "key"),
+    [("source", "password"), ("source", "Password"), ("source", "PASSWORD"), ("broker", "password")],
+)
+def test_a_secret_in_the_file_is_refused_and_not_shown(section: str, key: str) -> None:
+    text = MINIMAL.replace('password = "${DB_PASSWORD}"\n', "").replace(
+        f"[{section}]", f'[{section}]\n{key} = "hunter2"'
+    )
+    assert refusal(text) == [
+        f'c.toml: [{section}]: option {key!r}: a file is no place for a secret: write "${{NAME}}", and set '
+        "NAME"
+    ]
+
+
+def test_an_empty_password_is_no_secret() -> None:
+    text = MINIMAL.replace('password = "${DB_PASSWORD}"', 'password = ""')
+    assert parse_config(text, "c.toml", {}).server.password.reveal() == ""
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("mysql://capture@db1:3307", "mysql://capture:pw@db1", "no password in the url"),

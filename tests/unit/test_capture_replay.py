@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from streamjobs.broker import Envelope
 from streamjobs.capture.lanes import Topic
-from streamjobs.capture.replay import Replay
+from streamjobs.capture.replay import Replay, ReplaySummary
 from streamjobs.capture.routes import Route, Routes
+from streamjobs.cli.capture_line import replay_lines
 from streamjobs.rowchange import RowChange
 from tests.unit.binlog_writer import ColumnForm, Writer, row_image
 from thrift_idl.codec import decode
@@ -74,3 +77,64 @@ def test_definitions_of_one_file_hold_in_the_next(tmp_path: Path) -> None:
     assert one.schema == two.schema
     assert [column.native_type for column in two.schema.columns] == ["int(7)", "int"]
     assert not two.schema.key_indexes
+
+
+def replayed(path: Path, *statements: str, match: str = "*.*", database: bytes = b"d") -> ReplaySummary:
+    """Replay a log of these statements, each in a transaction of its own, and of one row."""
+    log = Writer()
+    for statement in statements:
+        log.query("BEGIN")
+        log.query(statement)
+        log.query("COMMIT")
+    log.query("BEGIN")
+    log.table_map((INT, INT), ("id", "v"), database=database)
+    log.rows(30, [row_image((b"\1\0\0\0", b"\2\0\0\0"))], 2)
+    log.xid()
+    (path / "bin.000001").write_bytes(log.data)
+    return Replay("shop", Routes([Route.made(match, partitions=1)]), cast("Any", Broker())).run(
+        [path / "bin.000001"]
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO t VALUES (1, 2)",
+        "UPDATE t SET v = 3",
+        "DELETE FROM t",
+        "REPLACE INTO t SELECT * FROM other",
+        "LOAD DATA INFILE 'x' INTO TABLE t",
+    ],
+)
+def test_statements_that_change_rows_and_are_no_rows_are_counted_and_told(
+    tmp_path: Path, statement: str
+) -> None:
+    summary = replayed(tmp_path, *[statement] * 10)
+    assert (summary.rows, summary.unseen) == ({"d.t": 1}, {"statement_format": 10})
+    assert list(replay_lines(replace(summary, seconds=0.5))) == [
+        "           1  d.t",
+        "          10  statements: statement format",
+        "1 row changes of 11 transactions acknowledged in 0.5 s, 0 dead letters",
+        "Not complete: of these statements (10 statement format) the log has no rows, and what they changed "
+        "was not sent. Load those tables otherwise, such as by a snapshot of the server",
+    ]
+
+
+def test_a_truncate_leaves_rows_downstream_and_is_told(tmp_path: Path) -> None:
+    assert replayed(tmp_path, "TRUNCATE TABLE t").unseen == {"truncate_table": 1}
+
+
+def test_statements_on_tables_that_are_not_sent_and_new_tables_leave_a_replay_complete(
+    tmp_path: Path,
+) -> None:
+    summary = replayed(tmp_path, "INSERT INTO other.t VALUES (1)", "CREATE TABLE u (id INT)", match="d.*")
+    assert (summary.unseen, summary.statements) == ({}, {"create_table": 1})
+
+
+def test_tables_of_the_system_are_named_as_not_sent(tmp_path: Path) -> None:
+    summary = replayed(tmp_path, database=b"mysql")
+    assert list(replay_lines(replace(summary, seconds=0.5))) == [
+        "Not sent, because tables of the system never are: mysql.t",
+        "0 row changes of 1 transactions acknowledged in 0.5 s, 0 dead letters",
+    ]
+    assert replayed(tmp_path, match="shop.*", database=b"mysql").system_tables == ()

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from streamjobs.cli.secrets import MissingSecrets
-from streamjobs.cli.services import _root
+from streamjobs.cli.services import Services, _root, services
 from streamjobs.cli.stages import Stages
-from streamjobs.local import places
+from streamjobs.errors import ServiceError
+from streamjobs.local import places, revival, state, warden
 
 
 def test_two_commands_of_one_checkout_never_share_a_directory(
@@ -51,3 +52,44 @@ def test_a_terminal_shows_stage_and_rows_in_one_line() -> None:
         stages.stage("feeding")
         stages.rows(1234)
     assert "feeding: 1,234 rows  (0 s)" in output.getvalue()
+
+
+def dev(root: Path, monkeypatch: pytest.MonkeyPatch, dead: str) -> None:
+    """Let services of `dev up` run, but for one."""
+    records = [
+        state.ServiceRecord(name, pid, None, f"logs/{name}.log")
+        for pid, name in enumerate(("kafka", "jobmanager", "taskmanager-0"), 1)
+    ]
+    known = state.RunningEnvironment(root, "id", 1, None, "127.0.0.1:1", "http://127.0.0.1:2", tuple(records))
+    monkeypatch.setattr(state, "running", lambda _root: known)
+    monkeypatch.setattr(warden, "carriers", lambda _id: [each.pid for each in records if each.name != dead])
+
+
+@pytest.mark.parametrize("dead", ["kafka", "jobmanager"])
+def test_a_command_that_needs_a_dead_service_says_at_once_how_to_start_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: str
+) -> None:
+    dev(tmp_path, monkeypatch, dead)
+    with pytest.raises(ServiceError) as refused, services("run", 2):
+        pass
+    assert str(refused.value) == (
+        f"of the services in {tmp_path}, {dead} has ended: start it again by `streamjobs dev up`"
+    )
+
+
+@pytest.mark.parametrize("dead", ["none", "taskmanager-0"])
+def test_a_taskmanager_that_has_ended_comes_back_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: str
+) -> None:
+    dev(tmp_path, monkeypatch, dead)
+    with services("run", 2) as found:
+        assert found == Services("127.0.0.1:1", "http://127.0.0.1:2", stay=True)
+
+
+def test_a_pid_that_somebody_else_has_now_is_no_living_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev(tmp_path, monkeypatch, "kafka")
+    known = state.running(tmp_path)
+    assert known is not None
+    assert [service.name for service in revival.gone(known)] == ["kafka"]

@@ -61,14 +61,50 @@ def test_lag_is_worded_in_its_greatest_unit(lag: timedelta, text: str) -> None:
     assert lag_text(lag) == text
 
 
-def test_restart_prints_its_cause_once_and_the_last_line_counts_it() -> None:
+TRACE = (
+    "Traceback (most recent call last):\n"
+    '  File "/srv/jobs/fragile.py", line 13, in [checked]\n'
+    "    raise ValueError\n"
+    "ValueError: [not markup] 7"
+)
+
+
+def printed(*, verbose: bool = False) -> list[str]:
     out = io.StringIO()
-    line = ProgressLine(Console(file=out, width=200), "ctr")
+    line = ProgressLine(Console(file=out, width=200), "ctr", verbose=verbose)
     with line:
-        line.restarted("ValueError: [not markup] 7")
-        line.show(progress())
+        line.restarted(TRACE)
+        line.show(progress(state="RESTARTING"))
     line.end("the job has ended")
-    printed = out.getvalue().splitlines()
-    assert printed[:2] == ["restart 1 of ctr:", "ValueError: [not markup] 7"]
-    assert printed[-2].endswith("restarts 1")
-    assert printed[-1] == "ctr  the job has ended"
+    return out.getvalue().splitlines()
+
+
+def test_a_restart_is_one_line_and_its_cause_stays_on_the_live_line_until_the_job_runs() -> None:
+    cause = "ValueError: [not markup] 7 (/srv/jobs/fragile.py:13, in [checked])"
+    lines = printed()
+    assert lines[0] == f"restart 1 of ctr: {cause}"
+    assert lines[1].endswith(f"restarts 1  RESTARTING  {cause}")
+    assert lines[2].endswith("restarts 1  RESTARTING")
+    assert lines[3:] == ["ctr  the job has ended"]
+
+
+def test_the_whole_trace_of_a_restart_is_for_those_who_ask() -> None:
+    assert printed(verbose=True)[1:5] == TRACE.splitlines()
+
+
+def test_what_a_job_waits_for_is_on_its_line() -> None:
+    out = io.StringIO()
+    with ProgressLine(Console(file=out, width=200), "ctr") as line:
+        line.show(progress(), "ctr waits for the cluster (3 s, at most 1800 s): needs 2 slots [x]")
+    assert out.getvalue().endswith("  ctr waits for the cluster (3 s, at most 1800 s): needs 2 slots [x]\n")
+
+
+def test_what_is_said_again_and_again_is_printed_now_and_then() -> None:
+    out = io.StringIO()
+    with ProgressLine(Console(file=out, width=200), "ctr") as line:
+        for waited in range(100):
+            line.say(f"Flink at http://127.0.0.1:1 does not answer (for {waited} s)")
+        line.say("idle: draining")
+    assert out.getvalue().splitlines() == [
+        "ctr  Flink at http://127.0.0.1:1 does not answer (for 0 s)", "ctr  idle: draining",
+    ]  # fmt: skip

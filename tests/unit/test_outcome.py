@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.demo.comparison import compare, compare_dead_letters
 from streamjobs.demo.ledger import ExpectedDeadLetter
 from streamjobs.demo.outcome import (
@@ -94,7 +94,9 @@ def test_other_columns_are_refused() -> None:
 
 def test_dead_letters_written_twice_count_once() -> None:
     letter = DeadLetter("t/0/1/2", Stage.LATE, "late", "", "job", "t", "t", 0, 1, 2, 5)
-    assert dead_letters_of_messages([envelope(letter.to_json())] * 2) == {letter.id: letter}
+    note = Replayed(letter.id, "shop.item/1", 0)
+    messages = [envelope(letter.to_json()), envelope(note.to_json()), envelope(letter.to_json())]
+    assert dead_letters_of_messages(messages) == {letter.id: letter}
 
 
 def test_comparison_counts_by_column_and_shows_the_first() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.rocksdb import RocksDbSink, RocksDbTable
+from streamjobs.cli.show import Format, show_rows
 from streamjobs.cli.where import Where
 from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
 
@@ -156,6 +157,15 @@ def test_condition_and_format_work_together(store: Path) -> None:
 def test_first_key_columns_are_a_prefix(store: Path) -> None:
     assert query(store, "pairs", "--key", "x", "--format", "csv")[1] == "a,b\nx,1\nx,2\n"
     assert query(store, "pairs", "--key", "x", "--key", "2", "--format", "csv")[1] == "a,b\nx,2\n"
+
+
+def test_a_value_that_is_wider_than_the_terminal_is_never_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    key = "topic/" * 30 + "0/17/2"
+    assert show_rows([{"origin": key, "note": "a [b]\x1b"}], ("origin", "note"), Format.TABLE) == 1
+    assert capsys.readouterr().out.splitlines() == ["row 1", f"origin  {key}", "note    a [b]\\x1b"]
 
 
 def test_table_too_wide_for_the_terminal_is_one_block_a_row(store: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.job.report import root_cause
+from streamjobs.job.report import brief, exception_name, root_cause
 
 TEXTS = Path(__file__).parent / "flink_texts"
 UNLUCKY = """\
@@ -43,3 +43,30 @@ def test_a_killed_taskmanager_is_told_as_such() -> None:
 
 def test_a_text_of_another_form_is_given_as_it_is() -> None:
     assert root_cause("  the cluster has gone\n") == "the cluster has gone"
+
+
+@pytest.mark.parametrize(
+    ("cause", "name", "line"),
+    [
+        (UNLUCKY, "ValueError", "ValueError: the number 13 ends in 3 (fragile.py:18, in checked)"),
+        (
+            "Traceback (most recent call last):\n"
+            '  File "connectors/mysql/sink.py", line 7, in open\n'
+            "    raise NoTableError(message)\n"
+            "connectors.mysql.sink_connection.NoTableError: there is no table shop.wide:\n"
+            "  CREATE TABLE shop.wide (…)",
+            "NoTableError",
+            "there is no table shop.wide: CREATE TABLE shop.wide (…)",
+        ),
+        (
+            "StatusRuntimeException: CANCELLED: client cancelled\nA Python worker is gone: killed.",
+            "StatusRuntimeException",
+            "StatusRuntimeException: CANCELLED: client cancelled A Python worker is gone: killed.",
+        ),
+        ("the cluster has gone", "", "the cluster has gone"),
+        ("", "", ""),
+        ("E" * 500, "", "E" * 399 + "…"),
+    ],
+)
+def test_a_cause_has_one_line_for_those_who_are_in_a_hurry(cause: str, name: str, line: str) -> None:
+    assert (exception_name(cause), brief(cause)) == (name, line)

@@ -1,9 +1,10 @@
 """Plans one job on a leased JVM, then submits or explains it: `python -m streamjobs.job.planner.child`.
 
 It reads the request as a line (see `streamjobs.job.submit.packed`), and the line `go` with what the preflight
-counted when the job may start: Flink plans for seconds, and can do so while the cluster comes up. The answer
-is one line of JSON, the last on standard output: `{"job_id": "…"}`, `{"explained": "…"}`,
-`{"error": "…", "kind": "SqlError"}`, or `{"lost": "…"}` when the JVM died before the job was handed over.
+counted when the job may start: Flink plans for seconds, and can do so while the cluster comes up. The line
+HANDING_OVER on standard output says that the cluster may have the job from now on, whatever follows. The
+answer is one line of JSON, the last: `{"job_id": "…"}`, `{"explained": "…"}`,
+`{"error": "…", "kind": "SqlError"}`, or `{"lost": "…"}` when the JVM died.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from streamjobs.job.flink import FlinkJob
 from streamjobs.job.native import Partitions
 from streamjobs.job.planner import lease
 from streamjobs.job.planner.gateway import Attached, jvm_command, silence
-from streamjobs.job.submit import Request, Target, configuration, unpacked
+from streamjobs.job.submit import HANDING_OVER, Request, Target, configuration, unpacked
 
 Answer = dict[str, str]
 
@@ -50,12 +51,11 @@ def leased_gateway(target: Target) -> Iterator[None]:
 
 
 class Planned:
-    """One request. `handed_over` is True from the moment that the cluster may have the job."""
+    """One request."""
 
     def __init__(self, request: Request, go: Callable[[], Partitions | None]) -> None:
         self._request = request
         self._go = go
-        self.handed_over = False
 
     def answer(self) -> Answer:
         """Plan the job, wait for `go`, then submit or explain it.
@@ -78,7 +78,7 @@ class Planned:
             self._go()
         if request.explain:
             return {"explained": job.explain()}
-        self.handed_over = True
+        print(HANDING_OVER, flush=True)
         return {"job_id": job.submit()}
 
 
@@ -89,13 +89,7 @@ def answer(request: Request, go: Callable[[], Partitions | None]) -> Answer:
         with leased_gateway(request.target):
             return planned.answer()
     except Py4JNetworkError as exc:
-        if not planned.handed_over:
-            return {"lost": str(exc)}
-        message = (
-            "the planner's JVM died while it handed the job over: look whether the cluster runs it before "
-            f"you start it again ({exc})"
-        )
-        return {"error": message, "kind": "Flink"}
+        return {"lost": str(exc)}
     except StreamjobsError as exc:
         return _refusal(exc)
 
