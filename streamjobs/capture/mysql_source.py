@@ -13,6 +13,7 @@ from connectors.mysql.chunk_query import split_key
 from connectors.mysql.foreign_keys import SilentKey, read_silent_keys
 from connectors.mysql.grants import read_denied
 from connectors.mysql.live_schema import read_database_charsets, read_definition
+from connectors.mysql.server_names import ServerNames
 from connectors.mysql.server_places import (
     ServerPlace,
     base_tables,
@@ -93,6 +94,7 @@ class MySqlSource:
             mariadb=self._session.is_mariadb,
             database_charsets=read_database_charsets(self._session),
             sequences=sequences(self._session),
+            names=self._identity.names,
         )
 
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
@@ -157,7 +159,8 @@ class MySqlSource:
             known = session.variable("server_uuid") or ""
             gtids = (session.variable("gtid_mode") or "").upper() == "ON"
         ahead_ms = server_clock_ms(session) - SystemClock().now_ms()
-        return ServerIdentity(known, session.version, ahead_ms, gtids)
+        names = ServerNames(int(session.variable("lower_case_table_names") or 0))
+        return ServerIdentity(known, session.version, ahead_ms, gtids, names)
 
 
 def login_of(server: ServerAddress) -> Login:
