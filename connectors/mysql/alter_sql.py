@@ -27,7 +27,7 @@ from connectors.mysql.partition_sql import read_partition_change, skip_partition
 from connectors.mysql.sql_attributes import skip_value
 from connectors.mysql.sql_tokens import Cursor, Token, table_of
 from connectors.mysql.table_changes import TableDefinition
-from connectors.mysql.table_options import TableOptions, read_option
+from connectors.mysql.table_options import TableOptions, read_charset, read_option
 from streamjobs.rowchange import TableId
 
 VERSIONED: Final = (
@@ -41,14 +41,15 @@ Step = Callable[[AlteredTable], None]
 class AlterSql:
     """What a list of changes says.
 
-    `converts`: its character set is that of all columns too. `renamed`: the new name, None: it keeps its
-    name. `rows_of`: tables whose rows go or come unseen, `partition_sql.ITSELF` among them.
+    `converts_to`: the character set that all columns take, None where it converts none. `renamed`: the new
+    name, None: it keeps its name. `rows_of`: tables whose rows go or come unseen, `partition_sql.ITSELF`
+    among them.
     """
 
     database: str
     steps: list[Step] = field(default_factory=list)
     options: TableOptions = field(default_factory=TableOptions)
-    converts: bool = False
+    converts_to: TableOptions | None = None
     renamed: TableId | None = None
     rows_of: list[TableId] = field(default_factory=list)
 
@@ -91,21 +92,30 @@ def applied(
     """
     before = definition.charset if definition else ""
     charset = found.options.resolved(before, defaults.of_database)
-    if found.converts and definition and charset != found.options.resolved(before, defaults.of_session):
-        message = "DEFAULT is one character set for the table's database, and another for the session's"
-        raise RefusedError(message)
-    if found.converts and definition and not charset:
-        message = "the character set that its texts are converted to is not known"
-        raise RefusedError(message)
-    table = AlteredTable(definition, TextRules(charset, charset if found.converts else None), mariadb=mariadb)
+    to = None
+    if found.converts_to is not None:
+        to = _converted_to(found.converts_to, before, defaults) if definition else ""
+        charset = charset if found.options.name_charset else to
+    table = AlteredTable(definition, TextRules(charset, to), mariadb=mariadb)
     for step in found.steps:
         step(table)
-    if found.options.name_charset:
+    if found.options.name_charset or found.converts_to is not None:
         table.note("charset")
-        if found.converts:
-            table.note("modify column")
+    if found.converts_to is not None:
+        table.note("modify column")
     after = table.after()
     return after, tuple(table.kinds)
+
+
+def _converted_to(options: TableOptions, before: str, defaults: Defaults) -> str:
+    charset = options.resolved(before, defaults.of_database)
+    if charset != options.resolved(before, defaults.of_session):
+        message = "DEFAULT is one character set for the table's database, and another for the session's"
+        raise RefusedError(message)
+    if not charset:
+        message = "the character set that its texts are converted to is not known"
+        raise RefusedError(message)
+    return charset
 
 
 def _item(cursor: Cursor, found: AlterSql) -> None:
@@ -127,8 +137,7 @@ def _item(cursor: Cursor, found: AlterSql) -> None:
     elif cursor.skip("ORDER", "BY"):
         _order(cursor)
     elif cursor.skip("CONVERT", "TO"):
-        _options(cursor, found)
-        found.converts = True
+        found.converts_to = _charset_options(cursor)
     elif not _no_change(cursor):
         _options(cursor, found)
 
@@ -163,6 +172,17 @@ def _options(cursor: Cursor, found: AlterSql) -> None:
     if not taken:
         message = f"a change that begins with {cursor.peek().text!r} is not understood"
         raise RefusedError(message)
+
+
+def _charset_options(cursor: Cursor) -> TableOptions:
+    """The character set and collation after CONVERT TO."""
+    found = TableOptions()
+    while (after := read_charset(cursor, found)) is not None:
+        found = after
+    if not found.charset:
+        message = f"a character set was expected after CONVERT TO, not {cursor.peek().text!r}"
+        raise RefusedError(message)
+    return found
 
 
 def _add(cursor: Cursor, found: AlterSql) -> None:

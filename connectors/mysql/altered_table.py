@@ -52,10 +52,10 @@ class AlteredTable:
         if kind not in self.kinds:
             self.kinds.append(kind)
 
-    def _finished(self, found: ColumnSql) -> ColumnSql:
-        """A column of the statement with its set; it may be the primary key."""
+    def _finished(self, found: ColumnSql, *, unless_there: bool = False) -> ColumnSql:
+        """A column of the statement with its set; it may be the primary key, `unless_there` is one."""
         if found.primary_key:
-            self.set_key(KeySql((found.column.name,)))
+            self.set_key(KeySql((found.column.name,), unless_there=unless_there))
         to = self._rules.converts_to
         if to and found.charset != "binary":
             found = replace(found, charset=to, collation="")
@@ -67,7 +67,7 @@ class AlteredTable:
         if unless_there and (self.has(name) or _place([one.column for one in self._put], name) is not None):
             return
         self.note("add column")
-        self._put.append(self._finished(found))
+        self._put.append(self._finished(found, unless_there=unless_there))
 
     def change(self, name: str, found: ColumnSql, *, if_there: bool) -> None:
         """Put a column instead of the one that has this name."""

@@ -47,6 +47,8 @@ CODECS: Final = {
 }  # fmt: skip
 """The nearest Python codec; a superset reads characters that the server itself cannot convert."""
 
+_NARROW: Final = {"gbk": "gbk", "sjis": "shift_jis", "euckr": "euc_kr", "eucjpms": "euc_jp"}
+"""Codecs with no character more than the server's, for those above that are supersets."""
 _MAX_BYTES = {
     "big5": 2, "ujis": 3, "sjis": 2, "euckr": 2, "gb2312": 2, "gbk": 2, "utf8mb3": 3, "ucs2": 2, "cp932": 2,
     "eucjpms": 3, "utf8mb4": 4, "utf16": 4, "utf16le": 4, "utf32": 4, "gb18030": 4,
@@ -152,11 +154,11 @@ def can_spell(of: Charset, text: str) -> bool:
     if of.name in _WHOLE_UNICODE or of.is_binary or (of.ascii and text.isascii()):
         return True
     if of.name in ("utf8mb3", "ucs2"):
-        return max(text) <= "\uffff"
+        return all(character <= "\uffff" for character in text)
     if of.name in _SINGLE_BYTE:
         return set(text) <= _characters(of.name)
     try:
-        return of.decode(text.encode(CODECS[of.name])) == text
+        return of.decode(text.encode(_NARROW.get(of.name, CODECS[of.name]))) == text
     except UnicodeError:
         return False
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from connectors.mysql import charsets
 from connectors.mysql.errors import RefusedError
+from connectors.mysql.key_labels import doubtful_labels
 from connectors.mysql.key_sql import at_item_end
 from connectors.mysql.sql_attributes import skip_attribute
 from connectors.mysql.sql_tokens import Cursor, Kind, Token, split
@@ -216,7 +217,7 @@ def finished(found: ColumnSql, default_charset: str, *, mariadb: bool) -> Column
     if column.type in TEXTS:
         charset = charset_of(charset, found.collation, default_charset)
         column = _with_labels(with_charset(column, charset))
-    elif column.type == "blob" and column.length is not None:
+    if column.type == "blob" and column.length is not None:
         column = _sized(column, column.length, "blob")
     return replace(found, column=_shortened(column))
 
@@ -267,12 +268,27 @@ def converted(column: ColumnDefinition, charset: str) -> ColumnDefinition:
     """
     if column.type not in TEXTS or column.charset == "binary" or not charset:
         return column
+    if column.labels and not _same_labels(column, charset):
+        message = (
+            f"the labels of column {column.name} are converted from {column.charset or 'an unknown set'} to "
+            f"{charset}, of which MariaDB makes other labels"
+        )
+        raise RefusedError(message)
     limit = _TEXT_LIMITS.get(column.type)
     after = with_charset(column, charset)
     if limit and column.charset and after.charset:
         characters = limit // charsets.charset(column.charset).max_bytes
         after = _sized(after, characters * charsets.charset(after.charset).max_bytes, "text")
     return _shortened(_with_labels(after))
+
+
+def _same_labels(column: ColumnDefinition, charset: str) -> bool:
+    """Whether labels read the same in another set: MariaDB 10.11 keeps their bytes in a conversion."""
+    if not column.charset or column.charset == charset:
+        return column.charset == charset
+    before, after = charsets.charset(column.charset), charsets.charset(charset)
+    ascii_only = before.ascii and after.ascii and all(label.isascii() for label in column.labels)
+    return ascii_only or (before.is_utf8 and after.is_utf8)
 
 
 def _shortened(column: ColumnDefinition) -> ColumnDefinition:
@@ -293,13 +309,11 @@ def _with_labels(column: ColumnDefinition) -> ColumnDefinition:
     known = charsets.charset(charset)
     labels = column.labels if known.is_binary else tuple(label.rstrip(" ") for label in column.labels)
     for label in labels:
-        if known.is_binary and not label.isascii():
-            message = f"the label {label!r} of column {column.name} has bytes that depend on who wrote it"
-            raise RefusedError(message)
         if not charsets.can_spell(known, label):
             message = f"the label {label!r} of column {column.name} cannot be spelled in {charset}"
             raise RefusedError(message)
-    return replace(column, labels=labels, native_type=labelled_type(column.type, labels))
+    lost = doubtful_labels(labels, "binary") if known.is_binary else column.lost_labels
+    return replace(column, labels=labels, native_type=labelled_type(column.type, labels), lost_labels=lost)
 
 
 def _sized(column: ColumnDefinition, size: int, family: str) -> ColumnDefinition:

@@ -23,7 +23,7 @@ _ALIKE = (
     "one row would take the place of the other"
 )
 _IN_CATALOGUE: Final = (
-    "label {} of column {} is {!r} in the server's catalogue, which spells characters above U+FFFF so; "
+    "label {0} of column {2} is {1!r} in the server's catalogue, which spells characters above U+FFFF so; "
     "SET GLOBAL binlog_row_metadata = 'FULL'"
 )
 _IN_LOG: Final = (
@@ -34,7 +34,12 @@ _BYTES: Final = "label {} is {!r}, and its column has no character set (binary);
 
 
 def doubtful_labels(labels: Sequence[str], charset: str) -> tuple[int, ...]:
-    """Which of the labels that a catalogue shows may have been others, by their numbers from 1 on."""
+    """Which of the labels that a catalogue shows may have been others, by their numbers from 1 on.
+
+    In a column of bytes (`binary`) they are those of whoever declared it.
+    """
+    if charset == "binary":
+        return tuple(number for number, label in enumerate(labels, start=1) if not label.isascii())
     if not charset or not charsets.beyond_names(charsets.charset(charset)):
         return ()
     return tuple(number for number, label in enumerate(labels, start=1) if "?" in label)
@@ -43,7 +48,9 @@ def doubtful_labels(labels: Sequence[str], charset: str) -> tuple[int, ...]:
 def lost_in_catalogue(column: ColumnDefinition) -> Mapping[int, str]:
     """Why labels of a declared column are not known, by their numbers."""
     return {
-        number: _IN_CATALOGUE.format(number, column.name, column.labels[number - 1])
+        number: (_BYTES if column.charset == "binary" else _IN_CATALOGUE).format(
+            number, column.labels[number - 1], column.name
+        )
         for number in column.lost_labels
     }
 

@@ -113,11 +113,23 @@ def read_statement(context: Context) -> tuple[Change, ...]:
     cursor = Cursor(found)
     verb = cursor.next()
     try:
-        return _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context, problem)
+        changes = _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context, problem)
     except RefusedError as exc:
         return (Unknown(None, problem or exc.detail),)
     except IndexError:
         return (Unknown(None, problem or "the statement ends too early"),)
+    return tuple(_failed(change, query.error) for change in changes) if query.error else changes
+
+
+def _failed(change: Change, error: int) -> Change:
+    """What a statement did that ended with an error: MariaDB logs a CREATE OR REPLACE that only dropped."""
+    match change:
+        case Created(table) | SequenceCreated(table):
+            return Dropped(table)
+        case Altered(table) | Renamed(table):
+            return Unknown(table, f"it ended with error {error}, and what it did before is not known")
+        case _:
+            return change
 
 
 def _read(verb: str, cursor: Cursor, context: Context, problem: str) -> tuple[Change, ...]:

@@ -216,10 +216,10 @@ class Cursor:
 
         Raises: RefusedError when there is none.
         """
-        self.skip_mark(".")
+        parts = 1 if self.skip_mark(".") else 0
         name = self.name()
-        while self.skip_mark("."):
-            name = self.name()
+        while parts < 2 and self.skip_mark("."):
+            name, parts = self.name(), parts + 1
         return name
 
     def group(self) -> list[Token]:

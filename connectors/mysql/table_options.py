@@ -53,7 +53,7 @@ def read_option(cursor: Cursor, found: TableOptions) -> TableOptions | None:
 
     Raises: RefusedError for a value that is not understood.
     """
-    if (charset := _charset(cursor, found)) is not None:
+    if (charset := read_charset(cursor, found)) is not None:
         return charset
     if cursor.skip("START", "TRANSACTION"):  # MySQL: of the CREATE that a CREATE … SELECT becomes
         return found
@@ -77,7 +77,8 @@ def read_option(cursor: Cursor, found: TableOptions) -> TableOptions | None:
     return None
 
 
-def _charset(cursor: Cursor, found: TableOptions) -> TableOptions | None:
+def read_charset(cursor: Cursor, found: TableOptions) -> TableOptions | None:
+    """Take `[DEFAULT] CHARACTER SET x` or `[DEFAULT] COLLATE y`; None, with nothing taken, for others."""
     ahead = 1 if cursor.peek().is_word("DEFAULT") else 0
     first, second = cursor.peek(ahead), cursor.peek(ahead + 1)
     is_set = first.is_word("CHARSET") or (first.is_word("CHARACTER", "CHAR") and second.is_word("SET"))

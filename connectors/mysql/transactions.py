@@ -113,6 +113,7 @@ class Query:
 
     `server_charset` is what a database gets that is created without one, "" when the log does not tell.
     `database_charset` is what DEFAULT stood for in the session, "" when it is the default of `database`.
+    `error`: the number of the error with which it ended, 0 when it was done; what it did before is in force.
     """
 
     database: str
@@ -121,6 +122,7 @@ class Query:
     backslash_escapes: bool = True
     server_charset: str = ""
     database_charset: str = ""
+    error: int = 0
 
     @property
     def verb(self) -> tuple[str, str]:
@@ -134,7 +136,7 @@ def read_query(event_type: int, body: bytes) -> Query:
     reader = PackedReader(body)
     reader.take(8)  # thread, seconds that it took
     database_bytes = reader.integer(1)
-    reader.take(2)
+    error = reader.integer(2)
     status = reader.take(reader.integer(2))
     database = reader.take(database_bytes).decode("utf-8", "replace")
     reader.take(1)
@@ -149,6 +151,7 @@ def read_query(event_type: int, body: bytes) -> Query:
         not mode & _NO_BACKSLASH_ESCAPES,
         found.server,
         found.database,
+        error,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.mysql.catalog import Catalog
-from connectors.mysql.table_changes import Altered, Created, Unknown
+from connectors.mysql.table_changes import Altered, Created, Dropped, Unknown
 from connectors.mysql.table_plan import schema_of
 from connectors.mysql.transactions import Query
 from streamjobs.rowchange import TableId
@@ -51,6 +51,7 @@ FOUR = "CREATE TABLE t (id INT PRIMARY KEY, t INT, a INT, b INT)"
         ("ALTER TABLE t MODIFY COLUMN d.t.b BIGINT AFTER id", "id b t a"),
         ("ALTER TABLE t ALTER COLUMN t.a SET DEFAULT 5, ALTER t.b DROP DEFAULT, DROP t", "id a b"),
         ("ALTER TABLE t ORDER BY t.a, b DESC", "id t a b"),
+        ("ALTER TABLE t CHANGE d . t . `a` .`c` INT", "id t c b"),
     ],
 )
 def test_columns_may_be_named_with_their_table(statement: str, names: str) -> None:
@@ -184,6 +185,8 @@ def test_a_conversion_to_a_default_that_is_not_known_is_refused() -> None:
         ([FOUR, "ALTER TABLE t ADD PRIMARY KEY IF NOT EXISTS (a)"], ("id",)),
         (["CREATE TABLE t (a INT)", "ALTER TABLE t ADD PRIMARY KEY IF NOT EXISTS (a)"], ("a",)),
         ([FOUR, "ALTER TABLE t ADD COLUMN IF NOT EXISTS a INT PRIMARY KEY"], ("id",)),
+        ([FOUR, "ALTER TABLE t ADD COLUMN IF NOT EXISTS x INT PRIMARY KEY"], ("id",)),
+        (["CREATE TABLE t (a INT)", "ALTER TABLE t ADD IF NOT EXISTS x INT KEY"], ("x",)),
         (
             [FOUR, "ALTER TABLE t MODIFY IF EXISTS nope INT PRIMARY KEY, CHANGE IF EXISTS nope x INT KEY"],
             ("id",),
@@ -273,6 +276,8 @@ def test_words_that_name_columns_are_names(name: str, mariadb: bool) -> None:
     [
         ("TEXT", "utf8mb4", "mediumtext utf8mb4"),
         ("VARCHAR(20000)", "utf8mb4", "mediumtext utf8mb4"),
+        ("VARCHAR(9)", "utf8mb4, CHARSET=gbk", "varchar(9) utf8mb4"),
+        ("VARCHAR(9)", "utf8mb4 COLLATE utf8mb4_bin, COMMENT 'x' COLLATE gbk_bin", "varchar(9) utf8mb4"),
         ("VARCHAR(16383)", "utf8mb4", "varchar(16383) utf8mb4"),
         ("TINYTEXT", "utf8mb4", "text utf8mb4"),
         ("MEDIUMTEXT", "utf8mb4", "longtext utf8mb4"),
@@ -289,9 +294,56 @@ def test_a_conversion_widens_types_to_hold_as_many_characters(before: str, chars
     assert columns(made, f"ALTER TABLE t CONVERT TO CHARACTER SET {charset}") == ["id int", f"c {after}"]
 
 
+def test_labels_of_a_column_of_bytes_are_those_of_who_wrote_them() -> None:
+    found = catalog_after("CREATE TABLE t (g ENUM('a ','é') CHARACTER SET binary)").table(T)
+    assert found is not None
+    assert (found.columns[0].labels, found.columns[0].lost_labels) == (("a ", "é"), (2,))
+
+
+@pytest.mark.parametrize(
+    ("column", "to"),
+    [
+        ("ENUM('é') CHARSET latin1", "utf8mb4"),
+        ("SET('a') CHARSET utf16", "latin1"),
+        ("ENUM('a') CHARSET latin1", "ucs2"),
+        ("SET('Ж') CHARSET cp1251", "greek"),
+    ],
+)
+def test_a_conversion_of_labels_that_are_other_bytes_is_refused(column: str, to: str) -> None:
+    charset = column.rpartition(" ")[2]
+    catalog = catalog_after(f"CREATE TABLE t (id INT PRIMARY KEY, g {column})")
+    assert catalog.apply(Query("d", f"ALTER TABLE t CONVERT TO CHARACTER SET {to}")) == (
+        Unknown(
+            T,
+            f"the labels of column g are converted from {charset} to {to}, of which MariaDB makes other "
+            "labels",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "to"),
+    [
+        ("ENUM('é') CHARSET utf8mb3", "utf8mb4"),
+        ("SET('é') CHARSET utf8mb3", "utf8mb4"),
+        ("ENUM('é')", "utf8mb4"),
+    ],
+)
+def test_a_conversion_of_labels_that_are_the_same_bytes_is_followed(column: str, to: str) -> None:
+    found = catalog_after(
+        f"CREATE TABLE t (g {column})", f"ALTER TABLE t CONVERT TO CHARACTER SET {to}"
+    ).table(T)
+    assert found is not None
+    assert (found.columns[0].charset, found.columns[0].labels) == (to, ("é",))
+
+
 def test_a_text_that_is_too_long_for_a_row_is_made_a_larger_one() -> None:
     made = "CREATE TABLE t (a VARCHAR(20000), b VARBINARY(70000), c VARCHAR(65535) CHARSET latin1)"
     assert columns(made) == ["a mediumtext utf8mb4", "b mediumblob", "c varchar(65535) latin1"]
+    assert columns("CREATE TABLE t (a TEXT(90), b TEXT(20000) CHARSET utf8mb4) CHARSET binary") == [
+        "a tinyblob",
+        "b mediumtext utf8mb4",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -344,10 +396,6 @@ def test_what_is_not_understood_is_of_its_table_alone(statement: str) -> None:
             "ALTER TABLE t ADD x ENUM('😀') CHARSET utf8",
             "the label '😀' of column x cannot be spelled in utf8mb3",
         ),
-        (
-            "ALTER TABLE t ADD x ENUM('é') CHARSET binary",
-            "the label 'é' of column x has bytes that depend on who wrote it",
-        ),
         ("ALTER TABLE t ADD x\xa0y INT", "a no-break space outside of quotes: 'x\\xa0y'"),
         ("ALTER TABLE t SEQUENCE=1", "a table that becomes a sequence, or a sequence that becomes a table"),
     ],
@@ -381,3 +429,20 @@ def test_comments_count_where_the_server_executes_them(
         found = catalog_after(FOUR, statement, mariadb=mariadb).table(T)
         assert (found is None) == (not names)
         assert found is None or [column.name for column in found.columns] == names.split()
+
+
+def test_a_statement_that_failed_did_what_it_did_before() -> None:
+    catalog = catalog_after(FOUR)
+    failed = Query("d", "CREATE OR REPLACE TABLE t (a INT, a INT)", error=1060)
+    assert set(catalog.apply(failed)) == {Dropped(T)}
+    assert catalog.table(T) is None
+    catalog = catalog_after(FOUR)
+    reason = "it ended with error 1317, and what it did before is not known"
+    assert catalog.apply(Query("d", "ALTER TABLE t DROP a", error=1317)) == (Unknown(T, reason),)
+    assert catalog.apply(Query("d", "DROP TABLE t, nope", error=1051)) == (
+        Dropped(T),
+        Dropped(TableId("d", "nope")),
+    )
+    catalog = catalog_after("CREATE SEQUENCE s")
+    catalog.apply(Query("d", "CREATE OR REPLACE SEQUENCE s INCREMENT x", error=1064))
+    assert not catalog.sequences
