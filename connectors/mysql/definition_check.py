@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+from connectors.mysql import charsets
 from connectors.mysql.stored_types import stored_of
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 
 _SIGNED = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+
+
+_ALIASES = {"geomcollection": "geometrycollection"}
 
 
 def differences(followed: TableDefinition, shown: TableDefinition) -> list[str]:
@@ -23,7 +27,7 @@ def differences(followed: TableDefinition, shown: TableDefinition) -> list[str]:
         for place, (ours, theirs) in enumerate(zip_longest(followed.columns, shown.columns), start=1)
         if ours is None or theirs is None or not _alike(ours, theirs)
     ]
-    if followed.charset and followed.charset != shown.charset:
+    if followed.charset and _charset(followed.charset) != _charset(shown.charset):
         found.append(f"new columns are of {followed.charset} in the log and of {shown.charset} on the server")
     if followed.primary_key != shown.primary_key:
         keys = [f"({', '.join(one.primary_key)})" for one in (followed, shown)]
@@ -34,12 +38,17 @@ def differences(followed: TableDefinition, shown: TableDefinition) -> list[str]:
 def _alike(ours: ColumnDefinition, theirs: ColumnDefinition) -> bool:
     return (
         ours.name == theirs.name
-        and ours.type == theirs.type
+        and _ALIASES.get(ours.type, ours.type) == _ALIASES.get(theirs.type, theirs.type)
         and stored_of(ours) == stored_of(theirs)
         and (ours.unsigned == theirs.unsigned or ours.type not in _SIGNED)
-        and ours.charset == theirs.charset
+        and _charset(ours.charset) == _charset(theirs.charset)
         and _labels_alike(ours, theirs)
     )
+
+
+def _charset(name: str) -> str:
+    """One name for a set: older servers say utf8 for utf8mb3."""
+    return charsets.charset(name).name if name else ""
 
 
 def _labels_alike(ours: ColumnDefinition, theirs: ColumnDefinition) -> bool:

@@ -21,7 +21,8 @@ class ServerIdentity:
     """Which server this is: `id` never changes on it (its UUID), `version` as it tells it.
 
     `clock_ahead_ms`: how far its clock is ahead of ours. `gtids`: whether its log can be followed by GTIDs.
-    `names`: which names of tables are the same to it.
+    `names`: which names of tables are the same to it. `names_columns`: whether its log tells the names and
+    types of columns (binlog_row_metadata FULL).
     """
 
     id: str
@@ -29,6 +30,7 @@ class ServerIdentity:
     clock_ahead_ms: int
     gtids: bool
     names: ServerNames = ServerNames.AS_SPELLED
+    names_columns: bool = True
 
 
 class Source(Protocol):
