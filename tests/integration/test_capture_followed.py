@@ -102,7 +102,7 @@ def test_a_change_that_the_log_does_not_show_stops_the_capture(live: Rig, captur
         session.execute(f"ALTER TABLE {capture.name}.t MODIFY v VARCHAR(9) CHARACTER SET utf8mb4")
         session.execute("SET sql_log_bin = 1")
         session.execute(f"ALTER TABLE {capture.name}.t COMMENT 'of the log'")
-    wait_for(lambda: capture.ended, lambda: f"the capture stops: {capture.log()}")
+    wait_for(capture.ended, lambda: f"the capture stops: {capture.log()}")
     assert capture.wait() == 1
     log = " ".join(capture.log().split())
     assert (
