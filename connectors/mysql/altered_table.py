@@ -53,7 +53,10 @@ class AlteredTable:
             self.kinds.append(kind)
 
     def _finished(self, found: ColumnSql, *, unless_there: bool = False) -> ColumnSql:
-        """A column of the statement with its set; it may be the primary key, `unless_there` is one."""
+        """A column of the statement with its set; it may be the primary key, `unless_there` is one.
+
+        MariaDB takes the column's own IF EXISTS or IF NOT EXISTS for that.
+        """
         if found.primary_key:
             self.set_key(KeySql((found.column.name,), unless_there=unless_there))
         to = self._rules.converts_to
@@ -76,7 +79,7 @@ class AlteredTable:
         if name.lower() != found.column.name.lower():
             self.note("rename column")
         self.note("modify column")
-        found = self._finished(found)
+        found = self._finished(found, unless_there=if_there)
         old = self._known(name)
         if old is None:
             return

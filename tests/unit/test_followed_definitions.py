@@ -94,6 +94,7 @@ def test_columns_may_be_named_with_their_table(statement: str, names: str) -> No
         (["CREATE TABLE t (a INT)", "ALTER TABLE t ADD PRIMARY KEY IF NOT EXISTS (a)"], ("a",)),
         ([FOUR, "ALTER TABLE t ADD COLUMN IF NOT EXISTS a INT PRIMARY KEY"], ("id",)),
         ([FOUR, "ALTER TABLE t ADD COLUMN IF NOT EXISTS x INT PRIMARY KEY"], ("id",)),
+        ([FOUR, "ALTER TABLE t MODIFY IF EXISTS a INT KEY, CHANGE IF EXISTS b b INT PRIMARY KEY"], ("id",)),
         (["CREATE TABLE t (a INT)", "ALTER TABLE t ADD IF NOT EXISTS x INT KEY"], ("x",)),
         (
             [FOUR, "ALTER TABLE t MODIFY IF EXISTS nope INT PRIMARY KEY, CHANGE IF EXISTS nope x INT KEY"],
