@@ -1,33 +1,47 @@
-"""A table's definition behind an ALTER TABLE: what its parts say, put together as the server does."""
+"""A table's definition after an ALTER TABLE: what its parts say, put together as the server does."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from connectors.mysql.column_sql import TEXTS, ColumnSql, read_column, with_charset
+from connectors.mysql.column_sql import ColumnSql, converted, finished
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.sql_tokens import Token
+from connectors.mysql.key_sql import KeySql, PeriodSql, key_columns
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition, with_key
 from streamjobs.rowchange import TableId
 
 
+@dataclass(frozen=True)
+class TextRules:
+    """What an ALTER TABLE says of texts.
+
+    `charset`: that of new columns, "" when it is not known. `converts_to`: that which all columns take, None
+    where the statement converts none.
+    """
+
+    charset: str
+    converts_to: str | None = None
+
+
 class AlteredTable:
-    """Collects what the parts of one statement say; `after` gives the definition behind it.
+    """Collects what the parts of one statement say; `after` returns the definition after it.
 
     Without a definition before, only the kinds of change are found. Every old name means a column as it was
     before the statement, so names can be swapped; the place of a column (`AFTER x`) is told by new names.
     Columns change or stay first; those that are added or moved are put in then, in the statement's order.
     """
 
-    def __init__(self, definition: TableDefinition | None, charset: str, *, mariadb: bool) -> None:
+    def __init__(self, definition: TableDefinition | None, rules: TextRules, *, mariadb: bool) -> None:
         self._before = definition
-        self._charset = charset
+        self._rules = rules
         self._mariadb = mariadb
         self._dropped: set[str] = set()
         self._stays: dict[str, ColumnDefinition] = {}
         self._moved: dict[str, str] = {}
         self._put: list[ColumnSql] = []
-        self._key: tuple[str, ...] | None = None
+        self._key: KeySql | None = None
+        self._drops_key = False
+        self._periods: list[PeriodSql] = []
         self.kinds: list[str] = []
         """As in `table_changes.Altered`."""
         self.renamed: TableId | None = None
@@ -38,19 +52,34 @@ class AlteredTable:
         if kind not in self.kinds:
             self.kinds.append(kind)
 
-    def read(self, tokens: list[Token]) -> ColumnSql:
-        """Read a column of the statement; it may be the primary key."""
-        found = read_column(tokens, self._charset, mariadb=self._mariadb)
+    def _finished(self, found: ColumnSql, *, unless_there: bool = False) -> ColumnSql:
+        """A column of the statement with its set; it may be the primary key, `unless_there` is one.
+
+        MariaDB takes the column's own IF EXISTS or IF NOT EXISTS for that.
+        """
         if found.primary_key:
-            self.set_key((found.column.name,))
-        return found
+            self.set_key(KeySql((found.column.name,), unless_there=unless_there))
+        to = self._rules.converts_to
+        if to and found.charset != "binary":
+            found = replace(found, charset=to, collation="")
+        return finished(found, self._rules.charset, mariadb=self._mariadb)
 
-    def add(self, found: ColumnSql) -> None:
-        """Put in a column that is new."""
-        self._put.append(found)
+    def add(self, found: ColumnSql, *, unless_there: bool) -> None:
+        """Put in a column that is new; `unless_there`: not when there is one of its name."""
+        name = found.column.name
+        if unless_there and (self.has(name) or _place([one.column for one in self._put], name) is not None):
+            return
+        self.note("add column")
+        self._put.append(self._finished(found, unless_there=unless_there))
 
-    def change(self, name: str, found: ColumnSql) -> None:
+    def change(self, name: str, found: ColumnSql, *, if_there: bool) -> None:
         """Put a column instead of the one that has this name."""
+        if if_there and self.lacks(name):
+            return
+        if name.lower() != found.column.name.lower():
+            self.note("rename column")
+        self.note("modify column")
+        found = self._finished(found, unless_there=if_there)
         old = self._known(name)
         if old is None:
             return
@@ -60,26 +89,44 @@ class AlteredTable:
         else:
             self._put.append(found)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str, *, if_there: bool) -> None:
         """Take a column out."""
+        if if_there and self.lacks(name):
+            return
+        self.note("drop column")
         old = self._known(name)
         if old is not None:
             self._dropped.add(old.name)
 
-    def rename_column(self, name: str, to: str) -> None:
-        """Give a column another name."""
+    def rename_column(self, name: str, to: str, *, if_there: bool) -> None:
+        """Rename a column."""
+        if if_there and self.lacks(name):
+            return
+        self.note("rename column")
         old = self._known(name)
         if old is not None:
-            self._stays[old.name] = replace(old, name=to)
+            self._stays[old.name] = replace(self._kept(old), name=to)
             self._moved[old.name] = to
 
-    def set_key(self, key: tuple[str, ...]) -> None:
-        """Set the primary key, by the new names of its columns."""
+    def set_key(self, key: KeySql) -> None:
+        """Set the primary key, by the new names of its columns.
+
+        Raises: RefusedError when it depends on what the statement does before.
+        """
+        if key.unless_there and self._before is not None and self._before.primary_key:
+            if self._drops_key or self._dropped:
+                message = "a primary key IF NOT EXISTS in the statement that drops one is not understood"
+                raise RefusedError(message)
+            return
         self._key = key
 
     def drop_key(self) -> None:
         """Drop the primary key, unless the statement sets another."""
-        self._key = self._key or ()
+        self._drops_key = True
+
+    def add_period(self, period: PeriodSql) -> None:
+        """Define a period, which may be a part of the key."""
+        self._periods.append(period)
 
     def has(self, name: str) -> bool:
         """Whether the definition before is known and has this column."""
@@ -89,10 +136,10 @@ class AlteredTable:
         """Whether the definition before is known and has no such column."""
         return self._before is not None and not self.has(name)
 
-    def after(self, *, convert: bool) -> TableDefinition | None:
-        """Give the definition behind the statement; `convert`: all texts take the new character set.
+    def after(self) -> TableDefinition | None:
+        """The definition after the statement; None when none was known before.
 
-        Raises: RefusedError when a column is put behind one that is not there.
+        Raises: RefusedError when a column is put after one that is not there.
         """
         before = self._before
         key = self._new_key()
@@ -103,20 +150,25 @@ class AlteredTable:
             if column.name in self._stays:
                 columns.append(self._stays[column.name])
             elif column.name not in self._moved and column.name not in self._dropped:
-                columns.append(column)
+                columns.append(self._kept(column))
         for found in self._put:
-            columns.insert(_behind(columns, found.place), found.column)
-        if convert and self._charset:
-            columns = [with_charset(one, self._charset) if one.type in TEXTS else one for one in columns]
-        return with_key(replace(before, columns=tuple(columns), charset=self._charset), key)
+            columns.insert(_after(columns, found.place), found.column)
+        return with_key(replace(before, columns=tuple(columns), charset=self._rules.charset), key)
+
+    def _kept(self, column: ColumnDefinition) -> ColumnDefinition:
+        """A column that the statement does not define anew."""
+        to = self._rules.converts_to
+        return column if to is None else converted(column, to)
 
     def _new_key(self) -> tuple[str, ...]:
         """The primary key's columns by their new names; a column that is dropped leaves the key."""
         before = self._before.primary_key if self._before else ()
         left = tuple(self._moved.get(name, name) for name in before if name not in self._dropped)
-        if self._key is not None or len(left) < len(before):
+        if self._key is not None or self._drops_key or len(left) < len(before):
             self.note("primary key")
-        return left if self._key is None else self._key
+        if self._key is not None:
+            return key_columns(self._key, self._periods) if self._before else ()
+        return () if self._drops_key else left
 
     def _known(self, name: str) -> ColumnDefinition | None:
         """The column that had this name before the statement; None when no definition is known."""
@@ -128,8 +180,8 @@ class AlteredTable:
         return self._before.columns[place]
 
 
-def _behind(columns: list[ColumnDefinition], place: str | None) -> int:
-    """Where a column is put: None last, "" first, else behind the column of that name."""
+def _after(columns: list[ColumnDefinition], place: str | None) -> int:
+    """Where a column is put: None last, "" first, else after the column of that name."""
     if not place:
         return len(columns) if place is None else 0
     found = _place(columns, place)

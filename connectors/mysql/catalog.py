@@ -5,45 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from connectors.mysql.alter_sql import table_of
 from connectors.mysql.changes import LogPlace
-from connectors.mysql.column_sql import table_charset
-from connectors.mysql.errors import RefusedError
+from connectors.mysql.key_labels import doubtful_labels
 from connectors.mysql.newcomers import Newcomers
-from connectors.mysql.schema_sql import Context, read_statement
-from connectors.mysql.sql_tokens import Cursor, split, tokens
+from connectors.mysql.schema_sql import Change, Context, read_statement
+from connectors.mysql.server_names import ServerNames
+from connectors.mysql.sql_tokens import Cursor, tokens
 from connectors.mysql.table_changes import (
     Altered,
+    ColumnDefinition,
     Created,
+    DatabaseDeclared,
     DatabaseDropped,
     Dropped,
     Renamed,
+    RowsReplaced,
+    SequenceCreated,
+    SequenceDropped,
     TableChange,
     TableDefinition,
+    Truncated,
     Unknown,
 )  # fmt: skip
 from connectors.mysql.transactions import Query
 from streamjobs.errors import ConfigError
 from streamjobs.rowchange import TableId
 
-_OPTIONS = ("DEFAULT", "CHARACTER", "CHARSET", "COLLATE", "COMMENT", "ENCRYPTION", "READ", "UPGRADE")
-"""What may come next in an ALTER DATABASE that names none: it is of the session's own."""
-
 
 class Catalog:
     """Table definitions that follow DDL. Not thread-safe.
 
-    `mariadb` says how JSON is declared. `database_charsets` gives the default character set of databases; of
-    one that is not known, a table without a declared set has text that is read as bytes, unless the log
-    tells its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `newcomers`
-    says which tables do not count yet.
+    `mariadb` says how JSON is declared. `database_charsets` has the default character set of databases; of
+    one that is not known, a table without a declared set has text that is read as bytes, unless the log tells
+    its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `names` says
+    which names are the same to the server. `newcomers` says which tables do not count yet.
     """
 
     def __init__(
         self, tables: Iterable[TableDefinition] = (), *, mariadb: bool = False,
         database_charsets: Mapping[str, str] | None = None, sequences: Iterable[TableId] = (),
+        names: ServerNames = ServerNames.AS_SPELLED,
     ) -> None:  # fmt: skip
         self.mariadb = mariadb
+        self.names = names
         self._sequences = set(sequences)
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
@@ -58,7 +62,7 @@ class Catalog:
         """
         catalog = cls(mariadb=mariadb)
         for statement in statements(text):
-            cursor = Cursor(tokens(statement))
+            cursor = Cursor(tokens(statement, mariadb=mariadb))
             if cursor.skip_any("USE"):
                 database = cursor.name()
                 continue
@@ -68,6 +72,8 @@ class Catalog:
                 if isinstance(change, Unknown):
                     message = f"the schema's statement {statement[:200]!r}: {change.reason}"
                     raise ConfigError(message)
+        for definition in catalog.tables:
+            catalog.put(replace(definition, columns=tuple(map(_as_shown, definition.columns))))
         return catalog
 
     @property
@@ -89,48 +95,108 @@ class Catalog:
         """Whether rows of this name in the log are the numbers of a sequence."""
         return table in self._sequences
 
+    def is_table(self, table: TableId) -> None:
+        """Say that the log has rows of a table under this name, and no numbers of a sequence."""
+        self._sequences.discard(table)
+
     def table(self, table: TableId) -> TableDefinition | None:
         """The definition of a table now; None when it is not known."""
         return self._tables.get(table)
 
     def put(self, definition: TableDefinition) -> None:
         """Set the definition of a table, as read from the server."""
+        self._sequences.discard(definition.table)
         self._tables[definition.table] = definition
 
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
-        """Say that the log is at `place`, between transactions; give the tables that count from now on."""
+        """Say that the log is at `place`, between transactions; return the tables that count from now on."""
         definitions = self.newcomers.arrive(place)
         for definition in definitions:
             self.put(definition)
         return definitions
 
     def apply(self, query: Query) -> tuple[TableChange, ...]:
-        """Follow a statement; give what it does to tables, nothing for other statements. Never raises."""
-        self._follow_database(query)
-        self._follow_sequence(query)
-        context = Context(query, self.mariadb, self.table, self._charsets, self.newcomers.passes_over)
+        """Follow a statement; return what it does to tables, nothing for other statements. Never raises."""
+        context = Context(
+            query,
+            self.mariadb,
+            self.table,
+            self._charsets,
+            self._passes_over,
+            lambda table: self.names.known(table, self._tables),
+            self.is_sequence,
+        )
         changes = []
         for change in read_statement(context):
-            if self.newcomers.counts(change):
+            if isinstance(change, SequenceCreated | SequenceDropped | DatabaseDeclared):
+                self._declare(change)
+            elif self._is_of_a_sequence(change):
+                self._follow_sequence(change)
+            elif self.newcomers.counts(change):
                 self._follow(change)
                 changes.append(change)
         return tuple(changes)
 
+    def _passes_over(self, table: TableId) -> bool:
+        return table in self._sequences or self.newcomers.passes_over(table)
+
+    def _declare(self, change: SequenceCreated | SequenceDropped | DatabaseDeclared) -> None:
+        match change:
+            case SequenceCreated(table, unless_there):
+                if not (unless_there and table in self._tables):
+                    self._tables.pop(table, None)
+                    self._sequences.add(table)
+            case SequenceDropped(table):
+                self._sequences.discard(table)
+            case DatabaseDeclared(database, charset, unless_there):
+                if unless_there and database in self._charsets:
+                    return
+                self._charsets.pop(database, None)
+                if charset:
+                    self._charsets[database] = charset
+
+    def _is_of_a_sequence(self, change: TableChange) -> bool:
+        """Whether a statement for tables is used on a sequence, which the server lets do."""
+        match change:
+            case (
+                Dropped(table)
+                | Altered(table)
+                | Renamed(table)
+                | Truncated(table)
+                | RowsReplaced(table)
+                | Unknown(table)
+            ):
+                return table in self._sequences
+            case _:
+                return False
+
+    def _follow_sequence(self, change: Change) -> None:
+        match change:
+            case Dropped(table) | Unknown(table) if table is not None:
+                self._sequences.discard(table)
+            case Renamed(table, to):
+                self._sequences.discard(table)
+                self._forget(to)
+                self._sequences.add(to)
+            case _:
+                pass
+
     def _follow(self, change: TableChange) -> None:
+        """Keep one meaning of a name: what a statement makes takes the place of what had its name."""
         match change:
             case Created(table, None) | Altered(table, None) | Dropped(table):
-                self._tables.pop(table, None)
+                self._forget(table)
             case Created(_, definition) | Altered(_, definition):
                 if definition is not None:
-                    self._tables[definition.table] = definition
+                    self.put(definition)
             case Renamed(table, to):
-                definition = self._tables.pop(table, None)
+                definition = self._tables.get(table)
+                self._forget(table)
+                self._forget(to)
                 if definition is not None:
                     self._tables[to] = replace(definition, table=to)
-                if table in self._sequences:
-                    self._sequences.remove(table)
-                    self._sequences.add(to)
             case DatabaseDropped(database):
+                self._charsets.pop(database, None)
                 self._sequences = {one for one in self._sequences if one.database != database}
                 self._tables = {
                     table: definition
@@ -138,44 +204,19 @@ class Catalog:
                     if table.database != database
                 }
             case Unknown(table) if table is not None:
-                self._tables.pop(table, None)
+                self._forget(table)
             case _:
                 pass
 
-    def _follow_sequence(self, query: Query) -> None:
-        """Remember what CREATE SEQUENCE makes and DROP SEQUENCE takes away."""
-        if not self.mariadb or query.verb[0] not in ("CREATE", "DROP"):
-            return
-        try:
-            cursor = Cursor(tokens(query.sql, ansi_quotes=query.ansi_quotes))
-            creates = cursor.next().is_word("CREATE")
-            cursor.skip("OR", "REPLACE")
-            if not cursor.skip_any("SEQUENCE", "SEQUENCES"):
-                return
-            cursor.skip("IF", "NOT", "EXISTS") or cursor.skip("IF", "EXISTS")
-            for part in split(cursor.rest):
-                table = table_of(Cursor(part), query.database)
-                (self._sequences.add if creates else self._sequences.discard)(table)
-        except RefusedError:
-            return
+    def _forget(self, table: TableId) -> None:
+        self._tables.pop(table, None)
+        self._sequences.discard(table)
 
-    def _follow_database(self, query: Query) -> None:
-        """Remember the character set that CREATE and ALTER DATABASE declare, or leave to the server."""
-        if query.verb[0] not in ("CREATE", "ALTER"):
-            return
-        try:
-            cursor = Cursor(tokens(query.sql, ansi_quotes=query.ansi_quotes))
-            creates = cursor.next().is_word("CREATE")
-            cursor.skip("OR", "REPLACE")
-            if not cursor.skip_any("DATABASE", "SCHEMA"):
-                return
-            unless_there = cursor.skip("IF", "NOT", "EXISTS")
-            name = query.database if cursor.peek().is_word(*_OPTIONS) else cursor.name()
-            charset = table_charset(cursor.rest) or (query.server_charset if creates else "")
-        except RefusedError:
-            return
-        if charset and not (unless_there and name in self._charsets):
-            self._charsets[name] = charset
+
+def _as_shown(column: ColumnDefinition) -> ColumnDefinition:
+    """A column as SHOW CREATE TABLE prints it: not all labels can be told."""
+    lost = doubtful_labels(column.labels, column.charset) if column.labels else ()
+    return replace(column, lost_labels=lost)
 
 
 def statements(text: str) -> list[str]:

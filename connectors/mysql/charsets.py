@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -47,11 +47,14 @@ CODECS: Final = {
 }  # fmt: skip
 """The nearest Python codec; a superset reads characters that the server itself cannot convert."""
 
+_NARROW: Final = {"gbk": "gbk", "sjis": "shift_jis", "euckr": "euc_kr", "eucjpms": "euc_jp"}
+"""Codecs with no character more than the server's, for those above that are supersets."""
 _MAX_BYTES = {
     "big5": 2, "ujis": 3, "sjis": 2, "euckr": 2, "gb2312": 2, "gbk": 2, "utf8mb3": 3, "ucs2": 2, "cp932": 2,
     "eucjpms": 3, "utf8mb4": 4, "utf16": 4, "utf16le": 4, "utf32": 4, "gb18030": 4,
 }  # fmt: skip
 _NOT_ASCII = frozenset({"ucs2", "utf16", "utf16le", "utf32", "swe7"})
+_WHOLE_UNICODE = frozenset({"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"})
 _ALIASES = {"utf8": "utf8mb3", "utf8mb3": "utf8mb3"}
 _SINGLE_BYTE = frozenset(
     name for name in (*CODECS, *HIGH_HALVES, "swe7") if _MAX_BYTES.get(name, 1) == 1 and name != "ascii"
@@ -97,10 +100,83 @@ def of_collation(number: int) -> Charset:
     return charset(names[number] if number in names else names[number - 1024])
 
 
-def of_collation_name(collation: str) -> Charset:
-    """Find the set of a collation by its name: `latin1_swedish_ci`. Raises KeyError when there is none."""
+def of_collation_name(collation: str, context: str = "") -> Charset | None:
+    """Find the set of a collation by its name: `latin1_swedish_ci`.
+
+    MariaDB's `uca1400_as_ci` and `DEFAULT` are collations of whatever set holds where they stand: that is the
+    `context`, None when it is not known ("") either. Raises KeyError when there is no such collation.
+    """
     name = collation.lower().partition("_")[0]
-    return charset("utf8mb4" if name == "uca1400" else name)
+    if name in ("uca1400", "default"):
+        return charset(context) if context else None
+    return charset(name)
+
+
+def decode_all(data: bytes, collation: int | None) -> str:
+    """Decode a statement of a client of this collation; None: UTF-8.
+
+    A byte that is no character becomes a lone surrogate, as by "surrogateescape", and all others are read.
+    """
+    try:
+        found = of_collation(collation) if collation else charset("utf8mb4")
+    except KeyError:
+        return data.decode("ascii", "surrogateescape")
+    if found.is_utf8 or found.is_binary:
+        return data.decode("utf-8", "surrogateescape")
+    try:
+        return found.decode(data)
+    except UnicodeDecodeError:
+        return "".join(_character_by_character(data, found))
+
+
+def _character_by_character(data: bytes, of: Charset) -> Iterator[str]:
+    at = 0
+    while at < len(data):
+        for size in range(1, of.max_bytes + 1):
+            try:
+                yield of.decode(data[at : at + size])
+            except UnicodeDecodeError:
+                continue
+            break
+        else:
+            size = 1
+            yield chr(0xDC00 + data[at])
+        at += size
+
+
+def can_spell(of: Charset, text: str) -> bool:
+    """Whether a set has all characters of a text; the server stores `?` for one that it has not.
+
+    No set has the lone surrogates that `decode_all` leaves.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return False
+    if of.name in _WHOLE_UNICODE or of.is_binary or (of.ascii and text.isascii()):
+        return True
+    if of.name in ("utf8mb3", "ucs2"):
+        return all(character <= "\uffff" for character in text)
+    if of.name in _SINGLE_BYTE:
+        return set(text) <= _characters(of.name)
+    try:
+        return of.decode(text.encode(_NARROW.get(of.name, CODECS[of.name]))) == text
+    except UnicodeError:
+        return False
+
+
+def beyond_names(of: Charset) -> bool:
+    """Whether a set has characters that the servers' own set for names and types (utf8mb3) has not."""
+    return of.name in _WHOLE_UNICODE
+
+
+@cache
+def _characters(name: str) -> frozenset[str]:
+    found = set()
+    for byte in range(256):
+        try:
+            found.add(charset(name).decode(bytes((byte,))))
+        except UnicodeDecodeError:
+            continue
+    return frozenset(found)
 
 
 @cache

@@ -13,7 +13,7 @@ import orjson
 from connectors.mysql import binary_json, values
 from connectors.mysql.charsets import Charset
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.key_labels import enum_keys, read_alike, set_keys
+from connectors.mysql.key_labels import enum_texts, set_texts
 from connectors.mysql.table_map import Stored
 
 
@@ -37,7 +37,8 @@ class Meaning:
     """What a column's bytes mean, from the log's metadata and the schema that is known together.
 
     `charset` is None for types without one. `labels` are decoded. `special` is `uuid`, `inet4`, `inet6` or
-    "". `in_key`: values that the server tells apart must have texts that differ.
+    "". `in_key`: values that the server tells apart must have texts that differ. `lost`: why the label of
+    this number, the first is 1, is not known.
     """
 
     unsigned: bool = False
@@ -45,6 +46,7 @@ class Meaning:
     labels: tuple[str, ...] = ()
     special: str = ""
     in_key: bool = False
+    lost: Mapping[int, str] = field(default_factory=dict)
 
 
 _BIG = 'from_bytes({v}, "big")'
@@ -111,12 +113,10 @@ def _decimal(precision: int, scale: int) -> Codec:
 
 
 def _labelled(kind: Stored, size: int, meaning: Meaning) -> Codec:
-    labels = [label.encode() for label in meaning.labels]
-    alike = meaning.in_key and read_alike(meaning.labels)
     if kind is Stored.ENUM:
-        texts = enum_keys(meaning.labels) if alike else (b"", *labels)
+        texts = enum_texts(meaning.labels, meaning.lost, in_key=meaning.in_key)
         return Codec("LABELS[{v}]", {1: "B", 2: "H"}[size], names={"LABELS": texts})
-    names = {"SETS": set_keys(meaning.labels) if alike else values.Sets(labels)}
+    names = {"SETS": set_texts(meaning.labels, meaning.lost, in_key=meaning.in_key)}
     if size in (1, 2, 4, 8):
         return Codec("SETS[{v}]", {1: "B", 2: "H", 4: "I", 8: "Q"}[size], names=names)
     return Codec('SETS[from_bytes({v}, "little")]', f"{size}s", names=names)

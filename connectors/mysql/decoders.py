@@ -64,14 +64,14 @@ def _image_lines(plan: TablePlan, present: Present, add: str, names: dict[str, A
         for line in _read_lines([(place, codec)], names):
             yield f"  {line}"
         yield f"  v{place} = {_expression(codec, place, f'r{place}', names)}"
-    values = [f"v{place}" if there else "ABSENT" for place, there in enumerate(present)]
+    values = [f"v{place}" if there else "ABSENT" for place, there in enumerate(present[: plan.width])]
     yield f" {add}(({', '.join(values)},))"
     yield "else:"
     for line in _read_lines([(place, plan.codecs[place]) for place in here], names):
         yield f" {line}"
     values = [
         _expression(codec, place, f"r{place}", names) if present[place] else "ABSENT"
-        for place, codec in enumerate(plan.codecs)
+        for place, codec in enumerate(plan.codecs[: plan.width])
     ]
     yield f" {add}(({', '.join(values)},))"
 
@@ -152,9 +152,12 @@ class CarefulDecoder:
         values = iter(raw)
         for place, there in enumerate(present):
             if not there:
-                row.append(ABSENT)
+                if place < self._plan.width:
+                    row.append(ABSENT)
                 continue
             data = next(values)
+            if place >= self._plan.width:
+                continue
             try:
                 row.append(None if data is None else self._converters[place](data))
             except FAILURES as exc:

@@ -6,6 +6,7 @@ import re
 
 from connectors.mysql.alter_sql import VERSIONED
 from connectors.mysql.errors import RefusedError
+from connectors.mysql.key_labels import doubtful_labels
 from connectors.mysql.session import Session, literal, table_name
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.errors import RetriableError
@@ -62,7 +63,7 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
 def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefinition:
     kind, native = row["DATA_TYPE"].lower(), row["COLUMN_TYPE"]
     sizes = _ARGUMENTS.search(native) if kind in _SIZED else None
-    labels = _LABEL.findall(native) if kind in ("enum", "set") else ()
+    labels = tuple(map(_label, _LABEL.findall(native) if kind in ("enum", "set") else ()))
     return ColumnDefinition(
         row["COLUMN_NAME"],
         kind,
@@ -71,11 +72,12 @@ def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefiniti
         scale=int(sizes[2]) if sizes and sizes[2] else None,
         unsigned="unsigned" in native.lower() if kind not in ("enum", "set") else False,
         charset=row["CHARACTER_SET_NAME"],
-        labels=tuple(map(_label, labels)),
+        labels=labels,
         nullable=row["IS_NULLABLE"] == "YES",
         compressed="COMPRESSED" in native if kind not in ("enum", "set") else False,
         json_valid=row["COLUMN_NAME"] in json_columns,
         generated=_GENERATED.search(row["EXTRA"]) is not None,
+        lost_labels=doubtful_labels(labels, row["CHARACTER_SET_NAME"]),
     )
 
 

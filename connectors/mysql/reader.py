@@ -322,9 +322,14 @@ class LogReader:
         wanted = self._is_wanted.get(table)
         if wanted is None:
             wanted = self._is_wanted[table] = self._wanted(table)
-        if not wanted or self._catalog.is_sequence(table) or self._catalog.newcomers.passes_over(table):
+        if not wanted or self._catalog.newcomers.passes_over(table):
             self._maps[number] = None
             return
+        if self._catalog.is_sequence(table):
+            if read_table_map(body, width, mariadb=log_format.is_mariadb).may_be_sequence:
+                self._maps[number] = None
+                return
+            self._catalog.is_table(table)  # what it was before was dropped where the log did not show it
         definition = self._catalog.table(table)
         shape = body[width:]
         known = self._plans.get(shape)

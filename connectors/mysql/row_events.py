@@ -110,8 +110,8 @@ class TableRows:
         Raises: BinlogError when the event does not fit the table, or ends in the middle of a row.
         """
         schema = self.plan.schema
-        if head.columns != len(schema.columns):
-            message = f"a row event of {head.columns} columns for {schema.table} with {len(schema.columns)}"
+        if head.columns != len(self.plan.codecs):
+            message = f"a row event of {head.columns} columns for {schema.table} with {len(self.plan.codecs)}"
             raise BinlogError(message)
         kind = _KINDS[EventType(event_type)]
         data = inflate_event(body, head.rows_at) if event_type in _COMPRESSED else body[head.rows_at :]
@@ -122,11 +122,16 @@ class TableRows:
             except FAILURES:
                 pass  # the careful decoder says what is wrong
             else:
-                return list(self._batches(kind, head.images, outs, origin)), len(outs[0])
+                return list(self._batches(kind, self._visible(head.images), outs, origin)), len(outs[0])
             rows: Iterable[tuple[Row, ...] | Undecodable] = self._read_carefully(data, head.images)
         else:
             rows = read_partial_updates(self._careful, self.plan, data, head.images)
-        return self._sorted_out(kind, head.images, rows, origin)
+        return self._sorted_out(kind, self._visible(head.images), rows, origin)
+
+    def _visible(self, images: tuple[Present, ...]) -> tuple[Present, ...]:
+        """The images without the columns that only the server knows."""
+        width = self.plan.width
+        return tuple(present[:width] for present in images)
 
     def _decoder(self, images: tuple[Present, ...]) -> FastDecoder:
         decoder = self._fast.get(images)

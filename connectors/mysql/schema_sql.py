@@ -8,32 +8,39 @@ from typing import Final
 
 from connectors.mysql.alter_sql import (
     VERSIONED,
-    alter,
+    Defaults,
+    applied,
     drops_primary_key,
     gets_versions,
-    rows_replaced,
-    table_of,
+    read_alter,
 )  # fmt: skip
-from connectors.mysql.column_sql import primary_key, read_column, table_charset
+from connectors.mysql.create_sql import read_create
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.sql_tokens import Cursor, Kind, Token, split, tokens
+from connectors.mysql.partition_sql import ITSELF
+from connectors.mysql.sql_tokens import Cursor, Kind, split, table_of, tokens_until
 from connectors.mysql.table_changes import (
     Altered,
     Created,
+    DatabaseDeclared,
     DatabaseDropped,
+    Declared,
     Dropped,
     Modified,
     Renamed,
     RowsReplaced,
+    SequenceCreated,
+    SequenceDropped,
     TableChange,
     TableDefinition,
     Truncated,
     Unknown,
     with_key,
 )  # fmt: skip
+from connectors.mysql.table_options import read_options
 from connectors.mysql.transactions import Query
 from streamjobs.rowchange import TableId
 
+Change = TableChange | Declared
 Lookup = Callable[[TableId], TableDefinition | None]
 _OBJECTS: Final = (
     "TABLE", "DATABASE", "SCHEMA", "INDEX", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "USER",
@@ -50,26 +57,19 @@ _HARMLESS: Final = frozenset(
 _WRITES: Final = frozenset(
     {"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "SELECT", "HANDLER", "IMPORT"}
 )
-_KEYS: Final = (
-    "KEY",
-    "INDEX",
-    "UNIQUE",
-    "FULLTEXT",
-    "SPATIAL",
-    "FOREIGN",
-    "CHECK",
-    "CONSTRAINT",
-    "PRIMARY",
-    "VECTOR",
-)
+_OPTIONS: Final = (
+    "DEFAULT", "CHARACTER", "CHAR", "CHARSET", "COLLATE", "COMMENT", "ENCRYPTION", "READ", "UPGRADE"
+)  # fmt: skip
+"""What may come next in an ALTER DATABASE that names none: it is of the session's own."""
 
 
 @dataclass(frozen=True)
 class Context:
     """What reading a statement depends on: the session, the dialect, the tables and databases that are known.
 
-    `database_charsets` gives the default of each database that is known. `passes_over` tells tables that may
-    be there though they are not known.
+    `database_charsets` has the default of each database that is known. `passes_over` tells tables that may be
+    there though they are not known. `named` returns a table under the name that the server knows it by.
+    `is_sequence`: whether a name is one of MariaDB's.
     """
 
     query: Query
@@ -77,51 +77,83 @@ class Context:
     lookup: Lookup
     database_charsets: Mapping[str, str]
     passes_over: Callable[[TableId], bool]
+    named: Callable[[TableId], TableId]
+    is_sequence: Callable[[TableId], bool]
 
     def charset_of(self, database: str) -> str:
         """The default of a new table; "" when it is not known."""
         return self.database_charsets.get(database, "")
 
+    @property
+    def session_charset(self) -> str:
+        """The default of the session's own database; "" when it is not known."""
+        return self.query.database_charset or self.charset_of(self.query.database)
 
-def read_statement(context: Context) -> tuple[TableChange, ...]:
-    """Say what a statement does to tables. Never raises: what is not understood is `Unknown`."""
+    def table(self, cursor: Cursor) -> TableId:
+        """Take a table's name. Raises RefusedError."""
+        return self.named(table_of(cursor, self.query.database))
+
+    def database(self, name: str) -> str:
+        """A database under the name that the server knows it by."""
+        return self.named(TableId(name, "")).database
+
+
+def read_statement(context: Context) -> tuple[Change, ...]:
+    """Say what a statement does to tables. Never raises: what is not understood is `Unknown`.
+
+    That names its table wherever the statement can be read so far, so that it concerns nobody else.
+    """
     query = context.query
-    try:
-        found = tokens(query.sql, ansi_quotes=query.ansi_quotes, backslash_escapes=query.backslash_escapes)
-    except RefusedError as exc:
-        return (Unknown(None, exc.detail),)
+    found, problem = tokens_until(
+        query.sql,
+        ansi_quotes=query.ansi_quotes,
+        backslash_escapes=query.backslash_escapes,
+        mariadb=context.mariadb,
+    )
     cursor = Cursor(found)
     verb = cursor.next()
     try:
-        return _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context)
+        changes = _read(verb.text.upper() if verb.kind is Kind.WORD else "", cursor, context, problem)
     except RefusedError as exc:
-        return (Unknown(None, exc.detail),)
+        return (Unknown(None, problem or exc.detail),)
     except IndexError:
-        return (Unknown(None, "the statement ends too early"),)
+        return (Unknown(None, problem or "the statement ends too early"),)
+    return tuple(_failed(change, query.error) for change in changes) if query.error else changes
 
 
-def _read(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+def _failed(change: Change, error: int) -> Change:
+    """What a statement did that ended with an error: MariaDB logs a CREATE OR REPLACE that only dropped."""
+    match change:
+        case Created(table) | SequenceCreated(table):
+            return Dropped(table)
+        case Altered(table) | Renamed(table):
+            return Unknown(table, f"it ended with error {error}, and what it did before is not known")
+        case _:
+            return change
+
+
+def _read(verb: str, cursor: Cursor, context: Context, problem: str) -> tuple[Change, ...]:
     if verb == "SET" and cursor.skip_any("STATEMENT"):  # MariaDB: variables FOR another statement
         while not cursor.done and not cursor.skip_any("FOR"):
             cursor.next()
-        return _read(cursor.next().text.upper(), cursor, context)
+        return _read(cursor.next().text.upper(), cursor, context, problem)
     if verb in _HARMLESS:
         return ()
     match verb:
         case "CREATE" | "DROP" | "ALTER":
-            return _object(verb, cursor, context)
+            return _object(verb, cursor, context, problem)
         case "RENAME":
             return _rename(cursor, context) if cursor.skip_any("TABLE", "TABLES") else ()
         case "TRUNCATE":
             cursor.skip_any("TABLE")
-            return (Truncated(_table(cursor, context)),)
+            return (Truncated(context.table(cursor)),)
         case _ if verb in _WRITES:
             return _modified(verb, cursor, context)
         case _:
-            return (Unknown(None, f"the statement {verb or cursor.peek().text!r} is not known"),)
+            return (Unknown(None, problem or f"the statement {verb or cursor.peek().text!r} is not known"),)
 
 
-def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+def _object(verb: str, cursor: Cursor, context: Context, problem: str) -> tuple[Change, ...]:
     temporary = ignores = False
     replaces = cursor.skip("OR", "REPLACE")
     while not cursor.done and not cursor.peek().is_word(*_OBJECTS):
@@ -130,31 +162,49 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
         word = cursor.next()
         temporary, ignores = temporary or word.is_word("TEMPORARY"), ignores or word.is_word("IGNORE")
     if cursor.skip_any("DATABASE", "SCHEMA"):
-        cursor.skip("IF", "EXISTS")
-        return (DatabaseDropped(cursor.name()),) if verb == "DROP" else ()
+        return _database(verb, cursor, context)
+    if context.mariadb and cursor.skip_any("SEQUENCE", "SEQUENCES"):
+        return _sequence(verb, cursor, context, replaces=replaces)
     if verb == "DROP" and drops_primary_key(cursor):
         return _drop_primary_key(cursor, context)
     if not cursor.skip_any("TABLE", "TABLES"):
-        return (
-            () if cursor.peek().is_word(*_OBJECTS) else (Unknown(None, f"{verb} of {cursor.peek().text!r}"),)
-        )
+        if cursor.peek().is_word(*_OBJECTS):
+            return ()
+        return (Unknown(None, problem or f"{verb} of {cursor.peek().text!r}"),)
     if temporary:
         return ()
+    return _on_table(_Table(verb, replaces=replaces, ignores=ignores, problem=problem), cursor, context)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """CREATE, DROP or ALTER of a table, up to TABLE; `problem`: why the statement's end cannot be read."""
+
+    verb: str
+    replaces: bool
+    ignores: bool
+    problem: str
+
+
+def _on_table(head: _Table, cursor: Cursor, context: Context) -> tuple[Change, ...]:
+    verb = head.verb
     cursor.skip("IF", "EXISTS")
     unless_there = cursor.skip("IF", "NOT", "EXISTS")
     if verb == "DROP":
         return tuple(
-            Dropped(_table(Cursor(part), context)) for part in split(cursor.rest) if not part[0].is_mark(";")
+            Dropped(context.table(Cursor(part))) for part in split(cursor.rest) if not part[0].is_mark(";")
         )
-    table = _table(cursor, context)
+    table = context.table(cursor)
     if gets_versions(cursor.rest):
         return (Unknown(table, VERSIONED),)
     if unless_there and (context.lookup(table) or context.passes_over(table)):
         return ()  # MySQL logs it also when it does nothing
     try:
+        if head.problem:
+            return (Unknown(table, head.problem),)
         if verb == "ALTER":
-            return _alter(table, cursor, context, ignores=ignores)
-        gone = (Dropped(table),) if replaces and context.lookup(table) else ()
+            return _alter(table, cursor, context, ignores=head.ignores)
+        gone = (Dropped(table),) if head.replaces and context.lookup(table) else ()
         return (*gone, *_create(table, cursor, context))
     except RefusedError as exc:
         return (Unknown(table, exc.detail),)
@@ -162,56 +212,72 @@ def _object(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, .
         return (Unknown(table, "the statement ends too early"),)
 
 
-def _table(cursor: Cursor, context: Context) -> TableId:
-    return table_of(cursor, context.query.database)
+def _database(verb: str, cursor: Cursor, context: Context) -> tuple[Change, ...]:
+    unless_there = cursor.skip("IF", "NOT", "EXISTS")
+    cursor.skip("IF", "EXISTS")
+    if verb == "DROP":
+        return (DatabaseDropped(context.database(cursor.name())),)
+    name = context.query.database if cursor.peek().is_word(*_OPTIONS) else cursor.name()
+    name = context.database(name)
+    server = context.query.server_charset
+    known = context.charset_of(name)
+    try:
+        options = read_options(cursor)
+        charset = options.resolved(server if verb == "CREATE" else known, server)
+    except RefusedError:
+        charset = ""  # a set that is not known: its tables' texts are of none that is
+    return (DatabaseDeclared(name, charset, unless_there),)
 
 
-def _create(table: TableId, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
+def _sequence(verb: str, cursor: Cursor, context: Context, *, replaces: bool) -> tuple[Change, ...]:
+    unless_there = cursor.skip("IF", "NOT", "EXISTS")
+    cursor.skip("IF", "EXISTS")
+    if verb == "DROP":
+        return tuple(SequenceDropped(context.table(Cursor(part))) for part in split(cursor.rest))
+    table = context.table(cursor)
+    if verb == "ALTER":
+        return ()
+    gone = (Dropped(table),) if replaces and context.lookup(table) else ()
+    return (*gone, SequenceCreated(table, unless_there))
+
+
+def _create(table: TableId, cursor: Cursor, context: Context) -> tuple[Change, ...]:
     like = cursor.skip_any("LIKE")
     if not like and cursor.peek().is_mark("(") and cursor.peek(1).is_word("LIKE"):
         cursor.next()
         like = cursor.skip_any("LIKE")
     if like:
-        source = context.lookup(_table(cursor, context))
+        pattern = context.table(cursor)
+        if context.is_sequence(pattern):
+            return (SequenceCreated(table),)
+        source = context.lookup(pattern)
         return (Created(table, replace(source, table=table) if source else None),)
-    if not cursor.peek().is_mark("("):
+    default = context.charset_of(table.database)
+    found = read_create(table, cursor, default, mariadb=context.mariadb)
+    if found is None:
         return (Created(table, None),)
-    body = cursor.group()
-    if any(token.is_word("SELECT") for token in cursor.rest) or body[0].is_word("SELECT"):
-        return (Created(table, None),)
-    charset = table_charset(cursor.rest) or context.charset_of(table.database)
-    return (Created(table, _definition(table, body, charset, mariadb=context.mariadb)),)
+    if found.is_sequence:
+        return (SequenceCreated(table),)
+    return (Created(table, found.definition),)
 
 
-def _definition(table: TableId, body: list[Token], charset: str, *, mariadb: bool) -> TableDefinition:
-    columns = []
-    key: tuple[str, ...] = ()
-    for part in split(body):
-        if part[0].is_word(*_KEYS) or (part[0].is_word("PERIOD") and part[1].is_word("FOR")):
-            key = primary_key(part) or key
-            continue
-        found = read_column(part, charset, mariadb=mariadb)
-        columns.append(found)
-        if found.primary_key:
-            key = (found.column.name,)
-    definition = TableDefinition(table, tuple(found.column for found in columns), (), charset)
-    return with_key(definition, key)
-
-
-def _alter(table: TableId, cursor: Cursor, context: Context, *, ignores: bool) -> tuple[TableChange, ...]:
+def _alter(table: TableId, cursor: Cursor, context: Context, *, ignores: bool) -> tuple[Change, ...]:
     if cursor.skip_any("WAIT"):  # MariaDB: how long the statement may wait for locks
         cursor.next()
     cursor.skip_any("NOWAIT")
-    parts = split(cursor.rest)
-    found = alter(context.lookup(table), parts, mariadb=context.mariadb)
-    changes: list[TableChange] = [Altered(table, found.definition, found.kinds)]
-    changes += [
-        RowsReplaced(one) for one in rows_replaced(table, parts, context.query.database, ignores=ignores)
-    ]
-    if (renamed := found.renamed) is not None:
-        to = renamed if renamed.database else TableId(context.query.database, renamed.table)
-        changes = changes if found.kinds else changes[1:]
-        changes.append(Renamed(table, to))
+    unique = ignores and any(token.is_word("UNIQUE", "PRIMARY", "KEY") for token in cursor.rest)
+    found = read_alter(cursor, context.query.database)
+    if found.options.sequence is not None:
+        return (Unknown(table, "a table that becomes a sequence, or a sequence that becomes a table"),)
+    defaults = Defaults(context.charset_of(table.database), context.session_charset)
+    definition, kinds = applied(found, context.lookup(table), defaults, mariadb=context.mariadb)
+    changes: list[Change] = [Altered(table, definition, kinds)]
+    changes += [RowsReplaced(table if one == ITSELF else context.named(one)) for one in found.rows_of]
+    if unique:
+        changes.append(RowsReplaced(table))
+    if found.renamed is not None:
+        changes = changes if kinds else changes[1:]
+        changes.append(Renamed(table, context.named(found.renamed)))
     return tuple(changes)
 
 
@@ -219,7 +285,7 @@ def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ..
     """The rest of DROP: INDEX `PRIMARY` ON t."""
     while not cursor.done and not cursor.skip_any("ON"):
         cursor.next()
-    table = _table(cursor, context)
+    table = context.table(cursor)
     known = context.lookup(table)
     return (Altered(table, with_key(known, ()) if known else None, ("primary key",)),)
 
@@ -229,10 +295,10 @@ def _rename(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
     changes = []
     for part in split(cursor.rest):
         pair = Cursor(part)
-        source = _table(pair, context)
+        source = context.table(pair)
         while not pair.done and not pair.skip_any("TO"):
             pair.next()
-        changes.append(Renamed(source, _table(pair, context)))
+        changes.append(Renamed(source, context.table(pair)))
     return tuple(changes)
 
 
@@ -241,8 +307,8 @@ def _modified(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange,
     while cursor.skip_any("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO"):
         pass
     if verb in ("INSERT", "REPLACE") or (verb == "DELETE" and cursor.skip_any("FROM")):
-        return (Modified(_table(cursor, context)),)
+        return (Modified(context.table(cursor)),)
     if verb == "UPDATE":
-        table = _table(cursor, context)
+        table = context.table(cursor)
         return (Modified(table if cursor.peek().is_word("SET") else None),)
     return (Modified(None),)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.mysql.column_codecs import text_converter
-from connectors.mysql.key_labels import enum_keys, read_alike, set_keys
+from connectors.mysql.key_labels import enum_texts, lost_in_catalogue, read_alike, set_texts
 from connectors.mysql.session import quoted
 from connectors.mysql.table_changes import ColumnDefinition
 from connectors.mysql.table_plan import declared_meaning
@@ -34,8 +34,9 @@ def selected(column: ColumnDefinition, *, in_key: bool = False) -> SelectedColum
     """Give how to read a column so that it equals what the binlog gives for the same row."""
     name = quoted(column.name)
     kind = column.type
-    if in_key and kind in ("enum", "set") and read_alike(column.labels):
-        texts = (enum_keys if kind == "enum" else set_keys)(column.labels)
+    if in_key and kind in ("enum", "set") and read_alike(column.labels, column.lost_labels):
+        of_labels = enum_texts if kind == "enum" else set_texts
+        texts = of_labels(column.labels, lost_in_catalogue(column), in_key=True)
         return SelectedColumn(f"{name} + 0", lambda number: texts[int(number)])
     if kind in _INTEGERS or kind == "decimal":
         return SelectedColumn(name, _unpadded if "zerofill" in column.native_type.lower() else None)

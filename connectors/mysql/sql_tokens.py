@@ -8,12 +8,18 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from connectors.mysql.errors import RefusedError
+from streamjobs.rowchange import TableId
 
-_SPACE: Final = re.compile(r"(?:\s+|#[^\n]*|--(?=\s|$)[^\n]*)+")
+_SPACE: Final = re.compile(r"(?:[ \t-\r]+|#[^\n]*|--(?=[\x00- ]|$)[^\n]*)+")
+"""The servers' white space: what Python takes for more of it (a no-break space) may stand in their names."""
 _COMMENT: Final = re.compile(r"/\*(?!M?!).*?\*/", re.S)
-_EXECUTABLE: Final = re.compile(r"/\*M?!\d*")
+_COMMENT_OF_MARIADB: Final = re.compile(r"/\*M!.*?\*/", re.S)
+_EXECUTABLE: Final = re.compile(r"/\*M?!(?:\d{5,6})?")
 _WORD: Final = re.compile(r"[0-9A-Za-z_$\x80-\U0010ffff]+")
 _NUMBER: Final = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![0-9A-Za-z_$\x80-\U0010ffff])")
+_NO_BREAK_SPACE: Final = "\xa0"
+_UNREAD: Final = re.compile("[\ud800-\udfff]")
+"""What stands for a byte that is no character (`charsets.decode_all`)."""
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
 
@@ -47,38 +53,79 @@ class Token(NamedTuple):
         return self.kind in (Kind.WORD, Kind.NAME)
 
 
-def tokens(sql: str, *, ansi_quotes: bool = False, backslash_escapes: bool = True) -> list[Token]:
-    """Split a statement. What stands in executable comments (/*!50100 … */) counts.
+def tokens(
+    sql: str, *, ansi_quotes: bool = False, backslash_escapes: bool = True, mariadb: bool = True
+) -> list[Token]:
+    """Split a statement. What stands in executable comments counts: /*!50100 … */, for MariaDB /*M! … */.
 
-    Raises: RefusedError for a quote that does not end.
+    The server blanks those in its log that it did not execute. Raises: RefusedError for a quote that does not
+    end.
     """
-    return list(_tokens(sql, ansi_quotes=ansi_quotes, backslash_escapes=backslash_escapes))
+    found, problem = tokens_until(
+        sql, ansi_quotes=ansi_quotes, backslash_escapes=backslash_escapes, mariadb=mariadb
+    )
+    if problem:
+        raise RefusedError(problem)
+    return found
 
 
-def _tokens(sql: str, *, ansi_quotes: bool, backslash_escapes: bool) -> Iterator[Token]:
+def tokens_until(
+    sql: str, *, ansi_quotes: bool = False, backslash_escapes: bool = True, mariadb: bool = True
+) -> tuple[list[Token], str]:
+    """Split a statement as far as it can be split; return also what kept the rest from it, "" at its end."""
+    found: list[Token] = []
+    try:
+        for token in _tokens(sql, ansi_quotes=ansi_quotes, escapes=backslash_escapes, mariadb=mariadb):
+            found.append(token)
+    except RefusedError as exc:
+        return found, exc.detail
+    return found, ""
+
+
+def _tokens(sql: str, *, ansi_quotes: bool, escapes: bool, mariadb: bool) -> Iterator[Token]:
     at = 0
+    names = '`"' if ansi_quotes else "`"
     while at < len(sql):
-        skipped = _SPACE.match(sql, at) or _COMMENT.match(sql, at) or _EXECUTABLE.match(sql, at)
-        if skipped:
-            at = skipped.end()
+        if at_next := _skipped(sql, at, mariadb=mariadb):
+            at = at_next
             continue
         character = sql[at]
         if character in "`'\"":
-            escapes = backslash_escapes and character != "`" and not (ansi_quotes and character == '"')
-            text, at = _quoted(sql, at, escapes=escapes)
-            is_name = character == "`" or (ansi_quotes and character == '"')
+            is_name = character in names
+            text, at = _quoted(sql, at, escapes=escapes and not is_name)
             yield Token(Kind.NAME if is_name else Kind.STRING, text)
+        elif character == "." and _WORD.match(sql, at - 1) and (word := _WORD.match(sql, at + 1)):
+            # a number right after a name and its dot is a name: db.2024, db.1e5
+            yield Token(Kind.MARK, ".")
+            yield Token(Kind.WORD, word[0])
+            at = word.end()
         elif number := _NUMBER.match(sql, at):
             yield Token(Kind.NUMBER, number[0])
             at = number.end()
         elif word := _WORD.match(sql, at):
-            yield Token(Kind.WORD, word[0])
+            yield Token(Kind.WORD, _plain(word[0]))
             at = word.end()
-        elif sql.startswith("*/", at):
-            at += 2
         else:
             yield Token(Kind.MARK, character)
             at += 1
+
+
+def _skipped(sql: str, at: int, *, mariadb: bool) -> int:
+    """The end of the white space, comment or edge of an executable comment at a place; 0: none is there."""
+    skipped = _SPACE.match(sql, at) or _COMMENT.match(sql, at)
+    if not skipped and not mariadb:
+        skipped = _COMMENT_OF_MARIADB.match(sql, at)
+    skipped = skipped or _EXECUTABLE.match(sql, at)
+    if skipped:
+        return skipped.end()
+    return at + 2 if sql.startswith("*/", at) else 0
+
+
+def _plain(word: str) -> str:
+    if _NO_BREAK_SPACE in word:  # a space to a client of latin1, a part of a name to one of UTF-8
+        message = f"a no-break space outside of quotes: {word!r}"
+        raise RefusedError(message)
+    return word
 
 
 def _quoted(sql: str, start: int, *, escapes: bool) -> tuple[str, int]:
@@ -122,7 +169,7 @@ class Cursor:
         return self._tokens[self._at :]
 
     def peek(self, ahead: int = 0) -> Token:
-        """The next token, or one behind it; an empty mark at the end."""
+        """The next token, or one after it; an empty mark at the end."""
         place = self._at + ahead
         return self._tokens[place] if place < len(self._tokens) else Token(Kind.MARK, "")
 
@@ -159,7 +206,21 @@ class Cursor:
         if not token.is_name:
             message = f"a name was expected, not {token.text!r}"
             raise RefusedError(message)
+        if _UNREAD.search(token.text):
+            message = f"the name {token.text!r} has bytes that are no characters of its client's set"
+            raise RefusedError(message)
         return token.text
+
+    def qualified_name(self) -> str:
+        """Take the name of a column, which may stand after its table's and database's: a, t.a, d.t.a, .a.
+
+        Raises: RefusedError when there is none.
+        """
+        parts = 1 if self.skip_mark(".") else 0
+        name = self.name()
+        while parts < 2 and self.skip_mark("."):
+            name, parts = self.name(), parts + 1
+        return name
 
     def group(self) -> list[Token]:
         """Take a parenthesis, give what is in it. Raises RefusedError when there is none that ends."""
@@ -174,6 +235,17 @@ class Cursor:
                 return self._tokens[start : self._at - 1]
         message = "a parenthesis that does not end"
         raise RefusedError(message)
+
+
+def table_of(cursor: Cursor, database: str) -> TableId:
+    """Take the name of a table, t, d.t or MariaDB's .t, of `database` where it names none.
+
+    Raises: RefusedError when there is none.
+    """
+    if cursor.skip_mark("."):
+        return TableId(database, cursor.name())
+    first = cursor.name()
+    return TableId(first, cursor.name()) if cursor.skip_mark(".") else TableId(database, first)
 
 
 def split(found: list[Token]) -> list[list[Token]]:

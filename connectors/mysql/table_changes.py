@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from connectors.mysql.errors import RefusedError
 from streamjobs.rowchange import TableId
 
 
@@ -31,6 +32,8 @@ class ColumnDefinition:
     """MariaDB's JSON: LONGTEXT with CHECK (json_valid(column))."""
     generated: bool = False
     """Computed from others, stored or not: MariaDB 11.8 logs it with an INSERT alone."""
+    lost_labels: tuple[int, ...] = ()
+    """Numbers, from 1 on, of labels that may be others than those here: a catalogue could not spell them."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,20 @@ class TableDefinition:
 
 
 def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefinition:
-    """A definition with a primary key: its columns by their declared names, none of them nullable."""
+    """A definition with a primary key: its columns by their declared names, none of them nullable.
+
+    Raises: RefusedError when the key has a part that is no column.
+    """
     folded = {name.lower() for name in key}
     columns = tuple(
         replace(column, nullable=False) if column.name.lower() in folded else column
         for column in definition.columns
     )
     by_name = {column.name.lower(): column.name for column in columns}
-    names = tuple(by_name.get(name.lower(), name) for name in key)
+    if strange := [name for name in key if name.lower() not in by_name]:
+        message = f"the primary key of {definition.table} has {strange[0]!r}, which is no column"
+        raise RefusedError(message)
+    names = tuple(by_name[name.lower()] for name in key)
     return replace(definition, columns=columns, primary_key=names)
 
 
@@ -115,6 +124,33 @@ class DatabaseDropped:
 
 
 @dataclass(frozen=True)
+class SequenceCreated:
+    """A sequence of MariaDB came to be, whose numbers stand in the log like rows of a table.
+
+    `unless_there`: not when something of its name is there.
+    """
+
+    table: TableId
+    unless_there: bool = False
+
+
+@dataclass(frozen=True)
+class SequenceDropped:
+    """A sequence is gone."""
+
+    table: TableId
+
+
+@dataclass(frozen=True)
+class DatabaseDeclared:
+    """A database has this default character set now, "" when it is not known. `unless_there` as above."""
+
+    database: str
+    charset: str
+    unless_there: bool = False
+
+
+@dataclass(frozen=True)
 class Modified:
     """A statement changed rows without row events: binlog_format is not ROW. `table` None: not known."""
 
@@ -129,6 +165,8 @@ class Unknown:
     reason: str
 
 
+Declared = SequenceCreated | SequenceDropped | DatabaseDeclared
+"""What a catalog follows, and nobody else: it is of no table."""
 TableChange = (
     Created | Altered | Renamed | Dropped | Truncated | RowsReplaced | DatabaseDropped | Modified | Unknown
 )

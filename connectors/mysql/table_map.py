@@ -67,6 +67,7 @@ _TWO_BYTES = frozenset(
         Stored.STRING, Stored.ENUM, Stored.SET,
     }
 )  # fmt: skip
+_INTEGERS = frozenset({Stored.TINY, Stored.SHORT, Stored.INT24, Stored.LONG, Stored.LONGLONG})
 NUMERIC: Final = frozenset(
     {
         Stored.TINY, Stored.SHORT, Stored.INT24, Stored.LONG, Stored.LONGLONG, Stored.NEWDECIMAL,
@@ -118,6 +119,12 @@ class TableMap:
     def complete(self) -> bool:
         """Whether the columns can be named and decoded by the log alone (row metadata FULL)."""
         return all(column.name is not None for column in self.columns)
+
+    @property
+    def may_be_sequence(self) -> bool:
+        """Whether its columns are those that the numbers of a MariaDB sequence have in the log."""
+        kinds = [column.type for column in self.columns]
+        return len(kinds) == 8 and kinds[6] is Stored.TINY and all(kind in _INTEGERS for kind in kinds)
 
 
 @dataclass

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.mysql import charsets
 from connectors.mysql.column_codecs import Codec, Meaning, codec_of
 from connectors.mysql.errors import BinlogError, RefusedError, SchemaMissingError
+from connectors.mysql.key_labels import labels_in_log, lost_in_catalogue
 from connectors.mysql.stored_types import native_type, stored_of
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from connectors.mysql.table_map import Stored, StoredColumn, TableMap
 from streamjobs.rowchange import Column, SqlType, TableSchema
 
+_HASH: Final = re.compile(r"DB_ROW_HASH_\d+")
+_MAY_BE_HASH: Final = (
+    "; MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB), which only FULL "
+    "metadata tells from a column"
+)
 _SPECIAL: Final = frozenset({"uuid", "inet4", "inet6"})
 _SIGNED: Final = {
     Stored.TINY: SqlType.TINYINT, Stored.SHORT: SqlType.SMALLINT, Stored.INT24: SqlType.INT,
@@ -40,7 +47,10 @@ _ALIKE: Final = {
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A table's schema and the codec of each of its columns, in stored order."""
+    """A table's schema and the codec of each of its stored columns, in their order.
+
+    Those after the schema's are the server's own: they are read, and are in no row.
+    """
 
     schema: TableSchema
     codecs: tuple[Codec, ...]
@@ -48,6 +58,11 @@ class TablePlan:
     """Which columns hold MySQL's binary JSON."""
     generated: frozenset[int] = frozenset()
     """Places of generated columns, which an image may leave out; see ColumnDefinition."""
+
+    @property
+    def width(self) -> int:
+        """How many columns a row has."""
+        return len(self.schema.columns)
 
 
 def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
@@ -57,6 +72,7 @@ def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
     it leaves out, and the spelling of types. A definition that does not fit is not used. Raises:
     SchemaMissingError when the log leaves something out and no definition that fits tells it.
     """
+    whole, stored = stored, _without_hashes(stored, definition)
     misfit = _misfit(stored, definition)
     known = None if misfit else definition
     if known is None and not stored.complete:
@@ -83,11 +99,12 @@ def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
             zip(stored.columns, meanings, declared, strict=True)
         )
     )
+    meanings += [Meaning(unsigned=True)] * (len(whole.columns) - len(stored.columns))
     codecs = tuple(
         codec_of(column.type, column.size, column.scale, replace(meaning, in_key=place in key))
-        for place, (column, meaning) in enumerate(zip(stored.columns, meanings, strict=True))
+        for place, (column, meaning) in enumerate(zip(whole.columns, meanings, strict=True))
     )
-    json = tuple(column.type is Stored.JSON for column in stored.columns)
+    json = tuple(column.type is Stored.JSON for column in whole.columns)
     generated = frozenset(place for place, column in enumerate(declared) if column and column.generated)
     return TablePlan(TableSchema(stored.table, columns), codecs, json, generated)
 
@@ -113,7 +130,7 @@ def declared_meaning(column: ColumnDefinition) -> Meaning:
     """What a column's bytes mean by its declaration. Raises RefusedError for an unknown character set."""
     charset = _charset_named(column.charset) if column.charset else None
     special = column.type if column.type in _SPECIAL else ""
-    return Meaning(column.unsigned, charset, column.labels, special)
+    return Meaning(column.unsigned, charset, column.labels, special, lost=lost_in_catalogue(column))
 
 
 def sql_type(kind: Stored, meaning: Meaning, declaration: ColumnDefinition | None) -> SqlType:
@@ -137,14 +154,41 @@ def _key(stored: TableMap, known: TableDefinition | None) -> frozenset[int]:
     return frozenset(place for place, column in enumerate(known.columns) if column.name in known.primary_key)
 
 
+def _without_hashes(stored: TableMap, definition: TableDefinition | None) -> TableMap:
+    """The columns that are the table's own: MariaDB adds a hash at the end for a UNIQUE key of long columns.
+
+    Raises: SchemaMissingError when one may be such a hash, and no definition tells.
+    """
+    columns = stored.columns
+    count = 0
+    while count < len(columns) and _HASH.fullmatch(columns[len(columns) - 1 - count].name or ""):
+        count += 1
+    if not count:
+        return stored
+    if definition is None:
+        message = (
+            f"{columns[-count].name} of {stored.table} may be a column, or the server's own hash of a UNIQUE "
+            "key, and its definition is not known. Give the schema"
+        )
+        raise SchemaMissingError(message)
+    own = len(definition.columns)
+    declared = {column.name for column in definition.columns}
+    if len(columns) - count <= own < len(columns) and not declared & {one.name for one in columns[own:]}:
+        return replace(stored, columns=columns[:own])
+    return stored
+
+
 def _misfit(stored: TableMap, definition: TableDefinition | None) -> str:
     """Say in which way a definition is not of this table; "": it fits."""
     if definition is None:
         return "its definition is not known"
     if len(definition.columns) != len(stored.columns):
         names = ", ".join(column.name for column in definition.columns)
+        extra = stored.columns[len(definition.columns) :]
+        hashes = extra and all(column.type is Stored.LONGLONG for column in extra)
         return (
             f"its definition has {len(definition.columns)} columns ({names}), the log {len(stored.columns)}"
+            + (_MAY_BE_HASH if hashes else "")
         )
     for place, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
         if column.name is not None and column.name != declaration.name:
@@ -175,17 +219,13 @@ def _meaning(stored: TableMap, column: StoredColumn, declaration: ColumnDefiniti
     charset = declared.charset
     if column.collation is not None:
         charset = _charset_numbered(stored, column.collation)
-    labels = declared.labels
-    if column.labels is not None:
-        if charset is None:
-            message = f"{stored.table}.{column.name}: labels without their character set"
-            raise BinlogError(message)
-        try:
-            labels = tuple(map(charset.decode, column.labels))
-        except UnicodeDecodeError as exc:
-            message = f"{stored.table}.{column.name}: a label that is not {charset.name}: {exc}"
-            raise BinlogError(message) from exc
-    return Meaning(unsigned, charset, labels, declared.special)
+    if column.labels is None:
+        return replace(declared, unsigned=unsigned, charset=charset)
+    if charset is None:
+        message = f"{stored.table}.{column.name}: labels without their character set"
+        raise BinlogError(message)
+    labels, lost = labels_in_log(column.labels, charset)
+    return Meaning(unsigned, charset, labels, declared.special, lost=lost)
 
 
 def _charset_numbered(stored: TableMap, collation: int) -> charsets.Charset:

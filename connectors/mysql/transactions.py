@@ -112,6 +112,8 @@ class Query:
     """A statement in the log, with the session's settings that its reading depends on.
 
     `server_charset` is what a database gets that is created without one, "" when the log does not tell.
+    `database_charset` is what DEFAULT stood for in the session, "" when it is the default of `database`.
+    `error`: the number of the error with which it ended, 0 when it was done; what it did before is in force.
     """
 
     database: str
@@ -119,6 +121,8 @@ class Query:
     ansi_quotes: bool = False
     backslash_escapes: bool = True
     server_charset: str = ""
+    database_charset: str = ""
+    error: int = 0
 
     @property
     def verb(self) -> tuple[str, str]:
@@ -132,52 +136,69 @@ def read_query(event_type: int, body: bytes) -> Query:
     reader = PackedReader(body)
     reader.take(8)  # thread, seconds that it took
     database_bytes = reader.integer(1)
-    reader.take(2)
+    error = reader.integer(2)
     status = reader.take(reader.integer(2))
     database = reader.take(database_bytes).decode("utf-8", "replace")
     reader.take(1)
     compressed = event_type == EventType.QUERY_COMPRESSED
     text = inflate_event(body, reader.at) if compressed else reader.rest()
-    mode, client, server = _session(status)
+    found = _session(status)
+    mode = found.sql_mode
     return Query(
-        database, _decoded(text, client), bool(mode & _ANSI_QUOTES), not mode & _NO_BACKSLASH_ESCAPES, server
+        database,
+        charsets.decode_all(text, found.client),
+        bool(mode & _ANSI_QUOTES),
+        not mode & _NO_BACKSLASH_ESCAPES,
+        found.server,
+        found.database,
+        error,
     )
 
 
-def _decoded(text: bytes, collation: int | None) -> str:
-    try:
-        return (charsets.of_collation(collation) if collation else charsets.charset("utf8mb4")).decode(text)
-    except (KeyError, UnicodeDecodeError):
-        return text.decode("latin-1")  # names in ASCII are still right; others are unknown tables
+@dataclass
+class _Session:
+    """A query's session: sql_mode, the client's collation, two default sets; "" where it does not tell."""
+
+    sql_mode: int = 0
+    client: int | None = None
+    server: str = ""
+    database: str = ""
 
 
-def _session(status: bytes) -> tuple[int, int | None, str]:
-    """Give sql_mode, the client's collation and the server's charset from the status variables."""
+def _session(status: bytes) -> _Session:
+    """Read the status variables: they stand in the order in which the servers write them.
+
+    Source: Query_log_event::write in sql/log_event_server.cc of MariaDB 10.11.
+    """
     reader = PackedReader(status)
-    mode, client, server = 0, None, ""
+    found = _Session()
     try:
         while reader.left:
             match reader.integer(1):
                 case 0:
                     reader.take(4)
                 case 1:
-                    mode = reader.integer(8)
+                    found.sql_mode = reader.integer(8)
                 case 2:
                     reader.take(reader.integer(1) + 1)
                 case 3:
                     reader.take(4)
                 case 4:
-                    client = reader.integer(2)
+                    found.client = reader.integer(2)
                     reader.take(2)
-                    server = _charset_name(reader.integer(2))
-                case 6:
+                    found.server = _charset_name(reader.integer(2))
+                case 5 | 6:
                     reader.take(reader.integer(1))
+                case 7:
+                    reader.take(2)
+                case 8:
+                    found.database = _charset_name(reader.integer(2))
                 case _:
-                    break  # nothing behind it is needed
+                    break  # nothing after it is needed
     except BinlogError as exc:
         message = f"the status variables of a query cannot be read: {status.hex()}"
         raise BinlogError(message) from exc
-    return mode, client, server
+    return found
 
 
 def _charset_name(collation: int) -> str:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.mysql.catalog import Catalog
+from connectors.mysql.key_labels import doubtful_labels
+from connectors.mysql.server_names import ServerNames
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from streamjobs.capture.ddl import KeptShape
 from streamjobs.capture.routes import Patterns, Routes, Way
@@ -40,6 +42,7 @@ def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
         "mariadb": catalog.mariadb,
         "charsets": dict(catalog.database_charsets),
         "tables": tables,
+        "names": int(catalog.names),
         "sequences": [asdict(sequence) for sequence in sorted(catalog.sequences, key=str)],
         "kept": [asdict(one) for one in definitions.kept],
         "patterns": definitions.patterns,
@@ -63,7 +66,11 @@ def definitions_from_json(data: bytes) -> Definitions:
         charsets: Mapping[str, str] = fields["charsets"]
         sequences = [TableId(**one) for one in fields.get("sequences", ())]
         catalog = Catalog(
-            definitions, mariadb=fields["mariadb"], database_charsets=charsets, sequences=sequences
+            definitions,
+            mariadb=fields["mariadb"],
+            database_charsets=charsets,
+            sequences=sequences,
+            names=ServerNames(fields.get("names", 0)),
         )
         patterns = fields.get("patterns")
         return Definitions(
@@ -87,9 +94,14 @@ def _kept(fields: dict[str, Any]) -> KeptShape:
 
 
 def _definition(fields: dict[str, Any]) -> TableDefinition:
-    columns = tuple(
-        ColumnDefinition(**{**column, "labels": tuple(column["labels"])}) for column in fields["columns"]
-    )
+    columns = tuple(map(_column, fields["columns"]))
     return TableDefinition(
         TableId(**fields["table"]), columns, tuple(fields["primary_key"]), fields["charset"]
     )
+
+
+def _column(fields: dict[str, Any]) -> ColumnDefinition:
+    labels = tuple(fields["labels"])
+    lost = fields.get("lost_labels")  # an earlier version took them as the server's catalogue has them
+    lost = doubtful_labels(labels, fields["charset"]) if lost is None else tuple(lost)
+    return ColumnDefinition(**{**fields, "labels": labels, "lost_labels": lost})

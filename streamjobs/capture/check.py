@@ -83,19 +83,29 @@ def _binlog(session: Session) -> Iterator[Finding]:
             yield Finding(
                 severity, f"{name} is {session.variable(name)}, not {value}", f"SET GLOBAL {name} = '{value}'"
             )
-    if session.variable("binlog_row_metadata") is None:
-        yield Finding(
+    if (unnamed := unnamed_columns(session)) is not None:
+        yield unnamed
+
+
+def unnamed_columns(session: Session) -> Finding | None:
+    """What a capture must know of a log that does not name columns; None: it names them (FULL)."""
+    metadata = session.variable("binlog_row_metadata")
+    if metadata is None:
+        return Finding(
             Severity.WARNING,
-            "the server's log cannot name columns (it has no binlog_row_metadata): the live schema is used, "
-            "followed through DDL",
+            "the log cannot name columns (the server has no binlog_row_metadata), so their definitions are "
+            "followed through each statement of the log: what cannot be followed exactly stops the capture",
+            "use MySQL 8.0 or MariaDB 10.5, or later, with binlog_row_metadata = 'FULL'",
         )
-    elif _lower(session, "binlog_row_metadata") != "full":
-        yield Finding(
-            Severity.WARNING,
-            f"binlog_row_metadata is {session.variable('binlog_row_metadata')}: columns are named by the "
-            "live schema, followed through DDL",
-            "SET GLOBAL binlog_row_metadata = 'FULL'",
-        )
+    if metadata.upper() == "FULL":
+        return None
+    return Finding(
+        Severity.WARNING,
+        f"binlog_row_metadata is {metadata}, and FULL is what to use: the log does not name columns, so "
+        "their definitions are followed through each statement of the log, and what cannot be followed "
+        "exactly stops the capture",
+        "SET GLOBAL binlog_row_metadata = 'FULL'  -- and in the server's configuration",
+    )
 
 
 def _unlogged(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from connectors.mysql.chunk_query import split_key
 from connectors.mysql.foreign_keys import SilentKey, read_silent_keys
 from connectors.mysql.grants import read_denied
 from connectors.mysql.live_schema import read_database_charsets, read_definition
+from connectors.mysql.server_names import ServerNames
 from connectors.mysql.server_places import (
     ServerPlace,
     base_tables,
@@ -23,6 +24,7 @@ from connectors.mysql.server_places import (
 )
 from connectors.mysql.session import Login, NoSuchTableError, Session
 from connectors.mysql.table_changes import TableDefinition
+from streamjobs.capture.check import unnamed_columns
 from streamjobs.capture.chunks import MySqlChunks
 from streamjobs.capture.handoff import whole
 from streamjobs.capture.routes import Routes
@@ -93,6 +95,7 @@ class MySqlSource:
             mariadb=self._session.is_mariadb,
             database_charsets=read_database_charsets(self._session),
             sequences=sequences(self._session),
+            names=self._identity.names,
         )
 
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
@@ -115,6 +118,8 @@ class MySqlSource:
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it."""
         self.tell_silent_keys()
+        if (unnamed := unnamed_columns(self._session)) is not None:
+            logger.warning("%s: %s", unnamed.what, unnamed.fix)
         return open_stream(
             self._login,
             place=None if by_gtids else LogPlace(state.file, state.offset),
@@ -157,7 +162,9 @@ class MySqlSource:
             known = session.variable("server_uuid") or ""
             gtids = (session.variable("gtid_mode") or "").upper() == "ON"
         ahead_ms = server_clock_ms(session) - SystemClock().now_ms()
-        return ServerIdentity(known, session.version, ahead_ms, gtids)
+        names = ServerNames(int(session.variable("lower_case_table_names") or 0))
+        full = (session.variable("binlog_row_metadata") or "").upper() == "FULL"
+        return ServerIdentity(known, session.version, ahead_ms, gtids, names, full)
 
 
 def login_of(server: ServerAddress) -> Login:

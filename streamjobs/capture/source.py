@@ -8,6 +8,7 @@ from typing import Protocol
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader
+from connectors.mysql.server_names import ServerNames
 from connectors.mysql.server_places import ServerPlace
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.capture.handoff import PartReader
@@ -20,12 +21,16 @@ class ServerIdentity:
     """Which server this is: `id` never changes on it (its UUID), `version` as it tells it.
 
     `clock_ahead_ms`: how far its clock is ahead of ours. `gtids`: whether its log can be followed by GTIDs.
+    `names`: which names of tables are the same to it. `names_columns`: whether its log tells the names and
+    types of columns (binlog_row_metadata FULL).
     """
 
     id: str
     version: str
     clock_ahead_ms: int
     gtids: bool
+    names: ServerNames = ServerNames.AS_SPELLED
+    names_columns: bool = True
 
 
 class Source(Protocol):

@@ -82,6 +82,7 @@ class StartFinder:
             state, by_gtids = self._same_or_next_server(_routed(known, self._routes))
             data = self._store.read_catalog(state.catalog)
             definitions = Definitions(self._source.catalog()) if data is None else definitions_from_json(data)
+            definitions.catalog.names = self._source.identity.names
             refuse_other_keys(definitions.ways, self._routes)
             if definitions.patterns is None and not self._snapshot_first:  # of an earlier version
                 definitions = replace(definitions, patterns=(("*.*",),))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from connectors.mysql.changes import BinlogReader, LogPlace
 from streamjobs.broker import Receipt
 from streamjobs.capture.ddl import DdlPolicy
+from streamjobs.capture.definition_watch import DefinitionWatch
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.newcomers import LateTables
 from streamjobs.capture.outbox import Outbox
@@ -42,6 +43,7 @@ class Parts:
     """Gives the table definitions as they are now, to be stored."""
     late: LateTables
     sweeps: Sweeps
+    watch: DefinitionWatch
     rereads_renamed: bool = True
     """Whether a table is read whole when it gets the name of a captured one."""
 

@@ -178,6 +178,7 @@ class Stream:
             self._snapshot(place)
         if self._p.sweeps.active:
             self._position.changed |= self._p.sweeps.turn(place, self._p.handoff.tables, self._tick)
+        self._p.watch.turn(None if self._place is None else place, self._now_s)
         self._tick()
         stopping = self._stopping()
         if stopping:

@@ -11,6 +11,7 @@ from connectors.mysql.changes import BadRow
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.catalogs import Definitions, definitions_to_json
 from streamjobs.capture.ddl import EVOLVE, DdlPolicy
+from streamjobs.capture.definition_watch import DefinitionWatch
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.newcomers import LateTables
 from streamjobs.capture.outbox import Outbox
@@ -73,6 +74,7 @@ def build_stream(
         lambda: definitions_to_json(Definitions(catalog, policy.kept, late.patterns), context.routes),
         late,
         sweeps,
+        DefinitionWatch(source, catalog, context.routes, active=not source.identity.names_columns),
         rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
     )
     return Stream(

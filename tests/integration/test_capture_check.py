@@ -89,7 +89,10 @@ def test_each_finding_has_its_cure(tmp_path: Path) -> None:
             assert found(check_server(reader, wanted, gone)) == [
                 ("error", "SET GLOBAL binlog_format = 'ROW'"),
                 ("error", "SET GLOBAL binlog_row_image = 'FULL'"),
-                ("warning", "SET GLOBAL binlog_row_metadata = 'FULL'"),
+                (
+                    "warning",
+                    "SET GLOBAL binlog_row_metadata = 'FULL'  -- and in the server's configuration",
+                ),
                 ("error", "choose another [source] server_id, or leave it out"),
                 ("warning", "SET GLOBAL binlog_expire_logs_seconds = 604800"),
                 ("error", "streamjobs capture run --resnapshot"),

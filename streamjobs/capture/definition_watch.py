@@ -1,0 +1,103 @@
+"""Holds the definitions that a capture follows through the log against those that the server shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.definition_check import differences
+from connectors.mysql.table_changes import TableDefinition
+from streamjobs.capture.routes import Routes
+from streamjobs.capture.source import Source
+from streamjobs.errors import SystemicError
+from streamjobs.rowchange import TableId
+
+_EVERY_S = 1.0
+_TABLES = 50
+"""How many tables are compared at once: some milliseconds."""
+
+
+class DefinitionDiffersError(SystemicError):
+    """A followed definition is not the server's: rows of the table may have been read wrongly."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Pairs of a definition as it was followed and as the server showed it, to be compared at `until`."""
+
+    pairs: Sequence[tuple[TableDefinition, TableDefinition]]
+    until: LogPlace
+
+
+class DefinitionWatch:
+    """Compares every definition once, at the start and after each statement that changes it.
+
+    The server is asked for a definition, and then for the end of its log. When the stream comes there, and no
+    statement has changed the table up to there, both are of one place: they must be the same. What differs is
+    asked for a second time before it counts. Use from the stream's thread. `active`: not where the log names
+    its columns by itself (FULL row metadata).
+    """
+
+    def __init__(self, source: Source, catalog: Catalog, routes: Routes, *, active: bool) -> None:
+        self._source = source
+        self._catalog = catalog
+        self._routes = routes
+        self._active = active
+        self._good: dict[TableId, TableDefinition] = {}
+        self._doubted: dict[TableId, list[str]] = {}
+        self._asked: _Asked | None = None
+        self._due_s = 0.0
+
+    def turn(self, place: LogPlace | None, now_s: float) -> None:
+        """Say that the stream is at `place`, between transactions; None: not known on this server yet.
+
+        Raises: DefinitionDiffersError; what the server raises.
+        """
+        if not self._active or place is None:
+            return
+        if self._asked is not None:
+            if (place.number, place.offset) < (self._asked.until.number, self._asked.until.offset):
+                return
+            asked, self._asked = self._asked, None
+            for followed, shown in asked.pairs:
+                self._compare(followed, shown, place)
+        if now_s >= self._due_s:
+            self._due_s = now_s + _EVERY_S
+            self._ask()
+
+    def _ask(self) -> None:
+        new = [
+            definition
+            for definition in self._catalog.tables
+            if self._routes(definition.table) and self._good.get(definition.table) is not definition
+        ][:_TABLES]
+        if not new:
+            return
+        there = set(self._source.tables())  # that the user may see
+        asked = [one.table for one in new if one.table in there]
+        shown = {one.table: one for one in self._source.definitions(asked)}
+        self._good |= {one.table: one for one in new if one.table not in shown}  # gone, as the log will say
+        pairs = [(one, shown[one.table]) for one in new if one.table in shown]
+        self._asked = _Asked(pairs, self._source.place().place)
+
+    def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> None:
+        table = followed.table
+        if self._catalog.table(table) is not followed:
+            return  # changed since; it is asked for again
+        found = differences(followed, shown)
+        if found and found != self._doubted.get(table):
+            self._doubted[table] = found
+            return
+        self._doubted.pop(table, None)
+        if found:
+            message = (
+                f"the definition of {table} that was followed through the log to {place} is not the one "
+                f"that the server shows: {'; '.join(found)}. Rows since the statement that made the "
+                "difference may have been sent wrongly. SET GLOBAL binlog_row_metadata = 'FULL', so that "
+                "the log names its columns, then read everything again with `streamjobs capture run "
+                "--resnapshot`"
+            )
+            raise DefinitionDiffersError(message)
+        self._good[table] = followed

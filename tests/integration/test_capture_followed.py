@@ -1,0 +1,143 @@
+"""A log that names no columns: what a capture sends is what SELECT shows, or it stops and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streamjobs.rowchange import TableId
+from tests.integration.capture_file import CaptureFile
+from tests.integration.capture_rig import Rig, replayed
+from tests.integration.waiting import wait_for
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(scope="module")
+def live(own_rig: Rig) -> Rig:
+    """Servers of the module's own: what the log says of columns is changed."""
+    with own_rig.session() as session:
+        if not session.is_mariadb:
+            pytest.skip("statements of MariaDB")
+        session.execute("SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+    return own_rig
+
+
+@pytest.fixture
+def database(live: Rig) -> str:
+    return live.database()
+
+
+@pytest.fixture
+def capture(live: Rig, database: str) -> Iterator[CaptureFile]:
+    made = live.configure(database)
+    yield made
+    made.close()
+
+
+MADE = (
+    "CREATE TABLE {d}.q (id INT PRIMARY KEY, q INT, a INT, b INT)",
+    "CREATE TABLE {d}.sp (id INT PRIMARY KEY, v VARCHAR(9)) CHARSET latin1",
+    "CREATE TABLE {d}.wide (id INT PRIMARY KEY, a TEXT, b VARCHAR(20000), j JSON) CHARSET latin1",
+    "CREATE TABLE {d}.kept (id INT PRIMARY KEY, a INT NOT NULL)",
+    "CREATE TABLE {d}.part (id INT PRIMARY KEY)",
+    "CREATE SEQUENCE {d}.orders",
+)
+CHANGED = (
+    "ALTER TABLE {d}.q DROP COLUMN q.a",
+    "INSERT INTO {d}.q VALUES (1, 2, 3)",
+    "ALTER TABLE {d}.sp ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+    "ALTER TABLE {d}.sp ADD COLUMN c VARCHAR(9)",
+    "INSERT INTO {d}.sp VALUES (1, 'é', 'é')",
+    "CREATE TABLE {d}.ut (id INT PRIMARY KEY, a VARCHAR(9) COLLATE uca1400_as_ci) CHARACTER SET utf16",
+    "INSERT INTO {d}.ut VALUES (1, 'ab')",
+    "CREATE TABLE {d}.pr (id INT, d1 DATE, d2 DATE, PERIOD FOR p(d1, d2), PRIMARY KEY (id, p WITHOUT "
+    "OVERLAPS))",
+    "INSERT INTO {d}.pr VALUES (1, '2020-01-01', '2020-02-01'), (1, '2021-01-01', '2021-02-01')",
+    "ALTER TABLE {d}.wide CONVERT TO CHARACTER SET utf8mb4",
+    "INSERT INTO {d}.wide VALUES (1, 'é', 'ü', '[1]')",
+    "ALTER TABLE {d}.kept ADD PRIMARY KEY IF NOT EXISTS (a)",
+    "ALTER TABLE {d}.kept RENAME INDEX IF EXISTS i TO j",
+    "INSERT INTO {d}.kept VALUES (1, 7), (2, 7)",
+    "ALTER TABLE {d}.part ADD COLUMN c INT PARTITION BY KEY (id) PARTITIONS 2",
+    "INSERT INTO {d}.part VALUES (1, 7), (2, 7)",
+    "CREATE TABLE {d}.vec (id INT PRIMARY KEY, vector VARCHAR(20))",
+    "ALTER TABLE {d}.vec ADD c INT AFTER vector",
+    "INSERT INTO {d}.vec VALUES (1, 'v', 2)",
+    "DROP TABLE {d}.orders",
+    "CREATE TABLE {d}.orders (id INT PRIMARY KEY, v INT)",
+    "INSERT INTO {d}.orders VALUES (1, 1), (2, 2)",
+)
+TABLES = ("q", "sp", "ut", "pr", "wide", "kept", "part", "vec", "orders")
+
+
+def test_what_is_sent_is_what_the_server_shows(live: Rig, capture: CaptureFile) -> None:
+    """Also after a start from the definitions that were stored; the capture says that FULL is better."""
+    with live.session() as session:
+        for statement in MADE:
+            session.execute(statement.format(d=capture.name))
+        capture.start().streaming()
+        for statement in CHANGED:
+            session.execute(statement.format(d=capture.name))
+        live.caught_up(capture)
+        assert capture.stop() == 0, capture.log()
+        session.execute(f"INSERT INTO {capture.name}.orders VALUES (3, 3)")
+        session.execute(f"INSERT INTO {capture.name}.sp VALUES (2, 'ü', 'ü')")
+    capture.start().streaming()
+    live.caught_up(capture)
+    assert capture.stop() == 0, capture.log()
+    for table in TABLES:
+        sent = replayed(live.sent(f"{capture.name}.{table}"))
+        assert sent == live.rows(TableId(capture.name, table)), table
+    assert "binlog_row_metadata is NO_LOG, and FULL is what to use" in capture.log()
+
+
+def test_a_change_that_the_log_does_not_show_stops_the_capture(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        session.execute(f"CREATE TABLE {capture.name}.t (id INT PRIMARY KEY, v VARCHAR(9)) CHARSET latin1")
+        capture.start().streaming()
+        live.caught_up(capture)
+        session.execute("SET sql_log_bin = 0")
+        session.execute(f"ALTER TABLE {capture.name}.t MODIFY v VARCHAR(9) CHARACTER SET utf8mb4")
+        session.execute("SET sql_log_bin = 1")
+        session.execute(f"ALTER TABLE {capture.name}.t COMMENT 'of the log'")
+    wait_for(capture.ended, lambda: f"the capture stops: {capture.log()}")
+    assert capture.wait() == 1
+    log = " ".join(capture.log().split())
+    assert (
+        "column 2 is `v` varchar(9) CHARACTER SET latin1 in the log and `v` varchar(9) CHARACTER SET "
+        "utf8mb4 on the server"
+    ) in log
+    assert capture.start().wait() == 1
+
+
+def test_labels_that_the_catalogue_cannot_spell_make_dead_letters(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        session.execute(
+            f"CREATE TABLE {capture.name}.t (id INT PRIMARY KEY, g ENUM('a','😀') CHARACTER SET utf8mb4)"
+        )
+        capture.start().streaming()
+        session.execute(f"INSERT INTO {capture.name}.t VALUES (1, '😀'), (2, 'a')")
+    live.caught_up(capture)
+    assert [one.change.image for one in live.sent(f"{capture.name}.t")] == [(b"2", b"a")]
+    assert (capture.status() or {})["dead_letters"] == 1
+
+
+def test_the_hash_of_a_long_unique_key_is_in_no_row(live: Rig, capture: CaptureFile) -> None:
+    with live.session() as session:
+        session.execute("SET GLOBAL binlog_row_metadata = 'FULL'")
+        session.execute(f"CREATE TABLE {capture.name}.n (id INT, url TEXT, UNIQUE(url))")
+        session.execute(f"INSERT INTO {capture.name}.n VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+        try:
+            capture.start().streaming()
+            live.caught_up(capture)
+            session.execute(f"UPDATE {capture.name}.n SET url = 'd' WHERE id = 1")
+            session.execute(f"DELETE FROM {capture.name}.n WHERE id = 2")
+            session.execute(f"INSERT INTO {capture.name}.n VALUES (4, 'e')")
+            live.caught_up(capture)
+        finally:
+            session.execute("SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+    sent = live.sent(f"{capture.name}.n")
+    assert {one.change.schema.names for one in sent} == {("id", "url")}
+    assert replayed(sent) == live.rows(TableId(capture.name, "n"))

@@ -1,0 +1,164 @@
+"""Definitions that were followed through the log, held against the server's where both are of one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from connectors.mysql.catalog import Catalog
+from connectors.mysql.changes import LogPlace
+from connectors.mysql.definition_check import differences
+from connectors.mysql.server_places import ServerPlace
+from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
+from connectors.mysql.transactions import Query
+from streamjobs.capture.definition_watch import DefinitionDiffersError, DefinitionWatch
+from streamjobs.capture.routes import Route, Routes
+from streamjobs.capture.source import Source
+from streamjobs.rowchange import TableId
+
+IS_B = "`b` varchar(9) CHARACTER SET utf8mb4"
+T, OTHER = TableId("d", "t"), TableId("other", "t")
+A = ColumnDefinition("a", "int", "int(11)")
+B = ColumnDefinition("b", "varchar", "varchar(9)", 9, charset="utf8mb4")
+LABELS = ColumnDefinition("e", "enum", "enum('x')", charset="latin1", labels=("x",))
+
+
+def table(*columns: ColumnDefinition, key: tuple[str, ...] = ("a",)) -> TableDefinition:
+    return TableDefinition(T, columns, key)
+
+
+def at(offset: int, file: str = "bin.000001") -> LogPlace:
+    return LogPlace(file, offset)
+
+
+class Server:
+    """What the watch asks of a source; counts how often."""
+
+    def __init__(self, *shown: TableDefinition) -> None:
+        self.shown = shown
+        self.end = at(100)
+        self.asked = 0
+
+    def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
+        self.asked += 1
+        wanted = set(tables)
+        return [one for one in self.shown if one.table in wanted]
+
+    def tables(self) -> list[TableId]:
+        return [one.table for one in self.shown]
+
+    def place(self) -> ServerPlace:
+        return ServerPlace(self.end, "", 0)
+
+
+def watch(server: Server, catalog: Catalog, *, active: bool = True) -> DefinitionWatch:
+    return DefinitionWatch(cast("Source", server), catalog, Routes([Route.made("d.*")]), active=active)
+
+
+@pytest.mark.parametrize(
+    ("followed", "shown", "found"),
+    [
+        (table(A, B), table(A, B), []),
+        (table(A), table(replace(A, native_type="int")), []),
+        (table(A, B), table(A), [f"column 2 is {IS_B} in the log and not there on the server"]),
+        (table(A), table(A, B), [f"column 2 is not there in the log and {IS_B} on the server"]),
+        (
+            table(A, replace(A, name="c")),
+            table(A, replace(A, name="d"), key=()),
+            [
+                "column 2 is `c` int(11) in the log and `d` int(11) on the server",
+                "the primary key is (a) in the log and () on the server",
+            ],
+        ),
+        (
+            table(A, B),
+            table(A, replace(B, charset="latin1")),
+            [f"column 2 is {IS_B} in the log and `b` varchar(9) CHARACTER SET latin1 on the server"],
+        ),
+        (
+            table(A),
+            table(replace(A, unsigned=True, native_type="int(10) unsigned")),
+            ["column 1 is `a` int(11) in the log and `a` int(10) unsigned on the server"],
+        ),
+        (
+            table(A, LABELS),
+            table(A, replace(LABELS, labels=("y",), native_type="enum('y')")),
+            [
+                "column 2 is `e` enum('x') CHARACTER SET latin1 in the log and `e` enum('y') CHARACTER SET "
+                "latin1 on the server"
+            ],
+        ),
+        (table(A, LABELS), table(A, replace(LABELS, labels=("?",), lost_labels=(1,))), []),
+        (
+            table(A),
+            replace(table(A), charset="latin1"),
+            ["new columns are of utf8mb4 in the log and of latin1 on the server"],
+        ),
+        (replace(table(A), charset="utf8mb3"), replace(table(A), charset="utf8"), []),
+    ],
+)
+def test_definitions_differ_in_what_rows_depend_on(
+    followed: TableDefinition, shown: TableDefinition, found: list[str]
+) -> None:
+    assert differences(followed, shown) == found
+
+
+def test_what_differs_twice_stops_the_capture_with_both_shown() -> None:
+    server, catalog = Server(table(A, replace(A, name="c"))), Catalog([table(A, B)])
+    watching = watch(server, catalog)
+    watching.turn(at(10), 1.0)
+    watching.turn(at(99), 2.0)
+    assert server.asked == 1
+    watching.turn(at(100), 3.0)
+    assert server.asked == 2
+    with pytest.raises(DefinitionDiffersError) as raised:
+        watching.turn(at(4, "bin.000002"), 4.0)
+    assert str(raised.value) == (
+        "the definition of d.t that was followed through the log to bin.000002:4 is not the one that the "
+        f"server shows: column 2 is {IS_B} in the log and `c` int(11) on the server. Rows since the "
+        "statement that made the difference may have been sent wrongly. SET GLOBAL binlog_row_metadata = "
+        "'FULL', so that the log names its columns, then read everything again with `streamjobs capture run "
+        "--resnapshot`"
+    )
+
+
+def test_what_is_alike_is_asked_for_once_and_again_after_a_statement() -> None:
+    server, catalog = Server(table(A)), Catalog([table(A)])
+    watching = watch(server, catalog)
+    for second in range(9):
+        watching.turn(at(100), float(second))
+    assert server.asked == 1
+    catalog.apply(Query("d", "ALTER TABLE t ADD c INT"))
+    server.shown = (table(A, replace(A, name="c")),)
+    for second in range(9, 20):
+        watching.turn(at(200), float(second))
+    assert server.asked == 2
+
+
+def test_a_statement_before_the_servers_place_makes_the_comparison_void() -> None:
+    server, catalog = Server(table(A, replace(A, name="c"))), Catalog([table(A)])
+    watching = watch(server, catalog)
+    watching.turn(at(10), 1.0)
+    catalog.apply(Query("d", "ALTER TABLE t ADD c INT"))
+    for second in range(2, 9):
+        watching.turn(at(100), float(second))
+    assert server.asked == 2
+
+
+def test_tables_that_are_gone_or_not_captured_are_not_compared() -> None:
+    other = TableDefinition(OTHER, (A,))
+    server, catalog = Server(replace(other, columns=(B,))), Catalog([table(A), other])
+    watching = watch(server, catalog)
+    for second in range(9):
+        watching.turn(at(100), float(second))
+    assert server.asked == 1
+
+
+def test_nothing_is_compared_where_the_log_names_its_columns_or_the_place_is_not_known() -> None:
+    server, catalog = Server(table(B)), Catalog([table(A)])
+    watch(server, catalog, active=False).turn(at(100), 1.0)
+    watch(server, catalog).turn(None, 1.0)
+    assert server.asked == 0
