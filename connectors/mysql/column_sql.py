@@ -127,6 +127,9 @@ def _column_attribute(cursor: Cursor, found: ColumnSql) -> ColumnSql | None:
         return replace(found, column=replace(column, json_valid=json_valid))
     if cursor.skip("PRIMARY", "KEY") or cursor.skip_any("KEY"):
         return replace(found, primary_key=True)
+    if cursor.skip_any("AS"):
+        cursor.group()
+        return replace(found, column=replace(column, generated=True))
     return None
 
 

@@ -23,6 +23,7 @@ from connectors.mysql.changes import (
 from connectors.mysql.compression import payload_events
 from connectors.mysql.errors import BinlogError, PositionLostError, RefusedError
 from connectors.mysql.event_groups import EventGroups
+from connectors.mysql.event_kinds import IGNORABLE, LOAD_DATA, OF_NO_EFFECT, REFUSED
 from connectors.mysql.framing import HEADER_BYTES, EventSource, EventType, Format, FramedEvent, read_header
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.packed import PackedReader
@@ -35,28 +36,13 @@ from streamjobs.position import Position
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import TableId
 
-_IGNORABLE: Final = 0x80
-_NOTHING: Final = frozenset(
-    {3, 5, 13, 14, 28, 29, 36, 37, EventType.ANNOTATE_ROWS, EventType.BINLOG_CHECKPOINT}
-)
-"""Events that change nothing: stop, variables of statements, the texts of row statements, group views."""
 _LOAD: Final = "LOAD DATA"
 _LOADED: Final[tuple[TableChange, ...]] = (Unknown(None, "LOAD DATA in statement format"),)
-_LOAD_DATA: Final = frozenset({6, 12, 17, 18})
 _FIRST_OFFSET = 4
 _ENDS, _ANOTHER = "the log ends", "another transaction starts"
 _NEW_LOG, _ROTATED = "the server started a new log", "the log goes on in another file"
 _DUMMY_TABLE: Final = 0xFFFFFF
 _PLANS: Final = 1024
-_REFUSED: Final = {
-    EventType.INCIDENT: "the server lost events (INCIDENT): take a new snapshot",
-    EventType.START_ENCRYPTION: (
-        "the log is encrypted (MariaDB encrypt_binlog): read it from the server, or turn the encryption off"
-    ),
-    20: "row events of MySQL 5.1 before its release",
-    21: "row events of MySQL 5.1 before its release",
-    22: "row events of MySQL 5.1 before its release",
-}
 
 
 @dataclass
@@ -188,11 +174,11 @@ class LogReader:
             self._gtids = GtidSet.decode(body) if self._gtids is None else self._gtids
         elif kind == EventType.MARIA_GTID_LIST:
             self._gtids = MariaGtids.decode(body) if self._gtids is None else self._gtids
-        elif kind in _LOAD_DATA:
+        elif kind in LOAD_DATA:
             yield from self._statement(event, Query("", _LOAD))
-        elif kind in _REFUSED:
-            raise RefusedError(_REFUSED[kind])
-        elif kind not in _NOTHING and not event.header.flags & _IGNORABLE:
+        elif kind in REFUSED:
+            raise RefusedError(REFUSED[kind])
+        elif kind not in OF_NO_EFFECT and not event.header.flags & IGNORABLE:
             message = f"an event of type {kind}, which is not known and may not be left out"
             raise RefusedError(message)
         if event.end is not None and self._group is None:

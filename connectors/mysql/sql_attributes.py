@@ -48,9 +48,6 @@ def _skip_longer(cursor: Cursor) -> bool:
             message = f"AS was expected after GENERATED ALWAYS, not {cursor.peek().text!r}"
             raise RefusedError(message)
         return True
-    if cursor.skip_any("AS"):
-        cursor.group()
-        return True
     if cursor.skip_any("CONSTRAINT"):
         if not cursor.peek().is_word("CHECK"):
             cursor.name()

@@ -280,3 +280,24 @@ def test_a_statement_that_failed_did_what_it_did_before() -> None:
     catalog = catalog_after("CREATE SEQUENCE s")
     catalog.apply(Query("d", "CREATE OR REPLACE SEQUENCE s INCREMENT x", error=1064))
     assert not catalog.sequences
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "g INT AS (id * 2)",
+        "g INT AS (id * 2) VIRTUAL",
+        "g INT GENERATED ALWAYS AS (id * 2) STORED COMMENT 'x'",
+        "g INT AS (id * 2) PERSISTENT UNIQUE",
+        "g INT NOT NULL GENERATED ALWAYS AS ((id) + (2)) STORED",
+    ],
+)
+def test_generated_columns_are_known_as_such(declared: str) -> None:
+    for statements in (
+        [f"CREATE TABLE t (id INT PRIMARY KEY, {declared}, v INT)"],
+        ["CREATE TABLE t (id INT PRIMARY KEY, v INT)", f"ALTER TABLE t ADD COLUMN {declared}"],
+        ["CREATE TABLE t (id INT PRIMARY KEY, g INT, v INT)", f"ALTER TABLE t MODIFY {declared}"],
+    ):
+        found = catalog_after(*statements).table(T)
+        assert found is not None
+        assert [one.name for one in found.columns if one.generated] == ["g"]
