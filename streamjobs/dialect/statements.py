@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
@@ -42,6 +43,8 @@ _CREATE: dict[str, Callable[[Cursor, Token], Statement]] = {
     "TABLE": create_table,
     "VIEW": create_view,
 }
+OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
+OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options stand in its WITH clause"
 _ON_CONFLICT: dict[str, OnConflict] = {"NOTHING": "NOTHING", "ERROR": "ERROR", "DEDUPLICATE": "DEDUPLICATE"}
 
 
@@ -244,6 +247,8 @@ def _check_hints(text: str, path: str, tokens: list[Token], statements: list[Sta
     for token in tokens:
         if token.kind is TokenKind.HINT and not any(each.start < token.start < each.end for each in queries):
             message = "a hint belongs into a query, behind SELECT or a table's name"
+            if OPTIONS_HINT.search(token.text):
+                message = OPTIONS_REFUSAL
             raise SqlError(message, text, token.start, path)
 
 

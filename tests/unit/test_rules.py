@@ -284,42 +284,6 @@ def test_a_plain_join_of_a_versioned_table_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("over", "code"),
-    [
-        ("PARTITION BY k ORDER BY id DESC", None),
-        ("PARTITION BY k ORDER BY COALESCE(id, 0) DESC NULLS LAST", None),
-        ("PARTITION BY k ORDER BY id DESC, et DESC", "row-number"),
-        ("PARTITION BY k ORDER BY id", "row-number"),
-        ("PARTITION BY k ORDER BY id ASC", "row-number"),
-        ("PARTITION BY k", "row-number"),
-        ("PARTITION BY window_start, window_end, k ORDER BY id, et", None),
-    ],
-)
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT id FROM (SELECT *, ROW_NUMBER() OVER ({}) AS rn FROM imp) WHERE rn = 1",
-        "SELECT id FROM (SELECT *, ROW_NUMBER() OVER ({}) rn FROM imp) t WHERE t.id > 0 AND 1 >= t.rn",
-        "SELECT id FROM imp QUALIFY ROW_NUMBER() OVER ({}) = 1",
-    ],
-)
-def test_deduplication_is_ordered_by_one_descending_column(query: str, over: str, code: str | None) -> None:
-    text = f"{IMP}{HOLE}INSERT INTO hole {query.format(over)};"
-    assert [found for found, _ in _found(text)] == ([code] if code else [])
-
-
-def test_a_rank_is_found_through_a_view() -> None:
-    view = "CREATE VIEW ranked AS SELECT id, ROW_NUMBER() OVER (PARTITION BY k ORDER BY et) AS rn FROM imp;\n"
-    text = f"{IMP}{HOLE}{view}INSERT INTO hole SELECT id FROM ranked WHERE rn = 1;"
-    assert _found(text) == [("row-number", "ROW_NUMBER() OVER (PARTITION BY k ORDER BY et)")]
-
-
-def test_a_top_n_may_have_any_order() -> None:
-    query = "SELECT id FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY id, k) AS rn FROM imp) WHERE rn <= 10;"
-    assert _found(f"{IMP}{HOLE}INSERT INTO hole {query}") == []
-
-
-@pytest.mark.parametrize(
     ("job", "found"),
     [
         (IMP + HOLE + WRITE + "INSERT INTO hole SELECT id FROM impp;", ("undeclared", "impp")),
@@ -341,6 +305,45 @@ def test_a_top_n_may_have_any_order() -> None:
 )  # fmt: skip
 def test_names_and_roles(job: str, found: tuple[str, str]) -> None:
     assert _found(job) == [found]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("(k, v, w, n)", []),
+        ("(n, k)", []),
+        ("(v, n)", [("insert-column", "v")]),
+        ("(k, v)", [("insert-column", "k")]),
+        ("(k, n, v, n)", [("insert-column", "n")]),
+        ("(k, n, N)", [("insert-column", "N")]),
+        ("(x, v)", [("insert-column", "x"), ("insert-column", "x"), ("insert-column", "x")]),
+    ],
+)
+@pytest.mark.parametrize("type_", ["type='rocksdb'", "'connector'='upsert-kafka'"])
+def test_the_column_list_of_an_insert_is_checked(
+    type_: str, columns: str, found: list[tuple[str, str]]
+) -> None:
+    columns_ = "k BIGINT, v INT, w INT, n INT NOT NULL, PRIMARY KEY (k) NOT ENFORCED"
+    table = f"CREATE TABLE kv ({columns_}) WITH ({type_});"
+    selected = ", ".join(["1"] * len(columns.split(",")))
+    assert _found(f"{IMP}{table}INSERT INTO kv {columns} SELECT {selected} FROM imp;") == found
+
+
+def test_each_missing_column_is_named() -> None:
+    columns = "k BIGINT, v INT, n INT NOT NULL, PRIMARY KEY (k) NOT ENFORCED"
+    table = f"CREATE TABLE kv ({columns}) WITH (type='rocksdb');"
+    checked = _check(f"{IMP}{table}INSERT INTO kv (v, v, `a b`) SELECT 1, 1, 1 FROM imp;")
+    assert [each.message for each in checked.errors] == [
+        "the key column k of kv is not given: it would be NULL; add it to the list",
+        "the NOT NULL column n of kv is not given: it would be NULL; add it to the list",
+        "column v is given twice",
+        "kv has no column a b; it has k, v, n",
+    ]
+
+
+def test_a_function_may_not_take_a_name_of_ours() -> None:
+    function = "CREATE FUNCTION `__write_hole` AS 'a.b';\n"
+    assert _found(f"{IMP}{HOLE}{function}{WRITE}") == [("reserved-name", "`__write_hole`")]
 
 
 def test_a_job_that_writes_nothing_is_refused() -> None:
