@@ -78,6 +78,8 @@ def _name_findings(script: Script) -> Iterator[Finding]:
                 yield reserved(f"column {column.text}", column.span)
     functions: set[str] = set()
     for function in script.functions:
+        if function.name.startswith(RESERVED_PREFIX):
+            yield reserved(f"function {function.name}", function.name_span)
         if function.name.lower() in functions:
             message = f"function {function.name} is declared twice"
             yield error("duplicate-name", message, function.name_span)

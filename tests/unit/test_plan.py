@@ -247,7 +247,7 @@ WHERE x.n > 1;"""
     )
     for join, condition in (("LEFT JOIN", "TRUE"), ("JOIN", "`x`.`city` IS NOT NULL")):
         plan = planned(table() + LOOKED_UP + query.format(join=join))
-        (insert,) = [each.statement.sql for each in plan.inserts if "`w`" in str(each)]  # type: ignore[union-attr]
+        (insert,) = [each.statement.sql for each in plan.inserts if "`w`" in str(each)]
         assert insert == (
             f"INSERT INTO `w`\nSELECT i.item_id, x.n FROM item AS i\n{join} {call}{condition}\nWHERE x.n > 1"
         )
