@@ -21,7 +21,7 @@ from streamjobs.dialect.nodes import (
     SetStatement,
     Statement,
 )
-from streamjobs.errors import SqlError
+from streamjobs.errors import SqlError, raise_together
 
 LEGAL_STATEMENTS = (
     "SET, CREATE FUNCTION, CREATE TABLE, CREATE VIEW, INSERT INTO and BEGIN STATEMENT SET; … END;"
@@ -67,8 +67,10 @@ class _Splitter:
         self._path = path
         self._tokens = tokens
         self._place = 0
+        self._errors: list[SqlError] = []
 
     def statements(self) -> list[Statement]:
+        """Cut and parse. Raises SqlError with the errors of all statements."""
         found: list[Statement] = []
         open_set: Token | None = None
         while self._place < len(self._tokens):
@@ -89,10 +91,19 @@ class _Splitter:
                 cursor = Cursor(self._text, self._path, self._until_semicolon())
                 if open_set is not None and not first.is_word("INSERT"):
                     self._fail(f"a statement set holds INSERT INTO and nothing else, not {first.text}", first)
-                found += _statement(cursor)
+                found += self._parsed(cursor)
         if open_set is not None:
             self._fail("this statement set has no END;", open_set)
+        raise_together(self._errors)
         return _without_unused_defaults(found)
+
+    def _parsed(self, cursor: Cursor) -> list[Statement]:
+        """Parse one statement; an error in it is raised after the others are read."""
+        try:
+            return _statement(cursor)
+        except SqlError as exc:
+            self._errors.append(exc)
+            return []
 
     def _fail(self, message: str, token: Token) -> NoReturn:
         raise SqlError(message, self._text, token.start, self._path)

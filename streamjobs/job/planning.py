@@ -60,11 +60,11 @@ def plan_job(
 ) -> JobPlan:
     """Plan the text of a job's file. `env` is where secrets take `${NAME}` from, by default the environment.
 
-    Raises SqlError, with line and column, at the first thing that is refused.
+    Raises SqlError, with line and column, for all that is refused.
     """
     script = parse_script(text, path)
     checked = check(script, env)
-    checked.raise_first_error()
+    checked.raise_errors()
     brokers = settings.connections()
     planner = _Planner(script, checked.connectors, name, settings, brokers)
     steps, inserts = planner.plan()
