@@ -99,7 +99,7 @@ class FlinkJob:
                         with told(self.plan, insert.statement):
                             self._statements.add_insert_sql(insert.statement.sql)
                     case PythonInsert():
-                        with told(self.plan, insert.query):
+                        with told(self.plan, Written("", insert.offset)):  # its places are not the query's
                             add_python_insert(self.tables, self._statements, self.plan, insert)
             self._refuse_by_plan(self._statements)
         return self._statements

@@ -16,6 +16,7 @@ from streamjobs.job.leftovers import NEVER, STATE_TTL, has_ttl, keeps_silent, re
 from streamjobs.job.native import WORKED_ON, function_of, quoted
 from streamjobs.job.physical import Operator
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
+from streamjobs.job.refused import told
 from streamjobs.job.rel_nodes import PlanReader
 from streamjobs.job.sink_operator import SinkOperator, SinkSpec
 from streamjobs.job.widening import fits
@@ -62,7 +63,8 @@ def add_python_insert(
     name = insert.table.name
     given = f"__given_{name}"
     # Not CREATE VIEW: of columns with one name, which INSERT takes by their place, Flink makes several.
-    tables.create_temporary_view(quoted(given), tables.sql_query(insert.query.sql))
+    with told(plan, insert.query):
+        tables.create_temporary_view(quoted(given), tables.sql_query(insert.query.sql))
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
     refuse_lookups(plan, [changes.last])

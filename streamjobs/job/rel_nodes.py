@@ -178,9 +178,10 @@ class _RelReader:
         facts: Facts = {"groups": tuple(self._rex.data(rel.grouping())), "reads": frozenset(reads)}
         kind = str(rel.getRelTypeName())
         if "GroupWindow" in kind:
-            # The number of that column is of an earlier plan; Flink finds it by its name, which no other has.
+            # The number of that column is of an earlier plan; Flink finds event time by the column's name,
+            # which no other has. The name of a processing time may be gone from the plan.
             name = str(rel.window().timeAttribute().getName())
-            facts["times"] = ([field.name for field in inputs[0].fields].index(name),)
+            facts["times"] = tuple(n for n, field in enumerate(inputs[0].fields) if field.name == name)
         elif "Window" in kind:
             facts["times"] = _times(rel.windowing())
         return facts
