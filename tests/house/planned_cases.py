@@ -326,7 +326,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
             "FROM seen) WHERE rn = 1\n"
             "ON CONFLICT DO NOTHING;",
         ),
-        "|SELECT item_id FROM (",
+        "INSERT INTO r|",
         "Flink refuses this: ValidationException: Over Agg: The window rank function requires order by "
         "clause with "
         "non-constant fields. please re-check the over window statement.",
