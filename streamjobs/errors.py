@@ -16,6 +16,7 @@ A broken invariant of our own is an AssertionError and is caught nowhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SECRET = re.compile(
     r"""(?ix)
@@ -53,6 +54,25 @@ class SqlError(ConfigError):
         self.source_line = _masked(text, start, len(text) if end < 0 else end)
         caret = " " * len(_masked(text, start, offset)) + "^"
         super().__init__(f"{path}:{self.line}:{self.column}: {message}\n  {self.source_line}\n  {caret}")
+
+
+class SqlErrors(SqlError):
+    """Several errors of one file. Line, column and message are those of the first; the text has them all."""
+
+    def __init__(self, errors: Sequence[SqlError]) -> None:
+        first = errors[0]
+        self.message, self.path, self.source_line = first.message, first.path, first.source_line
+        self.line, self.column = first.line, first.column
+        self.errors = tuple(errors)
+        Exception.__init__(self, "\n".join(map(str, errors)))
+
+
+def raise_together(errors: Sequence[SqlError]) -> None:
+    """Raise all errors as one; nothing where there are none."""
+    if len(errors) > 1:
+        raise SqlErrors(errors)
+    for error in errors:
+        raise error
 
 
 def _masked(text: str, start: int, end: int) -> str:

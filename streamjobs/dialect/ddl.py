@@ -56,16 +56,21 @@ def create_table(cursor: Cursor, start: Token) -> CreateTable:
     """Parse what follows CREATE [TEMPORARY] TABLE."""
     cursor.accept("IF", "NOT", "EXISTS")
     name = cursor.name("the table's name")
+    _refuse_derived(cursor, has_columns=False)
     if not cursor.peek().is_operator("("):
         cursor.expected("( and the columns")
     body = _TableBody(cursor)
     comment = cursor.string("the comment in quotes").value if cursor.accept("COMMENT") else ""
     if cursor.accept("PARTITIONED", "BY"):
         cursor.names("a column name")
+    _refuse_derived(cursor)
     if not cursor.comes("WITH"):
         cursor.expected("WITH (…)")
     options, options_span = _with_options(cursor)
+    _refuse_derived(cursor)
     cursor.finish()
+    if body.period is not None:
+        cursor.fail(_period_refusal(options), body.period)
     columns = tuple(
         replace(column, nullable=column.nullable and column.name not in body.primary_key)
         for column in body.columns
@@ -76,6 +81,23 @@ def create_table(cursor: Cursor, start: Token) -> CreateTable:
     )  # fmt: skip
 
 
+def _refuse_derived(cursor: Cursor, *, has_columns: bool = True) -> None:
+    if cursor.comes("LIKE"):
+        cursor.fail("CREATE TABLE … LIKE is not supported: write all columns and options of the table")
+    if cursor.comes("AS") or (not has_columns and cursor.comes("WITH")):
+        cursor.fail("CREATE TABLE … AS is not supported: declare the table, and INSERT INTO it")
+
+
+def _period_refusal(options: WithOptions) -> str:
+    """Say what stands here for Blink's mark of a table that is joined as of a time."""
+    if options.get("type", "").lower() == "metaq":
+        return "PERIOD FOR SYSTEM_TIME is Blink's: declare the table with 'ingest'='versioned'"
+    return (
+        "PERIOD FOR SYSTEM_TIME is Blink's: leave it out. A table in a store is looked up without it: "
+        "JOIN … FOR SYSTEM_TIME AS OF PROCTIME()"
+    )
+
+
 class _TableBody:
     """The parenthesis with columns, primary key and watermark."""
 
@@ -84,6 +106,7 @@ class _TableBody:
         self.columns: list[Column] = []
         self._key: tuple[Name, ...] = ()
         self.watermark: Watermark | None = None
+        self.period: Token | None = None
         cursor.expect_operator("(")
         self._element()
         while cursor.accept_operator(","):
@@ -108,7 +131,8 @@ class _TableBody:
         elif cursor.comes("WATERMARK") and not self._is_column_type(cursor.peek(1)):
             self._watermark()
         elif cursor.comes("PERIOD", "FOR"):
-            cursor.fail("PERIOD FOR SYSTEM_TIME is Blink's: declare the table with 'ingest'='versioned'")
+            self.period = cursor.take()
+            cursor.expect("FOR", "SYSTEM_TIME")
         else:
             self._column()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -83,7 +84,7 @@ class Token:
 
 _TOKEN = re.compile(
     r"""
-    (?P<SPACE>\s+)
+    (?P<SPACE>[ \t\r\n\f]+)
   | (?P<COMMENT>(?:--|//)[^\r\n]*|/\*(?!\+).*?\*/)
   | (?P<HINT>/\*\+.*?\*/)
   | (?P<STRING>'(?:[^']|'')*'(?!'))
@@ -128,7 +129,11 @@ def _complaint(text: str, place: int) -> str:
     for start, message in _UNFINISHED.items():
         if text.startswith(start, place):
             return message
-    return f"unexpected character {text[place]!r}"
+    character = text[place]
+    name = unicodedata.name(character, "a control character")
+    if character.isspace() or unicodedata.category(character) in ("Cf", "Cc"):
+        return f"{name} (U+{ord(character):04X}) is no blank in SQL: delete it or type a blank"
+    return f"unexpected character {character!r}"
 
 
 def significant(tokens: list[Token]) -> list[Token]:

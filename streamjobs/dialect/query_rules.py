@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 
 from streamjobs.dialect.connectors import Connector, Ingest, MetaqTable, Role, StoreTable
@@ -12,14 +11,12 @@ from streamjobs.dialect.lexer import Span, significant
 from streamjobs.dialect.lookup_joins import LOOKUP_KINDS, lookup_join, lookup_table_findings
 from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
 from streamjobs.dialect.proctime import is_processing_time
-from streamjobs.dialect.rank_rules import rank_findings
 from streamjobs.dialect.references import JoinKind, References, TableReference, hints, references
+from streamjobs.dialect.statements import OPTIONS_HINT, OPTIONS_REFUSAL
 from streamjobs.errors import SqlError
 
 _FILTERS = ("WHERE", "HAVING", "GROUP", "JOIN", "DISTINCT", "UNION", "INTERSECT", "EXCEPT", "LIMIT",
             "QUALIFY", "ROW_NUMBER")  # fmt: skip
-
-_OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
 
 
 def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
@@ -36,7 +33,6 @@ def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Itera
                 yield from rules.query(statement.query_span)
                 yield from rules.insert(statement)
     yield from rules.unused()
-    yield from rank_findings(script)
 
 
 class _QueryRules:
@@ -54,12 +50,8 @@ class _QueryRules:
         """Check one query against what is declared before it."""
         found = self._references[span] = references(self._script, span)
         for hint in hints(self._script, span):
-            if _OPTIONS_HINT.search(hint.text):
-                message = (
-                    "OPTIONS hints are refused: a table's options stand in its WITH clause, where they "
-                    "are checked"
-                )
-                yield error("options-hint", message, hint.span)
+            if OPTIONS_HINT.search(hint.text):
+                yield error("options-hint", OPTIONS_REFUSAL, hint.span)
         for reference in found.tables:
             if reference.cte:
                 yield from _as_of_own(reference)
@@ -94,7 +86,28 @@ class _QueryRules:
         if insert.on_conflict is not None and not target.primary_key:
             message = f"ON CONFLICT needs a primary key, and {target.name} has none"
             yield error("conflict-key", message, insert.target_span)
+        yield from self._given_columns(insert, target)
         self._used.add(target.name)
+
+    def _given_columns(self, insert: InsertInto, target: CreateTable) -> Iterator[Finding]:
+        """Check the column list of an INSERT; what it leaves out is NULL."""
+        seen: set[str] = set()
+        for name in insert.columns:
+            if target.column(name.text) is None:
+                message = f"{target.name} has no column {name.text}; it has "
+                message += ", ".join(column.name for column in target.columns)
+                yield error("insert-column", message, name.span)
+            elif name.text in seen:
+                yield error("insert-column", f"column {name.text} is given twice", name.span)
+            seen.add(name.text)
+        for column in target.physical_columns if insert.columns else ():
+            if column.name in seen or column.nullable:
+                continue
+            what = "the key column" if column.name in target.primary_key else "the NOT NULL column"
+            message = (
+                f"{what} {column.name} of {target.name} is not given: it would be NULL; add it to the list"
+            )
+            yield error("insert-column", message, insert.columns[0].span)
 
     def unused(self) -> Iterator[Finding]:
         """Warn of tables and views that nothing reads or writes."""

@@ -10,9 +10,11 @@ from streamjobs.dialect.findings import Finding, Severity, error
 from streamjobs.dialect.lexer import Span
 from streamjobs.dialect.nodes import CreateTable, CreateView, Script
 from streamjobs.dialect.query_rules import query_findings
+from streamjobs.dialect.raw_rules import raw_findings
 from streamjobs.dialect.setting_rules import setting_findings
 from streamjobs.dialect.table_rules import RESERVED_PREFIX, reserved, table_findings
 from streamjobs.dialect.with_clause import read_connector
+from streamjobs.errors import raise_together
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,9 @@ class Checked:
         """What may run and should be known."""
         return tuple(each for each in self.findings if each.severity is Severity.WARNING)
 
-    def raise_first_error(self) -> None:
-        """Raise SqlError at the first error of the file, if there is one."""
-        for finding in self.errors:
-            raise self.script.error(finding.message, finding.span)
+    def raise_errors(self) -> None:
+        """Raise SqlError with all errors of the file, at the place of the first, if there are any."""
+        raise_together([self.script.error(finding.message, finding.span) for finding in self.errors])
 
 
 def check(script: Script, env: Mapping[str, str] | None = None) -> Checked:
@@ -58,6 +59,7 @@ def check(script: Script, env: Mapping[str, str] | None = None) -> Checked:
         if connector is not None:
             connectors[table.name] = connector
     findings += query_findings(script, connectors)
+    findings += raw_findings(script, connectors)
     findings.sort(key=lambda finding: (finding.span.start, finding.code))
     return Checked(script, connectors, tuple(findings))
 
@@ -78,6 +80,8 @@ def _name_findings(script: Script) -> Iterator[Finding]:
                 yield reserved(f"column {column.text}", column.span)
     functions: set[str] = set()
     for function in script.functions:
+        if function.name.startswith(RESERVED_PREFIX):
+            yield reserved(f"function {function.name}", function.name_span)
         if function.name.lower() in functions:
             message = f"function {function.name} is declared twice"
             yield error("duplicate-name", message, function.name_span)

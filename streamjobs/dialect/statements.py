@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
@@ -20,7 +21,7 @@ from streamjobs.dialect.nodes import (
     SetStatement,
     Statement,
 )
-from streamjobs.errors import SqlError
+from streamjobs.errors import SqlError, raise_together
 
 LEGAL_STATEMENTS = (
     "SET, CREATE FUNCTION, CREATE TABLE, CREATE VIEW, INSERT INTO and BEGIN STATEMENT SET; … END;"
@@ -42,6 +43,8 @@ _CREATE: dict[str, Callable[[Cursor, Token], Statement]] = {
     "TABLE": create_table,
     "VIEW": create_view,
 }
+OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
+OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options stand in its WITH clause"
 _ON_CONFLICT: dict[str, OnConflict] = {"NOTHING": "NOTHING", "ERROR": "ERROR", "DEDUPLICATE": "DEDUPLICATE"}
 
 
@@ -64,8 +67,10 @@ class _Splitter:
         self._path = path
         self._tokens = tokens
         self._place = 0
+        self._errors: list[SqlError] = []
 
     def statements(self) -> list[Statement]:
+        """Cut and parse. Raises SqlError with the errors of all statements."""
         found: list[Statement] = []
         open_set: Token | None = None
         while self._place < len(self._tokens):
@@ -86,10 +91,19 @@ class _Splitter:
                 cursor = Cursor(self._text, self._path, self._until_semicolon())
                 if open_set is not None and not first.is_word("INSERT"):
                     self._fail(f"a statement set holds INSERT INTO and nothing else, not {first.text}", first)
-                found += _statement(cursor)
+                found += self._parsed(cursor)
         if open_set is not None:
             self._fail("this statement set has no END;", open_set)
+        raise_together(self._errors)
         return _without_unused_defaults(found)
+
+    def _parsed(self, cursor: Cursor) -> list[Statement]:
+        """Parse one statement; an error in it is raised after the others are read."""
+        try:
+            return _statement(cursor)
+        except SqlError as exc:
+            self._errors.append(exc)
+            return []
 
     def _fail(self, message: str, token: Token) -> NoReturn:
         raise SqlError(message, self._text, token.start, self._path)
@@ -244,6 +258,8 @@ def _check_hints(text: str, path: str, tokens: list[Token], statements: list[Sta
     for token in tokens:
         if token.kind is TokenKind.HINT and not any(each.start < token.start < each.end for each in queries):
             message = "a hint belongs into a query, behind SELECT or a table's name"
+            if OPTIONS_HINT.search(token.text):
+                message = OPTIONS_REFUSAL
             raise SqlError(message, text, token.start, path)
 
 

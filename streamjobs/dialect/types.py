@@ -21,6 +21,7 @@ _PLAIN = {
 }
 _WITH_LENGTH = {
     "CHAR": ("CHAR", "CHAR(1)"),
+    "CHARACTER": ("CHAR", "CHAR(1)"),
     "VARCHAR": ("VARCHAR", "STRING"),
     "BINARY": ("BINARY", "BINARY(1)"),
     "VARBINARY": ("VARBINARY", "BYTES"),
@@ -31,7 +32,10 @@ _WITH_LENGTH = {
     "TIMESTAMP": ("TIMESTAMP", "TIMESTAMP(6)"),
     "TIMESTAMP_LTZ": ("TIMESTAMP_LTZ", "TIMESTAMP_LTZ(6)"),
 }
+_VARYING = {"CHAR": "VARCHAR", "CHARACTER": "VARCHAR", "BINARY": "VARBINARY"}
 _NESTED = ("ARRAY", "MULTISET", "MAP", "ROW")
+_REFUSED = ("INTERVAL", "RAW", "NULL", "VARIANT", "BITMAP", "DESCRIPTOR", "REAL", "ANY", "STRUCTURED")
+"""Types that Flink's parser takes, and no source or sink of ours."""
 _MOST_ARGUMENTS = {"DECIMAL": 2}
 _LONGEST = "2147483647"
 
@@ -52,13 +56,16 @@ def take_type(cursor: Cursor) -> str:
         written = "DOUBLE"
     elif word in _WITH_LENGTH:
         cursor.take()
+        if word in _VARYING and cursor.accept("VARYING"):
+            word = _VARYING[word]
         written = _zone(cursor, _length(cursor, *_WITH_LENGTH[word]))
     elif word in _NESTED:
         cursor.take()
         written = _nested(cursor, word)
     else:
         legal = ", ".join([*_PLAIN, "DOUBLE", *_WITH_LENGTH, *_NESTED])
-        cursor.fail(f"unknown type {cursor.peek().text}; the types are {legal}")
+        known = "the type {}, which no column of a job can have" if word in _REFUSED else "unknown type {}"
+        cursor.fail(f"{known.format(cursor.peek().text)}; the types are {legal}")
     while cursor.comes("ARRAY") or cursor.comes("MULTISET"):
         written = f"{cursor.take().text.upper()}<{written}>"
     return written

@@ -25,6 +25,9 @@ from streamjobs.dialect.scan_start import ScanStart, scan_start
 from streamjobs.options import OptionProblem, Options, OptionValue, Secret
 from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
 
+_TEXT_OPTIONS = ("linedelimiter", "fielddelimiter", "lengthcheck", "columnerrordebug")
+"""Options of Blink's that say how a message is cut into rows and columns."""
+
 
 def read_connector(
     table: CreateTable, env: Mapping[str, str] | None = None, time_zone: str = "UTC"
@@ -130,6 +133,13 @@ def _finding(table: CreateTable, problem: OptionProblem) -> Finding:
         message = f"table {table.name}: {problem.message}"
         return error("option-missing", message, table.options_span)
     entry = table.options.entry(problem.key)
+    if problem.about == "key" and problem.key.lower() in _TEXT_OPTIONS:
+        message = (
+            f"option {problem.key!r} is Blink's, for messages that are lines of text: declare the table with "
+            "one VARBINARY column and without 'table', and cut its messages by a function: LATERAL "
+            "TABLE(f(message))"
+        )
+        return error("option-unknown", message, entry.key_span)
     span = entry.key_span if problem.about == "key" else entry.value_span
     return error(f"option-{problem.about}".replace("key", "unknown"), problem.message, span)
 

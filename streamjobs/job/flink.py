@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
@@ -13,14 +11,18 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import ExplainDetail, Schema, StatementSet, StreamTableEnvironment, Table
 from pyflink.table.udf import udf, udtf
 
-from streamjobs.errors import ConfigError, SqlError
+from streamjobs.errors import ConfigError
+from streamjobs.job.judgement import refuse_lookups, refuse_lost_updates, refuse_padding, refuse_unsteady
 from streamjobs.job.lookup_operator import LookupOperator
-from streamjobs.job.lookups import RegisterLookup, updating_lookups
-from streamjobs.job.native import Partitions, TableDdl
-from streamjobs.job.padding import padded_too_late, refusal
-from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction
+from streamjobs.job.lookups import RegisterLookup
+from streamjobs.job.native import Partitions, TableDdl, quoted
+from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction, Step
 from streamjobs.job.python_insert import add_python_insert
+from streamjobs.job.refused import NotDecorrelatedError, planned, told
+from streamjobs.job.rel_nodes import PlanReader
 from streamjobs.job.sources import SourcePlan
+from streamjobs.job.user_function import load_function
+from streamjobs.job.written import Written
 from udfs.row_change import RowChangeParser
 
 # The mini-cluster would run all functions in one process under one GIL (DESIGN §7).
@@ -29,12 +31,29 @@ os.environ.setdefault("_python_worker_execution_mode", "process")
 _MINI_BATCH = "table.exec.mini-batch.enabled"
 
 
+def built(
+    plan: JobPlan, configuration: Mapping[str, str], run_id: str, partitions: Partitions | None = None
+) -> FlinkJob:
+    """Build a job. Raises SqlError, ConfigError.
+
+    A subquery that reads the row around it cannot be planned where a source calls its parser: such a job is
+    built anew, with each parser behind a DataStream round trip, where the planner does not see it.
+    """
+    job = FlinkJob(plan, configuration, run_id, partitions)
+    try:
+        job.build()
+    except NotDecorrelatedError:
+        job = FlinkJob(plan, configuration, run_id, partitions, isolated=True)
+        job.build()
+    return job
+
+
 class FlinkJob:
     """A planned job inside a table environment.
 
     `configuration` holds what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the
     plan's settings come on top. `partitions` is what the preflight counted; None: the job is only explained.
-    Raises ConfigError where Flink refuses the plan.
+    `isolated`: see `built`. Raises ConfigError where Flink refuses the plan.
     """
 
     def __init__(
@@ -43,8 +62,11 @@ class FlinkJob:
         configuration: Mapping[str, str],
         run_id: str,
         partitions: Partitions | None = None,
+        *,
+        isolated: bool = False,
     ) -> None:
         self.plan = plan
+        self._isolated = isolated
         self._partitions = partitions
         self._run_id = run_id
         config = Configuration()
@@ -68,27 +90,35 @@ class FlinkJob:
             # Each source is planned by itself; a mini-batch there would put its watermarks before the rows.
             config.set(_MINI_BATCH, "false")
             for step in self.plan.steps:
-                match step:
-                    case Execute():
-                        self.tables.execute_sql(step.sql)
-                    case TableDdl():
-                        self.tables.execute_sql(step.sql(self._partitions))
-                    case RegisterFunction():
-                        self.tables.create_temporary_function(step.name, _load(step.path))
-                    case RegisterLookup():
-                        self._lookup(step)
-                    case SourcePlan():
-                        self._source(step)
+                self._take(step)
             config.set(_MINI_BATCH, mini_batch)
             self._statements = self.tables.create_statement_set()
             for insert in self.plan.inserts:
                 match insert:
                     case NativeInsert():
-                        self._statements.add_insert_sql(insert.sql)
+                        with told(self.plan, insert.statement):
+                            self._statements.add_insert_sql(insert.statement.sql)
                     case PythonInsert():
-                        add_python_insert(self.tables, self._statements, self.plan, insert)
+                        with told(self.plan, Written("", insert.offset)):  # its places are not the query's
+                            add_python_insert(self.tables, self._statements, self.plan, insert)
             self._refuse_by_plan(self._statements)
         return self._statements
+
+    def _take(self, step: Step) -> None:
+        match step:
+            case Execute():
+                with told(self.plan, step.statement):
+                    self.tables.execute_sql(step.statement.sql)
+            case TableDdl():
+                with told(self.plan, Written(step.sql(self._partitions), step.place)):
+                    self.tables.execute_sql(step.sql(self._partitions))
+            case RegisterFunction():
+                self.tables.create_temporary_function(quoted(step.name), load_function(self.plan, step))
+            case RegisterLookup():
+                self._lookup(step)
+            case SourcePlan():
+                with told(self.plan, Written(step.view, step.raw_ddl.place)):
+                    self._source(step)
 
     def explain(self) -> str:
         """Return Flink's plans of the job, each operator with its changelog mode."""
@@ -108,37 +138,36 @@ class FlinkJob:
 
     def _refuse_by_plan(self, statements: StatementSet) -> None:
         plan = self.plan
-        if not plan.outer_joins and not plan.lookups:
-            return  # EXPLAIN plans the whole job once more
-        explained = self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
-        if plan.outer_joins:
-            for padded in padded_too_late(explained):
-                message, offset = refusal(padded, plan.outer_joins)
-                raise SqlError(message, plan.text, offset, plan.path)
-        for table in updating_lookups(explained):
-            message = (
-                f"{table} is looked up for rows that change or are taken back later, and would be looked up "
-                "once more then, with another answer: look it up before the rows are grouped or joined, or "
-                "capture the table and join it with its changes"
-            )
-            raise SqlError(message, plan.text, plan.lookups[table], plan.path)
+        native = [each for each in plan.inserts if isinstance(each, NativeInsert) and each.target]
+        if not plan.outer_joins and not native:
+            return  # Python sinks were judged one by one, and planning costs time
+        operations = list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API
+        sinks = planned(PlanReader(self.tables), plan, operations)
+        refuse_padding(plan, sinks)
+        refuse_lookups(plan, sinks)
+        targets = {insert.target for insert in native}
+        for sink in sinks:
+            if sink.table in targets:
+                refuse_lost_updates(plan, sink.table, sink)
+                key = sink.groups or range(len(sink.fields))  # without a key, a row is taken back as a whole
+                refuse_unsteady(plan, sink.table, sink.inputs[0], key)
 
     def _lookup(self, step: RegisterLookup) -> None:
         function = udf(
             LookupOperator(step), input_types=step.input_types, result_type=step.result_type,
             func_type="pandas", deterministic=False,
         )  # fmt: skip
-        self.tables.create_temporary_function(step.function, function)
+        self.tables.create_temporary_function(quoted(step.function), function)
 
     def _source(self, source: SourcePlan) -> None:
         self.tables.execute_sql(source.raw_ddl.sql(self._partitions))
         parser = udtf(RowChangeParser(source.parser), result_types=source.parser.result_types)
-        self.tables.create_temporary_function(source.function, parser)
+        self.tables.create_temporary_function(quoted(source.function), parser)
         parsed = self.tables.sql_query(source.parsed)
-        if source.rowtime is None:
-            self.tables.create_temporary_view(source.stream, parsed)
+        if source.rowtime is None and not self._isolated:
+            self.tables.create_temporary_view(quoted(source.stream), parsed)
         else:
-            self.tables.create_temporary_view(source.stream, self._round_trip(parsed, source))
+            self.tables.create_temporary_view(quoted(source.stream), self._round_trip(parsed, source))
         self.tables.execute_sql(source.view)
 
     def _round_trip(self, parsed: Table, source: SourcePlan) -> Table:
@@ -150,7 +179,8 @@ class FlinkJob:
         schema = Schema.new_builder()
         for column in source.columns:
             schema.column(column.name, column.type)
-        schema.watermark(source.rowtime or "", "SOURCE_WATERMARK()")
+        if source.rowtime is not None:
+            schema.watermark(source.rowtime, "SOURCE_WATERMARK()")
         if source.key:
             schema.primary_key(*source.key)
         row_data = get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData")
@@ -158,12 +188,3 @@ class FlinkJob:
         j_tables = self.tables._j_tenv  # noqa: SLF001
         j_stream = j_tables.toDataStream(parsed._j_table, j_type)  # noqa: SLF001
         return Table(j_tables.fromDataStream(j_stream, schema.build()._j_schema), self.tables)  # noqa: SLF001
-
-
-def _load(path: str) -> Any:
-    module, _, attribute = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as exc:
-        message = f"there is no Python function {path}: {exc}"
-        raise ConfigError(message) from exc

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamjobs.job.explained import Operator
+from streamjobs.job.physical import Field, Operator
 
 _PASSING = frozenset(
     {
         "Calc", "PythonCalc", "Correlate", "PythonCorrelate", "Exchange", "ChangelogNormalize", "Union",
         "DropUpdateBefore", "WatermarkAssigner", "MiniBatchAssigner", "TableSourceScan", "DataStreamScan",
-        "Values",
+        "Values", "Expand",
     }
 )  # fmt: skip
 """Operators that give, for each row that comes, what they give for it in any order."""
@@ -25,22 +25,17 @@ _PASSING = frozenset(
 _AGGREGATES = frozenset(
     {"GroupAggregate", "PythonGroupAggregate", "LocalGroupAggregate", "GlobalGroupAggregate"}
 )
-_GROUPS: Mapping[str, str] = dict.fromkeys(_AGGREGATES, "groupBy") | {
-    "Rank": "partitionBy",
-    "Deduplicate": "key",
-}
-"""Operators that give one row a group -> where their text names the group's columns."""
+_GROUPS = _AGGREGATES | {"Rank"}
+"""Operators that give one row a group, or the best ones of it."""
 
-_JOIN_TYPE = re.compile(r"joinType=\[(\w+)\]")
 _JOINS = {
-    "InnerJoin": "an inner",
-    "FullOuterJoin": "a full outer",
-    "LeftSemiJoin": "a semi (IN, EXISTS)",
-    "LeftAntiJoin": "an anti (NOT IN, NOT EXISTS)",
+    "INNER": "an inner",
+    "FULL": "a full outer",
+    "SEMI": "a semi (IN, EXISTS)",
+    "ANTI": "an anti (NOT IN, NOT EXISTS)",
 }
-_RANKS = re.compile(r"rankStart=1, rankEnd=1\b")
-_WORD = re.compile(r"[\w$]+")
-_UNIQUE = "JoinKeyContainsUniqueKey"
+_OTHER_SIDE = {"LEFT": 1, "RIGHT": 0}
+"""Outer joins -> the side whose rows may be missing, counted from the left."""
 
 STATE_TTL = "table.exec.state.ttl"
 NEVER = "36500 d"
@@ -63,7 +58,7 @@ class Untold:
     cure: str = _COLUMN
 
 
-def untold(last: Operator, key: Sequence[str] = ()) -> Untold | None:
+def untold(last: Operator, key: Sequence[int] = ()) -> Untold | None:
     """Give what may leave rows behind, None where all is told.
 
     `last` is the operator that feeds the sink, `key` those of its columns that are the sink's key.
@@ -71,7 +66,7 @@ def untold(last: Operator, key: Sequence[str] = ()) -> Untold | None:
     found: list[Untold] = []
     own = _own(last, found)
     if not found:
-        found += _foreign("Sink", "keyed", key, own)
+        found += _foreign("Sink", "keyed", key, own, last.fields)
     return found[0] if found else None
 
 
@@ -81,9 +76,9 @@ def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
     Without a state TTL it does: COUNT(DISTINCT …) stays at 1 where one of two equal values goes, a mini-batch
     of +5 and -5 leaves a SUM. In another order what is between is written; after a crash there it would stay.
     """
-    if _inserts_only(last):
+    if last.inserts_only:
         return False
-    if last.kind in _AGGREGATES and (mini_batch or not all(map(_inserts_only, last.inputs))):
+    if last.kind in _AGGREGATES and (mini_batch or not all(each.inserts_only for each in last.inputs)):
         return True
     return any(keeps_silent(each, mini_batch=mini_batch) for each in last.inputs)
 
@@ -102,85 +97,62 @@ def refusal(found: Untold, table: str) -> str:
     )
 
 
-def _own(operator: Operator, found: list[Untold]) -> set[str]:
+def _own(operator: Operator, found: list[Untold]) -> set[int]:
     """Give the columns whose values a row has in any order, and add to `found` what may leave rows behind.
 
     A row's own columns come from the one row of a topic that it is made of: not from the partner of a join,
     not from what a group has in common, both of which may be another or none when the row comes.
     """
-    if _inserts_only(operator) or _is_latest(operator):
-        return set(operator.columns)  # a replay gives each of these rows again, in the same order of a key
-    inputs = [_own(each, found) for each in operator.inputs]
+    every = set(range(len(operator.fields)))
+    if operator.inserts_only or _is_latest(operator):
+        return every  # a replay gives each of these rows again, in the same order of a key
+    below, start = set[int](), 0
+    for each in operator.inputs:
+        below |= {start + column for column in _own(each, found)}
+        start += len(each.fields)
     if operator.kind == "Join":
-        found += _join(operator)
-        return _joined(operator, inputs)
+        return _joined(operator, below, found)
     if operator.kind in _GROUPS:
-        columns = operator.attribute(_GROUPS[operator.kind])
-        if operator.kind == "Rank" and not _RANKS.search(operator.text):
-            why = "keeps more than the first row of a group: in another order a row may never be among them"
-            found.append(Untold(operator.kind, why))
-        found += _foreign(operator.kind, "grouped", columns, inputs[0])
-        return set(columns)
+        return _grouped(operator, below, found)
     if operator.kind not in _PASSING:
         why = f"has a {operator.kind}, of which is not known whether it tells all rows in any order"
         found.append(Untold(operator.kind, why))
-    return _passed(operator, inputs, found)
-
-
-def _passed(operator: Operator, inputs: Sequence[set[str]], found: list[Untold]) -> set[str]:
-    columns = operator.columns
-    if not inputs:
-        return set(columns)
-    below = operator.inputs[0].columns
-    if len(inputs) > 1:  # a union: by place
-        each_own = [
-            [name in own for name in each.columns] for each, own in zip(operator.inputs, inputs, strict=True)
-        ]
-        return {name for name, owns in zip(columns, zip(*each_own, strict=True), strict=True) if all(owns)}
-    foreign = set(below) - inputs[0]
-    if not foreign:
-        return set(columns)
-    if foreign.intersection(_words(operator.attribute("where"))):
+    condition = operator.condition
+    if condition is not None and not condition.uses <= below:
         why = "keeps rows of a join or a group by a condition: in another order a row may never fulfil it"
         found.append(Untold(operator.kind, why))
-    if operator.kind in ("Correlate", "PythonCorrelate"):
-        return inputs[0]
-    given = operator.attribute("select")
-    if not given:
-        return inputs[0]
-    return {
-        name
-        for name, text in zip(columns, given, strict=True)
-        if not foreign.intersection(_words([text.rpartition(" AS ")[0] or text]))
-    }
+    return {place for place in every if operator.fields[place].uses <= below}
 
 
-def _join(operator: Operator) -> list[Untold]:
-    match = _JOIN_TYPE.search(operator.text)
-    kind = match[1] if match else "?"
-    other = {"LeftOuterJoin": "right", "RightOuterJoin": "left"}.get(kind)
+def _grouped(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
+    if operator.kind == "Rank" and not operator.first_only:
+        why = "keeps more than the first row of a group: in another order a row may never be among them"
+        found.append(Untold(operator.kind, why))
+    found += _foreign(operator.kind, "grouped", operator.groups, below, operator.input_fields)
+    return {place for place, field in enumerate(operator.fields) if field.copy_of in operator.groups}
+
+
+def _joined(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
+    """The own columns of an outer join: those of the side whose rows are all kept."""
+    other = _OTHER_SIDE.get(operator.join)
     if other is None:
-        words = _JOINS.get(kind, f"a {kind}")
-        return [
-            Untold("Join", f"is {words} join of rows that change: in another order the two may never meet")
-        ]
-    if f"{other}InputSpec=[{_UNIQUE}]" not in operator.text:
-        why = f"is an outer join with several rows of its {other} side: in another order they may never meet"
-        return [Untold("Join", why)]
-    return []
+        words = _JOINS.get(operator.join, f"a {operator.join.lower()}")
+        why = f"is {words} join of rows that change: in another order the two may never meet"
+        found.append(Untold("Join", why))
+        return set()
+    if not operator.one_partner[other]:
+        side = ("left", "right")[other]
+        why = f"is an outer join with several rows of its {side} side: in another order they may never meet"
+        found.append(Untold("Join", why))
+    right = len(operator.inputs[0].fields)
+    kept = range(right) if other == 1 else range(right, len(operator.input_fields))
+    return {place for place, f in enumerate(operator.fields) if f.copy_of in below and f.copy_of in kept}
 
 
-def _joined(operator: Operator, inputs: Sequence[set[str]]) -> set[str]:
-    """The own columns of an outer join: those of the side whose rows are all kept; by place, names change."""
-    left, right = (each.columns for each in operator.inputs)
-    kept = [name in inputs[0] for name in left] + [False] * len(right)
-    if "joinType=[RightOuterJoin]" in operator.text:
-        kept = [False] * len(left) + [name in inputs[1] for name in right]
-    return {name for name, own in zip(operator.columns, kept, strict=False) if own}
-
-
-def _foreign(kind: str, verb: str, columns: Iterable[str], own: set[str]) -> list[Untold]:
-    missing = [name for name in columns if name not in own]
+def _foreign(
+    kind: str, verb: str, columns: Iterable[int], own: set[int], fields: Sequence[Field]
+) -> list[Untold]:
+    missing = [fields[column].name for column in columns if column not in own]
     if not missing:
         return []
     why = (
@@ -190,23 +162,15 @@ def _foreign(kind: str, verb: str, columns: Iterable[str], own: set[str]) -> lis
     return [Untold(kind, why, _KEY)]
 
 
-def _words(texts: Iterable[str]) -> set[str]:
-    return {word for text in texts for word in _WORD.findall(text)}
-
-
 def _is_latest(operator: Operator) -> bool:
     """Whether it is the latest row of each key of one topic ('ingest'='upsert', or by hand).
 
     A key's changes have one place in the log, and so one order.
     """
-    if operator.kind != "Rank" or not _RANKS.search(operator.text):
+    if operator.kind != "Rank" or not operator.first_only:
         return False
     while operator.inputs:
-        if len(operator.inputs) > 1 or not _inserts_only(operator.inputs[0]):
+        if len(operator.inputs) > 1 or not operator.inputs[0].inserts_only:
             return False
         (operator,) = operator.inputs
     return True
-
-
-def _inserts_only(operator: Operator) -> bool:
-    return operator.attribute("changelogMode") == ["I"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from streamjobs.dialect.connectors import Connector, StoreTable
@@ -11,12 +10,11 @@ from streamjobs.dialect.lexer import Span
 from streamjobs.dialect.lookup_joins import INTEGER_KEYS, LookupJoin, lookup_join
 from streamjobs.dialect.nodes import CreateTable, CreateView, InsertInto, Script
 from streamjobs.dialect.references import references
-from streamjobs.job.explained import Operator, sinks
 from streamjobs.job.handover import NO_CONSTANT
-from streamjobs.job.native import quoted
+from streamjobs.job.native import function_of, quoted
+from streamjobs.job.physical import Operator, operators
+from streamjobs.job.written import Written, copied, joined, standing_for
 from streamjobs.sink import SinkTable
-
-_CALL = re.compile(r"__lookup_(\w+)\(")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def is_integer(type_: str) -> bool:
 
 def function_name(table: str) -> str:
     """Give the name of the function that looks up rows of this table."""
-    return f"__lookup_{table}"
+    return function_of("lookup", table)
 
 
 class Lookups:
@@ -81,12 +79,17 @@ class Lookups:
         """All of them, in the order of the file."""
         return tuple(join for joins in self._joins.values() for join in joins)
 
-    def query(self, statement: CreateView | InsertInto) -> str:
+    def query(self, statement: CreateView | InsertInto) -> Written:
         """Give the statement's query with its lookup joins spelled for Flink."""
-        text, start = statement.query, statement.query_span.start
-        for join in reversed(self._joins[statement.query_span]):
-            text = text[: join.span.start - start] + self._spelled(join) + text[join.span.end - start :]
-        return text
+        text, place = self._script.text, statement.query_span.start
+        parts = []
+        for join in self._joins[statement.query_span]:
+            parts += [
+                copied(text[place : join.span.start], place),
+                standing_for(self._spelled(join), join.span.start),
+            ]
+            place = join.span.end
+        return joined([*parts, copied(text[place : statement.query_span.end], place)])
 
     def _spelled(self, join: LookupJoin) -> str:
         """One call that gives a ROW, as an array of one row: its fields keep the table's alias.
@@ -112,18 +115,13 @@ class Lookups:
                 yield text
 
 
-def updating_lookups(explained: str) -> Iterator[str]:
-    """Give the tables that, by Flink's EXPLAIN, are looked up for rows that are taken back later.
+def updating_lookups(sinks: Iterable[Operator], tables: Iterable[str]) -> Iterator[str]:
+    """Give those of the tables that, by Flink's plan, are looked up for rows that are taken back later.
 
     What a row found is not kept: a retraction would be looked up once more, and find something else.
     """
-    todo = list(sinks(explained))
-    while todo:
-        operator = todo.pop()
-        todo += operator.inputs
-        if operator.attribute("changelogMode") != ["I"]:
-            yield from _called(operator)
-
-
-def _called(operator: Operator) -> Iterator[str]:
-    yield from _CALL.findall(operator.text)
+    functions = {function_name(table): table for table in tables}
+    for sink in sinks:
+        for operator in operators(sink):
+            if not operator.inserts_only:
+                yield from (functions[name] for name in sorted(operator.functions & functions.keys()))

@@ -19,6 +19,8 @@ from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.options import Secret
 
 DEAD_LETTER_TABLE = "__dead_letters"
+WORKED_ON = "__done_"
+"""What the tables begin with that count the rows of Python sinks."""
 TRANSACTION_TIMEOUT_MS = 900_000
 """Kafka's default `transaction.max.timeout.ms`: a longer one is refused by the broker."""
 
@@ -37,14 +39,15 @@ Partitions = Mapping[Topic, int]
 class TableDdl:
     """A CREATE TABLE of Flink's, in which the start of reading may depend on what the broker has.
 
-    `head` is all before `WITH`. A table that starts at an `offset` names it for each partition of `topic`;
-    how many there are is not known to a plan, which asks no broker.
+    `head` is all before `WITH`, `place` is the table's. A table that starts at an `offset` names
+    it for each partition of `topic`; a plan, which asks no broker, does not know how many there are.
     """
 
     head: str
     options: Mapping[str, str]
     topic: Topic | None = None
     offset: int | None = None
+    place: int = 0
 
     def sql(self, partitions: Partitions | None) -> str:
         """Return the statement. None: the job is only explained, and one partition stands for all of them."""
@@ -59,6 +62,18 @@ class TableDdl:
 def quoted(name: str) -> str:
     """Give a name in backticks."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def function_of(what: str, table: str) -> str:
+    """Give the name of a function of ours for a table: as Flink's functions are, another in any case.
+
+    Shape: `function_of("write", "Item")` gives `__write_^item`.
+    """
+    spelled = "".join(
+        f"^{character.lower()}" if character == "^" or character != character.lower() else character
+        for character in table
+    )
+    return f"__{what}_{spelled}"
 
 
 def literal(text: str) -> str:

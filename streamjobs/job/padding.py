@@ -6,21 +6,19 @@ passed their time. A sink does not mind; a window, or anything else that works o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streamjobs.dialect.lexer import Span, Token, significant
 from streamjobs.dialect.nodes import CreateView, InsertInto, Script
 from streamjobs.dialect.references import references
-from streamjobs.job.explained import Operator, sinks
+from streamjobs.job.native import WORKED_ON
+from streamjobs.job.physical import Operator
 
-_OUTER = {"LEFT": "LeftOuterJoin", "RIGHT": "RightOuterJoin", "FULL": "FullOuterJoin"}
+_OUTER = ("LEFT", "RIGHT", "FULL")
 _CLAUSE_ENDS = (*_OUTER, "JOIN", "INNER", "CROSS", "WHERE", "GROUP", "ORDER", "UNION", "SELECT")
-_ORDERED = ("OverAggregate", "PythonOverAggregate", "Match", "TemporalSort")
 _TIMELESS = ("Join", "MultiJoin", "DeltaJoin")
-_WINDOW_TIME = re.compile(r"(?:time_col|win_start|win_end)=\[([^\]]*)\]|GroupWindow\('w\$, ([^,)]+)")
-_TIME_INDEX = re.compile(r"leftTimeIndex=(\d+), rightTimeIndex=(\d+)")
+"""What gives no row by its time, and no column that still is one."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +64,24 @@ def outer_joins(script: Script) -> tuple[OuterJoin, ...]:
     return tuple(found)
 
 
-def padded_too_late(explained: str) -> Iterator[Padded]:
-    """Find in Flink's EXPLAIN every outer interval join in front of an operator on event time."""
-    for root in sinks(explained):
-        table = re.search(r"table=\[[\w.]*?(\w+)\]", root.text)
-        sink = (table[1] if table else "").removeprefix("__done_")
+def padded_too_late(sinks: Iterable[Operator]) -> Iterator[Padded]:
+    """Find in Flink's plan every outer interval join in front of an operator on event time."""
+    for sink in sinks:
         hits: list[tuple[Operator, Operator]] = []
-        _padded_times(root, hits)
-        yield from (Padded(join, behind, sink) for join, behind in hits)
+        _padded_times(sink, hits)
+        name = sink.table.removeprefix(WORKED_ON)
+        yield from (Padded(join, behind, name) for join, behind in hits)
 
 
 def refusal(padded: Padded, joins: Sequence[OuterJoin]) -> tuple[str, int]:
     """Say what is wrong and what to write instead, and at which offset of the file the likeliest join is."""
-    where = " ".join(padded.join.attribute("where"))
-    words = {word.rstrip("0123456789") for word in re.findall(r"\w+", where.lower())}
+    condition = padded.join.condition
+    columns = padded.join.input_fields
+    words = {_plain(columns[place].name) for place in (condition.uses if condition else ())}
 
     def likeness(join: OuterJoin) -> tuple[bool, bool, int]:
-        names = {name.rstrip("0123456789") for name in join.names}
-        return (padded.sink in join.targets, _OUTER[join.kind] in padded.join.text, len(names & words))
+        names = {_plain(name) for name in join.names}
+        return (padded.sink in join.targets, join.kind == padded.join.join, len(names & words))
 
     join = max(joins, key=likeness)
     message = (
@@ -112,60 +110,61 @@ def _joins(script: Script, query: Span) -> Iterator[tuple[Token, list[Token]]]:
         yield token, tokens[on + 1 : end]
 
 
-def _padded_times(operator: Operator, hits: list[tuple[Operator, Operator]]) -> dict[str, Operator]:
+def _plain(name: str) -> str:
+    """A column's name without the number that the planner puts after one that is there twice."""
+    return name.lower().rstrip("0123456789")
+
+
+def _padded_times(operator: Operator, hits: list[tuple[Operator, Operator]]) -> dict[int, Operator]:
     """Give the columns of an operator that are times of padded rows, each with its join; add to `hits`."""
-    inputs = [_padded_times(each, hits) for each in operator.inputs]
-    times = {name: join for each in inputs for name, join in each.items()}
-    if operator.kind == "IntervalJoin" and "isRowTime=true" in operator.text:
-        hits += [(join, operator) for join in {id(join): join for join in times.values()}.values()]
-        outer = any(f"[{kind}]" in operator.text for kind in _OUTER.values())
-        return dict.fromkeys(_own_times(operator), operator) if outer else {}
-    used = set(times if operator.kind == "TemporalJoin" else _times_used(operator)) & set(times)
-    if used and operator.kind == "WindowTableFunction" and "SESSION(" not in operator.text:
-        join = times[min(used)]  # it only gives each row its windows; what comes behind may drop some
-        return times | dict.fromkeys(("window_start", "window_end", "window_time"), join)
-    hits += [(join, operator) for join in {id(times[name]): times[name] for name in used}.values()]
-    return _renamed(operator, inputs, times)
+    late = _late_inputs(operator, hits)
+    if operator.kind == "IntervalJoin" and operator.on_event_time:
+        hits += [(join, operator) for join in _once(late.values())]
+        return dict.fromkeys(_own_times(operator), operator) if operator.join in _OUTER else {}
+    used = set(late) if operator.kind == "TemporalJoin" else set(operator.times) & set(late)
+    given = _given(operator, late)
+    if used and operator.kind == "WindowTableFunction" and not operator.by_session:
+        join = late[min(used)]  # it only gives each row its windows; what comes behind may drop some
+        windows = range(len(operator.input_fields), len(operator.fields))
+        return given | dict.fromkeys(windows, join)
+    hits += [(join, operator) for join in _once(late[column] for column in sorted(used))]
+    return given
 
 
-def _own_times(join: Operator) -> list[str]:
-    index = _TIME_INDEX.search(join.text)
-    if index is None:
-        message = f"EXPLAIN shows no time columns: {join.text}"
-        raise AssertionError(message)
-    columns = join.columns
-    return [columns[int(index[1])], columns[len(join.inputs[0].columns) + int(index[2])]]
+def _late_inputs(operator: Operator, hits: list[tuple[Operator, Operator]]) -> dict[int, Operator]:
+    found: dict[int, Operator] = {}
+    start = 0
+    for each in operator.inputs:
+        found |= {start + place: join for place, join in _padded_times(each, hits).items()}
+        start += len(each.fields)
+    return found
 
 
-def _times_used(operator: Operator) -> Iterator[str]:
-    """Give the columns by whose time an operator works; not whether that is event time."""
-    if operator.kind in _ORDERED:
-        yield from (item.split()[0] for item in operator.attribute("orderBy")[:1])
-    elif "Window" in operator.kind:
-        yield from (name for match in _WINDOW_TIME.finditer(operator.text) for name in match.groups() if name)
+def _once(joins: Iterable[Operator]) -> list[Operator]:
+    return list({id(join): join for join in joins}.values())
 
 
-def _renamed(
-    operator: Operator, inputs: Sequence[Mapping[str, Operator]], times: Mapping[str, Operator]
-) -> dict[str, Operator]:
-    if operator.kind in _TIMELESS or "GroupAggregate" in operator.kind:
+def _own_times(join: Operator) -> Iterator[int]:
+    """Give the columns of an interval join that are the times of its two sides."""
+    return (place for place, field in enumerate(join.fields) if field.copy_of in join.times)
+
+
+def _given(operator: Operator, late: dict[int, Operator]) -> dict[int, Operator]:
+    """Give the columns that are still those times: copies, and in a union what is one in any part of it."""
+    if operator.kind in _TIMELESS or operator.kind.endswith("GroupAggregate"):
         return {}
-    if operator.kind == "Union":
-        return {
-            name: late[column]
-            for late, source in zip(inputs, operator.inputs, strict=True)
-            for column, name in zip(source.columns, operator.columns, strict=True)
-            if column in late
-        }
-    items = operator.attribute("select")
-    if not items:
-        return dict(times)
-    pairs = [(item.partition(" AS ")[0], item.rpartition(" AS ")[2]) for item in items]
-    return {name: times[column] for column, name in pairs if column in times}
+    found: dict[int, Operator] = {}
+    for place, field in enumerate(operator.fields):
+        sources = field.uses if operator.kind == "Union" else {field.copy_of}
+        joins = [late[source] for source in sources if source in late]
+        if joins:
+            found[place] = joins[0]
+    return found
 
 
 def _named(operator: Operator) -> str:
-    column = ", ".join(dict.fromkeys(_times_used(operator)))
+    names = operator.input_fields
+    column = ", ".join(dict.fromkeys(names[place].name for place in operator.times))
     match operator.kind:
         case "IntervalJoin":
             return "another interval join"

@@ -14,6 +14,7 @@ from streamjobs.job.native import TableDdl, Topic
 from streamjobs.job.native_topics import NativeTopic
 from streamjobs.job.padding import OuterJoin
 from streamjobs.job.sources import SourcePlan
+from streamjobs.job.written import Written
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.sink import SinkTable
 
@@ -42,24 +43,29 @@ Rows of a bundle come back when it ends: a bundle of a second keeps all rows of 
 
 @dataclass(frozen=True)
 class RegisterFunction:
-    """A Python function under a SQL name; `path` is `module.attribute`."""
+    """A Python function under a SQL name; `path` is `module.attribute`.
+
+    `offset` is the place in the file that names it, None for one that the file only calls.
+    """
 
     name: str
     path: str
+    offset: int | None = None
 
 
 @dataclass(frozen=True)
 class Execute:
     """A statement for Flink as it stands."""
 
-    sql: str
+    statement: Written
 
 
 @dataclass(frozen=True)
 class NativeInsert:
-    """`INSERT INTO` a table that Flink itself writes."""
+    """`INSERT INTO` a table that Flink itself writes; `target` is "" for dead letters, which are ours."""
 
-    sql: str
+    statement: Written
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,14 @@ class PythonInsert:
 
     kind: str
     table: SinkTable
-    query: str
+    query: Written
     on_conflict: str | None
     offset: int
+
+    @property
+    def statement(self) -> Written:
+        """What stands in the file for it."""
+        return self.query
 
 
 Step = Execute | TableDdl | RegisterFunction | RegisterLookup | SourcePlan

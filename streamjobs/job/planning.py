@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from streamjobs.dialect.connectors import Connector, KafkaTable, MetaqTable, StoreTable
@@ -36,6 +37,7 @@ from streamjobs.job.plan import (
 )
 from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
 from streamjobs.job.sources import SourcePlan, plan_raw_table, plan_source
+from streamjobs.job.written import Written
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.sink import SinkColumn, SinkTable
 from udfs import FUNCTIONS
@@ -47,7 +49,7 @@ def plan_file(path: Path, settings: RunSettings, env: Mapping[str, str] | None =
     Raises SqlError as `plan_job`, ConfigError for a file that cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         message = f"cannot read {path}: {exc}"
         raise ConfigError(message) from exc
@@ -59,11 +61,11 @@ def plan_job(
 ) -> JobPlan:
     """Plan the text of a job's file. `env` is where secrets take `${NAME}` from, by default the environment.
 
-    Raises SqlError, with line and column, at the first thing that is refused.
+    Raises SqlError, with line and column, for all that is refused.
     """
     script = parse_script(text, path)
     checked = check(script, env)
-    checked.raise_first_error()
+    checked.raise_errors()
     brokers = settings.connections()
     planner = _Planner(script, checked.connectors, name, settings, brokers)
     steps, inserts = planner.plan()
@@ -124,14 +126,12 @@ class _Planner:
                     steps += self._table(statement)
                 case CreateView():
                     columns = ", ".join(quoted(each.text) for each in statement.columns)
-                    head = f"CREATE TEMPORARY VIEW {quoted(statement.name)}"
-                    steps.append(
-                        Execute(
-                            f"{head}{f' ({columns})' if columns else ''} AS\n{self._lookups.query(statement)}"
-                        )
+                    head = (
+                        f"CREATE TEMPORARY VIEW {quoted(statement.name)}{f' ({columns})' if columns else ''}"
                     )
+                    steps.append(Execute(self._lookups.query(statement).inside(f"{head} AS\n")))
                 case CreateFunction():
-                    steps.append(RegisterFunction(statement.name, statement.path))
+                    steps.append(RegisterFunction(statement.name, statement.path, statement.path_span.start))
                 case InsertInto():
                     inserts.append(self._insert(statement))
                 case SetStatement() | IgnoredSetting():
@@ -142,8 +142,13 @@ class _Planner:
             table.watermark is not None and table.name not in parsed for table in self._script.tables
         )
         if any(source.dead_letters for source in sources):
-            steps.append(Execute(kafka_dead_letters(self._brokers[DEFAULT_BROKER], DEAD_LETTER_TOPIC)))
-            inserts += [NativeInsert(source.dead_letters) for source in sources if source.dead_letters]
+            letters = kafka_dead_letters(self._brokers[DEFAULT_BROKER], DEAD_LETTER_TOPIC)
+            steps.append(Execute(Written(letters, 0)))
+            inserts += [
+                NativeInsert(Written(source.dead_letters, self._tables[source.name].name_span.start))
+                for source in sources
+                if source.dead_letters
+            ]
         return steps, inserts
 
     def topic_of(self, table: CreateTable, connector: KafkaTable) -> Topic:
@@ -171,21 +176,20 @@ class _Planner:
             self.groups.append(connector.consumer_group or self._name)
             self._refuse_tag(table, connector)
             if connector.table is None:
-                return [self._counted(plan_raw_table(table, connector, broker, self._name))]
+                return [self._counted(table, plan_raw_table(table, connector, broker, self._name))]
             source = plan_source(table, connector, broker, self._name, self._script, self._disorder_ms)
-            self._counted(source.raw_ddl)
-            return [source]
+            return [replace(source, raw_ddl=self._counted(table, source.raw_ddl))]
         broker_or_none = self._broker(table, connector.broker) if isinstance(connector, KafkaTable) else None
-        return [self._counted(native_table(table, connector, broker_or_none, self._name))]
+        return [self._counted(table, native_table(table, connector, broker_or_none, self._name))]
 
-    def _counted(self, ddl: TableDdl) -> TableDdl:
+    def _counted(self, table: CreateTable, ddl: TableDdl) -> TableDdl:
         """Remember a table that starts at an offset: the preflight counts its topic's partitions."""
         if ddl.topic is not None and ddl.offset is not None:
             self.offset_topics.append(ddl.topic)
-        return ddl
+        return replace(ddl, place=table.name_span.start)
 
     def _refuse_tag(self, table: CreateTable, connector: MetaqTable) -> None:
-        if connector.tag is not None:
+        if connector.tag not in (None, "*"):
             message = (
                 f"a Kafka topic has no tags: {connector.topic} would be read whole; filter by a column, or "
                 "give these messages a topic of their own"
@@ -210,13 +214,13 @@ class _Planner:
             columns = ", ".join(quoted(each.text) for each in insert.columns)
             target = quoted(table.name) + (f" ({columns})" if columns else "")
             conflict = f"\nON CONFLICT DO {insert.on_conflict}" if insert.on_conflict else ""
-            return NativeInsert(f"INSERT INTO {target}\n{query}{conflict}")
+            return NativeInsert(query.inside(f"INSERT INTO {target}\n", conflict), table.name)
         return PythonInsert(
             connector.kind, sink_table(table, connector, self._store_path),
             self._ordered(insert, query, table), insert.on_conflict, insert.target_span.start,
         )  # fmt: skip
 
-    def _ordered(self, insert: InsertInto, query: str, table: CreateTable) -> str:
+    def _ordered(self, insert: InsertInto, query: Written, table: CreateTable) -> Written:
         """Give the query; with a column list, wrapped so that its columns stand in the table's order."""
         if not insert.columns:
             return query
@@ -236,7 +240,7 @@ class _Planner:
             else f"CAST(NULL AS {column.type}) AS {quoted(column.name)}"
             for column in table.physical_columns
         )
-        return f"SELECT {selected} FROM (\n{query}\n) AS `__given` ({names})"
+        return query.inside(f"SELECT {selected} FROM (\n", f"\n) AS `__given` ({names})")
 
 
 def sink_table(table: CreateTable, connector: StoreTable, store_path: str) -> SinkTable:

@@ -6,21 +6,26 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyflink.table import DataTypes, ExplainDetail, StatementSet, StreamTableEnvironment
+from pyflink.table import DataTypes, StatementSet, StreamTableEnvironment
 from pyflink.table.udf import udf
 
 from streamjobs.errors import SqlError
-from streamjobs.job.explained import Operator, sinks
 from streamjobs.job.handover import NO_CONSTANT, Handover, handover
+from streamjobs.job.judgement import refuse_lookups, refuse_lost_updates, refuse_unsteady
 from streamjobs.job.leftovers import NEVER, STATE_TTL, has_ttl, keeps_silent, refusal, untold
-from streamjobs.job.native import quoted
+from streamjobs.job.native import WORKED_ON, function_of, quoted
+from streamjobs.job.physical import Operator
 from streamjobs.job.plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
+from streamjobs.job.refused import told
+from streamjobs.job.rel_nodes import PlanReader
 from streamjobs.job.sink_operator import SinkOperator, SinkSpec
 from streamjobs.job.widening import fits
 from streamjobs.sink import SinkTable
 
 _TIME_ZONES = ("UTC", "Etc/UTC", "GMT")
 _MINI_BATCH = "table.exec.mini-batch.enabled"
+_KIND = "__kind"
+"""The column of a row's kind of change: no column of a table may begin like this."""
 _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
 
 
@@ -57,9 +62,14 @@ def add_python_insert(
     """
     name = insert.table.name
     given = f"__given_{name}"
-    tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(given)} AS\n{insert.query}")
+    # Not CREATE VIEW: of columns with one name, which INSERT takes by their place, Flink makes several.
+    with told(plan, insert.query):
+        tables.create_temporary_view(quoted(given), tables.sql_query(insert.query.sql))
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
+    refuse_lookups(plan, [changes.last])
+    refuse_lost_updates(plan, name, changes.last)
+    refuse_unsteady(plan, name, changes.last, _key_places(insert.table))
     query = _checked(tables, plan, insert, typed, changes)
     written = _changes(tables, insert, query.sql) if query.deduplicates else changes
     if written.insert_only != changes.insert_only:
@@ -73,8 +83,8 @@ def add_python_insert(
     hand = handover(insert.table)
     spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_broker, DEAD_LETTER_TOPIC)
     operator = udf(SinkOperator(spec), result_type=DataTypes.INT(), func_type="pandas", deterministic=False)
-    function, rows, done = f"__write_{name}", f"__rows_{name}", f"__done_{name}"
-    tables.create_temporary_function(function, operator)
+    function, rows, done = function_of("write", name), f"__rows_{name}", f"{WORKED_ON}{name}"
+    tables.create_temporary_function(quoted(function), operator)
     tables.execute_sql(f"CREATE TEMPORARY TABLE {quoted(done)} (`n` INT) WITH ('connector'='blackhole')")
     tables.execute_sql(f"CREATE TEMPORARY VIEW {quoted(rows)} AS\n{query.sql}")
     plain = written.insert_only and not written.scattered
@@ -86,8 +96,9 @@ def _write(hand: Handover, function: str, rows: str, done: str, *, plain: bool) 
     if plain:
         call = f"{quoted(function)}({NO_CONSTANT}, {arguments})"
         return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM {quoted(rows)}"
-    call = f"{quoted(function)}(`op`, {arguments})"
-    return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM TO_CHANGELOG(input => TABLE {quoted(rows)})"
+    call = f"{quoted(function)}({quoted(_KIND)}, {arguments})"
+    changes = f"TO_CHANGELOG(input => TABLE {quoted(rows)}, op => DESCRIPTOR({quoted(_KIND)}))"
+    return f"INSERT INTO {quoted(done)}\nSELECT {call} FROM {changes}"
 
 
 def _typed(plan: JobPlan, insert: PythonInsert, given: str, tables: StreamTableEnvironment) -> str:
@@ -129,24 +140,25 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
         f"CREATE TEMPORARY TABLE {quoted(twin)} ({columns}, PRIMARY KEY ({key}) NOT ENFORCED) "
         "WITH ('connector'='blackhole')"
     )
+    reader, into = PlanReader(tables), f"INSERT INTO {quoted(twin)} {query}"
     try:
-        plan = tables.explain_sql(f"INSERT INTO {quoted(twin)} {query}", ExplainDetail.CHANGELOG_MODE)
-        fits = True
+        sink, fits = reader.of_sql(into), True
     except Exception as exc:
         if not _KEY_DIFFERS.search(str(exc)):
             raise
-        plan, fits = tables.explain_sql(query, ExplainDetail.CHANGELOG_MODE), False
+        sink, fits = reader.of_sql(f"{into} ON CONFLICT DO DEDUPLICATE"), False
     finally:
         tables.execute_sql(f"DROP TEMPORARY TABLE {quoted(twin)}")
-    (last,) = sinks(plan)
-    tree = last = last.inputs[0] if last.kind == "Sink" else last
-    mode = last.attribute("changelogMode")
-    if not mode:
-        message = f"EXPLAIN shows no changelog mode:\n{plan}"
-        raise AssertionError(message)
+    tree = last = sink.inputs[0]
     while last.kind in ("Calc", "PythonCalc"):
         (last,) = last.inputs
-    return Changes(mode == ["I"], "D" in mode, fits, last.kind in ("Union", "Values"), tree)
+    return Changes(
+        tree.inserts_only, "D" in tree.mode.split(","), fits, last.kind in ("Union", "Values"), tree
+    )
+
+
+def _key_places(table: SinkTable) -> list[int]:
+    return [place for place, column in enumerate(table.columns) if column.name in table.key]
 
 
 def _checked(
@@ -241,8 +253,7 @@ def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Chan
 def _refuse_leftovers(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
     """A row that was written, and that a replay in another order never makes: see docs/decisions/0050."""
     table = insert.table
-    by_place = zip(table.columns, changes.last.columns, strict=True)  # the planner has names of its own
-    found = untold(changes.last, [theirs for ours, theirs in by_place if ours.name in table.key])
+    found = untold(changes.last, _key_places(table))
     accepted = (table.options.get(name, "false") for name in ("acceptLeftovers", "ignoreDelete"))
     if found is None or any(str(each).lower() == "true" for each in accepted):
         return

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from streamjobs.dead_letter import FORMAT_VERSION, Stage
 from streamjobs.dialect.connectors import Ingest, MetaqTable
 from streamjobs.dialect.nodes import Column, CreateTable, Script
-from streamjobs.job.native import DEAD_LETTER_TABLE, TableDdl, kafka_source, literal, quoted
+from streamjobs.job.native import DEAD_LETTER_TABLE, TableDdl, function_of, kafka_source, literal, quoted
 from streamjobs.kafka_connection import KafkaConnection
 from udfs.columns import FlinkType
 from udfs.parser_spec import ERROR_COLUMN, ROW_PATTERN, ParserSpec
@@ -119,7 +119,7 @@ class _SourcePlanner:
         self._script = script
         self._raw = f"__raw_{table.name}"
         self._stream = f"__stream_{table.name}"
-        self._function = f"__parse_{table.name}"
+        self._function = function_of("parse", table.name)
 
     @property
     def _timed(self) -> bool:

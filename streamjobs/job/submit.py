@@ -176,6 +176,11 @@ class Submission:
             if answer["kind"] in ("SqlError", "ConfigError"):
                 raise ConfigError(answer["error"])
             message = f"Flink refused the job {self.request.plan.name}"
+            if answer["kind"] == "streamjobs":
+                message = (
+                    f"streamjobs failed to plan the job {self.request.plan.name}: this is a fault of "
+                    "streamjobs, not of the job; please report it with the job's file"
+                )
             raise JobError(message, root_cause(answer["error"]))
         return answer.get("job_id") or answer["explained"]
 

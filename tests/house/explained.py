@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from streamjobs.job.explained import physical_plan
-from streamjobs.job.explained import sinks as roots
 from streamjobs.job.flink import FlinkJob
 from streamjobs.job.leftovers import untold
 from streamjobs.job.padding import padded_too_late
 from streamjobs.job.planner.child import leased_gateway
 from streamjobs.job.planner.lease import default_planner_dir
 from streamjobs.job.planning import plan_file
+from streamjobs.job.rel_nodes import PlanReader
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import STATE_DIR
 from streamjobs.job.submit import Target, configuration
-
-_MODE = re.compile(r"changelogMode=\[([A-Z,]*)\]")
-_SINK = re.compile(r"Sink\(table=\[default_catalog\.default_database\.(\w+)\]")
 
 
 def explained(path: str, target: Target) -> dict[str, Any]:
@@ -42,18 +36,16 @@ def explained(path: str, target: Target) -> dict[str, Any]:
     unjudged = replace(plan, outer_joins=())
     job = FlinkJob(unjudged, configuration(target), "run")
     text = job.explain()
-    physical, padded = physical_plan(text), {each.sink: each.behind.kind for each in padded_too_late(text)}
-    sinks, lines = {}, physical.splitlines()
-    for line, below in pairwise(lines):
-        sink, mode = _SINK.search(line), _MODE.search(below)
-        if sink and mode:
-            sinks[sink[1]] = mode[1]
-    lasts = {sink: root.inputs[0] for sink, root in zip(sinks, roots(text), strict=True)}
-    found = {sink: untold(last, last.columns[:1]) for sink, last in lasts.items()}
+    physical = text.partition("== Optimized Physical Plan ==")[2].partition("== Optimized Execution")[0]
+    operations = job.build()._j_statement_set.getOperations()
+    roots = PlanReader(job.tables).of_operations(list(operations))
+    padded = {each.sink: each.behind.kind for each in padded_too_late(roots)}
+    lasts = {root.table: root.inputs[0] for root in roots}
+    found = {sink: untold(last, [0]) for sink, last in lasts.items()}
     silent = {sink: each.kind for sink, each in found.items() if each is not None}
     operators = [] if padded else _operators(job)
-    return {"sinks": sinks, "plan": physical, "operators": operators, "padded": padded,
-            "untold": silent}  # fmt: skip
+    return {"sinks": {sink: last.mode for sink, last in lasts.items()}, "plan": physical,
+            "operators": operators, "padded": padded, "untold": silent}  # fmt: skip
 
 
 def _operators(job: FlinkJob) -> list[str]:

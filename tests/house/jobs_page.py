@@ -122,8 +122,11 @@ place of `type` is Flink's own, as written.
   0050](decisions/0050-queries-that-leave-rows-behind.md)).
 - No TTL for all state (`table.exec.state.ttl`): it empties joins as of event time and lets deleted rows come
   back. Give one to a join or an aggregate: `SELECT /*+ STATE_TTL('alias' = '1d') */ …`.
-- `ROW_NUMBER() … = 1` is ordered by exactly one column, descending: Flink plans any other as insert-only, and
-  loses updates and deletes.
+- `ROW_NUMBER() … = 1` is ordered by exactly one column, descending; ascending, to keep the first, by the
+  event time or `PROCTIME()` of rows that never change. What Flink would lose is refused.
+- Clocks, `RAND` and `UUID` are other at each call: over rows that change they are refused in conditions,
+  groups and keys; as a plain column they are right ([decision
+  0081](decisions/0081-functions-that-change-over-updates.md)).
 - Secrets are `'${{NAME}}'`, from the environment of whoever submits the job.
 
 ## Settings

@@ -20,7 +20,7 @@ import pytest
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable
 from streamjobs.broker import Envelope
-from streamjobs.errors import JobError
+from streamjobs.errors import ConfigError, JobError
 from streamjobs.job.planner import early, lease
 from streamjobs.job.planning import plan_file
 from streamjobs.job.rest import FlinkRest
@@ -197,9 +197,14 @@ def test_functions_of_the_user_are_read_anew_for_each_plan(
         file.write_text(CALL.format(type=type_))
         assert "shaped" in session.explain(plan_file(file, RunSettings("127.0.0.1:1", tmp_path)))
     file.write_text(CALL.format(type="BIGINT"))
-    with pytest.raises(JobError, match="Flink refused the job call") as refused:
+    with pytest.raises(ConfigError) as refused:
         session.explain(plan_file(file, RunSettings("127.0.0.1:1", tmp_path)))
-    assert "Query schema: [EXPR$0: STRING]" in refused.value.cause
+    told = str(refused.value)
+    assert told.startswith(
+        f"{file}:5:15: Flink refuses this: ValidationException: Column types of query result"
+    )
+    assert "Query schema: [EXPR$0: STRING]" in told
+    assert told.endswith(f"\n  INSERT INTO o SELECT shaped(id) FROM e;\n  {' ' * 14}^")
 
 
 def test_a_jvm_that_dies_while_it_plans_is_replaced_without_a_word(tmp_path: Path, planner: Path) -> None:

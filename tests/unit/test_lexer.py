@@ -71,6 +71,26 @@ def test_a_hint_is_one_token_and_a_comment_is_none() -> None:
             "<sql>:1:5: double quotes mean nothing here: names go in backticks, strings in single quotes",
         ),
         ("a € b", "<sql>:1:3: unexpected character '€'"),
+        (
+            "SELECT\n\u00a0a",
+            "<sql>:2:1: NO-BREAK SPACE (U+00A0) is no blank in SQL: delete it or type a blank",
+        ),
+        (
+            "a\u200bb",
+            "<sql>:1:2: ZERO WIDTH SPACE (U+200B) is no blank in SQL: delete it or type a blank",
+        ),
+        (
+            "a\u3000b",
+            "<sql>:1:2: IDEOGRAPHIC SPACE (U+3000) is no blank in SQL: delete it or type a blank",
+        ),
+        (
+            "a\ufeffb",
+            "<sql>:1:2: ZERO WIDTH NO-BREAK SPACE (U+FEFF) is no blank in SQL: delete it or type a blank",
+        ),
+        (
+            "a\x00b",
+            "<sql>:1:2: a control character (U+0000) is no blank in SQL: delete it or type a blank",
+        ),
     ],
 )
 def test_what_never_ends_is_shown_where_it_starts(text: str, message: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.dialect.statements import parse_script
-from streamjobs.job.explained import sinks
 from streamjobs.job.padding import OuterJoin, outer_joins, padded_too_late, refusal
+from streamjobs.job.physical import Condition, Field, Operator
 
 FILE = """\
 CREATE TABLE a (id BIGINT) WITH (type='metaq', topic='a', 'table'='d.a', 'ingest'='append');
@@ -19,25 +19,37 @@ INSERT INTO o SELECT id FROM w;
 INSERT INTO p {query};
 END;
 """
-EXPLAINED = """\
-== Abstract Syntax Tree ==
-LogicalSink(table=[*anonymous*])
 
-== Optimized Physical Plan ==
-Sink(table=[default_catalog.default_database.o], fields=[k, n], changelogMode=[NONE])
-+- GroupWindowAggregate(groupBy=[k], window=[TumblingGroupWindow('w$, t, 1000)], select=[k, COUNT(c) AS n], changelogMode=[I])
-   +- Exchange(distribution=[hash[k]], changelogMode=[I])
-      +- Calc(select=[id AS k, event_time AS t, c, _UTF-16LE'it''s ] AS t,' AS word], changelogMode=[I])
-         +- IntervalJoin(joinType=[LeftOuterJoin], windowBounds=[isRowTime=true, leftLowerBound=-60000, leftUpperBound=0, leftTimeIndex=1, rightTimeIndex=0], where=[AND(=(id, click_of), >=(event_time0, event_time))], select=[id, event_time, event_time0, c, click_of], changelogMode=[I])
-            :- TableSourceScan(table=[[a]], fields=[id, event_time], changelogMode=[I])
-            +- TableSourceScan(table=[[b]], fields=[event_time, c, click_of], changelogMode=[I])
 
-Sink(table=[default_catalog.default_database.p], fields=[k], changelogMode=[NONE])
-+- TableSourceScan(table=[[a]], fields=[k], changelogMode=[I])
+def scan(*names: str) -> Operator:
+    """Give an operator that brings these columns."""
+    return Operator("TableSourceScan", tuple(Field(name) for name in names))
 
-== Optimized Execution Plan ==
-Sink(table=[default_catalog.default_database.o], fields=[k, n])
-"""  # noqa: E501 - as Flink prints it
+
+def copies(*columns: tuple[str, int]) -> tuple[Field, ...]:
+    """Give columns that are copies of an input's."""
+    return tuple(Field(name, frozenset({place}), place) for name, place in columns)
+
+
+def joined(join: str = "LEFT", *, on_event_time: bool = True) -> Operator:
+    """Give an interval join of (id, event_time) and (event_time, c, click_of) on id and a span of time."""
+    names = ("id", "event_time", "event_time0", "c", "click_of")
+    fields = copies(*((name, place) for place, name in enumerate(names)))
+    sides = (scan(*names[:2]), scan("event_time", "c", "click_of"))
+    return Operator(
+        "IntervalJoin", fields, inputs=sides, join=join, on_event_time=on_event_time, times=(1, 2),
+        condition=Condition(frozenset({0, 1, 2, 4})),
+    )  # fmt: skip
+
+
+def sunk(operator: Operator, table: str = "o") -> Operator:
+    """Give the sink that an operator feeds."""
+    return Operator("Sink", operator.fields, "", (operator,), table)
+
+
+def windowed(below: Operator, time: int) -> Operator:
+    """Give a window over its input by that column."""
+    return Operator("GroupWindowAggregate", copies(("k", 0)), inputs=(below,), groups=(0,), times=(time,))
 
 
 def found(view: str, query: str = "SELECT id FROM a") -> list[tuple[str, str, set[str]]]:
@@ -71,27 +83,40 @@ def test_a_join_in_a_view_reaches_all_that_reads_the_view() -> None:
     assert found("SELECT id FROM a", view)[0][2] == {"p"}
 
 
-def test_a_plan_is_read_as_a_tree() -> None:
-    late, plain = sinks(EXPLAINED)
-    kinds = []
-    operator = late
-    while operator.inputs:
-        kinds.append(operator.kind)
-        operator = operator.inputs[0]
-    assert kinds == ["Sink", "GroupWindowAggregate", "Exchange", "Calc", "IntervalJoin"]
-    calc = late.inputs[0].inputs[0].inputs[0]
-    assert calc.columns == ["k", "t", "c", "word"]
-    assert len(calc.inputs[0].inputs) == 2
-    assert [each.kind for each in plain.inputs] == ["TableSourceScan"]
+def behind(root: Operator) -> list[tuple[str, str]]:
+    """Give what is found in front of a sink: the sink, and what works on the time of padded rows."""
+    return [(each.sink, each.behind.kind) for each in padded_too_late([root])]
+
+
+def test_a_time_is_followed_by_its_place_whatever_it_is_called() -> None:
+    odd = Operator("Calc", copies(("a, b AS t]", 0), ("[t", 1), ("t", 4)), inputs=(joined(),))
+    assert behind(sunk(windowed(odd, 1))) == [("o", "GroupWindowAggregate")]
+    assert behind(sunk(windowed(odd, 2))) == []
+
+
+def test_a_time_that_is_computed_anew_is_none() -> None:
+    computed = Operator("Calc", (*copies(("id", 0)), Field("t", frozenset({1}))), inputs=(joined(),))
+    assert behind(sunk(windowed(computed, 1))) == []
+
+
+def test_in_a_union_the_time_of_any_part_counts() -> None:
+    times = Operator("Calc", copies(("t", 1)), inputs=(joined(),))
+    union = Operator("Union", (Field("t", frozenset({0, 1})),), inputs=(scan("t"), times))
+    assert behind(sunk(windowed(union, 0))) == [("o", "GroupWindowAggregate")]
+
+
+@pytest.mark.parametrize(("join", "on_event_time"), [("INNER", True), ("LEFT", False)])
+def test_no_other_interval_join_pads_too_late(join: str, on_event_time: bool) -> None:
+    assert behind(sunk(windowed(joined(join, on_event_time=on_event_time), 1))) == []
+
+
+def test_a_python_sink_is_told_by_its_own_name() -> None:
+    assert behind(sunk(windowed(joined(), 2), "__done_p")) == [("p", "GroupWindowAggregate")]
 
 
 def test_the_likeliest_join_is_told_with_what_to_write_instead() -> None:
-    (padded,) = padded_too_late(EXPLAINED)
-    assert (padded.sink, padded.join.kind, padded.behind.kind) == (
-        "o",
-        "IntervalJoin",
-        "GroupWindowAggregate",
-    )
+    renamed = Operator("Calc", copies(("k", 0), ("t", 1)), inputs=(joined(),))
+    (padded,) = padded_too_late([sunk(windowed(renamed, 1))])
     joins = (
         OuterJoin("LEFT", 10, frozenset({"p"}), frozenset({"id", "click_of"})),
         OuterJoin("FULL", 20, frozenset({"o"}), frozenset({"id", "click_of"})),

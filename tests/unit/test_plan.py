@@ -164,7 +164,9 @@ def test_a_known_function_is_registered_when_it_is_called() -> None:
     known = RegisterFunction("PARSE_ITEM", "udfs.examples.parse_item")
     assert functions(raw + sink + call) == [known]
     own = "CREATE FUNCTION Parse_Item AS 'my.own';\n"
-    assert functions(own + raw + sink + call) == [RegisterFunction("Parse_Item", "my.own")]
+    assert functions(own + raw + sink + call) == [
+        RegisterFunction("Parse_Item", "my.own", own.index("'my.own'"))
+    ]
     assert functions(table() + SINK + INSERT) == []
 
 
@@ -174,8 +176,8 @@ def test_a_column_list_is_put_into_the_tables_order() -> None:
         table() + sink + "INSERT INTO o (b, a) SELECT 'x', item_id FROM item ON CONFLICT DO NOTHING;"
     )
     (insert,) = [each for each in plan.inserts if isinstance(each, PythonInsert)]
-    assert insert.query.startswith("SELECT `a`, `b` FROM (")
-    assert insert.query.endswith("AS `__given` (`b`, `a`)")
+    assert insert.query.sql.startswith("SELECT `a`, `b` FROM (")
+    assert insert.query.sql.endswith("AS `__given` (`b`, `a`)")
     with pytest.raises(SqlError, match="o has no column c"):
         planned(table() + sink + "INSERT INTO o (c, a) SELECT 'x', item_id FROM item ON CONFLICT DO NOTHING;")
 
@@ -245,7 +247,7 @@ WHERE x.n > 1;"""
     )
     for join, condition in (("LEFT JOIN", "TRUE"), ("JOIN", "`x`.`city` IS NOT NULL")):
         plan = planned(table() + LOOKED_UP + query.format(join=join))
-        (insert,) = [each.sql for each in plan.inserts if "`w`" in str(each)]  # type: ignore[union-attr]
+        (insert,) = [each.statement.sql for each in plan.inserts if "`w`" in str(each)]
         assert insert == (
             f"INSERT INTO `w`\nSELECT i.item_id, x.n FROM item AS i\n{join} {call}{condition}\nWHERE x.n > 1"
         )

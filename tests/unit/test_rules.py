@@ -42,7 +42,7 @@ def test_a_right_job_has_no_findings() -> None:
     text = IMP + ITEM + OUT + f"INSERT INTO o SELECT i.id FROM imp AS i LEFT JOIN item {AS_OF}"
     checked = _check(text)
     assert checked.findings == ()
-    checked.raise_first_error()
+    checked.raise_errors()
     assert list(checked.connectors) == ["imp", "item", "o"]
     assert checked.connectors["item"] == MetaqTable(
         topic="s",
@@ -58,16 +58,19 @@ def test_a_right_job_has_no_findings() -> None:
     )
 
 
-def test_the_first_error_of_the_file_is_raised_with_its_place() -> None:
+def test_the_errors_of_the_file_are_raised_in_its_order() -> None:
     text = (
         f"SET 'a.b' = 'c';\nSET 'pipeline.jars' = 'x.jar';\n{IMP}{HOLE}{WRITE}INSERT INTO nothing SELECT 1;"
     )
     with pytest.raises(SqlError) as caught:
-        _check(text).raise_first_error()
+        _check(text).raise_errors()
     assert str(caught.value) == (
         "<sql>:2:5: pipeline.jars is set by streamjobs itself, for every job alike: remove it\n"
         "  SET 'pipeline.jars' = 'x.jar';\n"
-        "      ^"
+        "      ^\n"
+        "<sql>:6:13: cannot write to nothing: it is not declared before this INSERT\n"
+        "  INSERT INTO nothing SELECT 1;\n"
+        "              ^"
     )
 
 
@@ -284,42 +287,6 @@ def test_a_plain_join_of_a_versioned_table_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("over", "code"),
-    [
-        ("PARTITION BY k ORDER BY id DESC", None),
-        ("PARTITION BY k ORDER BY COALESCE(id, 0) DESC NULLS LAST", None),
-        ("PARTITION BY k ORDER BY id DESC, et DESC", "row-number"),
-        ("PARTITION BY k ORDER BY id", "row-number"),
-        ("PARTITION BY k ORDER BY id ASC", "row-number"),
-        ("PARTITION BY k", "row-number"),
-        ("PARTITION BY window_start, window_end, k ORDER BY id, et", None),
-    ],
-)
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT id FROM (SELECT *, ROW_NUMBER() OVER ({}) AS rn FROM imp) WHERE rn = 1",
-        "SELECT id FROM (SELECT *, ROW_NUMBER() OVER ({}) rn FROM imp) t WHERE t.id > 0 AND 1 >= t.rn",
-        "SELECT id FROM imp QUALIFY ROW_NUMBER() OVER ({}) = 1",
-    ],
-)
-def test_deduplication_is_ordered_by_one_descending_column(query: str, over: str, code: str | None) -> None:
-    text = f"{IMP}{HOLE}INSERT INTO hole {query.format(over)};"
-    assert [found for found, _ in _found(text)] == ([code] if code else [])
-
-
-def test_a_rank_is_found_through_a_view() -> None:
-    view = "CREATE VIEW ranked AS SELECT id, ROW_NUMBER() OVER (PARTITION BY k ORDER BY et) AS rn FROM imp;\n"
-    text = f"{IMP}{HOLE}{view}INSERT INTO hole SELECT id FROM ranked WHERE rn = 1;"
-    assert _found(text) == [("row-number", "ROW_NUMBER() OVER (PARTITION BY k ORDER BY et)")]
-
-
-def test_a_top_n_may_have_any_order() -> None:
-    query = "SELECT id FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY id, k) AS rn FROM imp) WHERE rn <= 10;"
-    assert _found(f"{IMP}{HOLE}INSERT INTO hole {query}") == []
-
-
-@pytest.mark.parametrize(
     ("job", "found"),
     [
         (IMP + HOLE + WRITE + "INSERT INTO hole SELECT id FROM impp;", ("undeclared", "impp")),
@@ -341,6 +308,117 @@ def test_a_top_n_may_have_any_order() -> None:
 )  # fmt: skip
 def test_names_and_roles(job: str, found: tuple[str, str]) -> None:
     assert _found(job) == [found]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("(k, v, w, n)", []),
+        ("(n, k)", []),
+        ("(v, n)", [("insert-column", "v")]),
+        ("(k, v)", [("insert-column", "k")]),
+        ("(k, n, v, n)", [("insert-column", "n")]),
+        ("(k, n, N)", [("insert-column", "N")]),
+        ("(x, v)", [("insert-column", "x"), ("insert-column", "x"), ("insert-column", "x")]),
+    ],
+)
+@pytest.mark.parametrize("type_", ["type='rocksdb'", "'connector'='upsert-kafka'"])
+def test_the_column_list_of_an_insert_is_checked(
+    type_: str, columns: str, found: list[tuple[str, str]]
+) -> None:
+    columns_ = "k BIGINT, v INT, w INT, n INT NOT NULL, PRIMARY KEY (k) NOT ENFORCED"
+    table = f"CREATE TABLE kv ({columns_}) WITH ({type_});"
+    selected = ", ".join(["1"] * len(columns.split(",")))
+    assert _found(f"{IMP}{table}INSERT INTO kv {columns} SELECT {selected} FROM imp;") == found
+
+
+def test_each_missing_column_is_named() -> None:
+    columns = "k BIGINT, v INT, n INT NOT NULL, PRIMARY KEY (k) NOT ENFORCED"
+    table = f"CREATE TABLE kv ({columns}) WITH (type='rocksdb');"
+    checked = _check(f"{IMP}{table}INSERT INTO kv (v, v, `a b`) SELECT 1, 1, 1 FROM imp;")
+    assert [each.message for each in checked.errors] == [
+        "the key column k of kv is not given: it would be NULL; add it to the list",
+        "the NOT NULL column n of kv is not given: it would be NULL; add it to the list",
+        "column v is given twice",
+        "kv has no column a b; it has k, v, n",
+    ]
+
+
+def test_a_function_may_not_take_a_name_of_ours() -> None:
+    function = "CREATE FUNCTION `__write_hole` AS 'a.b';\n"
+    assert _found(f"{IMP}{HOLE}{function}{WRITE}") == [("reserved-name", "`__write_hole`")]
+
+
+RAW = "CREATE TABLE raw (m VARBINARY) WITH (type='metaq', topic='r');\n"
+PARSED = "CREATE VIEW p AS SELECT k, v, kind FROM raw, LATERAL TABLE(f(m)) AS t (k, v, kind, seq);\n"
+
+
+@pytest.mark.parametrize(
+    ("queries", "found"),
+    [
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p GROUP BY k;", ["SUM"]),
+        ("INSERT INTO hole SELECT COUNT(*) FROM raw, LATERAL TABLE(f(m)) AS t (k, v);", ["COUNT"]),
+        (
+            PARSED + "CREATE VIEW q AS SELECT k, v FROM p WHERE v > 1;\n"
+            "INSERT INTO hole SELECT avg (v) FROM q;", ["avg"],
+        ),
+        (PARSED + "INSERT INTO hole SELECT LISTAGG(v) FROM (SELECT v FROM p) AS x;", ["LISTAGG"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind <> 'DELETE';", []),
+        (PARSED + "INSERT INTO hole SELECT COUNT(DISTINCT k) FROM p;", []),
+        (PARSED + "INSERT INTO hole SELECT MAX(v) FROM p GROUP BY k;", []),
+        (PARSED + "INSERT INTO hole SELECT v FROM p;", []),
+        (
+            PARSED + "CREATE VIEW q AS SELECT * FROM (SELECT *, "
+            "ROW_NUMBER() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM p) WHERE n = 1;\n"
+            "INSERT INTO hole SELECT SUM(v) FROM q;", [],
+        ),
+    ],
+)  # fmt: skip
+def test_an_aggregate_over_all_changes_is_warned_of(queries: str, found: list[str]) -> None:
+    warned = [(code, text) for code, text in _found(RAW + HOLE + queries) if code == "raw-aggregate"]
+    assert warned == [("raw-aggregate", text) for text in found]
+
+
+def test_a_warning_of_an_aggregate_says_what_to_do() -> None:
+    checked = _check(RAW + HOLE + PARSED + "INSERT INTO hole SELECT SUM(v) FROM p;")
+    assert [each.message for each in checked.findings] == [
+        "SUM over all changes of a topic: a parser by hand returns a row for each INSERT, UPDATE, DELETE and "
+        "snapshot, so a row that has changed counts again. Choose the latest row of each key first "
+        "(ROW_NUMBER() … "
+        "ORDER BY seq DESC = 1, without DELETE), or declare the table with 'ingest'='upsert'"
+    ]
+
+
+def test_an_option_for_lines_of_text_says_the_way_out() -> None:
+    table = "CREATE TABLE raw (m VARBINARY) WITH (type='metaq', topic='r', lineDelimiter='x');\n"
+    checked = _check(table + HOLE + "INSERT INTO hole SELECT 1 FROM raw;")
+    assert [each.message for each in checked.errors] == [
+        "option 'lineDelimiter' is Blink's, for messages that are lines of text: declare the table with "
+        "one VARBINARY "
+        "column and without 'table', and cut its messages by a function: LATERAL TABLE(f(message))"
+    ]
+
+
+def test_all_errors_of_a_file_are_told_at_once() -> None:
+    text = f"{IMP}{HOLE}INSERT INTO nothing SELECT 1;\nINSERT INTO hole SELECT id FROM impp;"
+    with pytest.raises(SqlError) as caught:
+        _check(text).raise_errors()
+    assert str(caught.value) == (
+        "<sql>:3:13: cannot write to nothing: it is not declared before this INSERT\n"
+        "  INSERT INTO nothing SELECT 1;\n              ^\n"
+        "<sql>:4:33: impp is not declared before this query, did you mean imp?\n"
+        "  INSERT INTO hole SELECT id FROM impp;\n                                  ^"
+    )
+
+
+def test_statements_that_cannot_be_read_are_told_at_once() -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_script(
+            "CREATE TABLE a (x DATETIME) WITH (type='print');\nDROP TABLE b;\nSET 'a' = 'b';\nUSE c;"
+        )
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines[::3]] == ["<sql>:1:19", "<sql>:2:1", "<sql>:4:1"]
+    assert (caught.value.line, caught.value.column) == (1, 19)
 
 
 def test_a_job_that_writes_nothing_is_refused() -> None:

@@ -78,6 +78,14 @@ def test_edits_by_spans_leave_all_else_alone() -> None:
         ("VARCHAR(2147483647)", "STRING"),
         ("VARCHAR(20)", "VARCHAR(20)"),
         ("VARBINARY", "BYTES"),
+        ("CHARACTER", "CHAR(1)"),
+        ("CHARACTER(3)", "CHAR(3)"),
+        ("CHARACTER VARYING(3)", "VARCHAR(3)"),
+        ("CHARACTER VARYING", "STRING"),
+        ("CHAR VARYING(3)", "VARCHAR(3)"),
+        ("BINARY VARYING(9)", "VARBINARY(9)"),
+        ("BINARY VARYING", "BYTES"),
+        ("ARRAY<CHARACTER VARYING(2)>", "ARRAY<VARCHAR(2)>"),
         ("INTEGER", "INT"),
         ("DOUBLE PRECISION", "DOUBLE"),
         ("DECIMAL", "DECIMAL(10, 0)"),
@@ -92,6 +100,54 @@ def test_edits_by_spans_leave_all_else_alone() -> None:
 def test_types_get_their_full_spelling(written: str, full: str) -> None:
     (table,) = parse_script(f"CREATE TABLE t (c {written} NOT NULL) WITH (type='print')").tables
     assert (table.columns[0].type, table.columns[0].nullable) == (full, False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (
+            "CREATE TABLE t LIKE s",
+            "1:16: CREATE TABLE … LIKE is not supported: write all columns and options of the table",
+        ),
+        (
+            "CREATE TABLE t (a INT) WITH (type='print') LIKE s",
+            "1:44: CREATE TABLE … LIKE is not supported: write all columns and options of the table",
+        ),
+        (
+            "CREATE TABLE t AS SELECT 1",
+            "1:16: CREATE TABLE … AS is not supported: declare the table, and INSERT INTO it",
+        ),
+        (
+            "CREATE TABLE t WITH (type='print') AS SELECT 1",
+            "1:16: CREATE TABLE … AS is not supported: declare the table, and INSERT INTO it",
+        ),
+        (
+            "INSERT INTO t /*+ OPTIONS('a'='b') */ SELECT 1",
+            "1:15: OPTIONS hints are not supported: a table's options stand in its WITH clause",
+        ),
+        (
+            "CREATE TABLE t (a INT, PERIOD FOR SYSTEM_TIME) WITH (type='rds', url='u')",
+            "1:24: PERIOD FOR SYSTEM_TIME is Blink's: leave it out. A table in a store is looked up without "
+            "it: JOIN … FOR SYSTEM_TIME AS OF PROCTIME()",
+        ),
+        (
+            "CREATE TABLE t (a INT, PERIOD FOR SYSTEM_TIME) WITH (type='metaq')",
+            "1:24: PERIOD FOR SYSTEM_TIME is Blink's: declare the table with 'ingest'='versioned'",
+        ),
+    ],
+)
+def test_what_is_not_supported_is_named(statement: str, told: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_script(statement)
+    assert str(caught.value).splitlines()[0] == f"<sql>:{told}"
+
+
+def test_a_type_that_no_column_can_have_is_told() -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_script("CREATE TABLE t (a INTERVAL DAY) WITH (type='print')")
+    assert str(caught.value).startswith(
+        "<sql>:1:19: the type INTERVAL, which no column of a job can have; the types are BOOLEAN, "
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,10 +20,11 @@ from pathlib import Path
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 
 from streamjobs.errors import JobError, StreamjobsError
-from streamjobs.job.flink import FlinkJob
+from streamjobs.job.flink import built
 from streamjobs.job.native import Partitions
 from streamjobs.job.planner import lease
 from streamjobs.job.planner.gateway import Attached, jvm_command, silence
+from streamjobs.job.refused import JAVA_ERRORS
 from streamjobs.job.submit import HANDING_OVER, Request, Target, configuration, unpacked
 
 Answer = dict[str, str]
@@ -72,8 +74,7 @@ class Planned:
     def _answer(self) -> Answer:
         request = self._request
         partitions = self._go() if request.waits else None
-        job = FlinkJob(request.plan, configuration(request.target), request.run_id, partitions)
-        job.build()
+        job = built(request.plan, configuration(request.target), request.run_id, partitions)
         if not request.waits:
             self._go()
         if request.explain:
@@ -95,7 +96,11 @@ def answer(request: Request, go: Callable[[], Partitions | None]) -> Answer:
 
 
 def _refusal(exc: Exception) -> Answer:
-    return {"error": str(exc), "kind": type(exc).__name__ if isinstance(exc, StreamjobsError) else "Flink"}
+    if isinstance(exc, StreamjobsError):
+        return {"error": str(exc), "kind": type(exc).__name__}
+    if isinstance(exc, JAVA_ERRORS):
+        return {"error": str(exc), "kind": "Flink"}
+    return {"error": "".join(traceback.format_exception(exc)), "kind": "streamjobs"}
 
 
 def _go() -> Partitions | None:
