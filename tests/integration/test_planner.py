@@ -20,7 +20,7 @@ import pytest
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable
 from streamjobs.broker import Envelope
-from streamjobs.errors import ConfigError, JobError
+from streamjobs.errors import ConfigError
 from streamjobs.job.planner import early, lease
 from streamjobs.job.planning import plan_file
 from streamjobs.job.rest import FlinkRest
