@@ -163,9 +163,12 @@ def can_spell(of: Charset, text: str) -> bool:
         return False
 
 
-def beyond_names(of: Charset) -> bool:
-    """Whether a set has characters that the servers' own set for names and types (utf8mb3) has not."""
-    return of.name in _WHOLE_UNICODE
+def shown_as_they_are(of: Charset) -> bool:
+    """Whether all bytes are characters that the servers' own set for names and types (utf8mb3) has.
+
+    What it has not is shown as `?`; so are bytes that are no character, as a conversion may leave them.
+    """
+    return of.name in _SINGLE_BYTE and len(_characters(of.name)) == 256
 
 
 @cache

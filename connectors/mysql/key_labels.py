@@ -4,8 +4,9 @@ In a primary key, an ENUM's invalid value (number 0) reads as '', which may be a
 label '' reads as the empty one; without strict mode a label may be there twice. Such rows would be one row
 downstream, so one of the numbers has no text: its rows are set aside.
 
-A label may be lost on its way: the servers' catalogues keep no characters above U+FFFF, and MariaDB logs
-labels in another set than it says after a CONVERT. Rows with such a label are set aside too.
+A label may be lost on its way: the servers' catalogues show `?` for characters above U+FFFF and for bytes
+that are none, and MariaDB keeps the bytes of labels when it converts their column. Such rows are set aside
+too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ALIKE = (
     "one row would take the place of the other"
 )
 _IN_CATALOGUE: Final = (
-    "label {0} of column {2} is {1!r} in the server's catalogue, which spells characters above U+FFFF so; "
+    "label {0} of column {2} is {1!r} in the server's catalogue, which also spells so what it cannot show; "
     "SET GLOBAL binlog_row_metadata = 'FULL'"
 )
 _IN_LOG: Final = (
@@ -40,7 +41,7 @@ def doubtful_labels(labels: Sequence[str], charset: str) -> tuple[int, ...]:
     """
     if charset == "binary":
         return tuple(number for number, label in enumerate(labels, start=1) if not label.isascii())
-    if not charset or not charsets.beyond_names(charsets.charset(charset)):
+    if not charset or charsets.shown_as_they_are(charsets.charset(charset)):
         return ()
     return tuple(number for number, label in enumerate(labels, start=1) if "?" in label)
 
