@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.mysql.binlog_file import open_file
+from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Begin, BinlogEvent, Commit, Ddl
 from connectors.mysql.errors import BinlogError, RefusedError
 from streamjobs.position import Half
 from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Row
+from streamjobs.rowchange import ChangeKind, Row, TableId
 from tests.unit.binlog_writer import ColumnForm, Writer, row_image, stored_text
 
 INT, BIGINT = ColumnForm(3, numeric=True), ColumnForm(8, unsigned=True, numeric=True)
@@ -75,6 +76,32 @@ def read(data: bytes, folder: Path) -> list[BinlogEvent]:
 def images(events: Sequence[BinlogEvent]) -> list[Row]:
     """All rows that were read, in order."""
     return [change.image for event in events if isinstance(event, RowBatch) for change in event]
+
+
+def test_rows_that_are_no_numbers_of_a_sequence_are_a_tables(tmp_path: Path) -> None:
+    """A stored set of sequences may name a table by now: its rows are not passed over in silence."""
+    table = TableId("d", "t")
+    path = tmp_path / "bin.000007"
+    path.write_bytes(bytes(written([[(1, 2, "a", "b")]]).data))
+    catalog = Catalog(mariadb=True, sequences=[table])
+    with open_file(path, wanted=lambda _: True, catalog=catalog) as reader:
+        rows = [list(event.images) for event in reader if isinstance(event, RowBatch)]
+    assert rows == [[(b"1", b"2", b"a", b"b")]]
+    assert not catalog.sequences
+    writer = Writer()
+    writer.gtid(1)
+    writer.query("BEGIN")
+    tiny = ColumnForm(1, numeric=True)
+    numbers = (*[BIGINT] * 6, tiny, BIGINT)
+    writer.table_map(numbers, [f"n{number}" for number in range(8)])
+    stored_numbers = (*[b"\1" + bytes(7)] * 6, b"\0", bytes(8))
+    writer.rows(30, [row_image(stored_numbers)], len(numbers))
+    writer.xid()
+    path.write_bytes(bytes(writer.data))
+    catalog = Catalog(mariadb=True, sequences=[table])
+    with open_file(path, wanted=lambda _: True, catalog=catalog) as reader:
+        assert not [event for event in reader if isinstance(event, RowBatch)]
+    assert catalog.sequences == {table}
 
 
 def read_until_error(data: bytes, folder: Path) -> tuple[list[BinlogEvent], BinlogError | None]:
