@@ -2,7 +2,8 @@
 
 Stored forms (exact, and plain to read for any program; the stores that hold JSON share them):
     BOOLEAN, integers       JSON true/false and integers
-    FLOAT, DOUBLE           JSON numbers in shortest round-trip form; "NaN", "Infinity", "-Infinity"
+    FLOAT, DOUBLE           JSON numbers in shortest round-trip form, of a FLOAT that of its binary32 (0.1);
+                            "NaN", "Infinity", "-Infinity"
     DECIMAL(p, s)           text with exactly s fraction digits: "12.50"
     CHAR, VARCHAR, STRING   text
     BINARY, VARBINARY       base64 text
@@ -24,9 +25,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from enum import Enum
+from operator import eq
 from typing import Any
 
 from streamjobs.errors import ConfigError
+from streamjobs.moments import OutOfRange
+from streamjobs.values import binary32, shortest_float
 
 LEGAL = (
     "BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), CHAR(n), VARCHAR(n), STRING, "
@@ -119,10 +123,10 @@ def _builders() -> dict[str, Callable[[int | None, int], ColumnType]]:
     binary = ColumnType("BYTES", bytes, _store_bytes, _all_base64, base64.b64decode, _bytes_key)
     boolean = ColumnType("BOOLEAN", bool, _store_boolean, _as_they_are, None, lambda v: b"\0\1"[v : v + 1])
     day = ColumnType("DATE", date, _store_date, _as_they_are, date.fromisoformat, _date_key)
-    double = ColumnType("DOUBLE", float, _store_float, _all_finite, float, _float_key)
+    double = ColumnType("DOUBLE", float, _store_double, _all_finite, float, _double_key)
     plain = {
         "BOOLEAN": boolean, "DATE": day, "DOUBLE": double, "DOUBLE PRECISION": double,
-        "FLOAT": replace(double, name="FLOAT"),
+        "FLOAT": replace(double, name="FLOAT", store=_store_float, many=_all_floats),
         "CHAR": string, "VARCHAR": string, "STRING": string,
         "BINARY": binary, "VARBINARY": binary, "BYTES": binary,
     }  # fmt: skip
@@ -145,6 +149,9 @@ def _unknown(text: str) -> ConfigError:
 
 
 def _unfit(value: object, name: str) -> UnfitValueError:
+    if isinstance(value, OutOfRange):
+        detail = f"{value.text} is out of range for {name} (0001-01-01 to 9999-12-31)"
+        return UnfitValueError(Reason.RANGE, detail)
     return UnfitValueError(Reason.TYPE, f"{value!r} ({type(value).__name__}) is no {name}")
 
 
@@ -235,13 +242,38 @@ def _store_boolean(value: Any) -> bool:
     return value
 
 
-def _store_float(value: Any) -> float | str:
+def _store_double(value: Any) -> float | str:
     value = _scalar(value)
     if not isinstance(value, float):
         raise _unfit(value, "DOUBLE")
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _store_float(value: Any) -> float | str:
+    """Take a binary32, as the double that it is or the one of its shortest text; give the latter."""
+    stored = _store_double(value)
+    if isinstance(stored, str):
+        return stored
+    try:
+        shortest = shortest_float(stored)
+    except OverflowError:
+        shortest = math.inf
+    if stored not in (shortest, binary32(shortest)):
+        raise UnfitValueError(Reason.RANGE, f"{stored!r} is no FLOAT")
+    return shortest
+
+
+def _all_floats(values: Sequence[float]) -> Sequence[float] | None:
+    """Take binary32s that pandas has widened, as all that come from Flink."""
+    if not all(map(math.isfinite, values)):
+        return None
+    try:
+        exact = all(map(eq, values, map(binary32, values)))
+    except OverflowError:
+        return None
+    return list(map(shortest_float, values)) if exact else None
 
 
 def _all_finite(values: Sequence[float]) -> Sequence[float] | None:
@@ -280,11 +312,11 @@ def _timestamp(digits: int, *, zoned: bool) -> ColumnType:
         # NaT is a datetime that differs from itself
         if not isinstance(value, datetime) or value != value:  # noqa: PLR0124
             raise _unfit(value, name)
+        nanos = int(getattr(value, "nanosecond", 0))
         if value.tzinfo is not None:
             if not zoned:
                 raise _unfit(value, name)
             value = value.astimezone(timezone.utc).replace(tzinfo=None)
-        nanos = int(getattr(value, "nanosecond", 0))
         if digits > 6:
             return f"{value.isoformat(timespec='microseconds')[:26]}{nanos:03d}"
         if nanos:
@@ -343,7 +375,7 @@ def _text_key(value: str) -> bytes:
         raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
 
 
-def _float_key(value: float | str) -> bytes:
+def _double_key(value: float | str) -> bytes:
     number = float(value)
     if math.isnan(number):
         raise UnfitValueError(Reason.RANGE, "NaN cannot be a key")

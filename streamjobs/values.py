@@ -103,6 +103,28 @@ def event_time_ms(sql_type: SqlType, data: bytes) -> int:
     raise ValueError(message)
 
 
+def shortest_float(value: float) -> float:
+    """Give the double whose text is the shortest one of this binary32: 0.1 for 0.10000000149011612.
+
+    Raises: OverflowError for a finite number that no binary32 is near to.
+    """
+    rounded = binary32(value)
+    # a normal binary32 holds any six digits, so fewer than six need no try of their own
+    for digits in range(6 if abs(rounded) >= _MIN_NORMAL_FLOAT else 1, 9):
+        number = float(f"{rounded:.{digits}g}")
+        try:
+            if binary32(number) == rounded:
+                return number
+        except OverflowError:
+            continue  # rounded up over the largest binary32: more digits
+    return float(f"{rounded:.9g}")
+
+
+def binary32(value: float) -> float:
+    """Give the binary32 nearest to a number, as a double. Raises OverflowError as `shortest_float` does."""
+    return float(_FLOAT32.unpack(_FLOAT32.pack(value))[0])
+
+
 def _refuse() -> NoReturn:
     raise ValueError
 
@@ -161,20 +183,7 @@ def _encode_double(value: float) -> bytes:
 
 
 def _encode_float(value: float) -> bytes:
-    rounded = _round_float(_typed(value, float))
-    # a normal binary32 holds any six digits, so fewer than six need no try of their own
-    for digits in range(6 if abs(rounded) >= _MIN_NORMAL_FLOAT else 1, 9):
-        text = f"{rounded:.{digits}g}"
-        try:
-            if _round_float(float(text)) == rounded:
-                return _encode_double(float(text))
-        except OverflowError:
-            continue  # rounded up over the largest binary32: more digits
-    return _encode_double(float(f"{rounded:.9g}"))
-
-
-def _round_float(value: float) -> float:
-    return float(_FLOAT32.unpack(_FLOAT32.pack(value))[0])
+    return _encode_double(shortest_float(_typed(value, float)))
 
 
 def _decode_double(data: bytes) -> float:
@@ -184,7 +193,7 @@ def _decode_double(data: bytes) -> float:
 
 def _decode_float(data: bytes) -> float:
     try:
-        return _round_float(_decode_double(data))
+        return binary32(_decode_double(data))
     except OverflowError:
         _refuse()
 

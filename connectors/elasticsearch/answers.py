@@ -8,13 +8,22 @@ from typing import Any
 from streamjobs.errors import SystemicError
 from streamjobs.sink import Record, Rejection
 
+_ROWS_FAULT = frozenset(
+    {"document_parsing_exception", "mapper_parsing_exception", "max_bytes_length_exceeded_exception"}
+)
+"""Errors that one document is to blame for: a field's value that its mapping cannot hold, a term too long.
+
+Source: DocumentParsingException and MapperParsingException (before 8.9) of Elasticsearch; Lucene's
+BytesRefHash.MaxBytesLengthExceededException. All others say something of the index, and so of each document.
+"""
 _RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
 
 
 class Answers:
     """What is known of a batch: the places that still wait, why, and what was refused for ever."""
 
-    def __init__(self, places: Sequence[int]) -> None:
+    def __init__(self, places: Sequence[int], where: str) -> None:
+        self._where = where
         self.waiting = list(places)
         self.why = "an index was deleted"
         self.lost_index = False
@@ -37,8 +46,14 @@ class Answers:
             if lost or result["status"] in _RETRIABLE_STATUS:
                 self.waiting.append(place)
                 self.why = f"HTTP {result['status']} {text}"
-            elif result["status"] in (401, 403, 404):
-                message = f"HTTP {result['status']} {text}; key {batch[place].key!r}"
-                raise SystemicError(message)
-            else:
+            elif {error["type"], error.get("caused_by", {}).get("type")} & _ROWS_FAULT:
                 self.rejected.append(Rejection(batch[place], "mapping", text))
+            else:
+                message = (
+                    f"{self._where}: writing documents: HTTP {result['status']} {text}; first of all "
+                    "for the key "
+                    f"{batch[place].key!r}. No document is to blame for this: see to the index, then "
+                    "start the "
+                    "job again"
+                )
+                raise SystemicError(message)

@@ -68,14 +68,17 @@ class Field:
             if not self.nullable:
                 raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
             return None
-        return self.finished(self.kind.store(value))
+        try:
+            return self.finished(self.kind.store(value))
+        except UnfitValueError as exc:
+            raise UnfitValueError(exc.reason, f"column {self.name}: {exc}") from exc
 
     def finished(self, stored: Any) -> Any:
         """Spell what orjson would spell otherwise, and refuse what Elasticsearch has no number for."""
         if self.root == "TIMESTAMP_LTZ":
             return f"{stored}Z" if isinstance(stored, str) else stored.replace(tzinfo=timezone.utc)
         if isinstance(stored, str) and self.root in ("DOUBLE", "FLOAT"):
-            raise UnfitValueError(Reason.RANGE, f"column {self.name}: Elasticsearch has no {stored}")
+            raise UnfitValueError(Reason.RANGE, f"Elasticsearch has no {stored}")
         return stored
 
     def store_many(self, values: Sequence[Any]) -> Sequence[Any] | None:
@@ -168,7 +171,10 @@ class DocumentForm:
         for value, field, spell in zip(key, self._key, self._spell, strict=True):
             if value is None:
                 raise UnfitValueError(Reason.NULL, f"key column {field.name} is NULL")
-            parts.append(spell(field.kind.store(value)))
+            try:
+                parts.append(spell(field.kind.store(value)))
+            except UnfitValueError as exc:
+                raise UnfitValueError(exc.reason, f"column {field.name}: {exc}") from exc
         if len(parts) > 1:
             parts = [part.replace(":", "\\:") for part in parts]
         text = ":".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -117,11 +117,23 @@ class Indexes:
         if answer is None:
             return None
         found = list(answer.values())
+        for one in found:
+            self._refuse_stream(index, one)
         if len(found) != 1:
             message = f"{self._where}: {index} is an alias of {len(found)} indexes; a sink writes one"
             raise ConfigError(message)
-        one: Mapping[str, Any] = found[0]
-        return one
+        only: Mapping[str, Any] = found[0]
+        return only
+
+    def _refuse_stream(self, index: str, found: Mapping[str, Any]) -> None:
+        stream = found.get("data_stream")
+        if stream is not None:
+            message = (
+                f"{self._where}: {index} is the data stream {stream}, which only takes new documents: "
+                "a row that "
+                "changes or goes would stay as it was. Name another 'index', or delete the data stream"
+            )
+            raise ConfigError(message)
 
     def _make(self, index: str) -> None:
         settings = {"index.gc_deletes": f"{GC_DELETES_MS}ms"}
@@ -144,7 +156,7 @@ class Indexes:
 
     def _check(self, index: str, found: Mapping[str, Any]) -> None:
         properties = found.get("mappings", {}).get("properties", {})
-        if misfits := self._form.misfits(properties):
+        if misfits := [*_source_misfits(found), *self._form.misfits(properties)]:
             message = f"{self._where}: index {index} does not fit: {'; '.join(misfits)}"
             raise ConfigError(message)
         missing = {name: form for name, form in self._form.mapping().items() if name not in properties}
@@ -157,6 +169,21 @@ class Indexes:
             self._cluster.request(
                 what, "PUT", f"/{index}/_settings", {"index.gc_deletes": f"{GC_DELETES_MS}ms"}
             )
+
+
+def _source_misfits(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what makes the index give back other documents than it was given."""
+    source, settings = found.get("mappings", {}).get("_source", {}), found.get("settings", {})
+    for name in ("includes", "excludes"):
+        if source.get(name):
+            yield f"its _source {name} {', '.join(source[name])}, so documents lose fields"
+    if source.get("enabled") in (False, "false"):
+        yield "its _source is not enabled, so documents cannot be read back"
+    mode = str(source.get("mode") or settings.get("index.mapping.source.mode") or "stored").lower()
+    kind = str(settings.get("index.mode") or "standard").lower()
+    if mode != "stored" or kind in ("logsdb", "time_series"):
+        shown = f"index.mode {kind}" if mode == "stored" else f"_source mode {mode}"
+        yield f"its {shown} builds documents anew from what is indexed, which is less exact"
 
 
 def _milliseconds(text: str) -> float:

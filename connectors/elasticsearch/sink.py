@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from connectors.elasticsearch.answers import Answers
-from connectors.elasticsearch.connection import Cluster, RefusedError, TooLargeError
+from connectors.elasticsearch.connection import Cluster, TooLargeError
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern
 from connectors.elasticsearch.fences import ElasticsearchFence
 from connectors.elasticsearch.indexes import Indexes, Target
@@ -55,7 +55,8 @@ class ElasticsearchSink:
             "rights to make indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
             "its name, so that one that is deleted under a job stops it and is not made anew by the "
             "server with a guessed mapping; the index of a date, which retention deletes, is made again "
-            "with ours."
+            "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
+            "_source is not what it was sent. An error that no single document is to blame for stops the job."
         ),
     )
 
@@ -94,16 +95,13 @@ class ElasticsearchSink:
             self._cluster.connect()
         self._fence.check()
         if self._unsent is None or self._unsent[0] is not batch:
-            self._unsent = (batch, Answers(range(len(batch))))
+            self._unsent = (batch, Answers(range(len(batch)), f"table {self._table.name}"))
         answers = self._unsent[1]
         try:
             self._send(batch, answers)
         except TooLargeError as exc:
             self._unsent = None
             return _refused(batch, Reason.SIZE.value, str(exc))
-        except RefusedError as exc:
-            self._unsent = None
-            return _refused(batch, "refused", str(exc))
         if answers.lost_index:
             if self._pattern.column is None:
                 raise self._gone()

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from typing import Any
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkTable
+from streamjobs.values import shortest_float
 
 MAX_KEY_BYTES = 32_767
 """Source: HConstants.MAX_ROW_LENGTH, HBase 2.6."""
@@ -58,7 +58,7 @@ class Cell:
 
     def put(self, value: Any) -> bytes:
         """Spell a value that is not NULL. Raises UnfitValueError."""
-        data = self.pack(self.kind.store(value))
+        data = _part(self.name, self.kind, self.pack, value)
         if len(data) > MAX_CELL_BYTES:
             detail = f"column {self.name} has {len(data)} bytes, the limit is {MAX_CELL_BYTES}"
             raise UnfitValueError(Reason.SIZE, detail)
@@ -115,7 +115,7 @@ class RowForm:
         for value, (name, kind, put) in zip(values, self._key, strict=True):
             if value is None:
                 raise UnfitValueError(Reason.NULL, f"key column {name} is NULL")
-            parts.append(put(kind.store(value)))
+            parts.append(_part(name, kind, put, value))
         key = b"".join(parts)
         if not key or len(key) > MAX_KEY_BYTES:
             raise UnfitValueError(
@@ -183,6 +183,13 @@ class RowForm:
     @property
     def _key_names(self) -> list[str]:
         return [name for name, _, _ in self._key]
+
+
+def _part(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
+    try:
+        return put(kind.store(value))
+    except UnfitValueError as exc:
+        raise UnfitValueError(exc.reason, f"column {name}: {exc}") from exc
 
 
 def _cell(name: str, family: str, kind: ColumnType, *, nullable: bool, text: bool) -> Cell:
@@ -260,17 +267,14 @@ def _as_bytes(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
 
 
 def _float(kind: ColumnType, form: struct.Struct) -> tuple[Put, Callable[[bytes], Any]]:
-    def pack(stored: Any) -> bytes:
-        number = float(stored)
-        try:
-            data = form.pack(number)
-        except OverflowError:
-            data = form.pack(math.inf)
-        if form.unpack(data)[0] != number and not math.isnan(number):
-            raise UnfitValueError(Reason.RANGE, f"{number!r} is no {kind.name}")
-        return data
+    """IEEE numbers; a FLOAT is stored as the double of its shortest text, which one binary32 has."""
+    is_float = kind.name == "FLOAT"
 
-    return pack, lambda data: form.unpack(data)[0]
+    def get(data: bytes) -> float:
+        number: float = form.unpack(data)[0]
+        return shortest_float(number) if is_float else number
+
+    return lambda stored: form.pack(float(stored)), get
 
 
 def _decimal(stored: str) -> bytes:

@@ -7,11 +7,12 @@ from datetime import datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+from connectors.mysql.sink_columns import read_columns
 from connectors.mysql.sink_connection import SinkConnection, target_of
 from connectors.mysql.sink_literals import literals_of
 from connectors.mysql.sink_target import quoted
 from streamjobs.column_types import ColumnType, UnfitValueError, column_type
-from streamjobs.errors import StreamjobsError, SystemicError
+from streamjobs.errors import ConfigError, StreamjobsError, SystemicError
 from streamjobs.sink import SinkTable
 from streamjobs.store_options import MYSQL_OPTIONS
 
@@ -37,13 +38,21 @@ class MySqlLookup:
         self._types = [(column.name, column_type(column.type)) for column in table.columns]
         places = {column.name: place for place, column in enumerate(table.columns)}
         self._key = [places[name] for name in table.key]
-        selected = ", ".join(quoted(column.name) for column in table.columns)
-        self._select = f"SELECT {selected} FROM {quoted(self._target.table)}"
+        floats = [name for name in table.key if self._types[places[name]][1].name == "FLOAT"]
+        if floats:
+            message = (
+                f"{self._where}: a lookup by {floats[0]}, a FLOAT, compares digits that no reader "
+                "sees: look up by "
+                "another column, or make it a DOUBLE or DECIMAL"
+            )
+            raise ConfigError(message)
+        self._select = ""
 
     def open(self) -> None:
         """Connect, and ask for no row: table and columns must be there."""
         try:
             self._connection.connect()
+            self._select = f"SELECT {self._selected()} FROM {quoted(self._target.table)}"
             self._rows(f"{self._select} LIMIT 0")
         except StreamjobsError:
             self._connection.close()
@@ -72,6 +81,17 @@ class MySqlLookup:
     def close(self) -> None:
         """Let go of the connection."""
         self._connection.close()
+
+    def _selected(self) -> str:
+        """Give what is selected: the server prints six digits of a FLOAT, and of a DOUBLE all that it has."""
+        floats: set[str] = set()
+        if any(kind.name == "FLOAT" for _, kind in self._types):
+            found = read_columns(self._connection, self._target)
+            floats = {name for name, column in found.items() if column.type == "float"}
+        return ", ".join(
+            f"{quoted(name)} * 1e0" if name.lower() in floats and kind.name == "FLOAT" else quoted(name)
+            for name, kind in self._types
+        )
 
     def _literal(self, key: Key) -> str | None:
         """Spell a key; None for one that the type does not hold: it has no row."""

@@ -35,8 +35,9 @@ class MySqlSink:
         deletes="A delete removes the row; nothing is left.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
         rejects=(
-            "Values that their declared type or the column cannot hold, NULL in a key, rows beyond "
-            "max_allowed_packet, rows that a constraint or trigger refuses."
+            "Values that their declared type or the column cannot hold, or that the column would return as "
+            "others (spaces at the end of a CHAR, too few bytes for a BINARY, a number for a label), NULL in "
+            "a key, rows beyond max_allowed_packet, rows that a constraint or trigger refuses."
         ),
         max_batch_rows=5000,
         max_batch_bytes=4 * 1024 * 1024,
@@ -45,7 +46,11 @@ class MySqlSink:
             "table of fences beside it. A table that is altered under a job is looked at again: one that "
             "still fits is written on, one that would round or merge values stops the job. Values that a "
             "narrower column cannot hold are dead letters: sessions are strict whatever the server's "
-            "sql_mode."
+            "sql_mode, and set all else that would change a result. A column type that would return other "
+            "values than it was given is refused at the start, with the ALTER TABLE that cures it; so is a "
+            "UNIQUE index that could find another row than the key's "
+            "([decision 0070](decisions/0070-columns-that-return-other-values.md)). A SELECT of a FLOAT "
+            "column shows six digits; `column * 1e0` shows all."
         ),
     )
 
@@ -203,7 +208,11 @@ class MySqlSink:
         listed = ", ".join(map(quoted, names))
         head = f"INSERT INTO {quoted(self._target.table)} ({listed}) VALUES "
         changed = [name for name in names if name not in self._table.key and name not in self._kept]
-        tail = update_clause(changed or self._table.key[:1])
+        changed = changed or list(self._table.key[:1])
+        held = [
+            name for name, column in self._columns.items() if column.follows_updates and name not in changed
+        ]
+        tail = update_clause(changed, held)
         limit = min(_STATEMENT_CHARS, (self._max_packet - _OVERHEAD_BYTES) // _UTF8_BYTES)
         start = size = 0
         for i, row in enumerate(rows):

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pymysql
 
+from connectors.mysql.sink_session import ASKED, FIRST, assignment
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Options, Secret
 from streamjobs.tls import tls_context
@@ -31,11 +32,12 @@ Source: https://dev.mysql.com/doc/mysql-errors/9.1/en/server-error-reference.htm
 https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
 """
 POISON = {
-    1048: "null", 1364: "null",
+    1048: "null",
     1264: "range", 1292: "range", 1367: "range", 1411: "range", 1416: "range", 1441: "range", 1690: "range",
     1265: "type", 1210: "type", 3140: "type", 3141: "type", 4025: "constraint", 3819: "constraint",
     1366: "encoding", 1300: "encoding", 3854: "encoding", 3988: "encoding", 1977: "encoding",
     1118: "size", 1153: "size", 1301: "size", 1406: "size", 1713: "size", 3013: "size", 3015: "size",
+    3157: "size",
     1451: "constraint", 1452: "constraint", 1644: "constraint",
 }  # fmt: skip
 """Errors that one row is to blame for, whatever is sent with it -> the word for its dead letter."""
@@ -54,11 +56,6 @@ _HARMLESS = frozenset(
     }
 )
 """JDBC's parameters that people copy, none of which means anything to us."""
-_SESSION = (
-    "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-    "innodb_lock_wait_timeout = {lock_wait_s}, foreign_key_checks = 1, unique_checks = 1",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-)
 
 
 class RefusedBatchError(SystemicError):
@@ -149,8 +146,10 @@ class SinkConnection:
                 write_timeout=timeout_s,
                 ssl=self._tls(),
             )
-        for statement in _SESSION:
-            self.run(statement.format(lock_wait_s=max(1, int(timeout_s * 0.8))), "connecting")
+        for statement in FIRST:
+            self.run(statement, "connecting")
+        names = [str(name).lower() for name, _ in self.run(ASKED, "connecting")]
+        self.run(assignment(names, max(1, int(timeout_s * 0.8))), "connecting")
 
     def run(self, statement: str | bytes, what: str) -> Sequence[tuple[Any, ...]]:
         """Run one statement and give its rows.

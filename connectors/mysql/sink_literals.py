@@ -15,7 +15,9 @@ from typing import Any
 from pymysql.converters import escape_string
 
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError
+from streamjobs.values import binary32
 
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _SPECIAL = re.compile(r"[\0\n\r\x1a\"'\\\\\ud800-\udfff]")
 
 
@@ -31,24 +33,46 @@ class Literals:
     many: Callable[[Sequence[Any]], Sequence[str] | None]
 
 
-def literals_of(kind: ColumnType) -> Literals:
-    """Give the literals of a type."""
+def literals_of(kind: ColumnType, target: str = "") -> Literals:
+    """Give the literals of a type, for a column of the type `target`.
+
+    A number in a text column is a text: compared as a number, '5x' and '05' would be 5 too. A FLOAT column
+    holds the binary32, which compares with no shorter text.
+    """
     root = kind.name.partition("(")[0]
+    is_text = target in _TEXTS
     if kind.plain is bool:
         return Literals(lambda value: "1" if value else "0", lambda values: ["01"[value] for value in values])
-    if kind.plain is int:
-        return Literals(str, lambda values: list(map(str, values)) if kind.many(values) else None)
+    if kind.plain is int or root == "DECIMAL":
+        return _numbers(kind, "'{}'".format if is_text else str)
     if kind.plain is float:
-        return Literals(_float, lambda values: list(map(_float, values)) if kind.many(values) else None)
+        return _floats(kind, exact=target == "float")
     if kind.plain is bytes:
         return Literals(
             lambda value: _bytes(base64.b64decode(value)), lambda values: list(map(_bytes, values))
         )
-    if root == "DECIMAL":
-        return Literals(str, kind.many)
     if kind.plain is str:
         return Literals(_text, _texts)
     return Literals(_quoted, lambda values: _all_quoted(kind.many(values)))
+
+
+def _numbers(kind: ColumnType, spell: Callable[[Any], str]) -> Literals:
+    def many(values: Sequence[Any]) -> Sequence[str] | None:
+        stored = kind.many(values)
+        return None if stored is None else list(map(spell, stored))
+
+    return Literals(spell, many)
+
+
+def _floats(kind: ColumnType, *, exact: bool) -> Literals:
+    def one(value: float | str) -> str:
+        return _float(binary32(value) if exact and not isinstance(value, str) else value)
+
+    def many(values: Sequence[float]) -> Sequence[str] | None:
+        stored = kind.many(values)
+        return None if stored is None else list(map(one, stored))
+
+    return Literals(one, many)
 
 
 def _quoted(value: Any) -> str:

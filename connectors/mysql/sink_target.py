@@ -3,55 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymysql.converters import escape_string
-
+from connectors.mysql.sink_columns import Found, here, read_columns, read_unique_indexes, text
 from connectors.mysql.sink_connection import NoTableError, SinkConnection, Target
-from connectors.mysql.sink_literals import Literals, literals_of
+from connectors.mysql.sink_fits import Fit, MisfitError, fit
+from connectors.mysql.sink_guards import Guard
+from connectors.mysql.sink_indexes import index_problems
+from connectors.mysql.sink_literals import Literals
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
 
-_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
-_INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
-_HOLDS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), (*_INTEGERS, *_TEXTS)),
-    "BOOLEAN": ("tinyint", "smallint", "int", "bigint", "bit"),
-    "FLOAT": ("float", "double"),
-    "DOUBLE": ("double",),
-    "DECIMAL": ("decimal", *_TEXTS),  # and, without a scale, integers
-    "STRING": (*_TEXTS, "enum", "set", "json", "uuid", "inet4", "inet6"),
-    "BYTES": ("varbinary", "tinyblob", "blob", "mediumblob", "longblob", "binary"),
-    "DATE": ("date",),
-    "TIME": ("time",),
-    "TIMESTAMP": ("datetime",),
-    "TIMESTAMP_LTZ": ("timestamp", "datetime"),
-}
-"""SQL type -> the types of MySQL that keep each of its values as it is, or refuse it aloud."""
 _COUNTER = re.compile(r" AUTO_INCREMENT=\d+(?= )")
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A column as information_schema has it."""
-
-    name: str
-    type: str
-    precision: int | None
-    scale: int | None
-    fraction: int | None
-    collation: str | None
-    extra: str
-    nullable: bool
-    default: str | None
-
-
-@dataclass(frozen=True)
 class BoundColumn:
-    """A declared column, its type and literals; `pads` where a text that ends in spaces is another's key."""
+    """A declared column, its type and literals; `pads` where a text that ends in spaces is another's key.
+
+    `guard` finds values that the column would return as others. `follows_updates`: see `Found`.
+    """
 
     name: str
     type: ColumnType
@@ -59,6 +33,8 @@ class BoundColumn:
     nullable: bool
     is_key: bool = False
     pads: bool = False
+    guard: Guard | None = None
+    follows_updates: bool = False
 
     def spell(self, value: Any) -> str:
         """Give the literal. Raises UnfitValueError."""
@@ -67,7 +43,10 @@ class BoundColumn:
                 raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
             return "NULL"
         try:
-            return self.literals.one(self.type.store(value))
+            stored = self.type.store(value)
+            if self.guard is not None:
+                self.guard.one(value)
+            return self.literals.one(stored)
         except UnfitValueError as exc:
             raise UnfitValueError(exc.reason, f"column {self.name}: {exc}") from exc
 
@@ -79,12 +58,12 @@ class BoundColumn:
         has_null = type(None) in classes
         if (has_null and not self.nullable) or not classes <= {self.type.plain, type(None)}:
             return None
-        if not has_null:
-            return self.literals.many(values)
-        known = [value for value in values if value is not None]
-        spelled = self.literals.many(known) if known else []
-        if spelled is None:
+        known = [value for value in values if value is not None] if has_null else values
+        if known and self.guard is not None and not self.guard.many(known):
             return None
+        spelled = self.literals.many(known) if known else []
+        if spelled is None or not has_null:
+            return spelled
         next_one = iter(spelled)
         return ["NULL" if value is None else next(next_one) for value in values]
 
@@ -107,29 +86,25 @@ def bind(
     connection: SinkConnection, table: SinkTable, target: Target, *, loose_keys: bool
 ) -> list[BoundColumn]:
     """Look at the table and give its columns, as declared. Raises ConfigError with what does not fit."""
-    found = _columns(connection, target)
-    problems = [*_table_problems(connection, table, target)]
+    found = read_columns(connection, target)
+    problems = [*_table_problems(connection, table, target, found)]
     columns = []
     for column in table.columns:
         known = found.get(column.name.lower())
         if known is None:
             problems.append(f"{target} has no column {column.name}; it has {', '.join(found)}")
             continue
-        kind = column_type(column.type)
-        problems += _type_problems(column, kind, known)
-        is_key = column.name in table.key
+        kind, is_key = column_type(column.type), column.name in table.key
+        fitting = _fit(column, kind, known, target, problems)
         if is_key and not loose_keys:
-            problems += _collation_problems(known)
-        pads = is_key and known.collation is not None and _pads(known.collation)
-        nullable = known.nullable and not is_key
-        columns.append(BoundColumn(column.name, kind, literals_of(kind), nullable, is_key, pads))
-    declared = {column.name.lower() for column in table.columns}
-    problems += [
-        f"column {each.name} of {target} is NOT NULL without a default, and the job does not give it"
-        for each in found.values()
-        if each.name.lower() not in declared
-        and not each.nullable and each.default is None and not each.extra
-    ]  # fmt: skip
+            problems += _collation_problems(known, target)
+        if fitting is not None:
+            pads = is_key and known.collation != "" and _pads(known.collation)
+            nullable = known.nullable and not is_key
+            columns.append(
+                BoundColumn(column.name, kind, fitting.literals, nullable, is_key, pads, fitting.guard,
+                            known.follows_updates)
+            )  # fmt: skip
     if problems:
         raise ConfigError("\n".join(f"table {table.name}: {problem}" for problem in problems))
     return columns
@@ -147,77 +122,53 @@ def definition(connection: SinkConnection, table: SinkTable, target: Target) -> 
         message = f"table {table.name}: there is no table {target}; make it first"
         raise ConfigError(message) from exc
     rows = connection.run(f"SHOW CREATE TABLE {name}", "reading the table's definition")
-    return _COUNTER.sub("", _text(rows[0][1]))
+    return _COUNTER.sub("", text(rows[0][1]))
 
 
-def _columns(connection: SinkConnection, target: Target) -> dict[str, _Found]:
+def _table_problems(
+    connection: SinkConnection, table: SinkTable, target: Target, found: Mapping[str, Found]
+) -> Iterator[str]:
+    """Say what keeps upserts of this key from doing what they should: engine, indexes, columns left out."""
     rows = connection.run(
-        "SELECT column_name, data_type, numeric_precision, numeric_scale, datetime_precision, "
-        "collation_name, extra, is_nullable, column_default FROM information_schema.columns "
-        f"WHERE {_here(target)} ORDER BY ordinal_position",
-        "reading the columns",
-    )
-    found = [
-        _Found(_text(n), _text(t).lower(), _int(p), _int(s), _int(f), None if c is None else _text(c),
-               _text(e).lower(), _text(null) == "YES", None if d is None else _text(d))
-        for n, t, p, s, f, c, e, null, d in rows
-    ]  # fmt: skip
-    return {column.name.lower(): column for column in found}
-
-
-def _table_problems(connection: SinkConnection, table: SinkTable, target: Target) -> list[str]:
-    """Say what keeps upserts of this key from doing what they should: engine, key, other unique indexes."""
-    rows = connection.run(
-        f"SELECT table_type, engine FROM information_schema.tables WHERE {_here(target)}", "reading the table"
+        f"SELECT table_type, engine FROM information_schema.tables WHERE {here(target)}", "reading the table"
     )
     kind, engine = rows[0]
-    if _text(kind) != "BASE TABLE" or _text(engine).lower() != "innodb":
-        return [f"{target} is no InnoDB table ({_text(kind)}, {engine}): a batch is one transaction"]
-    indexes: dict[str, list[str]] = {}
-    for name, column in connection.run(
-        "SELECT index_name, column_name FROM information_schema.statistics "
-        f"WHERE {_here(target)} AND non_unique = 0 ORDER BY index_name, seq_in_index",
-        "reading the indexes",
-    ):
-        indexes.setdefault(_text(name), []).append("" if column is None else _text(column).lower())
-    key = {name.lower() for name in table.key}
-    problems = []
-    if not any(set(columns) == key for columns in indexes.values()):
-        problems.append(f"{target} has no PRIMARY KEY or UNIQUE index over exactly {', '.join(table.key)}")
-    declared = {column.name.lower() for column in table.columns}
-    for name, columns in indexes.items():
-        touched = {column for column in columns if column in declared or not column}  # "": an expression
-        if touched and not set(columns) >= key:
-            problems.append(
-                f"the UNIQUE index {name} ({', '.join(columns)}) of {target} would turn a new row into a "
-                "change of another one: make it a plain index"
-            )
-    return problems
+    if text(kind) != "BASE TABLE" or text(engine).lower() != "innodb":
+        yield f"{target} is no InnoDB table ({text(kind)}, {engine}): a batch is one transaction"
+        return
+    given = {column.name.lower() for column in table.columns}
+    yield from index_problems(read_unique_indexes(connection, target), found, table.key, given, target)
+    for name, column in found.items():
+        filled = column.nullable or column.default is not None or column.is_generated or column.is_counter
+        if name not in given and not filled:
+            where = f"column {column.name} of {target}"
+            yield f"{where} is NOT NULL without a default, and the job does not give it"
 
 
-def _type_problems(column: SinkColumn, kind: ColumnType, known: _Found) -> list[str]:
-    root, _, arguments = kind.name.partition("(")
-    digits = [int(digit) for digit in arguments.rstrip(")").split(",") if digit.strip()]
-    holds = _HOLDS["BIGINT"] if root == "DECIMAL" and not digits[1] else _HOLDS[root]
-    where = f"column {column.name} is {column.type}, and in MySQL {known.type}"
-    if "generated" in known.extra:
-        return [f"{where}, generated by the server"]
-    if known.type not in holds:
-        return [f"{where}, which does not keep all its values; it takes {', '.join(holds)}"]
-    if root == "DECIMAL" and known.type == "decimal" and (known.scale or 0) < digits[1]:
-        return [f"{where} with {known.scale} digits behind the point: the others would be rounded off"]
-    if root.startswith("TIME") and (known.fraction or 0) < digits[0]:
-        return [f"{where}({known.fraction}): its fraction would be rounded; CAST it or ALTER the column"]
-    return []
+def _fit(
+    column: SinkColumn, kind: ColumnType, known: Found, target: Target, problems: list[str]
+) -> Fit | None:
+    try:
+        return fit(kind, known)
+    except MisfitError as exc:
+        cure = f"; {_alter(known, exc.cure, target)}" if exc.cure else ""
+        problems.append(f"column {column.name} is {column.type}, and in MySQL {known.declared}{exc}{cure}")
+        return None
 
 
-def _collation_problems(known: _Found) -> list[str]:
+def _alter(known: Found, type_: str, target: Target) -> str:
+    null = "" if known.nullable else " NOT NULL"
+    return f"ALTER TABLE {quoted(target.table)} MODIFY {quoted(known.name)} {type_}{null}"
+
+
+def _collation_problems(known: Found, target: Target) -> list[str]:
     collation = known.collation
-    if collation is None or collation.endswith("_bin"):
+    if not collation or collation.endswith("_bin"):
         return []
+    binary = f"{known.declared} CHARACTER SET {known.charset} COLLATE {known.charset}_bin"
     return [
         f"the key column {known.name} has the collation {collation}, which takes different texts for one: "
-        "use a binary one (utf8mb4_bin, utf8mb4_nopad_bin, utf8mb4_0900_bin), or say 'looseKeys'='true'"
+        f"use a binary one ({_alter(known, binary, target)}), or say 'looseKeys'='true'"
     ]
 
 
@@ -225,20 +176,8 @@ def _pads(collation: str) -> bool:
     return "nopad" not in collation and "0900" not in collation
 
 
-def _here(target: Target) -> str:
-    database, table = escape_string(target.database), escape_string(target.table)
-    return f"table_schema = '{database}' AND table_name = '{table}'"
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _int(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def update_clause(columns: Sequence[str]) -> str:
-    """Give what an upsert does to a row that is there."""
-    changes = ", ".join(f"{quoted(name)} = VALUES({quoted(name)})" for name in columns)
+def update_clause(columns: Sequence[str], kept: Sequence[str] = ()) -> str:
+    """Give what an upsert does to a row that is there; `kept` would change by themselves and are held."""
+    sets = [f"{quoted(name)} = VALUES({quoted(name)})" for name in columns]
+    changes = ", ".join([*sets, *(f"{quoted(name)} = {quoted(name)}" for name in kept)])
     return f" ON DUPLICATE KEY UPDATE {changes}"

@@ -16,6 +16,7 @@ import orjson
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkTable
+from streamjobs.values import shortest_float
 
 OWN_PREFIX = b"__streamjobs__:"
 """Starts the keys that the connector keeps for itself; no row may have such a key."""
@@ -38,7 +39,7 @@ class RowForm:
             message = f"table {table.name}: key {table.key} and columns {self.names} do not fit together"
             raise ConfigError(message)
         self._columns = [(c.name, types[c.name], c.nullable, _put(types[c.name])) for c in table.columns]
-        self._key = [(name, types[name], _put(types[name])) for name in table.key]
+        self._key = [(name, types[name], _key_put(types[name])) for name in table.key]
 
     def key(self, values: Sequence[Any], width: int | None = None) -> bytes:
         """Give the Redis key of key values, of the first `width` columns if given. Raises UnfitValueError."""
@@ -172,13 +173,20 @@ class RowForm:
             all_stored.append(stored)
         return all_stored
 
+    def is_float(self, name: str) -> bool:
+        """Tell whether a column is a FLOAT."""
+        return any(kind.name == "FLOAT" for column, kind, _, _ in self._columns if column == name)
+
     def is_whole(self, values: Mapping[str, Any]) -> bool:
         """Tell whether the record has all columns."""
         return len(values) >= len(self.names)
 
 
-def score_text(name: str, value: Any) -> bytes:
-    """Give the text of a score: a double that is exactly the value. Raises UnfitValueError."""
+def score_text(name: str, value: Any, *, is_float: bool = False) -> bytes:
+    """Give the text of a score: a double that is exactly the value, or the shortest text of a FLOAT.
+
+    Raises UnfitValueError.
+    """
     if value is None:
         raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: a member has one, or is deleted")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -189,7 +197,7 @@ def score_text(name: str, value: Any) -> bytes:
         raise UnfitValueError(
             Reason.RANGE, f"the score {name} is {value}; Redis keeps doubles, exact to 2^53"
         )
-    return repr(value).encode()
+    return repr(shortest_float(value) if is_float else value).encode()
 
 
 def _refuse_null(name: str, *, nullable: bool) -> None:
@@ -211,6 +219,16 @@ def _spelled(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
     except UnicodeEncodeError as exc:
         detail = f"column {name}: {value!r} is no valid Unicode text: {exc}"
         raise UnfitValueError(Reason.ENCODING, detail) from exc
+
+
+def _key_put(kind: ColumnType) -> Put:
+    put = _put(kind)
+    # -0.0 is 0.0 in SQL, so it is no other key
+    return (
+        put
+        if kind.plain is not float
+        else lambda value: put(value if isinstance(value, str) else value + 0.0)
+    )
 
 
 def _put(kind: ColumnType) -> Put:

@@ -174,7 +174,10 @@ class RedisSink:
         if self._is_set:
             width = len(record.key) - 1
             key = self._form.key(record.key, width) if width else self._form.prefix.rstrip(b":")
-            score = b"" if deletes else score_text(self._score, record.values.get(self._score))
+            score = b""
+            if not deletes:
+                value = record.values.get(self._score)
+                score = score_text(self._score, value, is_float=self._form.is_float(self._score))
             return key, (score, self._form.key_part(record.key, width))
         key = self._form.key(record.key)
         if self._mode == "HASHMAP":

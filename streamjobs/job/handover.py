@@ -2,17 +2,19 @@
 
 pandas cannot carry every SQL value: a BIGINT column with a NULL becomes float64 (2^53 + 1 is lost), a NULL
 double looks like NaN, timestamps end in the year 2262. So numbers travel with their NULLs in a mask, and
-timestamps as text.
+dates and timestamps as text. Those outside of the years 1 to 9999, which Flink computes and Python has not,
+travel as `@` and their seconds since 1970: Flink's own text shows the last four digits of the year only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime
 from typing import Any
 
 from streamjobs.job.native import quoted
+from streamjobs.moments import NanoMoment, OutOfRange, calendar_text
 from streamjobs.sink import SinkTable
 
 _MASKED = {
@@ -26,6 +28,16 @@ _MASKED = {
 }
 """Types whose NULLs travel in the mask -> what stands in their place."""
 
+_RANGES = {
+    "DATE": ("DATE '0001-01-01'", "DATE '9999-12-31'"),
+    "TIMESTAMP": ("TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999999'"),
+    "TIMESTAMP_LTZ": (
+        "CAST(TIMESTAMP '0001-01-01 00:00:00' AS TIMESTAMP_LTZ(9))",
+        "CAST(TIMESTAMP '9999-12-31 23:59:59.999999999' AS TIMESTAMP_LTZ(9))",
+    ),
+}
+"""Types that travel as text -> the first and the last value that Python has."""
+_OUTSIDE = "@"
 _MASK_BITS = 62
 _ISO_DIGITS = ("0", "3", "6")
 """Fraction digits that Python 3.10 reads; Flink writes all that the type has."""
@@ -90,8 +102,14 @@ def handover(table: SinkTable) -> Handover:
 
 
 def _unmasked(name: str, root: str) -> str:
-    if root.startswith("TIMESTAMP"):
-        return f"CAST({name} AS STRING)"
+    if root in _RANGES:
+        first, last = _RANGES[root]
+        moment = f"CAST({name} AS TIMESTAMP(3))" if root == "DATE" else name
+        return (
+            f"CASE WHEN {name} BETWEEN {first} AND {last} THEN CAST({name} AS STRING) WHEN {name} IS "
+            "NOT NULL "
+            f"THEN '{_OUTSIDE}' || CAST(EXTRACT(EPOCH FROM {moment}) AS STRING) END"
+        )
     if root in ("BYTES", "BINARY", "VARBINARY"):  # PyFlink 2.3.0 takes no bytes for a constant
         return f"CASE WHEN {NO_CONSTANT} = 0 THEN {name} END"
     return name
@@ -107,18 +125,36 @@ def _listed(argument: Any, length: int) -> list[Any]:
 
 
 def _taker(type_: str) -> Take:
-    root, _, digits = type_.partition("(")
+    root, _, digits = (part.strip() for part in type_.partition("("))
+    if root == "DATE":
+        return lambda values: _taken(values, date.fromisoformat, _day_text)
+    if root not in _RANGES:
+        return list
     read = datetime.fromisoformat if digits.partition(")")[0].strip() in _ISO_DIGITS else _moment
-    if root.strip() == "TIMESTAMP_LTZ":
-        return lambda values: [None if v is None else read(v).replace(tzinfo=timezone.utc) for v in values]
-    if root.strip() == "TIMESTAMP":
-        return lambda values: [None if v is None else read(v) for v in values]
-    return list
+    if root == "TIMESTAMP":
+        return lambda values: _taken(values, read, calendar_text)
+    return lambda values: _taken(values, lambda text: read(f"{text}+00:00"), calendar_text)
+
+
+def _taken(values: Sequence[Any], read: Callable[[str], Any], show: Callable[[int], str]) -> list[Any]:
+    try:
+        return [None if value is None else read(value) for value in values]
+    except ValueError:  # one is outside of the calendar: it must not spoil the others
+        return [
+            OutOfRange(show(int(value[1:]))) if value is not None and value.startswith(_OUTSIDE)
+            else None if value is None else read(value)
+            for value in values
+        ]  # fmt: skip
 
 
 def _moment(text: str) -> datetime:
-    head, _, fraction = text.partition(".")
-    if fraction[6:].strip("0"):
-        message = f"{text} has more than microseconds, which Python's datetime cannot hold"
-        raise ValueError(message)
-    return datetime.fromisoformat(f"{head}.{fraction[:6].ljust(6, '0')}" if fraction else head)
+    """Read a text with any number of fraction digits, and with a zone or without."""
+    head, point, rest = text.partition(".")
+    fraction, plus, zone = rest.partition("+")
+    digits = fraction.ljust(9, "0")
+    moment = datetime.fromisoformat(f"{head}.{digits[:6]}{plus}{zone}" if point else text)
+    return NanoMoment.of(moment, int(digits[6:])) if digits[6:] != "000" else moment
+
+
+def _day_text(seconds: int) -> str:
+    return calendar_text(seconds).partition(" ")[0]

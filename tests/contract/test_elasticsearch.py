@@ -194,6 +194,40 @@ def test_what_the_mapping_refuses_is_rejected_alone(node: Elasticsearch) -> None
     assert node.rows(table).keys() == {(1,), (3,)}
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            {"mappings": {"_source": {"enabled": False}}},
+            "its _source is not enabled, so documents cannot be read back",
+        ),
+        (
+            {"mappings": {"_source": {"excludes": ["name"]}}},
+            "its _source excludes name, so documents lose fields",
+        ),
+        (
+            {"mappings": {"_source": {"includes": ["id"]}}},
+            "its _source includes id, so documents lose fields",
+        ),
+    ],
+)
+def test_an_index_that_gives_back_other_documents_is_refused(
+    node: Elasticsearch, body: Mapping[str, Any], told: str
+) -> None:
+    table = node.table()
+    put(node, f"/{table.name}", body)
+    with pytest.raises(ConfigError) as caught, opened(table):
+        pass
+    assert str(caught.value) == f"table {table.name}: index {table.name} does not fit: {told}"
+
+
+def test_what_no_document_is_to_blame_for_stops_the_job(node: Elasticsearch) -> None:
+    table = node.table()
+    put(node, f"/{table.name}", {"mappings": {"_routing": {"required": True}}})
+    with opened(table) as sink, pytest.raises(SystemicError, match="routing_missing_exception"):
+        sink.write([upsert(1), upsert(2)])
+
+
 def test_an_index_that_is_there_is_completed(node: Elasticsearch) -> None:
     table = node.table()
     put(node, f"/{table.name}", {"mappings": {"properties": {"id": {"type": "long"}}}})

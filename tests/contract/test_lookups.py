@@ -15,7 +15,8 @@ from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.lookup import CachedLookup, Key, Lookup, LookupSettings, Row
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import Record, RecordKind, SinkTable
+from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.values import binary32
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import FULL, LEAST, TEXT_COLUMNS, ServerStore, attempt, delete, upsert
 
@@ -166,6 +167,27 @@ def test_mysql_compares_texts_by_their_characters(store: MySql) -> None:
     with opened(store, table) as lookup:
         assert lookup.fetch([("ä",), ("a",), ("Ä ",)]) == {}
         assert lookup.fetch([("Ä",), ("a",)]) == {("Ä",): ("Ä", "x")}
+
+
+@pytest.mark.parametrize("store", ["mysql"], indirect=True, scope="session")
+def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
+    columns = (SinkColumn("id", "BIGINT"), SinkColumn("f", "FLOAT"), SinkColumn("d", "FLOAT"))
+    table = store.table(columns, types={"f": "FLOAT", "d": "DOUBLE"})
+    values = (16777215.0, 123456.7890625, 1.401298464324817e-45)
+    rows = {number: (number, binary32(value), binary32(value)) for number, value in enumerate(values)}
+    written(
+        store, table,
+        *(Record((n,), {"id": n, "f": f, "d": d}, RecordKind.UPSERT, 1) for n, f, d in rows.values()),
+    )  # fmt: skip
+    with opened(store, table) as lookup:
+        found = lookup.fetch([(number,) for number in rows])
+    assert {key[0]: (n, binary32(f), binary32(d)) for key, (n, f, d) in found.items()} == rows
+    with pytest.raises(ConfigError) as caught:
+        MySqlLookup(replace(table, key=("f",)))
+    assert str(caught.value) == (
+        f"table {table.name}: a lookup by f, a FLOAT, compares digits that no reader sees: look up by "
+        "another column, or make it a DOUBLE or DECIMAL"
+    )
 
 
 @pytest.mark.parametrize("store", ["mysql"], indirect=True, scope="session")

@@ -44,6 +44,12 @@ Refused rows become dead letters of stage `sink`, durable before the checkpoint 
 {share:.0%} of the rows (and {at_least}) within {window_s:g} s stop the job before it drains a topic into dead
 letters. Trouble outside is never a dead letter: wrong credentials, a missing table, a full disk stop the job.
 
+What is read back is what was written, or the row is refused. A FLOAT is the number of its shortest text in
+every store, in values and keys: 0.1, not 0.10000000149011612. A TIMESTAMP(9) keeps its nine digits where the
+store has them, else the job is refused. A day outside of the years 1 to 9999, which Flink computes and no
+store holds, is a dead letter that shows it
+([decision 0071](decisions/0071-days-outside-of-the-calendar.md)).
+
 A store that is down is backpressure: the operator retries with growing, jittered pauses of up to
 {pause_s:g} s for {budget_min:g} minutes (`retryTimeout`); after that Flink restarts the job from its last
 checkpoint. After five failures in a row the store is probed with one row, then sent twice as many with

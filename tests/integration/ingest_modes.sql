@@ -60,6 +60,9 @@ CREATE TABLE every_type_kept (
     ts6 TIMESTAMP_LTZ(6),
     PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='rocksdb');
+CREATE TABLE far_day (
+    id BIGINT, born DATE, dt TIMESTAMP(6), ts TIMESTAMP_LTZ(3), nanos TIMESTAMP(9), PRIMARY KEY (id) NOT ENFORCED
+) WITH (type='rocksdb');
 CREATE TABLE constant (
     id BIGINT, v VARCHAR, d DECIMAL(10, 2), b VARBINARY, at TIMESTAMP(3), nothing INT, PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='rocksdb');
@@ -91,6 +94,9 @@ SELECT s.sale_id, s.item_id, p.price, p.note, s.origin
 FROM sale AS s LEFT JOIN price FOR SYSTEM_TIME AS OF s.sold AS p ON s.item_id = p.item_id
 ON CONFLICT DO NOTHING;
 INSERT INTO every_type_kept SELECT * FROM every_type;
+INSERT INTO far_day
+SELECT id, born + INTERVAL '1' DAY, dt + INTERVAL '2' YEAR, ts, TIMESTAMP '2024-01-01 00:00:00.123456789'
+FROM every_type;
 INSERT INTO constant
 SELECT 1, 'it''s', 1.50, X'00ff', TIMESTAMP '2024-01-02 03:04:05.678', CAST(NULL AS INT) ON CONFLICT DO NOTHING;
 INSERT INTO listed VALUES (1, 'a'), (2, CAST(NULL AS VARCHAR)) ON CONFLICT DO NOTHING;

@@ -157,7 +157,7 @@ def prices() -> tuple[list[RowChange], list[RowChange]]:
 
 TYPES: list[dict[str, Any]] = [
     {"t": -128, "s": 32767, "i": -(2**31), "b": 2**53 + 1, "u": Decimal(2**64 - 1),
-     "d": Decimal("9999999999999999999999999999.9999999999"), "f": -0.25, "dd": 0.1, "yes": True,
+     "d": Decimal("9999999999999999999999999999.9999999999"), "f": 0.1, "dd": 0.1, "yes": True,
      "tx": "Ü 🦊\n\0", "bin": b"\0\xff", "born": date(9999, 12, 31), "tm": clock(23, 59, 59, 999000),
      "dt": datetime(9999, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001 - the column has no zone
      "ts": datetime(2038, 1, 19, 3, 14, 8, 1000, timezone.utc),
@@ -336,19 +336,40 @@ def test_every_type_crosses_exactly(outcome: Outcome) -> None:
         assert found[number] == {"id": number, **row}, row
 
 
+def test_a_day_outside_of_the_calendar_is_a_dead_letter_and_spoils_no_other(outcome: Outcome) -> None:
+    nanos = "2024-01-01T00:00:00.123456789"
+    assert outcome.rows("far_day") == [
+        (1, None, None, None, nanos),
+        (2, date(1, 1, 2), datetime(3, 1, 1), TYPES[2]["ts"], nanos),  # noqa: DTZ001
+    ]
+    letters = [each for each in outcome.letters if each.stage.value == "sink"]
+    assert {(each.table, each.reason, each.detail) for each in letters} == {
+        (
+            "far_day",
+            "range",
+            "column born: 10000-01-01 is out of range for DATE (0001-01-01 to 9999-12-31); UPSERT key=(0,) "
+            "values={'id': 0, 'born': OutOfRange(text='10000-01-01'), "
+            "'dt': OutOfRange(text='10001-12-31 23:59:59'), "
+            "'ts': datetime.datetime(2038, 1, 19, 3, 14, 8, 1000, tzinfo=datetime.timezone.utc), "
+            "'nanos': NanoMoment(2024-01-01T00:00:00.123456 and 789 ns)}",
+        )
+    }
+
+
 def test_what_is_wrong_is_a_dead_letter_with_its_origin(outcome: Outcome) -> None:
-    found = {(each.topic, each.stage.value, each.reason) for each in outcome.letters}
+    letters = [each for each in outcome.letters if each.stage.value != "sink"]
+    found = {(each.topic, each.stage.value, each.reason) for each in letters}
     assert found == {
         ("shop.item", "convert", "value"),
         ("shop.price", "late", "late"),
         ("shop.sale", "late", "late"),
         ("shop.sale", "decode", "protocol"),
     }
-    for letter in outcome.letters:
+    for letter in letters:
         assert letter.id == f"{letter.topic}/{letter.partition}/{letter.offset}/{letter.row}"
         assert letter.job == "ingest_modes"
-    (rubbish,) = [each for each in outcome.letters if each.stage.value == "decode"]
+    (rubbish,) = [each for each in letters if each.stage.value == "decode"]
     assert (rubbish.row, rubbish.raw) == (-1, b"rubbish")
-    (late,) = [each for each in outcome.letters if each.topic == "shop.sale" and each.stage.value == "late"]
+    (late,) = [each for each in letters if each.topic == "shop.sale" and each.stage.value == "late"]
     assert late.event_time_ms == 100_000
     assert abs(late.at_ms - time.time() * 1000) < 600_000

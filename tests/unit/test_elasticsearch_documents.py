@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.elasticsearch.answers import Answers
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern
 from streamjobs.column_types import UnfitValueError
-from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.moments import NanoMoment, OutOfRange
+from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 MOMENT = datetime(2026, 11, 23, 7, 20, 25, 123456)  # noqa: DTZ001
@@ -164,3 +166,83 @@ def test_mapping_fits_what_we_make_and_names_what_does_not_fit() -> None:
 def test_field_name_that_no_document_can_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot have a field"):
         DocumentForm(table(("id",), **{"id": "INT", name: "INT"}))
+
+
+def test_a_float_is_its_shortest_text_in_fields_and_ids() -> None:
+    form = DocumentForm(table(("f",), f="FLOAT", d="DOUBLE"))
+    wide = 0.10000000149011612
+    assert form.body({"f": wide, "d": wide}, None) == b'{"f":0.1,"d":0.10000000149011612}'
+    assert form.bodies([[wide], [wide]]) == [b'{"f":0.1,"d":0.10000000149011612}']
+    assert form.id((wide,)) == "0.1"
+
+
+def test_what_no_field_holds_is_told_with_its_column() -> None:
+    form = DocumentForm(table(("day",), day="DATE", at="TIMESTAMP(3)"))
+    values = {"day": date(2026, 1, 1), "at": OutOfRange("10001-12-31 23:59:59")}
+    assert form.bodies([[value] for value in values.values()]) is None
+    with pytest.raises(UnfitValueError) as caught:
+        form.body(values, None)
+    assert str(caught.value) == (
+        "column at: 10001-12-31 23:59:59 is out of range for TIMESTAMP(3) (0001-01-01 to 9999-12-31)"
+    )
+    with pytest.raises(UnfitValueError, match="column day: 10000-01-01 is out of range for DATE"):
+        form.id((OutOfRange("10000-01-01"),))
+
+
+def test_nanoseconds_are_in_fields_and_ids() -> None:
+    form = DocumentForm(table(("at",), at="TIMESTAMP(9)", local="TIMESTAMP_LTZ(9)"))
+    at = NanoMoment.of(datetime(2026, 1, 1), 1)  # noqa: DTZ001
+    values = {
+        "at": at,
+        "local": NanoMoment.of(datetime(2026, 1, 1, 8, tzinfo=timezone(timedelta(hours=8))), 9),
+    }
+    assert form.body(values, None) == (
+        b'{"at":"2026-01-01T00:00:00.000000001","local":"2026-01-01T00:00:00.000000009Z"}'
+    )
+    assert form.id((at,)) == "2026-01-01T00:00:00.000000001"
+
+
+def answer(**error: Any) -> Mapping[str, Any]:
+    return {"errors": True, "items": [{"index": {"status": 400, "error": error}}]}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "document_parsing_exception", "reason": "failed to parse"},
+        {"type": "mapper_parsing_exception", "reason": "failed to parse"},
+        {"type": "illegal_argument_exception", "reason": "immense term",
+         "caused_by": {"type": "max_bytes_length_exceeded_exception", "reason": "at at most 32766"}},
+    ],
+)  # fmt: skip
+def test_what_one_document_is_to_blame_for_is_a_dead_letter(error: Mapping[str, Any]) -> None:
+    answers = Answers([0], "table t")
+    answers.take([Record((1,), {"id": 1}, RecordKind.UPSERT, 1)], [0], answer(**error))
+    assert [rejection.reason for rejection in answers.rejected] == ["mapping"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "reason"),
+    [
+        (
+            "illegal_argument_exception",
+            "only write ops with an op_type of create are allowed in data streams",
+        ),
+        (
+            "strict_dynamic_mapping_exception",
+            "mapping set to strict, dynamic introduction of [x] is not allowed",
+        ),
+        ("routing_missing_exception", "routing is required for [t]/[1]"),
+        ("cluster_block_exception", "index [t] blocked by: [FORBIDDEN/8/index write (api)]"),
+    ],
+)
+def test_what_says_something_of_the_index_stops_the_job(type_: str, reason: str) -> None:
+    answers = Answers([0], "table t")
+    with pytest.raises(SystemicError) as caught:
+        answers.take([Record((1,), {"id": 1}, RecordKind.UPSERT, 1)], [0], answer(type=type_, reason=reason))
+    assert str(caught.value) == (
+        f"table t: writing documents: HTTP 400 {type_}: {reason}; first of all for the key (1,). No "
+        "document is to "
+        "blame for this: see to the index, then start the job again"
+    )
+    assert answers.rejected == []

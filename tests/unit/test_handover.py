@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from streamjobs.job.handover import Handover, handover
+from streamjobs.moments import NanoMoment, OutOfRange
 from streamjobs.sink import SinkColumn, SinkTable
 
 
@@ -59,6 +60,14 @@ def test_more_columns_than_a_mask_has_bits_take_another_mask() -> None:
         ("TIMESTAMP(6)", "9999-12-31 23:59:59.999999", datetime(9999, 12, 31, 23, 59, 59, 999999)),  # noqa: DTZ001
         ("TIMESTAMP(0)", "0001-01-01 00:00:00", datetime(1, 1, 1)),  # noqa: DTZ001
         ("TIMESTAMP(9)", "2024-01-01 00:00:00.120000000", datetime(2024, 1, 1, 0, 0, 0, 120000)),  # noqa: DTZ001
+        ("TIMESTAMP(9)", "2024-01-01 00:00:00.000000001", NanoMoment.of(datetime(2024, 1, 1), 1)),  # noqa: DTZ001
+        ("TIMESTAMP(7)", "2024-01-01 00:00:00.1234567",
+         NanoMoment.of(datetime(2024, 1, 1, 0, 0, 0, 123456), 700)),  # noqa: DTZ001
+        ("TIMESTAMP_LTZ(9)", "2024-01-01 00:00:00.999999999",
+         NanoMoment.of(datetime(2024, 1, 1, 0, 0, 0, 999999, timezone.utc), 999)),
+        ("TIMESTAMP(1)", "2024-01-01 00:00:00.5", datetime(2024, 1, 1, 0, 0, 0, 500000)),  # noqa: DTZ001
+        ("DATE", "9999-12-31", date(9999, 12, 31)),
+        ("DATE", "0001-01-01", date(1, 1, 1)),
         ("TIMESTAMP_LTZ(3)", "1969-12-31 23:59:59.999",
          datetime(1969, 12, 31, 23, 59, 59, 999000, timezone.utc)),
     ],
@@ -68,16 +77,41 @@ def test_moments_travel_as_text(type_: str, text: str, value: datetime) -> None:
     assert planned("INT", type_).columns(arguments, 2)[1] == [value, None]
 
 
-def test_nanoseconds_are_refused_not_cut() -> None:
-    with pytest.raises(ValueError, match="more than microseconds"):
-        planned("INT", "TIMESTAMP(9)").columns(
-            [pd.Series([1]), pd.Series(["2024-01-01 00:00:00.000000001"]), pd.Series([0])], 1
-        )
+@pytest.mark.parametrize(
+    ("type_", "texts", "values"),
+    [
+        ("TIMESTAMP(3)", ["@253465459199", "2024-01-01 00:00:00.000"],
+         [OutOfRange("10001-12-31 23:59:59"), datetime(2024, 1, 1)]),  # noqa: DTZ001
+        ("TIMESTAMP(9)", ["@-62135596801", None], [OutOfRange("0000-12-31 23:59:59"), None]),
+        ("TIMESTAMP_LTZ(3)", [None, "@253402300800"], [None, OutOfRange("10000-01-01 00:00:00")]),
+        ("DATE", ["2024-01-01", "@253402300800"], [date(2024, 1, 1), OutOfRange("10000-01-01")]),
+    ],
+)  # fmt: skip
+def test_a_day_outside_of_the_calendar_spoils_no_other(
+    type_: str, texts: list[str | None], values: list[Any]
+) -> None:
+    arguments = [pd.Series([1, 2]), pd.Series(texts, dtype=object), pd.Series([0, 0])]
+    assert planned("INT", type_).columns(arguments, 2)[1] == values
 
 
-@pytest.mark.parametrize("value", [Decimal("1.50"), b"\xff", "", date(9999, 1, 1), time(1, 2, 3, 4000)])
+def test_dates_and_moments_are_looked_at_before_they_are_text() -> None:
+    _, day, at, moment, *_ = planned("INT", "DATE", "TIMESTAMP(3)", "TIMESTAMP_LTZ(6)").expressions
+    assert day == (
+        "CASE WHEN `c1` BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN CAST(`c1` AS STRING) "
+        "WHEN `c1` IS NOT NULL THEN '@' || CAST(EXTRACT(EPOCH FROM CAST(`c1` AS TIMESTAMP(3))) AS STRING) END"
+    )
+    assert at == (
+        "CASE WHEN `c2` BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 "
+        "23:59:59.999999999' "
+        "THEN CAST(`c2` AS STRING) WHEN `c2` IS NOT NULL THEN '@' || CAST(EXTRACT(EPOCH FROM `c2`) "
+        "AS STRING) END"
+    )
+    assert "CAST(TIMESTAMP '0001-01-01 00:00:00' AS TIMESTAMP_LTZ(9))" in moment
+
+
+@pytest.mark.parametrize("value", [Decimal("1.50"), b"\xff", "", time(1, 2, 3, 4000)])
 def test_objects_travel_as_they_are(value: Any) -> None:
-    types = {Decimal: "DECIMAL(4, 2)", bytes: "BYTES", str: "STRING", date: "DATE", time: "TIME(3)"}
+    types = {Decimal: "DECIMAL(4, 2)", bytes: "BYTES", str: "STRING", time: "TIME(3)"}
     series = pd.Series([value, None], dtype=object)
     arguments = [pd.Series([1, 2]), series, pd.Series([0, 0])]
     assert planned("INT", types[type(value)]).columns(arguments, 2)[1] == [value, None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timezone
+import struct
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from connectors.hbase.cells import RowForm
 from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError
+from streamjobs.moments import NanoMoment, OutOfRange
 from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.values import shortest_float
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -22,7 +25,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "SMALLINT": st.integers(-(2**15), 2**15 - 1),
     "INT": st.integers(-(2**31), 2**31 - 1),
     "BIGINT": st.integers(-(2**63), 2**63 - 1),
-    "FLOAT": st.floats(width=32, allow_nan=False),
+    "FLOAT": st.floats(width=32, allow_nan=False).map(shortest_float),
     "DOUBLE": st.floats(allow_nan=False),
     "DECIMAL(38, 4)": st.decimals(-(10**30), 10**30, allow_nan=False, places=4),
     "STRING": TEXT,
@@ -154,3 +157,28 @@ def test_many_rows_are_spelled_as_one_is(rows: list[tuple[Any, dict[str, Any]]],
     assert by_key == [made.key(key) for key in keys]
     for key, row, found in zip(keys, whole, cells, strict=True):
         assert dict(zip(made.columns, found, strict=True)) == dict(made.row(key, row))
+
+
+def test_a_float_is_its_binary32_in_a_cell_and_its_shortest_text_beside_it() -> None:
+    wide = 0.10000000149011612
+    ((column, data),) = form("FLOAT").row((wide,), {})
+    assert data == struct.pack(">f", 0.1)
+    assert form("FLOAT").load({column: data}) == {"c0": 0.1}
+    assert form("FLOAT", text=True).row((wide,), {}) == [(column, b"0.1")]
+    assert form("FLOAT").key((wide,)) == form("DOUBLE").key((0.1,))
+
+
+def test_what_no_cell_holds_is_told_with_its_column() -> None:
+    rows = form("INT", "DATE")
+    with pytest.raises(UnfitValueError) as caught:
+        rows.row((1, OutOfRange("10000-01-01")), {})
+    assert str(caught.value) == "column c1: 10000-01-01 is out of range for DATE (0001-01-01 to 9999-12-31)"
+    with pytest.raises(UnfitValueError, match="column c1: 10000-01-01 is out of range for DATE"):
+        rows.key((1, OutOfRange("10000-01-01")))
+
+
+def test_nanoseconds_are_in_cells_and_keys() -> None:
+    rows = form("TIMESTAMP(9)")
+    moment = NanoMoment.of(datetime(2026, 1, 1), 1)  # noqa: DTZ001
+    assert [data for _, data in rows.row((moment,), {})] == [b"2026-01-01T00:00:00.000000001"]
+    assert rows.key((moment,)) != rows.key((datetime(2026, 1, 1),))  # noqa: DTZ001

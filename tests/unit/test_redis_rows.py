@@ -78,3 +78,21 @@ def test_scores_are_doubles(score: float, text: bytes) -> None:
 def test_what_is_no_double_is_no_score(score: Any) -> None:
     with pytest.raises(UnfitValueError, match="the score s is"):
         score_text("s", score)
+
+
+def test_a_float_is_its_shortest_text_in_keys_fields_texts_and_scores() -> None:
+    form = RowForm(SinkTable("t", (SinkColumn("f", "FLOAT"), SinkColumn("d", "DOUBLE")), ("f",), {}), "t:")
+    wide = 0.10000000149011612
+    assert (form.key((wide,)), form.keys_many([(wide,)])) == (b"t:0.1", [b"t:0.1"])
+    assert form.text({"f": wide, "d": wide}, None) == b'{"f":0.1,"d":0.10000000149011612}'
+    assert form.texts_many([[wide], [0.1]]) == [b'{"f":0.1,"d":0.1}']
+    assert form.fields({"f": wide, "d": wide}) == ("11", [b"0.1", b"0.10000000149011612"])
+    assert form.fields_many([[wide], [wide]]) == [("11", [b"0.1", b"0.10000000149011612"])]
+    assert score_text("s", wide, is_float=True) == b"0.1"
+
+
+def test_minus_zero_is_no_other_key() -> None:
+    form = RowForm(SinkTable("t", (SinkColumn("d", "DOUBLE"),), ("d",), {}), "t:")
+    assert form.key((-0.0,)) == form.key((0.0,)) == b"t:0.0"
+    assert form.keys_many([(-0.0,)]) == [b"t:0.0"]
+    assert form.text({"d": -0.0}, None) == b'{"d":-0.0}'

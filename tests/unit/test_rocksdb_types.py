@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from connectors.rocksdb import Reason, UnfitValueError, column_type
 from connectors.rocksdb.rows import RowCodec, Schema
 from streamjobs.errors import ConfigError
+from streamjobs.moments import NanoMoment, OutOfRange
 from streamjobs.sink import SinkColumn, SinkTable
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -134,6 +135,13 @@ def test_batch_and_single_rows_are_stored_alike(data: st.DataObject) -> None:
         ("TIMESTAMP(3)", datetime(2026, 1, 1, tzinfo=timezone.utc), Reason.TYPE),
         ("TIMESTAMP(3)", pd.NaT, Reason.TYPE),
         ("TIMESTAMP(6)", pd.Timestamp("2026-01-01 00:00:00.000000001"), Reason.RANGE),
+        ("TIMESTAMP(6)", NanoMoment.of(datetime(2026, 1, 1), 1), Reason.RANGE),  # noqa: DTZ001
+        ("TIMESTAMP(9)", OutOfRange("10000-01-01 00:00:00"), Reason.RANGE),
+        ("TIMESTAMP_LTZ(3)", OutOfRange("0000-12-31 23:59:59"), Reason.RANGE),
+        ("DATE", OutOfRange("10000-01-01"), Reason.RANGE),
+        ("FLOAT", 0.1 + 1e-12, Reason.RANGE),
+        ("FLOAT", 1e39, Reason.RANGE),
+        ("FLOAT", 1, Reason.TYPE),
     ],
 )
 def test_value_that_does_not_fit_is_refused_with_a_reason(name: str, value: object, reason: Reason) -> None:
@@ -148,11 +156,23 @@ def test_value_that_does_not_fit_is_refused_with_a_reason(name: str, value: obje
         ("BIGINT", np.int64(7), 7),
         ("DOUBLE", np.float32(0.5), 0.5),
         ("DOUBLE", float("inf"), "Infinity"),
+        ("FLOAT", 0.10000000149011612, 0.1),
+        ("FLOAT", np.float32(0.1), 0.1),
+        ("FLOAT", 0.1, 0.1),
+        ("FLOAT", 3.4028234663852886e38, 3.4028235e38),
+        ("FLOAT", 1.401298464324817e-45, 1e-45),
+        ("FLOAT", float("-inf"), "-Infinity"),
         ("BOOLEAN", np.bool_(True), True),
         ("DECIMAL(10, 2)", 7, "7.00"),
         ("DECIMAL(10, 2)", Decimal("1E+2"), "100.00"),
         ("DECIMAL(10, 8)", Decimal(0), "0.00000000"),
         ("TIMESTAMP(9)", pd.Timestamp("2026-01-01 00:00:00.000000001"), "2026-01-01T00:00:00.000000001"),
+        ("TIMESTAMP(7)", NanoMoment.of(datetime(2026, 1, 1), 100), "2026-01-01T00:00:00.000000100"),  # noqa: DTZ001
+        (
+            "TIMESTAMP_LTZ(9)",
+            NanoMoment.of(datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), 5),
+            "2026-01-01T00:00:00.000000005",
+        ),
         ("TIMESTAMP(3)", pd.Timestamp("2026-01-01 00:00:00.5"), datetime(2026, 1, 1, 0, 0, 0, 500000)),  # noqa: DTZ001
         (
             "TIMESTAMP_LTZ(3)",
@@ -187,6 +207,14 @@ def test_type_is_read_in_every_spelling(text: str, name: str) -> None:
 def test_unknown_type_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         column_type(text)
+
+
+@given(st.lists(st.floats(width=32), min_size=1))
+def test_many_floats_are_stored_as_one_is(values: list[float]) -> None:
+    kind = column_type("FLOAT")
+    many = kind.many(values)
+    assert many is None or list(many) == [kind.store(value) for value in values]
+    assert (many is None) == any(not np.isfinite(value) for value in values)
 
 
 def test_lone_surrogate_is_refused_not_stored() -> None:

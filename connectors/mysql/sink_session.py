@@ -1,0 +1,58 @@
+"""What a session of the sink sets, whatever the server hands out, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+LOCK_WAIT: Final = "{lock_wait_s}"
+"""Stands for the seconds that a statement may wait for locks."""
+FIRST: Final = ("SET NAMES utf8mb4", "SET SESSION sql_select_limit = 18446744073709551615")
+"""What every server knows, before anything is asked: literals are UTF-8, though the server may be told to
+ignore what a client says of itself (skip-character-set-client-handshake), and no answer is cut."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A session variable; `name` may be one that only some servers have. `value` is SQL."""
+
+    name: str
+    value: str
+    reason: str
+
+
+SETTINGS: Final = (
+    Setting("sql_mode", "'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION'",
+            "what does not fit is an error, a key 0 is 0 and not the next number, '' is no NULL "
+            "(EMPTY_STRING_IS_NULL), a backslash escapes, quotes are quotes"),
+    Setting("time_zone", "'+00:00'", "moments are written and compared as UTC"),
+    Setting("transaction_isolation", "'READ-COMMITTED'", "no gap locks between the subtasks of a job"),
+    Setting("tx_isolation", "'READ-COMMITTED'", "the same by its older name"),
+    Setting("transaction_read_only", "0", "a session that may not write could only fail"),
+    Setting("tx_read_only", "0", "the same by its older name"),
+    Setting("completion_type", "'NO_CHAIN'", "COMMIT neither begins a transaction nor ends the session"),
+    Setting("foreign_key_checks", "1", "rows that a foreign key refuses are dead letters"),
+    Setting("unique_checks", "1", "a unique index that is not checked holds a key twice"),
+    Setting("check_constraint_checks", "1", "rows that a CHECK refuses are dead letters"),
+    Setting("sql_safe_updates", "0", "it refuses deletes that the optimizer runs by a scan"),
+    Setting("sql_big_selects", "1", "a limit on rows looked at (max_join_size) would refuse a long DELETE"),
+    Setting("max_statement_time", "0", "requestTimeout bounds a statement; the batch would never be written"),
+    Setting("max_execution_time", "0", "the same on MySQL, where it ends a SELECT of the fence"),
+    Setting("wait_timeout", "28800", "a table without changes for a while keeps its session"),
+    Setting("innodb_lock_wait_timeout", LOCK_WAIT, "a wait for a row ends before the request is given up"),
+    Setting("lock_wait_timeout", LOCK_WAIT, "a wait for an ALTER ends before the request is given up"),
+)  # fmt: skip
+"""Each variable that changes what our statements do, or ends them."""
+
+ASKED: Final = "SHOW SESSION VARIABLES WHERE Variable_name IN ({})".format(
+    ", ".join(f"'{setting.name}'" for setting in SETTINGS)
+)
+"""Asks which of them the server has."""
+
+
+def assignment(names: Sequence[str], lock_wait_s: int) -> str:
+    """Give the statement that sets those of these names that are ours."""
+    known = [setting for setting in SETTINGS if setting.name in names]
+    values = [(setting.name, setting.value.replace(LOCK_WAIT, str(lock_wait_s))) for setting in known]
+    return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values)
