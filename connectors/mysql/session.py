@@ -14,6 +14,7 @@ import pymysql
 import pymysql.cursors
 from pymysql.constants import CR
 
+from connectors.mysql.session_settings import FIRST, READING, asked, assignment
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.options import Secret
 from streamjobs.rowchange import TableId
@@ -94,8 +95,10 @@ class Session:
             )
             self.connection.decoders = {}
         try:
-            # Dates that cannot be are values; no statement of ours may be rewritten by a mode.
-            self.execute("SET time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600")
+            for statement in FIRST:
+                self.execute(statement)
+            names = [(name or b"").decode().lower() for name, _ in self.rows(asked(READING))]
+            self.execute(assignment(READING, names))
         except BaseException:
             self.close()
             raise

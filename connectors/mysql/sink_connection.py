@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 import pymysql
 
-from connectors.mysql.sink_session import ASKED, FIRST, assignment
+from connectors.mysql.session_settings import FIRST
+from connectors.mysql.sink_session import ASKED, assignment
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.options import Options, Secret
 from streamjobs.tls import tls_context

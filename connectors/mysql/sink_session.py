@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from connectors.mysql import session_settings
+from connectors.mysql.session_settings import Setting
 
 LOCK_WAIT: Final = "{lock_wait_s}"
 """Stands for the seconds that a statement may wait for locks."""
-FIRST: Final = ("SET NAMES utf8mb4", "SET SESSION sql_select_limit = 18446744073709551615")
-"""What every server knows, before anything is asked: literals are UTF-8, though the server may be told to
-ignore what a client says of itself (skip-character-set-client-handshake), and no answer is cut."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A session variable; `name` may be one that only some servers have. `value` is SQL."""
-
-    name: str
-    value: str
-    reason: str
-
 
 SETTINGS: Final = (
     Setting("sql_mode", "'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -45,14 +34,10 @@ SETTINGS: Final = (
 )  # fmt: skip
 """Each variable that changes what our statements do, or ends them."""
 
-ASKED: Final = "SHOW SESSION VARIABLES WHERE Variable_name IN ({})".format(
-    ", ".join(f"'{setting.name}'" for setting in SETTINGS)
-)
+ASKED: Final = session_settings.asked(SETTINGS)
 """Asks which of them the server has."""
 
 
 def assignment(names: Sequence[str], lock_wait_s: int) -> str:
-    """Give the statement that sets those of these names that are ours."""
-    known = [setting for setting in SETTINGS if setting.name in names]
-    values = [(setting.name, setting.value.replace(LOCK_WAIT, str(lock_wait_s))) for setting in known]
-    return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in values)
+    """Return the statement that sets those of these names that are ours."""
+    return session_settings.assignment(SETTINGS, names).replace(LOCK_WAIT, str(lock_wait_s))
