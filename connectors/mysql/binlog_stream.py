@@ -40,6 +40,8 @@ _READ_AHEAD: Final = 256 * 1024
 """Some dozens of events with one system call: behind each of these a thread waits for its turn again."""
 _FATAL: Final = 1236
 """ER_MASTER_FATAL_ERROR_READING_BINLOG: all that is wrong with a position, and some other things."""
+_SAME_ID: Final = 4052
+"""ER_SLAVE_SAME_ID of MariaDB 11, which says that with _FATAL before."""
 _TRUNCATED: Final = b"truncated in the middle of event"
 _GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
 """Shutdown, aborted and killed connections, network errors."""
@@ -295,7 +297,7 @@ class _StreamSource:
         message = f"{self._session.login}: error {code}: {text.decode('utf-8', 'replace')}"
         if code in _GOING:
             return ConnectionLostError(message)
-        if code != _FATAL:
+        if code not in (_FATAL, _SAME_ID):
             return SystemicError(message)
         if b"same server" in text.lower():
             return RefusedError(f"{message}. Another reader uses this server_id: give each its own")
