@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-FIRST: Final = ("SET NAMES utf8mb4", "SET SESSION sql_select_limit = 18446744073709551615")
+FIRST: Final = (
+    "SET NAMES utf8mb4",
+    "SET SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1",
+)
 """What every server knows, before anything is asked: literals are UTF-8, though the server may be told to
-ignore what a client says of itself (skip-character-set-client-handshake), and no answer is cut."""
+ignore what a client says of itself (skip-character-set-client-handshake), and no answer is cut, nor refused
+for its size (max_join_size): that also holds for SHOW."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,6 @@ READING: Final = (
     Setting("idle_write_transaction_timeout", "0", "the same for one that writes"),
     Setting("max_statement_time", "0", "a chunk of a large table takes as long as it takes"),
     Setting("max_execution_time", "0", "the same on MySQL"),
-    Setting("sql_big_selects", "1", "a limit on rows looked at (max_join_size) refuses long chunks"),
     Setting("sql_auto_is_null", "0", "IS NULL does not find the row that was written last"),
     Setting("sql_quote_show_create", "1", "names in SHOW CREATE are quoted"),
     Setting("completion_type", "'NO_CHAIN'", "COMMIT neither begins a transaction nor ends the session"),

@@ -42,10 +42,11 @@ def live(own_rig: Rig) -> Rig:
 def capture(live: Rig) -> Iterator[CaptureFile]:
     """A capture of a table with a key and one without, of a server that hands out bad settings."""
     name = live.database()
+    rows = ", ".join(f"({number}, REPEAT('x', 200))" for number in range(1, ROWS + 1))
     with live.session() as session:
         for table, key in (("keyed", "PRIMARY KEY"), ("bare", "")):
             session.execute(f"CREATE TABLE {name}.{table} (id INT {key}, v VARCHAR(200))")
-            session.execute(f"INSERT INTO {name}.{table} SELECT seq, REPEAT('x', 200) FROM seq_1_to_{ROWS}")
+            session.execute(f"INSERT INTO {name}.{table} VALUES {rows}")
         for variable, value in HANDED_OUT.items():
             if session.variable(variable) is not None:
                 session.execute(f"SET GLOBAL {variable} = {value}")

@@ -12,7 +12,7 @@ from streamjobs.errors import ConfigError
 from streamjobs.job.planning import plan_file
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
-from tests.services.kinds import KafkaAddress
+from tests.services.kinds import FlinkAddress, KafkaAddress
 from tests.services.shared import unique_name
 
 pytestmark = pytest.mark.services
@@ -128,23 +128,27 @@ def test_an_outer_interval_join_in_front_of_a_window_is_refused_at_its_place(tmp
     assert "IntervalJoin(joinType=[LeftOuterJoin]" in explained_file(path, tmp_path)
 
 
-def start(topic: str, bootstrap: str, directory: Path) -> None:
+def start(topic: str, bootstrap: str, rest_url: str, directory: Path) -> None:
     path = directory / "job.sql"
     path.write_text(
         f"CREATE TABLE e (id BIGINT) WITH (type='metaq', topic='{topic}', 'table'='a.b', ingest='append');\n"
         "CREATE TABLE o (id BIGINT) WITH (type='blackhole');\nINSERT INTO o SELECT id FROM e;\n"
     )
-    FlinkSession(NOWHERE).start(path, RunSettings(bootstrap, directory))
+    FlinkSession(rest_url).start(path, RunSettings(bootstrap, directory))
 
 
-def test_a_missing_source_topic_is_named_with_its_broker(kafka: KafkaAddress, tmp_path: Path) -> None:
+def test_a_missing_source_topic_is_named_with_its_broker(
+    kafka: KafkaAddress, flink: FlinkAddress, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=f"topic not.there does not exist at {kafka.bootstrap}"):
-        start("not.there", kafka.bootstrap, tmp_path)
+        start("not.there", kafka.bootstrap, flink.rest_url, tmp_path)
 
 
-def test_a_topic_with_the_brokers_clock_is_refused(kafka: KafkaAddress, tmp_path: Path) -> None:
+def test_a_topic_with_the_brokers_clock_is_refused(
+    kafka: KafkaAddress, flink: FlinkAddress, tmp_path: Path
+) -> None:
     configs = dict(REPLAYABLE_CONFIGS) | {"message.timestamp.type": "LogAppendTime"}
     topic = unique_name("arrival")
     create_topic(kafka.bootstrap, topic, 1, configs)
     with pytest.raises(ConfigError, match=rf"topic {topic} has message\.timestamp\.type=LogAppendTime"):
-        start(topic, kafka.bootstrap, tmp_path)
+        start(topic, kafka.bootstrap, flink.rest_url, tmp_path)
