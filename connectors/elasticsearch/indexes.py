@@ -172,7 +172,7 @@ class Indexes:
 
 
 def _source_misfits(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say what makes the index give back other documents than it was given."""
+    """Return why the index returns other documents than were written."""
     source, settings = found.get("mappings", {}).get("_source", {}), found.get("settings", {})
     for name in ("includes", "excludes"):
         if source.get(name):

@@ -89,7 +89,7 @@ class EventGroups:
     def _decided(self, group: _Group, last: FramedEvent) -> Iterable[Framed]:
         """Return what a group gives that has ended. Raises RefusedError for rows that are not known."""
         self.decided_xa = group.ends_xa == "ONE PHASE"
-        if group.ends_xa == "PREPARE" and not self.decided_xa:
+        if group.ends_xa == "PREPARE":
             self._released = None
             self._prepared[group.xid] = group
             return group.events(rows=False, close=False)

@@ -96,9 +96,7 @@ def _json_columns(session: Session, table: TableId) -> frozenset[str]:
 
 def _has_full_names(session: Session) -> bool:
     """MariaDB 10.10 and later name collations in two ways; tables use the full one."""
-    if not session.is_mariadb:
-        return False
-    return tuple(map(int, session.version.split("-")[0].split(".")[:2])) >= (10, 10)
+    return session.is_mariadb and session.version_numbers >= (10, 10)
 
 
 def read_database_charsets(session: Session) -> dict[str, str]:
