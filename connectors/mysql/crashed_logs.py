@@ -8,25 +8,18 @@ so this concerns files that another had followed when the stream was opened.
 from __future__ import annotations
 
 import logging
-import struct
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.errors import PositionLostError
-from connectors.mysql.framing import EventSource, EventType, Format, FramedEvent, read_header
+from connectors.mysql.event_groups import Group, begun
+from connectors.mysql.framing import EventSource, EventType, Format, FramedEvent
 from connectors.mysql.gtid import MariaGtids
 from connectors.mysql.packed import PackedReader
-from connectors.mysql.transactions import read_gtid, read_query
 
 logger = logging.getLogger(__name__)
 
-_IN_MEMORY: Final = 16 * 1024 * 1024
-"""Bytes of a transaction that are held in memory; those of a larger one wait in a file without a name."""
-_PLACE: Final = struct.Struct("<QQI")
-_STATEMENTS: Final = (EventType.QUERY, EventType.QUERY_COMPRESSED)
-_ENDS: Final = (("COMMIT", ""), ("ROLLBACK", ""), ("XA", "COMMIT"), ("XA", "ROLLBACK"))
 _END_OF_FILE: Final = (EventType.ROTATE, EventType.FORMAT_DESCRIPTION)
 
 
@@ -56,7 +49,7 @@ class WholeTransactions:
         self._file = file
         self._written = written
         self._end = 4
-        self._held: _Held | None = None
+        self._held: Group | None = None
 
     def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]:
         while True:
@@ -88,20 +81,20 @@ class WholeTransactions:
             if kind == EventType.ROTATE:
                 self._rotated(event, used)
             if kind == EventType.MARIA_GTID and not self._is_written:
-                yield from self._released(event.start, used)  # another follows: it was whole
-                self._held = _Held(event, used)
+                yield from self._released(event.start)  # another follows: it was whole
+                self._held = begun(event, used)
             if self._held is None:
                 self._end = event.end or self._end
                 yield event, used
                 continue
             self._held.add(event)
-            if self._held.ended_by(event, used):
-                yield from self._released(event.end, used)
+            if self._held.ended_by(event):
+                yield from self._released(event.end)
 
-    def _released(self, end: int | None, used: Format) -> Iterator[tuple[FramedEvent, Format]]:
+    def _released(self, end: int | None) -> Iterator[tuple[FramedEvent, Format]]:
         if self._held is not None:
             self._end = end or self._end
-            yield from self._held.events(used)
+            yield from self._held.events()
         self._let_go()
 
     def _rotated(self, event: FramedEvent, used: Format) -> None:
@@ -123,40 +116,6 @@ class WholeTransactions:
         held, self._held = self._held, None
         if held is not None:
             held.close()
-
-
-class _Held:
-    """The events of one transaction so far."""
-
-    def __init__(self, first: FramedEvent, used: Format) -> None:
-        found = read_gtid(first.header.type, used.body(first.data, ""), first.header.server_id)
-        self.gtid = found.gtid
-        self._explicit = found.explicit
-        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)
-
-    def add(self, event: FramedEvent) -> None:
-        """Take the next event."""
-        self._file.write(_PLACE.pack(event.start or 0, event.end or 0, len(event.data)))
-        self._file.write(event.data)
-
-    def ended_by(self, event: FramedEvent, used: Format) -> bool:
-        """Whether the transaction has its end with this event."""
-        kind = event.header.type
-        if kind in _STATEMENTS:
-            return not self._explicit or read_query(kind, used.body(event.data, "")).verb in _ENDS
-        return kind in (EventType.XID, EventType.XA_PREPARE)
-
-    def events(self, used: Format) -> Iterator[tuple[FramedEvent, Format]]:
-        """Give them again, in order."""
-        self._file.seek(0)
-        while head := self._file.read(_PLACE.size):
-            start, end, size = _PLACE.unpack(head)
-            data = self._file.read(size)
-            yield FramedEvent(read_header(data, ""), data, start or None, end or None), used
-
-    def close(self) -> None:
-        """Free the memory, or the file."""
-        self._file.close()
 
 
 def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], MariaGtids]) -> LogPlace:

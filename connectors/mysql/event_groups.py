@@ -53,10 +53,10 @@ class EventGroups:
     """
 
     def __init__(self) -> None:
-        self._group: _Group | None = None
-        self._released: _Group | None = None
+        self._group: Group | None = None
+        self._released: Group | None = None
         self._unsigned_bytes = 0
-        self._prepared: dict[str, _Group] = {}
+        self._prepared: dict[str, Group] = {}
         self.decided_xa = False
         """Whether what came out last is an XA transaction whose rows count: committed, at once or later."""
 
@@ -70,7 +70,7 @@ class EventGroups:
         kind = event.header.type
         group = self._group
         if group is None:
-            group = _begun(event, used)
+            group = begun(event, used)
             if group is None:
                 return ((event, used),)
             self._group = group
@@ -86,7 +86,7 @@ class EventGroups:
         self._group, self._released = None, group
         return self._decided(group, event)
 
-    def _decided(self, group: _Group, last: FramedEvent) -> Iterable[Framed]:
+    def _decided(self, group: Group, last: FramedEvent) -> Iterable[Framed]:
         """Return what a group gives that has ended. Raises RefusedError for rows that are not known."""
         self.decided_xa = group.ends_xa == "ONE PHASE"
         if group.ends_xa == "PREPARE":
@@ -129,7 +129,7 @@ class EventGroups:
         self._prepared = {}
 
 
-def _committed_later(group: _Group, prepared: _Group, last: FramedEvent) -> Iterator[Framed]:
+def _committed_later(group: Group, prepared: Group, last: FramedEvent) -> Iterator[Framed]:
     """Return the events of an XA COMMIT, with the rows of the transaction before its last one."""
     *before, at_last = group.events()
     yield from before
@@ -139,14 +139,14 @@ def _committed_later(group: _Group, prepared: _Group, last: FramedEvent) -> Iter
     yield at_last
 
 
-def _begun(event: FramedEvent, used: Format) -> _Group | None:
+def begun(event: FramedEvent, used: Format) -> Group | None:
     """Return the group that an event begins; None where it stands for itself."""
     kind = event.header.type
     if kind in _GTIDS:
         found = read_gtid(kind, used.body(event.data, ""), event.header.server_id)
-        return _Group(used, found.gtid, explicit=found.explicit)
+        return Group(used, found.gtid, explicit=found.explicit)
     if kind in _STATEMENTS and (verb := _query(event, used).verb) in (*_BEGINS, *_XA_ENDS):
-        return _Group(used, "", explicit=verb in _BEGINS)
+        return Group(used, "", explicit=verb in _BEGINS)
     return None
 
 
@@ -154,12 +154,12 @@ def _query(event: FramedEvent, used: Format) -> Query:
     return read_query(event.header.type, used.body(event.data, ""))
 
 
-class _Group:
+class Group:
     """The events of one transaction so far, and which of them were rolled back."""
 
     def __init__(self, used: Format, gtid: str, *, explicit: bool) -> None:
         self._used = used
-        self._gtid = gtid
+        self.gtid = gtid
         self._explicit = explicit
         self._events: list[FramedEvent] = []
         self._bytes = 0
@@ -187,7 +187,7 @@ class _Group:
             file.write(event.data)
         except OSError as exc:
             message = (
-                f"the transaction {self._gtid} has more than {self._bytes >> 20} MiB, which cannot be held "
+                f"the transaction {self.gtid} has more than {self._bytes >> 20} MiB, which cannot be held "
                 f"in {tempfile.gettempdir()} until it ends: {exc.strerror}. Make room there, or set TMPDIR "
                 "to a directory on a larger disk"
             )
