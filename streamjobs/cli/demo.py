@@ -68,7 +68,7 @@ def demo(
         stages.stage("looking for local services, else starting Kafka and Flink")
 
         def prepare(found: Services) -> None:
-            run = RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate))
+            run = RunOptions(found.bootstrap, store, parallelism, FeedOptions(rate, early=rate is None))
             plan = plan_of(scenario, run)
             session = stack.enter_context(closing(flink_session(found.rest_url)))
             session.prepare(plan)

@@ -21,7 +21,7 @@ def show(console: Console, scenario: Scenario, proof: Proof) -> None:
     for (topic, stage, reason), count in sorted(proof.reasons.items()):
         table.add_row(f"dead letters {topic} {stage}: {reason}", f"{count:,}")
     table.add_row("rows sent, all topics", f"{proof.fed.rows:,} in {proof.fed.messages:,} messages")
-    table.add_row("rows/s, first sent to last processed", f"{proof.fed.rows / proof.run_s:,.0f}")
+    table.add_row("rows/s until the last was processed", f"{proof.fed.rows / proof.run_s:,.0f}")
     table.add_row("pending when all was read, before the drain", f"{proof.open_windows.pending:,}")
     console.print(table)
     console.print(

@@ -63,29 +63,33 @@ def balance(
     )
 
 
-def pending_impressions(messages: Iterable[Envelope], watermark_ms: int | None) -> int:
-    """Count the impressions on time in `messages` whose window is still open at the job's watermark.
-
-    None: without a watermark every window is open.
-    """
-    count = 0
+def closings_of(messages: Iterable[Envelope]) -> list[int]:
+    """Return of each impression on time in `messages` the watermark at which its window closes."""
+    closings = []
     for envelope in messages:
         try:
             message = decode(envelope.payload)
         except DecodeError:
             continue
         table = TABLES[envelope.topic]
+        place = table.names.index(EVENT_TIME)
         for change in message.changes:
-            value = change.image[table.names.index(EVENT_TIME)]
-            if change.schema != table or not isinstance(value, bytes) or int(value) < message.time_ms:
-                continue
-            if watermark_ms is None or watermark_ms < closes_at_ms(int(value)):
-                count += 1
-    return count
+            value = change.image[place]
+            if change.schema == table and isinstance(value, bytes) and int(value) >= message.time_ms:
+                closings.append(closes_at_ms(int(value)))
+    return closings
+
+
+def pending_impressions(closings: Iterable[int], watermark_ms: int | None) -> int:
+    """Count the impressions whose window is still open at the job's watermark.
+
+    None: without a watermark every window is open.
+    """
+    return sum(watermark_ms is None or watermark_ms < closing for closing in closings)
 
 
 def closes_at_ms(event_time_ms: int) -> int:
-    """Give the watermark at which an impression's sample is final: second and attribution are over."""
+    """Return the watermark at which an impression's sample is final: second and attribution are over."""
     return event_time_ms - event_time_ms % WINDOW_MS + WINDOW_MS - 1 + ATTRIBUTION_MS
 
 

@@ -22,10 +22,12 @@ class FeedOptions:
     `rate` is rows a second over all topics; None: as fast as it goes. `lags` says for a topic and partition
     how many messages must have been made after a message of it before that message is written; a lag longer
     than the feed puts the whole partition at the end. Order within a partition never changes.
+    `early`: the feed begins while the job starts, so the job meets a backlog.
     """
 
     rate: float | None = None
     lags: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    early: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,20 +19,14 @@ from connectors.kafka import (
     create_topic,
     delete_topic,
     ensure_topic,
-    read_topic,
 )
-from connectors.rocksdb import RocksDbTable, list_tables
-from streamjobs.broker import Envelope
+from connectors.rocksdb import list_tables
 from streamjobs.dead_letter import DeadLetter
-from streamjobs.demo.balance import Balance, balance, pending_impressions
+from streamjobs.demo.balance import Balance
 from streamjobs.demo.comparison import Comparison, compare, compare_dead_letters
 from streamjobs.demo.feed import FeedOptions, FeedResult, feed
-from streamjobs.demo.outcome import (
-    ReadSamples,
-    dead_letters_of_messages,
-    samples_of_messages,
-    samples_of_records,
-)
+from streamjobs.demo.kept import Kept, read_closings, read_committed
+from streamjobs.demo.outcome import samples_of_messages
 from streamjobs.demo.runner import JobRunner, RunningJob
 from streamjobs.demo.scenario import Scenario
 from streamjobs.demo.tables import DEAD_LETTER_TOPIC
@@ -75,8 +70,8 @@ class Proof:
     """All that is known after a run.
 
     `open_windows` is the conservation line as it was when the input was read and the last windows were still
-    open; its sink may be a moment behind its watermark, so only `line`, after the drain, is judged.
-    `run_s` is from the first message sent to the last one processed.
+    open; its sink may be a moment late against its watermark, so only `line`, after the drain, is judged.
+    `run_s` is from the first message sent to the last one processed; of an early feed, from when the job ran.
     """
 
     fed: FeedResult
@@ -122,42 +117,69 @@ def prove(
     truth = scenario.truth()
     watch.on_stage("creating topics")
     letters_before = prepare_topics(scenario, options.bootstrap)
-    watch.on_stage("starting the job")
-    job = runner.run(plan or plan_of(scenario, options))
-    try:
-        watch.on_job(job)
-        watch.on_stage("feeding")
-        started = time.monotonic()
-        with closing(KafkaProducer(options.bootstrap, client_id="streamjobs-demo")) as producer:
-            fed = feed(scenario.messages(), truth.ledger, producer, options.feed, watch.on_rows)
-        check_sent(truth.ledger.ends(), options.bootstrap)
-        watch.on_stage("reading to the end")
-        await_idle(job, options.idle_s, options.deadline_s)
-        run_s = time.monotonic() - started - options.idle_s
-        open_windows = _Outcome.read(scenario, truth, options, letters_before).balance(
-            truth, job.watermark_ms()
-        )
-        watch.on_stage("draining")
-        job.drain()
-        watermark_ms = job.watermark_ms()
-    finally:
-        job.cancel()
+    with ThreadPoolExecutor(1, "demo") as beside:
+        job, fed, started = _start_and_feed(scenario, truth, runner, options, watch, plan, beside)
+        try:
+            check_sent(truth.ledger.ends(), options.bootstrap)
+            watch.on_stage("reading to the end")
+            await_idle(job, 0.0, options.deadline_s)
+            books = beside.submit(lambda: (truth.samples(), read_closings(options.bootstrap, truth)))
+            await_idle(job, options.idle_s, options.deadline_s)
+            run_s = time.monotonic() - started - options.idle_s
+            wanted, closings = books.result()
+            open_windows = Kept.read(scenario, truth, options.bootstrap, options.store, letters_before)
+            watermark_before_ms = job.watermark_ms()
+            watch.on_stage("draining")
+            job.drain()
+            watermark_ms = job.watermark_ms()
+        finally:
+            job.cancel()
     watch.on_stage("judging")
-    outcome = _Outcome.read(scenario, truth, options, letters_before)
-    wanted = truth.samples()
+    kept = Kept.read(scenario, truth, options.bootstrap, options.store, letters_before)
+    sent = samples_of_messages(read_committed(options.bootstrap, scenario.output), truth.columns)
     return Proof(
         fed=fed,
         run_s=run_s,
-        line=outcome.balance(truth, watermark_ms),
-        open_windows=open_windows,
-        samples=outcome.table.samples,
-        positives=sum(row[truth.columns.index("label")] == 1 for row in outcome.table.samples.values()),
-        duplicates=outcome.topic.duplicates + outcome.table.duplicates,
-        dead_letters=outcome.letters,
-        table=compare(outcome.table.samples, wanted, truth.columns),
-        topic=compare(outcome.topic.samples, wanted, truth.columns),
-        letters=compare_dead_letters(outcome.letters, truth.ledger.dead_letters),
+        line=kept.balance(truth, closings, watermark_ms),
+        open_windows=open_windows.balance(truth, closings, watermark_before_ms),
+        samples=kept.table.samples,
+        positives=sum(row[truth.columns.index("label")] == 1 for row in kept.table.samples.values()),
+        duplicates=sent.duplicates + kept.table.duplicates,
+        dead_letters=kept.letters,
+        table=compare(kept.table.samples, wanted, truth.columns),
+        topic=compare(sent.samples, wanted, truth.columns),
+        letters=compare_dead_letters(kept.letters, truth.ledger.dead_letters),
     )
+
+
+def _start_and_feed(
+    scenario: Scenario,
+    truth: Truth,
+    runner: JobRunner,
+    options: RunOptions,
+    watch: Watch,
+    plan: JobPlan | None,
+    beside: Executor,
+) -> tuple[RunningJob, FeedResult, float]:
+    """Return the running job, what was fed, and when the later of both began (monotonic seconds)."""
+
+    def write() -> FeedResult:
+        with closing(KafkaProducer(options.bootstrap, client_id="streamjobs-demo")) as producer:
+            return feed(scenario.messages(), truth.ledger, producer, options.feed, watch.on_rows)
+
+    watch.on_stage("starting the job and feeding" if options.feed.early else "starting the job")
+    early = beside.submit(write) if options.feed.early else None
+    job = runner.run(plan or plan_of(scenario, options))
+    try:
+        watch.on_job(job)
+        started = time.monotonic()
+        if early is not None:
+            return job, early.result(), started
+        watch.on_stage("feeding")
+        return job, write(), started
+    except BaseException:
+        job.cancel()
+        raise
 
 
 def plan_of(scenario: Scenario, options: RunOptions) -> JobPlan:
@@ -217,54 +239,3 @@ def forget(scenario: Scenario, bootstrap: str, store: Path) -> None:
         delete_topic(bootstrap, topic)
     if scenario.output in list_tables(store):
         shutil.rmtree(store / scenario.output)
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What store and topics hold at one time."""
-
-    table: ReadSamples
-    topic: ReadSamples
-    letters: dict[str, DeadLetter]
-    impressions: list[Envelope]
-    impression_topic: str
-
-    @classmethod
-    def read(
-        cls, scenario: Scenario, truth: Truth, options: RunOptions, letters_before: Mapping[int, int]
-    ) -> _Outcome:
-        letters = dead_letters_of_messages(
-            envelope
-            for envelope in read_committed(options.bootstrap, DEAD_LETTER_TOPIC)
-            if (envelope.offset or 0) >= letters_before[envelope.partition]
-        )
-        return cls(
-            table=_table_samples(options.store, scenario.output, truth.columns),
-            topic=samples_of_messages(read_committed(options.bootstrap, scenario.output), truth.columns),
-            letters={key: letter for key, letter in letters.items() if letter.topic in scenario.topics},
-            impressions=read_committed(options.bootstrap, truth.impression_topic),
-            impression_topic=truth.impression_topic,
-        )
-
-    def balance(self, truth: Truth, watermark_ms: int | None) -> Balance:
-        return balance(
-            truth.ledger.rows_sent[self.impression_topic],
-            self.table.samples,
-            self.letters,
-            pending_impressions(self.impressions, watermark_ms),
-            self.impression_topic,
-        )
-
-
-def read_committed(bootstrap: str, topic: str) -> list[Envelope]:
-    """Give all that a read_committed consumer sees of a topic now, each partition in its order."""
-    with closing(KafkaConsumer(bootstrap, "read_committed", client_id="streamjobs-demo")) as consumer:
-        return list(read_topic(consumer, topic))
-
-
-def _table_samples(store: Path, table: str, columns: tuple[str, ...]) -> ReadSamples:
-    """Read the table; one that no sink has opened yet has no rows."""
-    if table not in list_tables(store):
-        return ReadSamples({}, 0)
-    with RocksDbTable(store, table) as reader:
-        return samples_of_records(reader.scan(), columns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.demo.feed import FeedOptions
+from streamjobs.demo.kept import read_committed
 from streamjobs.demo.options import TrafficOptions
-from streamjobs.demo.proof import read_committed
 from streamjobs.demo.scenario import HARD_LIMITS, Scenario, ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, CTR_TOPICS, IMPRESSION_TOPIC, ITEM_TOPIC, USER_TOPIC
 from tests.acceptance.court import Court

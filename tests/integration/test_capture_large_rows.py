@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from kafka.admin import ConfigResource, KafkaAdminClient
 
+from streamjobs.demo.kept import read_committed
 from streamjobs.demo.outcome import dead_letters_of_messages
-from streamjobs.demo.proof import read_committed
 from streamjobs.demo.tables import DEAD_LETTER_TOPIC
 from streamjobs.rowchange import TableId
 from tests.integration.capture_file import CaptureFile

@@ -15,10 +15,11 @@ from streamjobs.cli.demo_summary import show
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import Proof, RunOptions, check_sent, forget, prove
-from streamjobs.demo.runner import JobRunner
+from streamjobs.demo.runner import JobRunner, RunningJob
 from streamjobs.demo.scenario import ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, IMPRESSION_TOPIC
 from streamjobs.errors import ConfigError, JobError
+from streamjobs.job.plan import JobPlan
 from streamjobs.local.kafka import KafkaServer
 from tests.integration.batch_runner import BatchRunner, Mistake
 
@@ -44,6 +45,21 @@ def test_a_right_job_is_proven_right(bootstrap: str, tmp_path: Path) -> None:
     assert proof.line.pending == 0
     assert proof.open_windows.pending == proof.line.samples + proof.line.repeated
     assert proof.positives >= 0.1 * len(proof.samples)
+
+
+def test_a_job_that_meets_a_backlog_is_proven_right(bootstrap: str, tmp_path: Path) -> None:
+    proof = proof_of(BatchRunner(), bootstrap, tmp_path, FeedOptions(early=True))
+    assert proof.ok, (str(proof.line), str(proof.table), str(proof.topic), str(proof.letters))
+    assert proof.fed.rows == sum(len(message.rows) for message in SCENARIO.messages())
+
+
+def test_a_job_that_does_not_start_is_told_after_an_early_feed(bootstrap: str, tmp_path: Path) -> None:
+    class NoRunner:
+        def run(self, plan: JobPlan) -> RunningJob:
+            raise JobError(f"{plan.name} does not start", "no slots")  # noqa: EM102
+
+    with pytest.raises(JobError, match="ctr_samples does not start"):
+        proof_of(NoRunner(), bootstrap, tmp_path, FeedOptions(early=True))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from streamjobs.broker import Envelope
 from streamjobs.dead_letter import DeadLetter, Stage
-from streamjobs.demo.balance import Balance, balance, closes_at_ms, pending_impressions
+from streamjobs.demo.balance import Balance, balance, closes_at_ms, closings_of, pending_impressions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.runner import MAX_WATERMARK_MS
 from streamjobs.demo.scenario import ad_traffic
@@ -70,7 +70,7 @@ def test_all_is_pending_before_the_first_watermark(log_and_truth: tuple[list[Env
         truth.ledger.rows_sent[IMPRESSION_TOPIC],
         {},
         letters(truth),
-        pending_impressions(impressions, None),
+        pending_impressions(closings_of(impressions), None),
         IMPRESSION_TOPIC,
     )
     assert line.difference == 0
@@ -79,7 +79,7 @@ def test_all_is_pending_before_the_first_watermark(log_and_truth: tuple[list[Env
 def test_nothing_is_pending_after_the_drain(log_and_truth: tuple[list[Envelope], Truth]) -> None:
     log, _ = log_and_truth
     impressions = [envelope for envelope in log if envelope.topic == IMPRESSION_TOPIC]
-    assert pending_impressions(impressions, MAX_WATERMARK_MS) == 0
+    assert pending_impressions(closings_of(impressions), MAX_WATERMARK_MS) == 0
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -91,7 +91,7 @@ def test_it_balances_at_any_watermark(log_and_truth: tuple[list[Envelope], Truth
     closed: Samples = {
         key: row for key, row in truth.samples().items() if closes_at_ms(event_time(row)) <= watermark_ms
     }
-    pending = pending_impressions(impressions, watermark_ms)
+    pending = pending_impressions(closings_of(impressions), watermark_ms)
     line = balance(
         truth.ledger.rows_sent[IMPRESSION_TOPIC], closed, letters(truth), pending, IMPRESSION_TOPIC
     )

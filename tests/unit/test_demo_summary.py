@@ -54,7 +54,7 @@ def test_the_summary_has_all_numbers() -> None:
         "dead letters ad.impression decode: crc 1",
         "dead letters ad.impression late: late 1",
         "rows sent, all topics 3,000 in 40 messages",
-        "rows/s, first sent to last processed 1,500",
+        "rows/s until the last was processed 1,500",
         "pending when all was read, before the drain 101",
         "1005 impressions sent = 1000 samples + 3 repeated + 1 late + 1 dead + 0 pending",
         "table ctr_samples against the truth: all 1000 equal",
