@@ -32,18 +32,23 @@ _MINI_BATCH = "table.exec.mini-batch.enabled"
 
 
 def built(
-    plan: JobPlan, configuration: Mapping[str, str], run_id: str, partitions: Partitions | None = None
+    plan: JobPlan,
+    configuration: Mapping[str, str],
+    run_id: str,
+    partitions: Partitions | None = None,
+    *,
+    explains: bool = False,
 ) -> FlinkJob:
-    """Build a job. Raises SqlError, ConfigError.
+    """Build a job; with `explains`, one to `explain`. Raises SqlError, ConfigError.
 
     A subquery that reads the row around it cannot be planned where a source calls its parser: such a job is
     built anew, with each parser behind a DataStream round trip, where the planner does not see it.
     """
-    job = FlinkJob(plan, configuration, run_id, partitions)
+    job = FlinkJob(plan, configuration, run_id, partitions, explains=explains)
     try:
         job.build()
     except NotDecorrelatedError:
-        job = FlinkJob(plan, configuration, run_id, partitions, isolated=True)
+        job = FlinkJob(plan, configuration, run_id, partitions, isolated=True, explains=explains)
         job.build()
     return job
 
@@ -53,7 +58,7 @@ class FlinkJob:
 
     `configuration` holds what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the
     plan's settings come on top. `partitions` is what the preflight counted; None: the job is only explained.
-    `isolated`: see `built`. Raises ConfigError where Flink refuses the plan.
+    `isolated` and `explains`: see `built`. Raises ConfigError where Flink refuses the plan.
     """
 
     def __init__(
@@ -64,8 +69,10 @@ class FlinkJob:
         partitions: Partitions | None = None,
         *,
         isolated: bool = False,
+        explains: bool = False,
     ) -> None:
         self.plan = plan
+        self._explains = explains
         self._isolated = isolated
         self._partitions = partitions
         self._run_id = run_id
@@ -142,7 +149,7 @@ class FlinkJob:
         if not plan.outer_joins and not native:
             return  # Python sinks were judged one by one, and planning costs time
         operations = list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API
-        sinks = planned(PlanReader(self.tables), plan, operations)
+        sinks, self._explained = planned(PlanReader(self.tables), plan, operations, explains=self._explains)
         refuse_padding(plan, sinks)
         refuse_lookups(plan, sinks)
         targets = {insert.target for insert in native}

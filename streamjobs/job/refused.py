@@ -53,10 +53,15 @@ def told(plan: JobPlan, statement: Written) -> Iterator[None]:
         raise error(message, plan.text, offset, plan.path) from None
 
 
-def planned(reader: PlanReader, plan: JobPlan, operations: Sequence[Any]) -> tuple[Operator, ...]:
-    """Plan all INSERTs of a job together. Raises SqlError at the INSERT that Flink cannot plan."""
+def planned(
+    reader: PlanReader, plan: JobPlan, operations: Sequence[Any], *, explains: bool
+) -> tuple[tuple[Operator, ...], str | None]:
+    """Plan all INSERTs of a job together; with `explains` return Flink's text of the plan, too.
+
+    Raises SqlError at the INSERT that Flink cannot plan.
+    """
     try:
-        return reader.of_operations(operations)
+        return reader.explained(operations) if explains else (reader.of_operations(operations), None)
     except JAVA_ERRORS:
         for operation, insert in zip(operations, plan.inserts, strict=True):
             with told(plan, insert.statement):

@@ -14,6 +14,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from streamjobs.job.physical import Condition, Field, Operator
+from streamjobs.job.plan_text import PlanText
 from streamjobs.job.rel_values import Expressions, each, hidden, integers, static
 
 _CHANGELOGS = "org.apache.flink.table.planner.plan.utils.ChangelogPlanUtils"
@@ -64,6 +65,18 @@ class PlanReader:
             optimized = self._planner.optimize(self._scala(nodes))
         finally:
             self._planner.afterTranslation()
+        return self._read(optimized)
+
+    def explained(self, operations: Sequence[Any]) -> tuple[tuple[Operator, ...], str]:
+        """Plan INSERTs as `of_operations` does and translate them; return also what EXPLAIN would print."""
+        listed = get_gateway().jvm.java.util.ArrayList()
+        for operation in operations:
+            listed.add(operation)
+        graphs = self._planner.getExplainGraphs(listed)
+        written, optimized, execution = (graphs.productElement(at) for at in range(3))
+        return self._read(optimized), PlanText(self._loader).of(written, optimized, execution)
+
+    def _read(self, optimized: Any) -> tuple[Operator, ...]:
         reader = _RelReader(self._loader)
         return tuple(reader.operator(optimized.apply(number)) for number in range(optimized.size()))
 

@@ -102,16 +102,19 @@ def hidden(thing: Any, name: str) -> Any:
     raise AssertionError(message)
 
 
-def static(loader: Any, class_name: str, method: str, parameter: str) -> Callable[[Any], Any]:
-    """Return a static method of one argument, of a class that perhaps only the planner's loader has."""
+def static(loader: Any, class_name: str, method: str, *parameters: str) -> Callable[..., Any]:
+    """Return a static method by its parameters' types; only the planner's loader may have its class."""
     gateway = get_gateway()
-    types = gateway.new_array(gateway.jvm.java.lang.Class, 1)
-    types[0] = loader.loadClass(parameter)
+    types = gateway.new_array(gateway.jvm.java.lang.Class, len(parameters))
+    for place, parameter in enumerate(parameters):
+        primitive = parameter == "boolean"
+        types[place] = gateway.jvm.java.lang.Boolean.TYPE if primitive else loader.loadClass(parameter)
     found = loader.loadClass(class_name).getMethod(method, types)
-    arguments = gateway.new_array(gateway.jvm.java.lang.Object, 1)
+    arguments = gateway.new_array(gateway.jvm.java.lang.Object, len(parameters))
 
-    def call(argument: Any) -> Any:
-        arguments[0] = argument
+    def call(*given: Any) -> Any:
+        for place, argument in enumerate(given):
+            arguments[place] = argument
         return found.invoke(None, arguments)
 
     return call

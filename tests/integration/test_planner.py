@@ -67,10 +67,17 @@ def test_plans_names_and_operator_ids_are_those_of_a_new_jvm(tmp_path: Path, pla
     (new,) = graphs(tmp_path, planner, job)
     graphs(tmp_path, planner, INGESTS)
     assert graphs(tmp_path, planner, job) == [new]
-    text, vertices = new
+    text, vertices, _ = new
     assert text.startswith("== Abstract Syntax Tree ==")
     assert len(vertices) > 5
     assert len(jvms(planner)) == 1
+
+
+def test_a_plan_that_was_judged_is_shown_as_flink_would_explain_it(tmp_path: Path, planner: Path) -> None:
+    files = [JOBS / name for name in ("ctr_samples.sql", "item_latest_by_hand.sql", "rental_payments.sql")]
+    for file, (shown, _, by_flink) in zip(files, graphs(tmp_path, planner, *files), strict=True):
+        assert shown == by_flink, file
+        assert "changelogMode=[" in shown
 
 
 COUNTS = """

@@ -74,7 +74,9 @@ class Planned:
     def _answer(self) -> Answer:
         request = self._request
         partitions = self._go() if request.waits else None
-        job = built(request.plan, configuration(request.target), request.run_id, partitions)
+        job = built(
+            request.plan, configuration(request.target), request.run_id, partitions, explains=request.explain
+        )
         if not request.waits:
             self._go()
         if request.explain:
