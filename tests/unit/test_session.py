@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -18,6 +19,11 @@ from streamjobs.kafka_connection import KafkaConnection
 from tests.unit.flink_answers import FlinkAnswers, flink_that_answers
 
 JOB = "/jobs/7"
+
+
+def at_once(text: str | None) -> str:
+    """Return a text in which the few seconds that a busy machine needs are none."""
+    return re.sub(r"(?<![\d.-])\d s\b", "0 s", text or "")
 
 
 class Cluster:
@@ -188,7 +194,7 @@ def test_trouble_outside_that_lasts_too_long_stops_the_job_and_says_how_to_go_on
     cluster.has_failed(trouble)
     with pytest.raises(JobError) as failure:
         job.watch()
-    assert failure.value.message == (
+    assert at_once(failure.value.message) == (
         "ctr was stopped: 0 s of trouble outside of it, more than --outage-limit allows. It is cancelled; go "
         "on by `streamjobs run ctr.sql`, which reads from where its tables say that reading starts"
     )
@@ -213,12 +219,12 @@ def test_a_lost_taskmanager_is_forgotten_when_all_tasks_run_again(cluster: Clust
     cluster.is_in("RUNNING", SCHEDULED=2)
     cluster.has_failed(TASKMANAGER_LOST)
     job.watch()
-    assert job.trouble() == (
+    assert at_once(job.trouble()) == (
         "ctr waits for the cluster (0 s, at most 1800 s): needs 2 slots, and no TaskManager is registered at "
         f"{cluster.flink.url}: start one, or wait until it is back"
     )
     cluster.has_taskmanagers((4, 2, "7"))
-    assert job.trouble() == (
+    assert at_once(job.trouble()) == (
         "ctr waits for the cluster (0 s, at most 1800 s): ResourceManagerException: TaskManager with id "
         "taskmanager-0-1 is no longer reachable."
     )
@@ -232,7 +238,7 @@ def test_a_store_that_was_away_is_forgotten_after_checkpoints(cluster: Cluster) 
     cluster.is_in("RUNNING", RUNNING=2)
     cluster.has_failed(STORE_AWAY)
     job.watch()
-    assert job.trouble() == (
+    assert at_once(job.trouble()) == (
         "ctr waits for a store or a broker (0 s, at most 1800 s): gave up after 9 tries in 600 s: redis "
         "127.0.0.1:6379 is away"
     )
@@ -261,9 +267,11 @@ def test_a_lack_of_slots_is_told_with_the_jobs_that_hold_them(
     job, stages = job_on(cluster, Limits(outage_s=-1.0)), list[str]()
     cluster.is_in("RUNNING", SCHEDULED=2)
     cluster.has_taskmanagers(*taskmanagers)
-    with pytest.raises(JobError, match="ctr was stopped: 0 s of trouble outside of it"):
+    with pytest.raises(JobError, match=r"ctr was stopped: \d s of trouble outside of it"):
         job.await_running(stages.append)
-    assert set(stages) == {f"ctr waits for the cluster (0 s, at most -1 s): needs 2 slots, {told}"}
+    assert set(map(at_once, stages)) == {
+        f"ctr waits for the cluster (0 s, at most -1 s): needs 2 slots, {told}"
+    }
 
 
 def test_a_start_that_gets_on_is_waited_for_and_one_that_stands_still_is_not(cluster: Cluster) -> None:
@@ -271,7 +279,7 @@ def test_a_start_that_gets_on_is_waited_for_and_one_that_stands_still_is_not(clu
     cluster.is_in("RUNNING", RUNNING=1, DEPLOYING=1)
     with pytest.raises(JobError) as failure:
         job.await_running(stages.append)
-    assert str(failure.value) == (
+    assert at_once(str(failure.value)) == (
         "ctr was cancelled: it is RUNNING, and nothing has changed for 0 s: 1 of 2 run, 1 DEPLOYING. Look at "
         "the logs of the TaskManagers"
     )
@@ -351,13 +359,15 @@ def test_an_unreachable_cluster_is_told_at_once() -> None:
 
     with closing(FlinkRest("http://127.0.0.1:1")) as rest, pytest.raises(KeyboardInterrupt):
         session.await_answer(rest, 30.0, stage)
-    assert stages == ["asking Flink at http://127.0.0.1:1", f"{REFUSED}; trying for 30 s more"]
+    assert stages[0] == "asking Flink at http://127.0.0.1:1"
+    assert re.sub("2[0-9] s", "30 s", stages[1]) == f"{REFUSED}; trying for 30 s more"
+    assert len(stages) == 2
 
 
 def test_an_unreachable_cluster_is_given_up_after_the_limit() -> None:
     with closing(FlinkRest("http://127.0.0.1:1")) as rest, pytest.raises(RetriableError) as failure:
         session.await_answer(rest, -1.0, lambda _: None)
-    assert str(failure.value) == (
+    assert at_once(str(failure.value)) == (
         f"{REFUSED}; gave up after 0 s, the limit of --connect-limit. Nothing was submitted: correct "
         "rest_url in the profile, or start the cluster"
     )
