@@ -5,11 +5,7 @@ label '' reads as the empty one; without strict mode a label may be there twice.
 downstream, so one of the numbers has no text: its rows are set aside.
 
 A label may be lost on its way: the servers' catalogues show `?` for characters above U+FFFF and for bytes
-<<<<<<< HEAD
 that are none, and MariaDB keeps the bytes of labels when it converts their column. Such rows are set aside,
-=======
-that are none, and MariaDB keeps the bytes of labels when it converts their column. Such rows are set aside
->>>>>>> h1
 too.
 """
 
