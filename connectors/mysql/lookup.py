@@ -15,10 +15,12 @@ from streamjobs.column_types import ColumnType, UnfitValueError, column_type
 from streamjobs.errors import ConfigError, StreamjobsError, SystemicError
 from streamjobs.sink import SinkTable
 from streamjobs.store_options import MYSQL_OPTIONS
+from streamjobs.values import shortest_float
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
 
+_APPROXIMATE = ("FLOAT", "DOUBLE")
 _MIDNIGHT = datetime(1970, 1, 1)  # noqa: DTZ001 - a TIME has no zone
 
 
@@ -47,6 +49,7 @@ class MySqlLookup:
             )
             raise ConfigError(message)
         self._select = ""
+        self._singles: set[str] = set()
 
     def open(self) -> None:
         """Connect, and ask for no row: table and columns must be there."""
@@ -83,14 +86,18 @@ class MySqlLookup:
         self._connection.close()
 
     def _selected(self) -> str:
-        """Give what is selected: the server prints six digits of a FLOAT, and of a DOUBLE all that it has."""
-        floats: set[str] = set()
-        if any(kind.name == "FLOAT" for _, kind in self._types):
+        """Return what is selected: the server prints six digits of a FLOAT, and of a DOUBLE all that it has.
+
+        A FLOAT that is declared as DOUBLE is the shortest number that is this FLOAT, as capture sends it.
+        """
+        if any(kind.name in _APPROXIMATE for _, kind in self._types):
             found = read_columns(self._connection, self._target)
-            floats = {name for name, column in found.items() if column.type == "float"}
+            singles = {name for name, column in found.items() if column.type == "float"}
+            self._singles = {
+                name for name, kind in self._types if name.lower() in singles and kind.name in _APPROXIMATE
+            }
         return ", ".join(
-            f"{quoted(name)} * 1e0" if name.lower() in floats and kind.name == "FLOAT" else quoted(name)
-            for name, kind in self._types
+            f"{quoted(name)} * 1e0" if name in self._singles else quoted(name) for name, _ in self._types
         )
 
     def _literal(self, key: Key) -> str | None:
@@ -124,7 +131,7 @@ class MySqlLookup:
 
     def _value(self, name: str, kind: ColumnType, cell: Any) -> Any:
         try:
-            value = _plain(kind, cell)
+            value = shortest_float(cell) if name in self._singles else _plain(kind, cell)
             kind.store(value)
         except (UnfitValueError, ValueError) as exc:
             message = f"{self._where}: column {name} of {self._target} holds {cell!r}: {exc}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,7 +17,7 @@ from connectors.mysql.alter_sql import (
 from connectors.mysql.create_sql import read_create
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.partition_sql import ITSELF
-from connectors.mysql.sql_tokens import Cursor, Kind, split, table_of, tokens_until
+from connectors.mysql.sql_tokens import Cursor, Kind, Token, split, table_of, tokens_until
 from connectors.mysql.table_changes import (
     Altered,
     Created,
@@ -306,9 +306,23 @@ def _modified(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange,
     """Rows changed by a statement: in which table, where that is plain to see."""
     while cursor.skip_any("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO"):
         pass
-    if verb in ("INSERT", "REPLACE") or (verb == "DELETE" and cursor.skip_any("FROM")):
+    if verb in ("INSERT", "REPLACE"):
         return (Modified(context.table(cursor)),)
+    if verb == "DELETE" and cursor.skip_any("FROM"):
+        return (Modified(None if _names_more(cursor.rest) else context.table(cursor)),)
     if verb == "UPDATE":
         table = context.table(cursor)
         return (Modified(table if cursor.peek().is_word("SET") else None),)
     return (Modified(None),)
+
+
+def _names_more(rest: Sequence[Token]) -> bool:
+    """Whether a DELETE FROM is one of several tables: `FROM t, u USING …`, `FROM t.* USING …`."""
+    depth = 0
+    for token in rest:
+        if token.is_word("WHERE", "ORDER", "LIMIT", "RETURNING"):
+            break
+        depth += token.is_mark("(") - token.is_mark(")")  # PARTITION (p, q)
+        if token.is_word("USING") or token.is_mark("*") or (token.is_mark(",") and not depth):
+            return True
+    return False

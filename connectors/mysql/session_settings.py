@@ -41,9 +41,11 @@ READING: Final = (
     Setting("sql_auto_is_null", "0", "IS NULL does not find the row that was written last"),
     Setting("sql_quote_show_create", "1", "names in SHOW CREATE are quoted"),
     Setting("completion_type", "'NO_CHAIN'", "COMMIT neither begins a transaction nor ends the session"),
+    Setting("show_gipk_in_create_table_and_information_schema", "1",
+            "a generated invisible primary key is a column of the log, so it must be one of the snapshot"),
     Setting("system_versioning_asof", "DEFAULT", "tables are read as they are, not as they were"),
     Setting("resultset_metadata", "'FULL'", "answers name their columns"),
-)
+)  # fmt: skip
 """Of the sessions that read tables and logs."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from streamjobs.dialect.connectors import Connector, MetaqTable
 from streamjobs.dialect.findings import Finding, warning
@@ -11,9 +11,12 @@ from streamjobs.dialect.nodes import CreateView, InsertInto, Script
 from streamjobs.dialect.references import references
 
 _AGGREGATES = ("SUM", "COUNT", "AVG", "LISTAGG", "COLLECT", "ARRAY_AGG", "STDDEV_POP", "STDDEV_SAMP",
-               "VAR_POP", "VAR_SAMP", "VARIANCE")  # fmt: skip
-"""Aggregates that count a row again; of MIN, MAX and DISTINCT values a row that comes twice is one."""
-_KINDS = ("INSERT", "UPDATE", "DELETE", "SNAPSHOT")
+               "VAR_POP", "VAR_SAMP", "VARIANCE", "MIN", "MAX")  # fmt: skip
+_ONCE = ("MIN", "MAX")
+"""Of these a row that comes twice is one, as of DISTINCT values; but a value that it had still counts."""
+_FIRST_KINDS = frozenset({"INSERT", "SNAPSHOT"})
+"""Each row comes once with one of these, before it changes."""
+_KINDS = frozenset({"INSERT", "UPDATE", "DELETE", "SNAPSHOT"})
 
 
 def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
@@ -28,13 +31,19 @@ def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterato
         if not any(table.name in changes and not table.cte for table in read):
             continue
         tokens = significant(script.tokens_of(query.query_span))
-        if any(_chooses(token) for token in tokens):
+        if _chooses(tokens):
             continue
         call = _aggregate(tokens)
         if call is not None:
+            once = call.is_word(*_ONCE) or tokens[tokens.index(call) + 2].is_word("DISTINCT")
+            wrong = (
+                "a value that a row had before still counts"
+                if once
+                else "a row that has changed counts again"
+            )
             message = (
                 f"{call.text.upper()} over all changes of a topic: a parser by hand returns a row for each "
-                "INSERT, UPDATE, DELETE and snapshot, so a row that has changed counts again. Choose the "
+                f"INSERT, UPDATE, DELETE and snapshot, so {wrong}. Choose the "
                 "latest row of each key first (ROW_NUMBER() … ORDER BY seq DESC = 1, without DELETE), or "
                 "declare the table with 'ingest'='upsert'"
             )
@@ -43,14 +52,36 @@ def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterato
             changes.add(query.name)
 
 
-def _chooses(token: Token) -> bool:
-    """Whether the query knows of versions (ROW_NUMBER) or kinds of changes ('DELETE')."""
-    return token.is_word("ROW_NUMBER") or (token.kind is TokenKind.STRING and token.value.upper() in _KINDS)
+def _chooses(tokens: Sequence[Token]) -> bool:
+    """Whether the query knows of versions or of kinds of changes.
+
+    It numbers versions (ROW_NUMBER), takes first rows only (`kind = 'INSERT'`), or tells kinds apart
+    (`CASE WHEN kind = 'DELETE' THEN …`). `kind <> 'DELETE'` alone leaves updates in.
+    """
+    kinds = [_compared(tokens, place) for place in range(len(tokens))]
+    named = {kind for kind in kinds if kind}
+    if any(token.is_word("ROW_NUMBER") for token in tokens):
+        return True
+    return bool(named) and (named <= _FIRST_KINDS or any(token.is_word("CASE") for token in tokens))
 
 
-def _aggregate(tokens: list[Token]) -> Token | None:
+def _compared(tokens: Sequence[Token], place: int) -> str:
+    """Return the kind of change that a column is compared with at a place by `=` or IN; "" for none."""
+    token = tokens[place]
+    if token.kind is not TokenKind.STRING or token.value.upper() not in _KINDS:
+        return ""
+    before = place - 1
+    while before > 0 and (tokens[before].is_operator(",") or tokens[before].kind is TokenKind.STRING):
+        before -= 1
+    listed = tokens[before].is_operator("(") and before > 0 and tokens[before - 1].is_word("IN")
+    negated = listed and before > 1 and tokens[before - 2].is_word("NOT")
+    after = tokens[place + 1 : place + 2]
+    equal = tokens[place - 1].is_operator("=") or (bool(after) and after[0].is_operator("="))
+    return token.value.upper() if equal or (listed and not negated) else ""
+
+
+def _aggregate(tokens: Sequence[Token]) -> Token | None:
     for place, token in enumerate(tokens[:-2]):
         if token.is_word(*_AGGREGATES) and tokens[place + 1].is_operator("("):
-            if not tokens[place + 2].is_word("DISTINCT"):
-                return token
+            return token
     return None

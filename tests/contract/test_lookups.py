@@ -173,6 +173,7 @@ def test_mysql_compares_texts_by_their_characters(store: MySql) -> None:
 def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
     columns = (SinkColumn("id", "BIGINT"), SinkColumn("f", "FLOAT"), SinkColumn("d", "FLOAT"))
     table = store.table(columns, types={"f": "FLOAT", "d": "DOUBLE"})
+    wider = replace(table, columns=(columns[0], SinkColumn("f", "DOUBLE"), SinkColumn("d", "DOUBLE")))
     values = (16777215.0, 123456.7890625, 1.401298464324817e-45)
     rows = {number: (number, binary32(value), binary32(value)) for number, value in enumerate(values)}
     written(
@@ -182,6 +183,9 @@ def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
     with opened(store, table) as lookup:
         found = lookup.fetch([(number,) for number in rows])
     assert {key[0]: (n, binary32(f), binary32(d)) for key, (n, f, d) in found.items()} == rows
+    with opened(store, wider) as lookup:
+        found = lookup.fetch([(number,) for number in rows])
+    assert [row[1] for _, row in sorted(found.items())] == [16777215.0, 123456.79, 1e-45]
     with pytest.raises(ConfigError) as caught:
         MySqlLookup(replace(table, key=("f",)))
     assert str(caught.value) == (

@@ -42,3 +42,10 @@ def test_decisions_are_short_and_whole() -> None:
     for path in files("docs/decisions/*.md"):
         assert re.match(r"\d{4}-[a-z0-9-]+\.md$", path.name), path
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 25, path
+
+
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = re.compile(r"^(?:<{7}|>{7}) \S|^={7}$", re.M)
+    tracked = [*files("*.md"), *files("*.py"), *files("*.sql"), *files("*.toml"), *files("*.yml")]
+    assert [path for path in tracked if marks.search(path.read_text(encoding="utf-8"))] == []
+    assert marks.search("a\n" + "=" * 7 + "\nb\n")

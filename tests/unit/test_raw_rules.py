@@ -31,9 +31,16 @@ def _found(text: str) -> list[tuple[str, str]]:
             "INSERT INTO hole SELECT avg (v) FROM q;", ["avg"],
         ),
         (PARSED + "INSERT INTO hole SELECT LISTAGG(v) FROM (SELECT v FROM p) AS x;", ["LISTAGG"]),
-        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind <> 'DELETE';", []),
-        (PARSED + "INSERT INTO hole SELECT COUNT(DISTINCT k) FROM p;", []),
-        (PARSED + "INSERT INTO hole SELECT MAX(v) FROM p GROUP BY k;", []),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind <> 'DELETE';", ["SUM"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind NOT IN ('DELETE');", ["SUM"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind IN ('INSERT', 'UPDATE');", ["SUM"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(v), 'insert' FROM p;", ["SUM"]),
+        (PARSED + "INSERT INTO hole SELECT COUNT(DISTINCT k) FROM p;", ["COUNT"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(DISTINCT v) FROM p;", ["SUM"]),
+        (PARSED + "INSERT INTO hole SELECT MAX(v) FROM p GROUP BY k;", ["MAX"]),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind = 'INSERT';", []),
+        (PARSED + "INSERT INTO hole SELECT SUM(v) FROM p WHERE kind IN ('INSERT', 'SNAPSHOT');", []),
+        (PARSED + "INSERT INTO hole SELECT SUM(CASE WHEN kind = 'DELETE' THEN -v ELSE v END) FROM p;", []),
         (PARSED + "INSERT INTO hole SELECT v FROM p;", []),
         (
             PARSED + "CREATE VIEW q AS SELECT * FROM (SELECT *, "
@@ -55,6 +62,15 @@ def test_a_warning_of_an_aggregate_says_what_to_do() -> None:
         "(ROW_NUMBER() … "
         "ORDER BY seq DESC = 1, without DELETE), or declare the table with 'ingest'='upsert'"
     ]
+
+
+def test_a_warning_of_a_value_that_was_says_so() -> None:
+    checked = _check(RAW + HOLE + PARSED + "INSERT INTO hole SELECT COUNT(DISTINCT v) FROM p;")
+    (found,) = checked.findings
+    assert (
+        "DELETE and snapshot, so a value that a row had before still counts. Choose the latest"
+        in found.message
+    )
 
 
 def test_an_option_for_lines_of_text_says_the_way_out() -> None:
