@@ -72,9 +72,8 @@ class Indexes:
                 message = f"{self._where}: there is no index {index}: create it, or set 'createIndex' to true"
                 raise SystemicError(message)
             self._make(index)
-            found = self._read(index) or {}
-        else:
-            self._check(index, found)
+            found = self._read(index) or {}  # an index template has its say, too
+        self._check(index, found)
         target = self._ready[index] = self._target(index, found)
         return target
 
@@ -152,7 +151,6 @@ class Indexes:
         except RefusedError as exc:
             if "resource_already_exists" not in str(exc):
                 raise ConfigError(str(exc)) from exc
-            self._check(index, self._read(index) or {})
 
     def _check(self, index: str, found: Mapping[str, Any]) -> None:
         properties = found.get("mappings", {}).get("properties", {})
@@ -184,6 +182,10 @@ def _source_misfits(found: Mapping[str, Any]) -> Iterator[str]:
     if mode != "stored" or kind in ("logsdb", "time_series"):
         shown = f"index.mode {kind}" if mode == "stored" else f"_source mode {mode}"
         yield f"its {shown} builds documents anew from what is indexed, which is less exact"
+    for name in ("default_pipeline", "final_pipeline"):
+        pipeline = settings.get(f"index.{name}", "_none")
+        if pipeline != "_none":
+            yield f"its {name} {pipeline} may change documents on their way: set index.{name} to _none"
 
 
 def _milliseconds(text: str) -> float:

@@ -221,6 +221,36 @@ def test_an_index_that_gives_back_other_documents_is_refused(
     assert str(caught.value) == f"table {table.name}: index {table.name} does not fit: {told}"
 
 
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        (
+            {"mappings": {"_source": {"excludes": ["name"]}}},
+            "its _source excludes name, so documents lose fields",
+        ),
+        (
+            {"settings": {"index.default_pipeline": "upper"}},
+            "its default_pipeline upper may change documents on their way: "
+            "set index.default_pipeline to _none",
+        ),
+        (
+            {"settings": {"index.final_pipeline": "upper"}},
+            "its final_pipeline upper may change documents on their way: set index.final_pipeline to _none",
+        ),
+    ],
+)
+def test_an_index_that_a_template_makes_otherwise_is_refused(
+    node: Elasticsearch, template: Mapping[str, Any], told: str
+) -> None:
+    table = node.table()
+    put(node, "/_ingest/pipeline/upper", {"processors": []})
+    put(node, f"/_index_template/{table.name}", {"index_patterns": [table.name], "template": template})
+    for _ in ("made", "found"):
+        with pytest.raises(ConfigError) as caught, opened(table):
+            pass
+        assert str(caught.value) == f"table {table.name}: index {table.name} does not fit: {told}"
+
+
 def test_what_no_document_is_to_blame_for_stops_the_job(node: Elasticsearch) -> None:
     table = node.table()
     put(node, f"/{table.name}", {"mappings": {"_routing": {"required": True}}})
