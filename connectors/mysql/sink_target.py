@@ -13,6 +13,7 @@ from connectors.mysql.sink_fits import Fit, MisfitError, fit
 from connectors.mysql.sink_guards import Guard
 from connectors.mysql.sink_indexes import index_problems
 from connectors.mysql.sink_literals import Literals
+from connectors.mysql.sink_triggers import trigger_problems
 from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn, SinkTable
@@ -128,7 +129,7 @@ def definition(connection: SinkConnection, table: SinkTable, target: Target) -> 
 def _table_problems(
     connection: SinkConnection, table: SinkTable, target: Target, found: Mapping[str, Found]
 ) -> Iterator[str]:
-    """Say what keeps upserts of this key from doing what they should: engine, indexes, columns left out."""
+    """Say what keeps upserts of this key from doing what they should, one sentence each."""
     rows = connection.run(
         f"SELECT table_type, engine FROM information_schema.tables WHERE {here(target)}", "reading the table"
     )
@@ -138,6 +139,7 @@ def _table_problems(
         return
     given = {column.name.lower() for column in table.columns}
     yield from index_problems(read_unique_indexes(connection, target), found, table.key, given, target)
+    yield from trigger_problems(connection, target, given)
     for name, column in found.items():
         filled = column.nullable or column.default is not None or column.is_generated or column.is_counter
         if name not in given and not filled:

@@ -143,6 +143,57 @@ def test_a_row_that_lacks_what_a_trigger_needs_stops_the_job(mysql: MySql) -> No
     sink.close()
 
 
+def create_trigger(mysql: MySql, table: SinkTable, event: str, body: str) -> str:
+    """Create a trigger that the job's user may read; return its name."""
+    name, port = f"{table.name}_t", mysql.service.port
+    with pymysql.connect(host="127.0.0.1", port=port, user="root", database="store") as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE TRIGGER {name} BEFORE {event} ON {table.name} FOR EACH ROW {body}")
+        cursor.execute(f"GRANT TRIGGER ON {table.name} TO writer@127.0.0.1")
+    return name
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "sets"),
+    [
+        ("INSERT", "SET NEW.name = UPPER(NEW.name)", "name"),
+        ("UPDATE", "BEGIN SET @x = 1, NEW.`name` := 'x'; END", "name"),
+        ("INSERT", "SET NEW.id = (SELECT MAX(a) FROM (SELECT 1 AS a) AS x), NEW.NAME = 'x'", "id, NAME"),
+    ],
+)
+def test_a_trigger_that_stores_other_values_is_refused(
+    mysql: MySql, event: str, body: str, sets: str
+) -> None:
+    table = mysql.table((ID, NAME))
+    name = create_trigger(mysql, table, event, body)
+    shown = f"table {table.name}: the trigger {name} (BEFORE {event}) of store.{table.name} at "
+    shown += f"127.0.0.1:{mysql.service.port} "
+    assert refusal(table) == (
+        f"{shown}sets {sets}, so other values would be stored than the job gives: let it set columns that "
+        f"the job does not give, or DROP TRIGGER `{name}`"
+    )
+    mysql.sql(f"REVOKE TRIGGER ON {table.name} FROM writer@127.0.0.1")
+    assert refusal(table) == (
+        f"{shown}cannot be read, so it may store other values than the job gives: GRANT TRIGGER on the "
+        f"table to the job's user, or DROP TRIGGER `{name}`"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "SET NEW.n = 7",
+        "BEGIN IF NEW.name = 'bad' THEN SIGNAL SQLSTATE '45000'; END IF; END",
+        "SET @name = NEW.name",
+    ],
+)
+def test_a_trigger_that_leaves_the_jobs_columns_alone_is_fine(mysql: MySql, body: str) -> None:
+    table = mysql.table((ID, NAME, SinkColumn("n", "BIGINT")), types={"n": "BIGINT"})
+    create_trigger(mysql, table, "INSERT", body)
+    written(replace(table, columns=(ID, NAME)), [record(1, name="a")])
+    assert mysql.sql(f"SELECT id, name FROM {table.name}") == [["1", "a"]]
+
+
 BAD = {
     "sql_mode": "'NO_BACKSLASH_ESCAPES,ANSI_QUOTES,PAD_CHAR_TO_FULL_LENGTH,EMPTY_STRING_IS_NULL'",
     "sql_select_limit": "1", "time_zone": "'-09:00'", "tx_isolation": "'SERIALIZABLE'", "tx_read_only": "1",
