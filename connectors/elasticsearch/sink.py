@@ -56,7 +56,8 @@ class ElasticsearchSink:
             "its name, so that one that is deleted under a job stops it and is not made anew by the "
             "server with a guessed mapping; the index of a date, which retention deletes, is made again "
             "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
-            "_source is not what it was sent, or that has a pipeline, also by a template. An error that no single document is to blame for stops the job."
+            "_source is not what it was sent, or that has a pipeline, also by a template. An error that no "
+            "single document is to blame for stops the job."
         ),
     )
 

@@ -49,9 +49,9 @@ class MySqlSink:
             "sql_mode, and set all else that would change a result. A column type that would return other "
             "values than it was given is refused at the start, with the ALTER TABLE that cures it; so is a "
             "UNIQUE index that could find another row than the key's "
-            "([decision 0070](decisions/0070-columns-that-return-other-values.md)), and a BEFORE trigger that "
-            "sets the job's columns, or that the writer may not read (GRANT TRIGGER). A SELECT of a FLOAT "
-            "column shows six digits; `column * 1e0` shows all."
+            "([decision 0070](decisions/0070-columns-that-return-other-values.md)), and a BEFORE trigger "
+            "that sets the job's columns, or that the writer may not read (GRANT TRIGGER). A SELECT of a "
+            "FLOAT column shows six digits; `column * 1e0` shows all."
         ),
     )
 
