@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -25,8 +26,8 @@ SETTINGS = {"binlog-row-metadata": "NO_LOG", "lower-case-table-names": "1"}
 
 
 @pytest.fixture(scope="module")
-def mariadb_options() -> MariaDbOptions:
-    return MariaDbOptions(settings=SETTINGS)
+def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
+    return MariaDbOptions(settings=SETTINGS, root=mariadb_root)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +34,8 @@ MODES = (
 
 
 @pytest.fixture(scope="module")
-def mariadb_options() -> MariaDbOptions:
-    return MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"})
+def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
+    return MariaDbOptions(settings={"binlog-row-metadata": "NO_LOG"}, root=mariadb_root)
 
 
 @pytest.fixture

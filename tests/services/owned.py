@@ -30,7 +30,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
         yield made.kafka
 
 
-ON_EVERY_RELEASE = re.compile(r"(contract/test_binlog|integration/test_(capture|snapshot))_\w+\.py$")
+ON_EVERY_RELEASE = re.compile(r"(contract/test_(binlog|ddl)|integration/test_(capture|snapshot))_\w+\.py$")
 """Modules whose tests run on each MariaDB that we have: what reads its log and its tables."""
 RELEASES = ("10.11", "11.8")
 """The machine's own (Debian 12), and the one of `make mariadb-next`."""
