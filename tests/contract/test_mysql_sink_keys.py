@@ -200,7 +200,9 @@ BAD = {
     "completion_type": "'RELEASE'", "check_constraint_checks": "0", "sql_safe_updates": "1",
     "sql_big_selects": "0",
     "max_statement_time": "5", "wait_timeout": "2", "lock_wait_timeout": "0", "foreign_key_checks": "0",
-    "unique_checks": "0", "innodb_lock_wait_timeout": "1",
+    "unique_checks": "0", "innodb_lock_wait_timeout": "1", "idle_transaction_timeout": "1",
+    "idle_readonly_transaction_timeout": "1", "idle_write_transaction_timeout": "1", "net_read_timeout": "1",
+    "net_write_timeout": "1", "sql_auto_is_null": "1", "sql_quote_show_create": "0",
 }  # fmt: skip
 """What a server may hand out to new sessions."""
 
@@ -229,7 +231,7 @@ def test_a_session_is_as_the_sink_needs_it_whatever_the_server_hands_out(mysql: 
         "STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_ENGINE_SUBSTITUTION",
     }  # fmt: skip
     ours = {setting.name: setting.value.strip("'") for setting in SETTINGS}
-    assert len(found) >= 11
+    assert len(found) >= 18
     for name, value in found.items():
         wanted = ours[name]
         assert value in (wanted, {"1": "ON", "0": "OFF"}.get(wanted), f"{wanted}.000000"), name
