@@ -31,7 +31,9 @@ INSERT INTO kept SELECT payload FROM letter;
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    settings = {"slot.request.timeout": "2000"}
+    settings = {
+        "slot.request.timeout": "2000", "heartbeat.interval": "1000", "heartbeat.timeout": "6000",
+    }  # fmt: skip
     with Environment(tmp_path_factory.mktemp("away"), slots=2, flink_settings=settings) as environment:
         create_topic(environment.kafka.bootstrap, "letters", 2)
         yield environment
@@ -67,6 +69,32 @@ def test_a_job_outlives_its_only_taskmanager(environment: Environment, job: Runn
         in told
     )
     taskmanager.restart()
+
+    def over() -> bool:
+        job.watch(causes.append)
+        return job.trouble() is None and job.progress().state == "RUNNING"
+
+    wait_for(over, lambda: f"it runs again: {job.trouble()}", 120)
+
+
+def test_a_job_outlives_a_taskmanager_that_stands_still(
+    environment: Environment, job: RunningFlinkJob
+) -> None:
+    (taskmanager,) = environment.flink.taskmanagers
+    causes, told = list[str](), set[str]()
+
+    def waited() -> bool:
+        job.watch(causes.append)
+        told.add(job.trouble() or "")
+        return len(causes) > SAME_CAUSE_LIMIT + 1
+
+    taskmanager.freeze()
+    try:
+        wait_for(waited, lambda: f"failures: {causes}", 120)
+    finally:
+        taskmanager.thaw()
+    assert not job.ended()
+    assert any(each.startswith("first waits for the cluster (") for each in told), told
 
     def over() -> bool:
         job.watch(causes.append)
