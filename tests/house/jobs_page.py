@@ -110,7 +110,10 @@ change later are refused there: capture such a table and join its changes.
 {kafka}
 
 For trying out: `blackhole` forgets, `print` writes to the TaskManager's log ({print_}). `'connector'='…'` in
-place of `type` is Flink's own, as written.
+place of `type` is Flink's own, as written. Topics of its `kafka` and `upsert-kafka` are looked at before the
+job runs, as those of `type='kafka'`: by the profile's broker that has the same servers, else by the table's
+own properties. One that is missing is refused, or made if the job only writes it and that broker has
+`create_topics = true`.
 
 ## Results that stay right
 
