@@ -30,6 +30,7 @@ from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, Syst
 from streamjobs.job.native import literal
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.planning import plan_file
+from streamjobs.job.preflight import preflight
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
@@ -236,22 +237,43 @@ def own(secured: Secured, topic: str, tmp_path: Path, login: KafkaConnection | N
     return file
 
 
+def creating(secured: Secured, tmp_path: Path) -> RunSettings:
+    """Settings whose default broker is the plain port, and where jobs may create topics at the other."""
+    return RunSettings(
+        secured.kafka.bootstrap, tmp_path / "store", 1, brokers={"own": secured.login},
+        creates_topics=frozenset({"own"}),
+    )  # fmt: skip
+
+
 def test_topics_of_flinks_own_tables_are_looked_at_by_their_own_login(
-    secured: Secured, topic: str, flink: FlinkAddress, tmp_path: Path
+    secured: Secured, topic: str, tmp_path: Path
 ) -> None:
-    send(secured.login, topic, b"tea", b"tea", b"oil")
-    file, plain = own(secured, topic, tmp_path), secured.kafka.bootstrap
+    file = own(secured, topic, tmp_path)
     with pytest.raises(ConfigError) as refused:
-        FlinkSession(flink.rest_url).start(file, RunSettings(plain, tmp_path / "store", 1))
+        preflight(plan_file(file, RunSettings(secured.kafka.bootstrap, tmp_path / "store", 1)))
     assert str(refused.value) == (
         f"topic {topic}-kept does not exist at {secured.login.bootstrap}, and table kept writes to it: "
         "create it, correct the table's topic, or let jobs create what they write by create_topics = true of "
         "this broker in the profile"
     )
-    settings = RunSettings(
-        plain, tmp_path / "store", 1, brokers={"own": secured.login}, creates_topics=frozenset({"own"})
-    )
-    job = FlinkSession(flink.rest_url).start(file, settings)
+    preflight(plan_file(file, creating(secured, tmp_path)))
+    assert describe_topic(secured.login, f"{topic}-kept") is not None
+
+
+def test_a_wrong_password_of_flinks_own_table_is_told_before_the_job_runs(
+    secured: Secured, topic: str, tmp_path: Path
+) -> None:
+    file = own(secured, topic, tmp_path, replace(secured.login, password="hunter2"))  # noqa: S106
+    with pytest.raises(StreamjobsError, match="Authentication failed") as refused:
+        preflight(plan_file(file, RunSettings(secured.kafka.bootstrap, tmp_path / "store", 1)))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_flinks_own_tables_log_in_by_their_properties(
+    secured: Secured, topic: str, flink: FlinkAddress, tmp_path: Path
+) -> None:
+    send(secured.login, topic, b"tea", b"tea", b"oil")
+    job = FlinkSession(flink.rest_url).start(own(secured, topic, tmp_path), creating(secured, tmp_path))
     wanted = [{"word": "oil", "n": 1}, {"word": "tea", "n": 2}]
 
     def rows() -> list[dict[str, object]]:
@@ -262,15 +284,6 @@ def test_topics_of_flinks_own_tables_are_looked_at_by_their_own_login(
         wait_for(lambda: rows() == wanted, "the counts are in the topic", 120)
     finally:
         job.cancel()
-
-
-def test_a_wrong_password_of_flinks_own_table_is_told_before_the_job_runs(
-    secured: Secured, topic: str, flink: FlinkAddress, tmp_path: Path
-) -> None:
-    file = own(secured, topic, tmp_path, replace(secured.login, password="hunter2"))  # noqa: S106
-    with pytest.raises(StreamjobsError, match="Authentication failed") as refused:
-        FlinkSession(flink.rest_url).start(file, RunSettings(secured.kafka.bootstrap, tmp_path / "store", 1))
-    assert "hunter2" not in str(refused.value)
 
 
 def test_a_job_with_a_wrong_password_is_refused_before_it_runs(
