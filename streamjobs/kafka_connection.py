@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,13 @@ LOGIN_MODULES: Mapping[str, str] = {
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
 """SASL mechanism -> the class of Kafka's Java client that speaks it."""
+
+_CREDENTIAL = re.compile(
+    r"""\b(username|password)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s;"'\\]+))"""
+)
+_ESCAPE = re.compile(r"\\(.)")
+_LITERAL = "\\\"'"
+"""What stands for itself behind a backslash in a JAAS text."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,44 @@ class KafkaConnection:
 def connection_of(bootstrap: str | KafkaConnection) -> KafkaConnection:
     """Give the connection itself, or a plain one to these bootstrap servers."""
     return bootstrap if isinstance(bootstrap, KafkaConnection) else KafkaConnection(bootstrap)
+
+
+def connection_of_properties(properties: Mapping[str, str]) -> KafkaConnection | None:
+    """Return the connection that properties of Kafka's Java client describe.
+
+    None for what only that client can do: key stores that are no PEM texts, client certificates, Kerberos,
+    tokens, a broker whose name is not checked; and where there are no servers.
+    """
+    bootstrap = properties.get("bootstrap.servers", "").strip()
+    protocol = properties.get("security.protocol", "PLAINTEXT").upper()
+    if not bootstrap or protocol not in PROTOCOLS:
+        return None
+    ca_pem = None
+    if protocol.endswith("SSL"):
+        known = ("ssl.truststore.type", "ssl.truststore.certificates")
+        if any(name.startswith("ssl.") and name not in known for name in properties):
+            return None
+        ca_pem = properties.get("ssl.truststore.certificates")
+    if not protocol.startswith("SASL"):
+        return KafkaConnection(bootstrap, protocol, ca_pem=ca_pem)
+    mechanism = properties.get("sasl.mechanism", "")
+    login = _login(properties.get("sasl.jaas.config", ""))
+    if mechanism not in LOGIN_MODULES or login is None:
+        return None
+    return KafkaConnection(bootstrap, protocol, mechanism, login[0], login[1], ca_pem=ca_pem)
+
+
+def _login(jaas: str) -> tuple[str, str] | None:
+    """Return user and password of a JAAS text; None where one is missing or spelled in an unknown way."""
+    found: dict[str, str] = {}
+    for name, *spelled in _CREDENTIAL.findall(jaas):
+        text = "".join(spelled)
+        if name in found or any(escaped not in _LITERAL for escaped in _ESCAPE.findall(text)):
+            return None
+        found[name] = _ESCAPE.sub(r"\1", text)
+    if not found.get("username") or not found.get("password"):
+        return None
+    return found["username"], found["password"]
 
 
 def _read(path: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +16,9 @@ from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.sink import SinkColumn
 
 _OPEN_TRIES = 5
+_BATCH_ROWS = 1000
+_BATCH_BYTES = 4 << 20
+"""A batch of a scan ends at either."""
 
 
 def list_tables(path: Path) -> list[str]:
@@ -86,12 +88,18 @@ class RocksDbTable:
 
     def scan(self, prefix: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
         """Yield the rows in key order, all or those whose first key columns equal `prefix`."""
-        start = self._codec.key(prefix)
-        merged = heapq.merge(*(self._items(shard, start) for shard in self._shards.values()))
-        for _, same in itertools.groupby(merged, key=lambda item: item[0]):
-            row = self._row(max((value for _, value in same), key=version_of))
-            if row is not None:
-                yield row
+        names = self._codec.names
+        for columns in self.scan_columns(names, prefix):
+            for row in zip(*columns, strict=True):
+                yield dict(zip(names, row, strict=True))
+
+    def scan_columns(
+        self, names: Sequence[str], prefix: Sequence[Any] = ()
+    ) -> Iterator[Sequence[Sequence[Any]]]:
+        """Yield the same rows in batches, none of which is empty: the values of each of these columns."""
+        start, codecs = self._codec.key(prefix), self._codecs
+        for number, values in _batches(self._newest_from(start)):
+            yield codecs[number].load_columns(values, names)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -129,6 +137,19 @@ class RocksDbTable:
                 return
             yield key, value
 
+    def _newest_from(self, start: bytes) -> Iterator[bytes]:
+        """Yield the newest value of each key that starts so, in key order; it may be a tombstone."""
+        merged = heapq.merge(*(self._items(shard, start) for shard in self._shards.values()))
+        last, newest = next(merged, (b"", b""))
+        for key, value in merged:
+            if key != last:
+                yield newest
+                last, newest = key, value
+            elif version_of(value) > version_of(newest):
+                newest = value
+        if newest:
+            yield newest
+
     def _row(self, value: bytes) -> dict[str, Any] | None:
         number = schema_of(value)
         if number == TOMBSTONE_SCHEMA:
@@ -137,6 +158,24 @@ class RocksDbTable:
         if number == self._codec.schema.number:
             return row
         return {name: row.get(name) for name in self._codec.names}
+
+
+def _batches(values: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield them without tombstones, in order, in batches of one schema each, with its number."""
+    batch: list[bytes] = []
+    of_batch, left = TOMBSTONE_SCHEMA, 0
+    for value in values:
+        number = schema_of(value)
+        if number == TOMBSTONE_SCHEMA:
+            continue
+        if number != of_batch or left <= 0 or len(batch) == _BATCH_ROWS:
+            if batch:
+                yield of_batch, batch
+            batch, of_batch, left = [], number, _BATCH_BYTES
+        batch.append(value)
+        left -= len(value)
+    if batch:
+        yield of_batch, batch
 
 
 def _caught_up(shard: Any) -> bool:

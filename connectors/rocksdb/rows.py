@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,9 +161,29 @@ class RowCodec:
                 row[name] = load(stored)
         return row
 
+    def load_columns(self, values: Sequence[bytes], names: Iterable[str]) -> list[Sequence[Any]]:
+        """Return the Python values of many rows, a column for each name; a row has NULL for one unknown.
+
+        The values, of which there is at least one, are of this schema and no tombstones.
+        """
+        rows = orjson.loads(b"[" + b",".join([value[_HEAD.size :] for value in values]) + b"]")
+        known = dict(zip(self.names, zip(*rows, strict=True), strict=True))
+        loads = dict(self._loads)
+        return [_loaded(known.get(name), loads.get(name), len(values)) for name in names]
+
     def stored(self, value: bytes) -> dict[str, Any]:
         """Give a row's JSON forms by column name from a value that is no tombstone."""
         return dict(zip(self.names, orjson.loads(value[_HEAD.size :]), strict=True))
+
+
+def _loaded(stored: Sequence[Any] | None, load: Callable[[Any], Any] | None, count: int) -> Sequence[Any]:
+    if stored is None:
+        return [None] * count
+    if load is None:
+        return stored
+    if None in stored:
+        return [None if value is None else load(value) for value in stored]
+    return list(map(load, stored))
 
 
 def tombstone(version: int) -> bytes:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, time, timezone
 from decimal import Decimal, InvalidOperation
@@ -16,7 +15,7 @@ import typer
 from rich.console import Console
 
 from connectors.rocksdb import RocksDbTable, UnfitValueError
-from streamjobs.cli.show import Format, show_rows
+from streamjobs.cli.show import Columns, Format, show_rows
 from streamjobs.cli.where import Where
 from streamjobs.errors import ConfigError
 from streamjobs.local import places
@@ -54,20 +53,52 @@ def query(
     with ExitStack() as stack:
         source = stack.enter_context(RocksDbTable(path or places.state_dir() / "rocksdb", table))
         names = _names(columns, source.columns, table)
-        rows: Iterator[Mapping[str, Any]] = source.scan(_key(key or [], source))
-        if where is not None:
-            rows = stack.enter_context(Where(where, source.columns)).filter(rows)
-        shown = itertools.islice(rows, wanted) if wanted else rows
+        shown = _Limited(_rows(source, names, _key(key or [], source), where, stack), wanted)
         try:
             count = show_rows(shown, names, form)
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
-        more = next(rows, None) is not None if wanted else False
     noun = "row" if count == 1 else "rows"
-    rest = "; there are more, --limit 0 shows all" if more else ""
+    rest = "; there are more, --limit 0 shows all" if shown.more else ""
     Console(stderr=True, highlight=False).print(f"{count} {noun}{rest}", style="dim")
+
+
+class _Limited:
+    """The first `wanted` rows of batches, all if it is 0; `more`, after them, whether there are others."""
+
+    def __init__(self, batches: Iterable[Columns], wanted: int) -> None:
+        self._batches = batches
+        self._wanted = wanted
+        self.more = False
+
+    def __iter__(self) -> Iterator[Columns]:
+        if not self._wanted:
+            yield from self._batches
+            return
+        left = self._wanted
+        for batch in self._batches:
+            count = len(batch[0])
+            if left:
+                yield [values[:left] for values in batch]
+            if count > left:
+                self.more = True
+                return
+            left -= count
+
+
+def _rows(
+    source: RocksDbTable, names: Sequence[str], key: Sequence[Any], where: str | None, stack: ExitStack
+) -> Iterator[Columns]:
+    """Return the rows of a key for which the condition is true, the columns `names` of them."""
+    if where is None:
+        return source.scan_columns(names, key)
+    condition = stack.enter_context(Where(where, source.columns))
+    declared = [column.name for column in source.columns]
+    places = [declared.index(name) for name in names]
+    found = condition.filter(source.scan_columns(declared, key))
+    return ([batch[place] for place in places] for batch in found)
 
 
 def _names(columns: str | None, declared: Sequence[SinkColumn], table: str) -> list[str]:

@@ -8,12 +8,9 @@ CSV: the same texts; NULL is an empty field, the empty text is "".
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, time
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -23,8 +20,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from streamjobs.cli.spelling import csv_texts, json_texts, texts
+
 _NUMERIC = (int, float, Decimal)
 _ANY_WIDTH = 100_000
+
+Columns = Sequence[Sequence[Any]]
+"""Rows by column: the values of each column, all of one length."""
 
 
 class Format(str, Enum):
@@ -35,33 +37,16 @@ class Format(str, Enum):
     CSV = "csv"
 
 
-def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Format) -> int:
-    """Print the rows to standard output; gives their number."""
+def show_rows(batches: Iterable[Columns], names: Sequence[str], form: Format) -> int:
+    """Print rows, whose columns are `names`, to standard output; returns their number."""
     match form:
         case Format.TABLE:
-            return _show_table(rows, columns)
+            return _show_table([row for batch in batches for row in zip(*batch, strict=True)], names)
         case Format.JSON:
-            return _show_lines(_json_line(row, columns) for row in rows)
+            return _show_lines(batches, lambda batch: _json_lines(batch, names))
         case Format.CSV:
-            sys.stdout.write(",".join(map(_csv_field, columns)) + "\n")
-            return _show_lines(_csv_line(row, columns) for row in rows)
-
-
-def plain(value: Any) -> Any:
-    """Give what JSON takes for one value; see the module."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, datetime):
-        return _without_zeros(value.replace(tzinfo=None).isoformat()) + ("Z" if value.tzinfo else "")
-    if isinstance(value, time):
-        return _without_zeros(value.isoformat())
-    if isinstance(value, date):
-        return value.isoformat()
-    return value
+            sys.stdout.write(",".join(csv_texts(names)) + "\n")
+            return _show_lines(batches, _csv_lines)
 
 
 def printable(text: str) -> str:
@@ -69,60 +54,45 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def _without_zeros(text: str) -> str:
-    return text[:-3] if text.endswith("000") and "." in text else text
-
-
-def _show_lines(lines: Iterable[str]) -> int:
+def _show_lines(batches: Iterable[Columns], lines: Callable[[Columns], Iterable[str]]) -> int:
     count = 0
-    for line in lines:
-        sys.stdout.write(line + "\n")
-        count += 1
+    for batch in batches:
+        sys.stdout.write("\n".join(lines(batch)) + "\n")
+        count += len(batch[0])
     return count
 
 
-def _json_line(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    fields = {name: plain(row[name]) for name in columns}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+def _json_lines(batch: Columns, names: Sequence[str]) -> Iterable[str]:
+    columns = dict(zip(names, batch, strict=True))
+    fields = [f"{json.dumps(name, ensure_ascii=False)}:".replace("%", "%%") + "%s" for name in columns]
+    line = "{" + ",".join(fields) + "}"
+    return map(line.__mod__, zip(*map(json_texts, columns.values()), strict=True))
 
 
-def _csv_line(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    return ",".join("" if row[name] is None else _csv_field(_text(row[name])) for name in columns)
+def _csv_lines(batch: Columns) -> Iterable[str]:
+    return map(",".join, zip(*map(csv_texts, batch), strict=True))
 
 
-def _csv_field(text: str) -> str:
-    if text and not set(text) & set(',"\r\n'):
-        return text
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(plain(value))
-
-
-def _show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> int:
+def _show_table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> int:
     """Print a table, or one block a row where the terminal is too narrow for the table."""
-    kept = list(rows)
     console = Console()
     table = Table()
-    for name in columns:
-        numeric = any(isinstance(row[name], _NUMERIC) for row in kept)
+    for place, name in enumerate(names):
+        numeric = any(isinstance(row[place], _NUMERIC) for row in rows)
         table.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in kept:
-        table.add_row(*(_cell(row[name]) for name in columns))
+    for row in rows:
+        table.add_row(*map(_cell, row))
     if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
         console.print(table)
-        return len(kept)
-    width = max(map(len, map(printable, columns)), default=0)
-    for number, row in enumerate(kept, 1):
+        return len(rows)
+    width = max(map(len, map(printable, names)), default=0)
+    for number, row in enumerate(rows, 1):
         console.print(Text(f"row {number}", "italic"))
-        for name in columns:
-            line = Text.assemble((printable(name).ljust(width), "bold"), "  ", _cell(row[name]))
+        for name, value in zip(names, row, strict=True):
+            line = Text.assemble((printable(name).ljust(width), "bold"), "  ", _cell(value))
             console.print(line, soft_wrap=True)  # the terminal breaks what is long, and copies it whole
-    return len(kept)
+    return len(rows)
 
 
 def _cell(value: Any) -> Text:
-    return Text("NULL", style="dim") if value is None else Text(printable(_text(value)))
+    return Text("NULL", style="dim") if value is None else Text(printable(texts([value], "")[0]))

@@ -7,18 +7,17 @@ done in floating point. A NaN counts as NULL. BOOLEAN is TRUE or FALSE, BYTES is
 
 from __future__ import annotations
 
-import itertools
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from streamjobs.cli.show import Columns
 from streamjobs.errors import ConfigError
 from streamjobs.sink import SinkColumn
 
-_BATCH_ROWS = 5000
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)\"""")
 _AFFINITY = {
@@ -57,14 +56,14 @@ class Where:
         self._select = f"SELECT rowid FROM t WHERE (\n{expression}\n) ORDER BY rowid"
         self._matching()
 
-    def filter(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows for which the expression is true, in order."""
-        rows = iter(rows)
-        while batch := list(itertools.islice(rows, _BATCH_ROWS)):
-            values = ((n, *(_of_python(row[name]) for name in self._names)) for n, row in enumerate(batch))
+    def filter(self, batches: Iterable[Columns]) -> Iterator[Columns]:
+        """Yield the rows for which the expression is true, in order; no batch is empty."""
+        for batch in batches:
+            values = zip(range(len(batch[0])), *map(_of_python, batch), strict=True)
             self._db.executemany(self._insert, values)
-            for number in self._matching():
-                yield batch[number]
+            matching = self._matching()
+            if matching:
+                yield [[values[number] for number in matching] for values in batch]
             self._db.execute("DELETE FROM t")
 
     def close(self) -> None:
@@ -116,14 +115,19 @@ def _declared(type_: str) -> str:
     return _AFFINITY.get(type_.partition("(")[0], "TEXT COLLATE MOMENT")
 
 
-def _of_python(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat(" ")
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    return value
+_OF_PYTHON: Mapping[type, Callable[[Any], str]] = {
+    Decimal: lambda value: format(value, "f"),
+    datetime: lambda value: value.replace(tzinfo=None).isoformat(" "),
+    date: date.isoformat,
+    time: time.isoformat,
+}
+"""Classes that SQLite has no type for, and what it gets instead."""
+
+
+def _of_python(values: Sequence[Any]) -> Sequence[Any]:
+    if _OF_PYTHON.keys().isdisjoint(map(type, values)):
+        return values
+    return [spell(value) if (spell := _OF_PYTHON.get(type(value))) else value for value in values]
 
 
 def _compare_decimals(one: str, other: str) -> int:

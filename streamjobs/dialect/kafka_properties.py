@@ -72,7 +72,7 @@ _LOGIN_MODULES = (
 )
 _JAAS = re.compile(
     r"""\s*(?P<module>[\w.$]+)\s+(?:required|requisite|sufficient|optional)
-        (?:\s+[\w.]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s;"']+))*\s*;\s*""",
+        (?:\s+[\w.]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s;"'\\]+))*\s*;\s*""",
     re.VERBOSE,
 )
 # Why a list: CVE-2023-25194 (a JNDI login module runs code), CVE-2025-27817 (an endpoint URL reads files).

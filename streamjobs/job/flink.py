@@ -12,7 +12,13 @@ from pyflink.table import ExplainDetail, Schema, StatementSet, StreamTableEnviro
 from pyflink.table.udf import udf, udtf
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.judgement import refuse_lookups, refuse_lost_updates, refuse_padding, refuse_unsteady
+from streamjobs.job.judgement import (
+    refuse_lookups,
+    refuse_lost_updates,
+    refuse_padding,
+    refuse_rekeyed,
+    refuse_unsteady,
+)
 from streamjobs.job.lookup_operator import LookupOperator
 from streamjobs.job.lookups import RegisterLookup
 from streamjobs.job.native import Partitions, TableDdl, quoted
@@ -158,6 +164,7 @@ class FlinkJob:
                 refuse_lost_updates(plan, sink.table, sink)
                 key = sink.groups or range(len(sink.fields))  # without a key, a row is taken back as a whole
                 refuse_unsteady(plan, sink.table, sink.inputs[0], key)
+                refuse_rekeyed(plan, sink.table, sink.inputs[0], sink.groups)
 
     def _lookup(self, step: RegisterLookup) -> None:
         function = udf(

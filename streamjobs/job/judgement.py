@@ -40,6 +40,14 @@ def refuse_unsteady(plan: JobPlan, sink: str, last: Operator, key: Sequence[int]
         raise SqlError(unsteady.refusal(found, sink), plan.text, offset, plan.path)
 
 
+def refuse_rekeyed(plan: JobPlan, sink: str, last: Operator, key: Sequence[int], way_out: str = "") -> None:
+    """Raise SqlError for a key that a row has no more when it is read again; `way_out` ends the message."""
+    function = unsteady.rekeyed(last, key)
+    if function:
+        offset = place_of(plan, sink, call_of(function))
+        raise SqlError(unsteady.rekeyed_refusal(function, sink) + way_out, plan.text, offset, plan.path)
+
+
 def refuse_lost_updates(plan: JobPlan, sink: str, root: Operator) -> None:
     """Raise SqlError for `ROW_NUMBER() … = 1` that Flink plans as insert-only although its rows change.
 

@@ -152,7 +152,7 @@ def native_table(
             if connector.identifier:
                 options["print-identifier"] = connector.identifier
         case FlinkTable():
-            options = {entry.key: entry.value for entry in table.options.entries}
+            options = {entry.key: _shaded(entry.key, entry.value) for entry in table.options.entries}
         case _:
             message = f"{connector} is not Flink's"
             raise AssertionError(message)
@@ -186,11 +186,16 @@ def _broker_options(broker: KafkaConnection) -> dict[str, str]:
 
 def _properties(properties: Mapping[str, str]) -> dict[str, str]:
     return {
-        f"properties.{key}": value.replace(_KAFKA_SECURITY, _SHADED + _KAFKA_SECURITY)
-        if key == "sasl.jaas.config" and _SHADED not in value
-        else value
-        for key, value in properties.items()
+        name: _shaded(name, value)
+        for name, value in ((f"properties.{key}", value) for key, value in properties.items())
     }
+
+
+def _shaded(option: str, value: str) -> str:
+    """Give the value; of a login, with the module's name as Flink's SQL connector has it."""
+    if option != "properties.sasl.jaas.config" or _SHADED in value:
+        return value
+    return value.replace(_KAFKA_SECURITY, _SHADED + _KAFKA_SECURITY)
 
 
 def _body(table: CreateTable) -> str:

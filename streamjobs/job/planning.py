@@ -21,7 +21,7 @@ from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import ConfigError
 from streamjobs.job.lookups import Lookups, RegisterLookup, function_name
 from streamjobs.job.native import TableDdl, Topic, kafka_dead_letters, native_table, quoted
-from streamjobs.job.native_topics import native_topics
+from streamjobs.job.native_topics import NativeTopics
 from streamjobs.job.padding import outer_joins
 from streamjobs.job.plan import (
     DEAD_LETTER_TOPIC,
@@ -41,6 +41,12 @@ from streamjobs.job.written import Written
 from streamjobs.kafka_connection import KafkaConnection
 from streamjobs.sink import SinkColumn, SinkTable
 from udfs import FUNCTIONS
+
+_UNREACHABLE = (
+    "the topics of table {} are not looked at before the job runs: only Flink's own client can log in with "
+    "its properties. If one does not exist, the job runs and its checkpoints fail. Name its servers as a "
+    "broker in the profile to have them looked at"
+)
 
 
 def plan_file(path: Path, settings: RunSettings, env: Mapping[str, str] | None = None) -> JobPlan:
@@ -69,6 +75,7 @@ def plan_job(
     brokers = settings.connections()
     planner = _Planner(script, checked.connectors, name, settings, brokers)
     steps, inserts = planner.plan()
+    natives = NativeTopics(script, checked.connectors, planner.topic_of, brokers, settings.creates_topics)
     flink = dict(DEFAULT_SETTINGS)
     flink.update({each.key: each.value for each in script.settings})
     flink.update(settings.flink_settings())
@@ -81,13 +88,17 @@ def plan_job(
         steps=tuple(steps),
         inserts=tuple(inserts),
         dead_letter_broker=brokers[DEFAULT_BROKER],
-        warnings=tuple(str(script.error(each.message, each.span)) for each in checked.warnings),
+        warnings=(
+            *(str(script.error(each.message, each.span)) for each in checked.warnings),
+            *(
+                str(script.error(_UNREACHABLE.format(each.name), each.name_span))
+                for each in natives.unreachable
+            ),
+        ),
         topics=tuple(planner.topics),
         offset_topics=tuple(planner.offset_topics),
         groups=tuple(planner.groups),
-        native_topics=tuple(
-            native_topics(script, checked.connectors, planner.topic_of, settings.creates_topics)
-        ),
+        native_topics=tuple(natives.topics),
         outer_joins=outer_joins(script),
         lookups=planner.lookups,
         has_event_time=planner.has_event_time,

@@ -11,7 +11,7 @@ from pyflink.table.udf import udf
 
 from streamjobs.errors import SqlError
 from streamjobs.job.handover import NO_CONSTANT, Handover, handover
-from streamjobs.job.judgement import refuse_lookups, refuse_lost_updates, refuse_unsteady
+from streamjobs.job.judgement import refuse_lookups, refuse_lost_updates, refuse_rekeyed, refuse_unsteady
 from streamjobs.job.leftovers import NEVER, STATE_TTL, has_ttl, keeps_silent, refusal, untold
 from streamjobs.job.native import WORKED_ON, function_of, quoted
 from streamjobs.job.physical import Operator
@@ -24,6 +24,7 @@ from streamjobs.sink import SinkTable
 
 _TIME_ZONES = ("UTC", "Etc/UTC", "GMT")
 _MINI_BATCH = "table.exec.mini-batch.enabled"
+_ACCEPT = "; or take such rows: 'acceptLeftovers'='true'"
 _KIND = "__kind"
 """The column of a row's kind of change: no column of a table may begin like this."""
 _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
@@ -70,6 +71,8 @@ def add_python_insert(
     refuse_lookups(plan, [changes.last])
     refuse_lost_updates(plan, name, changes.last)
     refuse_unsteady(plan, name, changes.last, _key_places(insert.table))
+    if not _accepts(insert.table, "acceptLeftovers"):
+        refuse_rekeyed(plan, name, changes.last, _key_places(insert.table), _ACCEPT)
     query = _checked(tables, plan, insert, typed, changes)
     written = _changes(tables, insert, query.sql) if query.deduplicates else changes
     if written.insert_only != changes.insert_only:
@@ -155,6 +158,10 @@ def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -
     return Changes(
         tree.inserts_only, "D" in tree.mode.split(","), fits, last.kind in ("Union", "Values"), tree
     )
+
+
+def _accepts(table: SinkTable, option: str) -> bool:
+    return str(table.options.get(option, "false")).lower() == "true"
 
 
 def _key_places(table: SinkTable) -> list[int]:
@@ -254,7 +261,6 @@ def _refuse_leftovers(plan: JobPlan, insert: PythonInsert, changes: Changes) -> 
     """A row that was written, and that a replay in another order never makes: see docs/decisions/0050."""
     table = insert.table
     found = untold(changes.last, _key_places(table))
-    accepted = (table.options.get(name, "false") for name in ("acceptLeftovers", "ignoreDelete"))
-    if found is None or any(str(each).lower() == "true" for each in accepted):
+    if found is None or _accepts(table, "acceptLeftovers") or _accepts(table, "ignoreDelete"):
         return
     raise SqlError(refusal(found, table.name), plan.text, insert.offset, plan.path)

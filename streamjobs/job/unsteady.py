@@ -1,8 +1,10 @@
-"""Functions that return something else at each call, over rows that change.
+"""Functions that return something else at each call, where a row has to be found again.
 
-A retraction runs through the query like the row that it takes back. If a function returns another value then,
-a group, a join or a key gets a retraction of a row that it never had, and the row stays (decision 0080).
-A plain column of the sink may have one: the row of a key is written or deleted as a whole. Pure, no Flink.
+Over rows that change: a retraction runs through the query like the row that it takes back. If a function
+returns another value then, a group, a join or a key gets a retraction of a row that it never had, and the row
+stays (decision 0081). After a restart: a row that is read again would be written under another key, and
+stand in the store twice (decision 0082). A plain column of the sink may have one: the row of a key is written
+or deleted as a whole. Pure, no Flink.
 """
 
 from __future__ import annotations
@@ -19,6 +21,14 @@ _PASSING = frozenset(
     }
 )  # fmt: skip
 """Operators that keep no rows."""
+_PLACING = frozenset(
+    {
+        "Rank", "WindowRank", "WindowDeduplicate", "OverAggregate", "PythonOverAggregate",
+        "WindowTableFunction",
+    }
+)  # fmt: skip
+"""Operators whose own columns come of an order, a group or a time alone, whatever else a row has."""
+_PROCESSING_TIME = "PROCTIME"
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,20 @@ def unsteady(last: Operator, key: Sequence[int]) -> Unsteady | None:
     tainted = _tainted(last, found)
     _use(tainted, key, "is keyed by", found)
     return found[0] if found else None
+
+
+def rekeyed(last: Operator, key: Sequence[int]) -> str:
+    """Return a function by which a row that is read again has another key, "" where there is none."""
+    return _first(_made(last), key)
+
+
+def rekeyed_refusal(function: str, table: str) -> str:
+    """Return what is told of it."""
+    return (
+        f"{table} is keyed by {function}, which returns another value at each call. When the job begins "
+        "again at a checkpoint, the rows since then are read again and have another key: they would stand "
+        f"in {table} twice. Key and group by columns that a row has of its own (an id, an event time)"
+    )
 
 
 def refusal(found: Unsteady, table: str) -> str:
@@ -71,6 +95,32 @@ def _tainted(operator: Operator, found: list[Unsteady]) -> dict[int, str]:
         elif "Aggregate" not in operator.kind:
             _use(below, sorted(below), f"has a {operator.kind} of rows with a value of", found)
     return _values(operator.fields, below)
+
+
+def _made(operator: Operator) -> dict[int, str]:
+    """Return the columns that such a function has made, in whatever operator, each with the function.
+
+    Calls of ours, whose names begin with __, are lookups: see decision 0082.
+    """
+    below: dict[int, str] = {}
+    start = 0
+    for each in operator.inputs:
+        below |= {start + column: name for column, name in _made(each).items()}
+        start += len(each.fields)
+    placed = frozenset(operator.groups) | operator.reads | frozenset(operator.times)
+    made = {}
+    for place, field in enumerate(operator.fields):
+        uses = field.uses
+        if field.copy_of is None and operator.kind in _PLACING:
+            uses = placed
+        elif field.copy_of is None and "Window" in operator.kind:
+            uses = field.uses | frozenset(operator.times)
+        name = field.unsteady or _first(below, uses)
+        if not name and field.copy_of is None and "GroupWindow" in operator.kind and not operator.times:
+            name = _PROCESSING_TIME  # its column has no name in the plan any more
+        if name and not name.startswith("__"):
+            made[place] = name
+    return made
 
 
 def _joined(operator: Operator, below: Mapping[int, str], found: list[Unsteady]) -> None:

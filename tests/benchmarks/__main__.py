@@ -2,7 +2,7 @@
 
     make bench                 all of it: about an hour
     make bench QUICK=1         small sizes, a smoke test: its figures say little
-    make bench ONLY=codec,binlog,capture,parse,samples,sinks,planner,demo
+    make bench ONLY=codec,binlog,capture,parse,samples,sinks,query,planner,demo
 
 Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>[-<parts>].json (QUICK: nowhere).
 Compare ratios; when other programs run, compare CPU seconds per million rows.
@@ -33,13 +33,14 @@ from tests.benchmarks import (
     meter,
     parse,
     planner,
+    query,
     samples,
     sink_stores,
     sinks,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "planner", "demo")
+PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "query", "planner", "demo")
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,15 @@ class Sizes:
     parallelisms: tuple[int, ...] = (1, 2)
     impressions: int = 240_000
     sink_rows: int = 400_000
+    query_rows: int = 400_000
     demo_impressions: int = 20_000
     rounds: int = 3
     warm: int = 1
 
 
-QUICK = Sizes(20_000, 10_000, 20_000, 20_000, 200_000, (2,), 20_000, 20_000, 2_000, rounds=1, warm=0)
+QUICK = Sizes(
+    20_000, 10_000, 20_000, 20_000, 200_000, (2,), 20_000, 20_000, 20_000, 2_000, rounds=1, warm=0
+)  # fmt: skip
 
 
 def main() -> int:
@@ -84,6 +88,8 @@ def main() -> int:
         lines += _demo(sizes, figures)
     if "sinks" in only:
         lines += _sinks(sizes, figures)
+    if "query" in only:
+        lines += _query(sizes, figures)
     if "parse" in only or "samples" in only:
         with tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory:
             settings = {"metrics.fetcher.update-interval": "100"}
@@ -178,6 +184,21 @@ def _sink_lines(store: str, runs: Sequence[sinks.SinkRun]) -> list[str]:
         f"of the loop   ({run.cpu_s_per_million:.1f})"
         for run in middle
     ]
+
+
+def _query(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
+    print(f"query: writing {sizes.query_rows:,} rows", flush=True)
+    with tempfile.TemporaryDirectory(prefix="streamjobs-bench-") as directory:
+        runs = query.QueryBench(Path(directory), sizes.query_rows).alternate(sizes.rounds)
+    figures["query"] = [asdict(run) for run in runs]
+    middle = {
+        side: sorted(run.rows_per_cpu_s for run in runs if run.side == side)[sizes.rounds // 2]
+        for side in query.SIDES
+    }
+    lines = ["(i) `streamjobs query`, 10 mixed columns       rows per CPU second"]
+    for side, rate in middle.items():
+        lines.append(f"    {side:<38}{rate:>10,}   {rate / middle[query.BY_HAND]:.2f} of the loop by hand")
+    return lines
 
 
 def _parse(environment: Environment, directory: Path, sizes: Sizes, figures: dict[str, Any]) -> list[str]:

@@ -110,7 +110,10 @@ change later are refused there: capture such a table and join its changes.
 {kafka}
 
 For trying out: `blackhole` forgets, `print` writes to the TaskManager's log ({print_}). `'connector'='…'` in
-place of `type` is Flink's own, as written.
+place of `type` is Flink's own, as written. Topics of its `kafka` and `upsert-kafka` are looked at before the
+job runs, as those of `type='kafka'`: by the profile's broker that has the same servers, else by the table's
+own properties. One that is missing is refused, or made if the job only writes it and that broker has
+`create_topics = true`.
 
 ## Results that stay right
 
@@ -125,8 +128,10 @@ place of `type` is Flink's own, as written.
 - `ROW_NUMBER() … = 1` is ordered by exactly one column, descending; ascending, to keep the first, by the
   event time or `PROCTIME()` of rows that never change. What Flink would lose is refused.
 - Clocks, `RAND` and `UUID` are other at each call: over rows that change they are refused in conditions,
-  groups and keys; as a plain column they are right ([decision
-  0081](decisions/0081-functions-that-change-over-updates.md)).
+  groups and keys, over rows that only come in the sink's key and what it is made of (groups, windows of
+  processing time); as a plain column they are right ([decision
+  0081](decisions/0081-functions-that-change-over-updates.md), [decision
+  0082](decisions/0082-keys-that-a-row-has-again.md)).
 - Secrets are `'${{NAME}}'`, from the environment of whoever submits the job.
 
 ## Settings

@@ -38,6 +38,17 @@ def unsteady(why: str, function: str, sink: str = "r") -> str:
     )
 
 
+def rekeyed(
+    function: str, sink: str = "r", end: str = "; or take such rows: 'acceptLeftovers'='true'"
+) -> str:
+    return (
+        f"{sink} is keyed by {function}, which returns another value at each call. When the job begins "
+        "again at a "
+        "checkpoint, the rows since then are read again and have another key: they would stand in "
+        f"{sink} twice. Key and group by columns that a row has of its own (an id, an event time){end}"
+    )
+
+
 def job(columns: str, key: str, queries: str) -> str:
     return (
         f"{TABLES}CREATE TABLE r ({columns}, PRIMARY KEY ({key}) NOT ENFORCED) WITH "
@@ -61,6 +72,12 @@ def counted(name: str, condition: str = "") -> str:
     )
 
 
+TIMED = (
+    "CREATE TABLE tick (item_id BIGINT, user_id BIGINT, p AS PROCTIME())\n"
+    "WITH ('connector'='datagen', 'number-of-rows'='9');\n"
+)
+KAFKA = "'connector'='upsert-kafka', 'topic'='t', 'properties.bootstrap.servers'='h:1', {0}"
+KEYED = KAFKA.format("'key.format'='json', 'value.format'='json'")
 LOOKED_UP = (
     "CREATE TABLE `d.D` (a BIGINT, b STRING, PRIMARY KEY (a) NOT ENFORCED) WITH (type='redis', host='h');\n"
     "INSERT INTO r SELECT i.item_id, d.b FROM {left} AS i\n"
@@ -131,6 +148,28 @@ TAKEN = {
     "time_of_writing_as_a_plain_column": job(
         "item_id BIGINT, at_ TIMESTAMP(3)", "item_id",
         "INSERT INTO r SELECT item_id, LOCALTIMESTAMP FROM item;",
+    ),
+    "time_of_writing_of_rows_that_only_come": job(
+        "item_id BIGINT, u VARCHAR, at_ TIMESTAMP(3)", "item_id",
+        "INSERT INTO r SELECT item_id, UUID(), LOCALTIMESTAMP FROM seen ON CONFLICT DO DEDUPLICATE;",
+    ),
+    "place_of_rows_that_have_a_time_of_writing": job(
+        "shop_id BIGINT, place BIGINT, u VARCHAR", "shop_id, place",
+        "INSERT INTO r SELECT user_id, place, u FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY user_id\n"
+        "ORDER BY item_id DESC) AS place FROM (SELECT *, UUID() AS u FROM seen)) WHERE place = 1;",
+    ),
+    "key_by_chance_that_is_accepted": job(
+        "u VARCHAR, n BIGINT", "u",
+        "INSERT INTO r SELECT UUID(), item_id FROM seen ON CONFLICT DO NOTHING;",
+    ).replace("(type='rocksdb')", "(type='rocksdb', 'acceptLeftovers'='true')"),
+    "last_of_an_append_only_key_with_a_clock": job(
+        "item_id BIGINT, n BIGINT, at_ TIMESTAMP(3)", "item_id",
+        "INSERT INTO r SELECT item_id, COUNT(*), MAX(LOCALTIMESTAMP) FROM seen GROUP BY item_id;",
+    ),
+    "table_of_flink_without_a_key": job(
+        BOOK, "item_id",
+        "CREATE TABLE k (u VARCHAR, n BIGINT) WITH (type='kafka', topic='t', format='json');\n"
+        "INSERT INTO k SELECT UUID(), item_id FROM seen;",
     ),
     "first_by_event_time": ranked("seen", "item_id", "at_ ASC", "user_id"),
     "first_by_processing_time": ranked("seen", "item_id", "PROCTIME()", "user_id"),
@@ -218,6 +257,54 @@ REFUSED: dict[str, tuple[str, str, str]] = {
             "INSERT INTO r SELECT UUID(), item_id FROM item ON CONFLICT DO DEDUPLICATE;",
         ),
         "SELECT |UUID", unsteady("is keyed by", "UUID"),
+    ),
+    "key_by_chance_of_rows_that_only_come": (
+        job(
+            "u VARCHAR, n BIGINT", "u",
+            "INSERT INTO r SELECT\n UUID(), item_id FROM seen ON CONFLICT DO NOTHING;",
+        ),
+        " |UUID", rekeyed("UUID"),
+    ),
+    "part_of_a_key_by_chance_in_a_view": (
+        job(
+            "item_id BIGINT, u VARCHAR, n BIGINT", "item_id, u",
+            "CREATE VIEW v AS SELECT item_id, CONCAT('x', UUID()) AS u FROM seen;\n"
+            "INSERT INTO r SELECT item_id, UPPER(u), 1 FROM v ON CONFLICT DO DEDUPLICATE;",
+        ),
+        "'x', |UUID", rekeyed("UUID"),
+    ),
+    "count_by_a_clock_of_rows_that_only_come": (
+        job(
+            "d VARCHAR, n BIGINT", "d",
+            "INSERT INTO r SELECT d, COUNT(*) FROM (\n"
+            "SELECT DATE_FORMAT(LOCALTIMESTAMP, 'HH') AS d FROM seen) GROUP BY d;",
+        ),
+        "DATE_FORMAT(|LOCALTIMESTAMP", rekeyed("LOCALTIMESTAMP"),
+    ),
+    "window_of_processing_time": (
+        job(
+            "item_id BIGINT, w TIMESTAMP(3), n BIGINT", "item_id, w",
+            f"{TIMED}INSERT INTO r SELECT item_id, window_start, COUNT(*) FROM\n"
+            "TABLE(TUMBLE(TABLE tick, DESCRIPTOR(p), INTERVAL '1' MINUTE))\n"
+            "GROUP BY item_id, window_start, window_end ON CONFLICT DO NOTHING;",
+        ),
+        "p AS |PROCTIME", rekeyed("PROCTIME"),
+    ),
+    "window_of_processing_time_as_a_group": (
+        job(
+            "item_id BIGINT, w TIMESTAMP(3), n BIGINT", "item_id, w",
+            f"{TIMED}INSERT INTO r SELECT item_id, TUMBLE_START(p, INTERVAL '1' MINUTE), COUNT(*) FROM tick\n"
+            "GROUP BY item_id, TUMBLE(p, INTERVAL '1' MINUTE) ON CONFLICT DO NOTHING;",
+        ),
+        "p AS |PROCTIME", rekeyed("PROCTIME"),
+    ),
+    "key_by_chance_in_a_table_of_flink": (
+        job(
+            BOOK, "item_id",
+            f"CREATE TABLE k (u VARCHAR, n BIGINT, PRIMARY KEY (u) NOT ENFORCED) WITH ({KEYED});\n"
+            "INSERT INTO k SELECT\n UUID(), item_id FROM seen ON CONFLICT DO NOTHING;",
+        ),
+        " |UUID", rekeyed("UUID", "k", ""),
     ),
     "sum_of_chance": (
         job(

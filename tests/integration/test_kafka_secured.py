@@ -26,9 +26,11 @@ from connectors.kafka import (
 )
 from streamjobs.broker import Envelope
 from streamjobs.cli.profile import read_profile
-from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
+from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
+from streamjobs.job.native import literal
 from streamjobs.job.plan import DEAD_LETTER_TOPIC
 from streamjobs.job.planning import plan_file
+from streamjobs.job.preflight import preflight
 from streamjobs.job.run_settings import RunSettings
 from streamjobs.job.session import FlinkSession
 from streamjobs.local.environment import Environment
@@ -214,6 +216,74 @@ def covered(broker: KafkaConnection) -> Mapping[tuple[str, int], int]:
         return committed_offsets(broker, "CID_secured")
     except RetriableError:
         return {}  # the broker has no coordinator yet
+
+
+OWN = """
+SET 'execution.checkpointing.interval' = '1 s';
+CREATE TABLE said (word VARCHAR) WITH ('connector'='kafka', 'topic'='{said}', 'format'='raw',
+  'scan.startup.mode'='earliest-offset', 'properties.group.id'='CID_own', {login});
+CREATE TABLE kept (word VARCHAR, n BIGINT, PRIMARY KEY (word) NOT ENFORCED) WITH ('connector'='upsert-kafka',
+  'topic'='{said}-kept', 'key.format'='raw', 'value.format'='json', {login});
+INSERT INTO kept SELECT word, COUNT(*) FROM said GROUP BY word;
+"""
+
+
+def own(secured: Secured, topic: str, tmp_path: Path, login: KafkaConnection | None = None) -> Path:
+    """Write a job whose tables are Flink's own, and log in by themselves."""
+    properties = (login or secured.login).carried().java_properties()
+    options = ", ".join(f"{literal(f'properties.{name}')}={literal(v)}" for name, v in properties.items())
+    file = tmp_path / "own.sql"
+    file.write_text(OWN.format(said=topic, login=options))
+    return file
+
+
+def creating(secured: Secured, tmp_path: Path) -> RunSettings:
+    """Settings whose default broker is the plain port, and where jobs may create topics at the other."""
+    return RunSettings(
+        secured.kafka.bootstrap, tmp_path / "store", 1, brokers={"own": secured.login},
+        creates_topics=frozenset({"own"}),
+    )  # fmt: skip
+
+
+def test_topics_of_flinks_own_tables_are_looked_at_by_their_own_login(
+    secured: Secured, topic: str, tmp_path: Path
+) -> None:
+    file = own(secured, topic, tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        preflight(plan_file(file, RunSettings(secured.kafka.bootstrap, tmp_path / "store", 1)))
+    assert str(refused.value) == (
+        f"topic {topic}-kept does not exist at {secured.login.bootstrap}, and table kept writes to it: "
+        "create it, correct the table's topic, or let jobs create what they write by create_topics = true of "
+        "this broker in the profile"
+    )
+    preflight(plan_file(file, creating(secured, tmp_path)))
+    assert describe_topic(secured.login, f"{topic}-kept") is not None
+
+
+def test_a_wrong_password_of_flinks_own_table_is_told_before_the_job_runs(
+    secured: Secured, topic: str, tmp_path: Path
+) -> None:
+    file = own(secured, topic, tmp_path, replace(secured.login, password="hunter2"))  # noqa: S106
+    with pytest.raises(StreamjobsError, match="Authentication failed") as refused:
+        preflight(plan_file(file, RunSettings(secured.kafka.bootstrap, tmp_path / "store", 1)))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_flinks_own_tables_log_in_by_their_properties(
+    secured: Secured, topic: str, flink: FlinkAddress, tmp_path: Path
+) -> None:
+    send(secured.login, topic, b"tea", b"tea", b"oil")
+    job = FlinkSession(flink.rest_url).start(own(secured, topic, tmp_path), creating(secured, tmp_path))
+    wanted = [{"word": "oil", "n": 1}, {"word": "tea", "n": 2}]
+
+    def rows() -> list[dict[str, object]]:
+        latest = {row["word"]: row for row in map(json.loads, read(secured.login, f"{topic}-kept"))}
+        return [latest[word] for word in sorted(latest)]
+
+    try:
+        wait_for(lambda: rows() == wanted, "the counts are in the topic", 120)
+    finally:
+        job.cancel()
 
 
 def test_a_job_with_a_wrong_password_is_refused_before_it_runs(

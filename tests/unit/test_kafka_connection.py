@@ -8,11 +8,14 @@ from typing import Any
 
 import kafka.errors
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from connectors.kafka import KafkaConnection
 from connectors.kafka.connection import client_options, error_of
 from connectors.kafka.sockets import DIRECT, ClosingSocket
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
+from streamjobs.kafka_connection import connection_of_properties
 from tests.patience import limit_s
 
 RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {
@@ -77,3 +80,45 @@ def test_a_socket_that_kafka_python_forgets_is_closed_without_a_warning() -> Non
             del forgotten
             gc.collect()
             assert peer.recv(1) == b""
+
+
+@given(
+    st.sampled_from(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+    st.sampled_from(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]),
+    st.text(min_size=1),
+    st.text(min_size=1),
+    st.none() | st.just("-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"),
+)
+@example("SASL_SSL", "PLAIN", "a b", "\"'\\;= password=x", None)
+def test_properties_of_javas_client_are_read_back(
+    protocol: str, mechanism: str, username: str, password: str, ca_pem: str | None
+) -> None:
+    pem = ca_pem if protocol.endswith("SSL") else None
+    connection = (
+        KafkaConnection("h:1,i:2", protocol, ca_pem=pem)
+        if not protocol.startswith("SASL")
+        else (KafkaConnection("h:1,i:2", protocol, mechanism, username, password, ca_pem=pem))
+    )
+    assert connection_of_properties(connection.java_properties()) == connection
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"security.protocol": "SSL", "ssl.truststore.location": "/t.jks"},
+        {"security.protocol": "SSL", "ssl.keystore.key": "-----BEGIN"},
+        {"security.protocol": "SSL", "ssl.endpoint.identification.algorithm": ""},
+        {"security.protocol": "SASL_PLAINTEXT"},
+        {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "GSSAPI"},
+        {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"},
+        {
+            "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN",
+            "sasl.jaas.config": 'x.PlainLoginModule required username="a" password="\\u0041";',
+        },
+        {"security.protocol": "QUIC"},
+    ],
+)  # fmt: skip
+def test_what_only_javas_client_can_do_is_no_connection(properties: dict[str, str]) -> None:
+    servers = {"bootstrap.servers": "h:1"} if properties else {}
+    assert connection_of_properties(servers | properties) is None

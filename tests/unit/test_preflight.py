@@ -10,6 +10,7 @@ import pytest
 from connectors.kafka import TopicInfo
 from streamjobs.errors import ConfigError
 from streamjobs.job import preflight as module
+from streamjobs.job.plan import JobPlan
 from streamjobs.job.planning import plan_job
 from streamjobs.job.preflight import preflight
 from streamjobs.job.run_settings import RunSettings
@@ -50,6 +51,86 @@ def checked(monkeypatch: pytest.MonkeyPatch, *topics: str, creates: bool = False
         plan_job(JOB, "job.sql", "job", RunSettings(BROKER, Path("store"), creates_topics=creating), {})
     )
     return broker.topics
+
+
+OWN = """
+CREATE TABLE seen (n BIGINT) WITH (type='metaq', topic='seen', 'table'='shop.seen', ingest='append');
+CREATE TABLE kept (n BIGINT, PRIMARY KEY (n) NOT ENFORCED) WITH ('connector'='upsert-kafka', 'topic'='kept',
+  'properties.bootstrap.servers'='{servers}', 'key.format'='json', 'value.format'='json'{more});
+CREATE TABLE named (n BIGINT) WITH ('connector'='kafka', 'topic'='named; other',
+  'properties.bootstrap.servers'='{servers}', 'format'='json', 'scan.startup.mode'='earliest-offset'{more});
+CREATE TABLE unused (n BIGINT) WITH ('connector'='kafka', 'topic'='unused', 'format'='json',
+  'properties.bootstrap.servers'='{servers}');
+INSERT INTO kept SELECT n FROM seen UNION ALL SELECT n FROM named ON CONFLICT DO NOTHING;
+"""
+
+
+def own(servers: str, more: str = "", creating: frozenset[str] = frozenset()) -> JobPlan:
+    """Plan a job whose tables name their servers themselves."""
+    settings = RunSettings(BROKER, Path("store"), brokers={"far": "b1:9092,b2:9092"}, creates_topics=creating)
+    return plan_job(OWN.format(servers=servers, more=more), "job.sql", "job", settings, {})
+
+
+def topics(plan: JobPlan) -> dict[str, tuple[str, bool, bool, bool]]:
+    return {
+        each.topic[0]: (each.topic[1].bootstrap, each.read, each.written, each.creates)
+        for each in plan.native_topics
+    }
+
+
+def test_topics_of_flinks_own_tables_are_looked_at_where_they_are() -> None:
+    assert topics(own("h1:9092, h2:9092")) == {
+        "kept": ("h1:9092, h2:9092", False, True, False),
+        "named": ("h1:9092, h2:9092", True, False, False),
+        "other": ("h1:9092, h2:9092", True, False, False),
+    }
+
+
+def test_a_sink_topic_of_flinks_own_is_made_where_the_profile_has_these_servers() -> None:
+    assert topics(own("b2:9092,B1:9092", creating=frozenset({"far"}))) == {
+        "kept": ("b1:9092,b2:9092", False, True, True),
+        "named": ("b1:9092,b2:9092", True, False, False),
+        "other": ("b1:9092,b2:9092", True, False, False),
+    }
+    assert topics(own("b1:9092", creating=frozenset({"far", "default"})))["kept"] == (
+        "b1:9092", False, True, False,
+    )  # fmt: skip
+
+
+def test_a_missing_topic_of_flinks_own_tables_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker("seen", "named")
+    monkeypatch.setattr(module, "describe_topic", broker.describe_topic)
+    monkeypatch.setattr(module, "ensure_topic", broker.ensure_topic)
+    with pytest.raises(ConfigError) as refused:
+        preflight(own("h1:9092"))
+    assert str(refused.value) == (
+        "topic kept does not exist at h1:9092, and table kept writes to it: create it, correct the table's "
+        "topic, or let jobs create what they write by create_topics = true of this broker in the profile"
+    )
+    broker.topics["kept"] = 1
+    with pytest.raises(ConfigError) as refused:
+        preflight(own("h1:9092"))
+    assert str(refused.value) == (
+        "topic other does not exist at h1:9092, and table named reads it: start its producer first, or "
+        "correct the table's topic"
+    )
+
+
+def test_servers_that_only_flink_can_log_in_to_are_warned_of() -> None:
+    more = ", 'properties.security.protocol'='SSL', 'properties.ssl.truststore.location'='/t.jks'"
+    plan = own("h1:9092", more)
+    assert plan.native_topics == ()
+    assert plan.warnings[1:] == tuple(
+        f"job.sql:{line}:14: the topics of table {name} are not looked at before the job runs: only Flink's "
+        "own client can log in with its properties. If one does not exist, the job runs and its checkpoints "
+        "fail. Name its servers as a broker in the profile to have them looked at\n"
+        f"  {shown}\n               ^"
+        for line, name, shown in (
+            (3, "kept", plan.text.splitlines()[2]), (5, "named", plan.text.splitlines()[4]),
+        )
+    )  # fmt: skip
+    known = own("b1:9092,b2:9092", more)
+    assert (known.warnings, topics(known)["kept"][0]) == (plan.warnings[:1], "b1:9092,b2:9092")
 
 
 def test_a_missing_sink_topic_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+MANY = (SinkColumn("id", "BIGINT"), SinkColumn("text", "STRING"))
+
+
+def filled(
+    path: Path, rows: list[tuple[Any, ...]], columns: tuple[SinkColumn, ...] = MANY, subtask: int = 0
+) -> None:
+    """Write rows to the table `many` of a store."""
+    sink = RocksDbSink(SinkTable("many", columns, ("id",), {"path": str(path)}))
+    sink.open(Attempt("r", subtask, subtask + 1, 0))
+    named = [dict(zip((column.name for column in columns), row, strict=True)) for row in rows]
+    sink.write([Record((row["id"],), row, RecordKind.UPSERT, n) for n, row in enumerate(named)])
+    sink.close()
+
+
 def query(store: Path, *arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "streamjobs.cli.main", "query", *arguments, "--path", str(store)],
@@ -66,7 +80,8 @@ def query(store: Path, *arguments: str) -> tuple[int, str, str]:
 
 def matching(store: Path, where: str) -> list[int]:
     with RocksDbTable(store, "items") as table, Where(where, table.columns) as condition:
-        return [row["id"] for row in condition.filter(table.scan())]
+        names = [column.name for column in table.columns]
+        return [id_ for batch in condition.filter(table.scan_columns(names)) for id_ in batch[0]]
 
 
 def test_json_lines_are_exact_and_in_key_order(store: Path) -> None:
@@ -149,6 +164,47 @@ def test_limit_says_that_there_is_more(store: Path) -> None:
     assert (code, out, err) == (0, '{"id":-1}\n{"id":7}\n', "2 rows; there are more, --limit 0 shows all\n")
 
 
+@pytest.mark.parametrize(
+    ("limit", "rows", "rest"),
+    [(999, 999, True), (1000, 1000, True), (1001, 1001, True), (2500, 2500, False), (0, 2500, False)],
+)
+def test_limit_holds_across_batches(tmp_path: Path, limit: int, rows: int, rest: bool) -> None:
+    filled(tmp_path, [(n, f"text {n}") for n in range(2500)])
+    code, out, err = query(tmp_path, "many", "--format", "csv", "--limit", str(limit))
+    assert (code, err) == (0, f"{rows} rows{'; there are more, --limit 0 shows all' if rest else ''}\n")
+    assert out.splitlines() == ["id,text", *(f"{n},text {n}" for n in range(rows))]
+
+
+def test_condition_holds_across_batches(tmp_path: Path) -> None:
+    filled(tmp_path, [(n, "x") for n in range(2500)])
+    arguments = ("many", "--format", "csv", "--columns", "id", "--limit", "2", "--where")
+    code, out, err = query(tmp_path, *arguments, "id % 1000 = 999")
+    assert (code, out, err) == (0, "id\n999\n1999\n", "2 rows\n")
+    code, out, err = query(tmp_path, *arguments, "id % 1000 < 2 AND id > 5")
+    assert (code, out, err) == (0, "id\n1000\n1001\n", "2 rows; there are more, --limit 0 shows all\n")
+
+
+def test_rows_of_an_older_declaration_stand_in_their_place(tmp_path: Path) -> None:
+    filled(tmp_path, [(1, "a"), (2, "b"), (4, "d")])
+    wider = (SinkColumn("more", "INT"), SinkColumn("id", "BIGINT"), SinkColumn("text", "STRING"))
+    filled(tmp_path, [(7, 2, "B"), (8, 3, "C")], wider)
+    assert query(tmp_path, "many", "--format", "csv")[1] == "more,id,text\n,1,a\n7,2,B\n8,3,C\n,4,d\n"
+    assert query(tmp_path, "many", "--format", "csv", "--columns", "text,more", "--where", "more > 7")[1] == (
+        "text,more\nC,8\n"
+    )
+
+
+def test_rows_of_several_shards_come_once_and_deleted_ones_not(tmp_path: Path) -> None:
+    for subtask in range(3):
+        filled(tmp_path, [(n, f"by {subtask}") for n in range(subtask, 6, subtask + 1)], subtask=subtask)
+    sink = RocksDbSink(SinkTable("many", MANY, ("id",), {"path": str(tmp_path)}))
+    sink.open(Attempt("r", 0, 3, 0))
+    sink.write([Record((3,), {"id": 3}, RecordKind.DELETE, 9)])
+    sink.close()
+    out = query(tmp_path, "many", "--format", "csv")[1]
+    assert out == "id,text\n0,by 0\n1,by 1\n2,by 2\n4,by 0\n5,by 2\n"
+
+
 def test_condition_and_format_work_together(store: Path) -> None:
     arguments = ("items", "--where", "price = 12.5", "--format", "csv", "--columns", "price,id")
     assert query(store, *arguments) == (0, "price,id\n12.50,-1\n", "1 row\n")
@@ -164,7 +220,7 @@ def test_a_value_that_is_wider_than_the_terminal_is_never_broken(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     key = "topic/" * 30 + "0/17/2"
-    assert show_rows([{"origin": key, "note": "a [b]\x1b"}], ("origin", "note"), Format.TABLE) == 1
+    assert show_rows([[[key], ["a [b]\x1b"]]], ("origin", "note"), Format.TABLE) == 1
     assert capsys.readouterr().out.splitlines() == ["row 1", f"origin  {key}", "note    a [b]\\x1b"]
 
 

@@ -396,3 +396,22 @@ def test_blink_parameters_become_settings_that_flink_has(parameter: str) -> None
     value = "true" if parameter.endswith(("enabled", "reuse", "error")) else value
     codes = [each.code for each in _check(f"{parameter}={value}\n{IMP}{HOLE}{WRITE}").findings]
     assert "setting-unknown" not in codes
+
+
+@pytest.mark.parametrize(
+    ("login", "told"),
+    [
+        ('username="u" password="a\\"b\\\\"', []),
+        ('username="u" password="a;b"', []),
+        # what Java reads on after a quote behind a backslash: another login module
+        ('username="\\" password="; com.evil.Module required x="\\"', ["kafka-property"]),
+        ('username="\\" x=";com.evil.Module required y="', ["kafka-property"]),
+    ],
+)
+def test_a_password_may_have_quotes_and_a_second_module_hides_behind_none(
+    login: str, told: list[str]
+) -> None:
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    options = f"'connector'='kafka', 'properties.sasl.jaas.config'='{module} required {login};'"
+    found = _found(f"CREATE TABLE k (a BIGINT) WITH ({options});{HOLE}INSERT INTO hole SELECT a FROM k;")
+    assert [code for code, _ in found] == told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.job.physical import Condition, Field, Operator
-from streamjobs.job.unsteady import Unsteady, unsteady
+from streamjobs.job.unsteady import Unsteady, rekeyed, unsteady
 
 CHANGES = "I,UB,UA,D"
 LATEST = Operator("Rank", (Field("id"), Field("v")), CHANGES, first_only=True)
@@ -79,3 +79,36 @@ def test_a_join_finds_rows_by_key_and_condition(
 def test_a_count_of_rows_needs_none_of_their_values() -> None:
     counted = Operator("GroupAggregate", (PLAIN[0], Field("n")), CHANGES, (CHANCE,), groups=(0,))
     assert unsteady(counted, [0]) is None
+
+
+ONCE = Operator("TableSourceScan", (Field("id"), Field("v")))
+MARKED = Operator("Calc", (PLAIN[0], Field("x", frozenset(), None, "UUID")), inputs=(ONCE,))
+
+
+@pytest.mark.parametrize(
+    ("last", "key", "function"),
+    [
+        (MARKED, [0], ""),
+        (MARKED, [0, 1], "UUID"),
+        (Operator("Calc", (Field("y", frozenset({0, 1})),), inputs=(MARKED,)), [0], "UUID"),
+        (Operator("GroupAggregate", (PLAIN[1], Field("n")), CHANGES, (MARKED,), groups=(1,)), [0], "UUID"),
+        (Operator("GroupAggregate", (PLAIN[0], Field("n")), CHANGES, (MARKED,), groups=(0,)), [0, 1], ""),
+        (Operator("Rank", (*PLAIN, Field("n", frozenset({0, 1}))), inputs=(MARKED,), groups=(0,)), [2], ""),
+        (
+            Operator("Rank", (*PLAIN, Field("n")), inputs=(MARKED,), groups=(0,), reads=frozenset({1})),
+            [2],
+            "UUID",
+        ),
+        (Operator("WindowTableFunction", (*PLAIN, Field("w")), inputs=(MARKED,), times=(1,)), [2], "UUID"),
+        (Operator("WindowTableFunction", (*PLAIN, Field("w")), inputs=(MARKED,), times=(0,)), [2], ""),
+        (Operator("GroupWindowAggregate", (PLAIN[0], Field("w")), inputs=(ONCE,)), [1], "PROCTIME"),
+        (Operator("GroupWindowAggregate", (PLAIN[0], Field("w")), inputs=(ONCE,), times=(1,)), [1], ""),
+        (
+            Operator("Calc", (PLAIN[0], Field("x", frozenset({0}), None, "__lookup_d")), inputs=(ONCE,)),
+            [1],
+            "",
+        ),
+    ],
+)
+def test_a_key_is_the_same_when_a_row_is_read_again(last: Operator, key: list[int], function: str) -> None:
+    assert rekeyed(last, key) == function
