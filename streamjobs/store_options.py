@@ -186,6 +186,8 @@ ELASTICSEARCH_OPTIONS = OptionSet(
         Option("apiKey", "an API key, in place of user and password", secret=True, aliases=("api-key",)),
         Option("createIndex", "make an index that is missing, with a strict mapping", OptionKind.FLAG,
                default="true", aliases=("create-index",)),
+        Option("textFields", "columns, by commas, that an index that we make searches by word: title,descr",
+               aliases=("text-fields",)),
         Option("settings.*", "a setting of an index that we make: settings.number_of_replicas"),
         Option("compression", "compress requests", OptionKind.FLAG, default="false"),
         WRITER,
