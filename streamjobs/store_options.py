@@ -30,6 +30,10 @@ DELIVERY_OPTIONS = (
         "a column beside the key: a row in which it is NULL deletes its key",
     ),
     Option(
+        "originColumn",
+        "a column that the query fills with METADATA FROM 'origin': dead letters name this message",
+    ),
+    Option(
         "acceptLeftovers",
         "take a query that can leave rows behind after a crash",
         OptionKind.FLAG,
