@@ -30,6 +30,10 @@ DELIVERY_OPTIONS = (
         "a column beside the key: a row in which it is NULL deletes its key",
     ),
     Option(
+        "originColumn",
+        "a column that the query fills with METADATA FROM 'origin': dead letters name this message",
+    ),
+    Option(
         "acceptLeftovers",
         "take a query that can leave rows behind after a crash",
         OptionKind.FLAG,
@@ -186,6 +190,8 @@ ELASTICSEARCH_OPTIONS = OptionSet(
         Option("apiKey", "an API key, in place of user and password", secret=True, aliases=("api-key",)),
         Option("createIndex", "make an index that is missing, with a strict mapping", OptionKind.FLAG,
                default="true", aliases=("create-index",)),
+        Option("textFields", "columns, by commas, that an index that we make searches by word: title,descr",
+               aliases=("text-fields",)),
         Option("settings.*", "a setting of an index that we make: settings.number_of_replicas"),
         Option("compression", "compress requests", OptionKind.FLAG, default="false"),
         WRITER,

@@ -3,7 +3,9 @@
 Fields hold what `streamjobs.column_types` calls the stored form, so `_source` is exact: DECIMAL and times as
 text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in UTC with
 a `Z`. NULL is null. What the index keeps beside `_source` for searching is less exact where Elasticsearch has
-no such type: DECIMAL as double, times in milliseconds, texts beyond 8191 characters not at all.
+no such type: DECIMAL as double, which is exact up to 15 digits (docs/decisions/0072), times in milliseconds,
+texts beyond 8191 characters not at all. A column of `textFields` is searched by its words, however long it
+is; its sub-field `keyword` holds the whole text.
 
 The id is the text of the key; several columns are joined by `:`, with `\\` before each `:` and `\\` inside
 them. An empty text is `\\0`, so no two keys share an id.
@@ -28,6 +30,8 @@ MAX_ID_BYTES = 512
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _JSON = orjson.OPT_UTC_Z
 _TEXT: dict[str, object] = {"type": "keyword", "ignore_above": 8191}
+_WORDS: dict[str, object] = {"type": "text", "fields": {"keyword": _TEXT}}
+"""Searched by word; `title.keyword` for whole texts, sorting and counting, as Elasticsearch's own mapping."""
 _DATE: dict[str, object] = {"type": "date", "format": "strict_date_optional_time_nanos"}
 _MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "BOOLEAN": ({"type": "boolean"}, ()),
@@ -48,6 +52,7 @@ _MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
 """Root of the type's name -> the mapping we make, and further field types that hold it as well.
 
 Every type may also be a `keyword`, and an `object` field with `enabled: false` never comes from us."""
+_SEARCHED_BY_WORD = ("text", "match_only_text")
 _INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _PLACE = re.compile(r"\{([^|}]+)\|([^}]+)\}")
 _DATE_WORDS = {"yyyy": "{0.year:04}", "MM": "{0.month:02}", "dd": "{0.day:02}", "HH": "{0.hour:02}"}
@@ -148,9 +153,13 @@ def _date_form(text: str, where: str) -> str:
 
 
 class DocumentForm:
-    """The columns of one table as fields. Raises ConfigError for types or names that no index can have."""
+    """The columns of one table as fields; those of `words` are searched by word in an index that we make.
 
-    def __init__(self, table: SinkTable) -> None:
+    Raises ConfigError for types or names that no index can have.
+    """
+
+    def __init__(self, table: SinkTable, words: frozenset[str] = frozenset()) -> None:
+        self._words = words
         self.fields = tuple(_field(column) for column in table.columns)
         self.names = tuple(field.name for field in self.fields)
         by_name = {field.name: field for field in self.fields}
@@ -238,7 +247,15 @@ class DocumentForm:
 
     def mapping(self) -> dict[str, dict[str, object]]:
         """Give the properties of an index that we make."""
-        return {field.name: dict(_MAPPINGS[field.root][0]) for field in self.fields}
+        return {
+            field.name: dict(_WORDS if field.name in self._words else _MAPPINGS[field.root][0])
+            for field in self.fields
+        }
+
+    def without_words(self, properties: Mapping[str, Any]) -> list[str]:
+        """Return the fields of an index that exists which are not searched by word, and should be."""
+        found = {name: properties[name].get("type") for name in self.names if name in properties}
+        return [name for name in found if name in self._words and found[name] not in _SEARCHED_BY_WORD]
 
     def misfits(self, properties: Mapping[str, Any]) -> list[str]:
         """Tell which fields of an index that exists cannot hold their column, one sentence each."""
@@ -247,12 +264,31 @@ class DocumentForm:
             found = properties.get(field.name)
             if found is None:
                 continue
-            ours, others = _MAPPINGS[field.root]
-            legal = [str(ours["type"]), *others, "keyword"]
+            legal = field_types(field.root)
             if found.get("type") not in legal:
                 kind = found.get("type", "object")
                 told.append(f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}")
         return told
+
+
+def field_types(root: str) -> tuple[str, ...]:
+    """Return the field types that hold a type's values, first the one of an index that we make."""
+    ours, others = _MAPPINGS[root]
+    return tuple(dict.fromkeys((str(ours["type"]), *others, "keyword")))
+
+
+def text_fields(listed: str, table: SinkTable) -> frozenset[str]:
+    """Read the option `textFields`: columns by commas. Raises ConfigError for one that holds no text."""
+    names = [name.strip().strip("`") for name in listed.split(",") if name.strip()]
+    texts = [column.name for column in table.columns if column_type(column.type).name == "STRING"]
+    unfit = [name for name in names if name not in texts]
+    if unfit:
+        message = (
+            f"table {table.name}: 'textFields' names {unfit[0]}; the columns that hold text are "
+            f"{', '.join(texts) or 'none'}"
+        )
+        raise ConfigError(message)
+    return frozenset(names)
 
 
 def _field(column: SinkColumn) -> Field:

@@ -157,6 +157,14 @@ class Indexes:
         if misfits := [*_source_misfits(found), *self._form.misfits(properties)]:
             message = f"{self._where}: index {index} does not fit: {'; '.join(misfits)}"
             raise ConfigError(message)
+        if whole := self._form.without_words(properties):
+            logger.warning(
+                "%s: index %s exists with %s, so a search by word does not find it, as 'textFields' asks: "
+                "name another 'index' and start the job from the beginning of its input",
+                self._where,
+                index,
+                ", ".join(f"{name} as {properties[name]['type']}" for name in whole),
+            )
         missing = {name: form for name, form in self._form.mapping().items() if name not in properties}
         if missing:
             what = f"adding {', '.join(missing)} to the mapping of index {index}"

@@ -13,7 +13,7 @@ import orjson
 
 from connectors.elasticsearch.answers import Answers
 from connectors.elasticsearch.connection import Cluster, TooLargeError
-from connectors.elasticsearch.documents import DocumentForm, IndexPattern
+from connectors.elasticsearch.documents import DocumentForm, IndexPattern, text_fields
 from connectors.elasticsearch.fences import ElasticsearchFence
 from connectors.elasticsearch.indexes import Indexes, Target
 from streamjobs.column_types import Reason, UnfitValueError
@@ -56,8 +56,20 @@ class ElasticsearchSink:
             "its name, so that one that is deleted under a job stops it and is not made anew by the "
             "server with a guessed mapping; the index of a date, which retention deletes, is made again "
             "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
+<<<<<<< HEAD
             "_source is not what it was sent, or that has a pipeline, also by a template. An error that no "
             "single document is to blame for stops the job."
+=======
+            "_source is not what it was sent. An error that no single document is to blame for stops the job."
+            " `_source` holds each value exactly. An index that we make keeps these beside it, for searches, "
+            "sorting and aggregations: a text as `keyword`, found as a whole, if it has at most 8191 "
+            "characters; a text of 'textFields' as `text`, found by its words, with the whole in the "
+            "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits, while of more digits "
+            "neighbours are found as one ([decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
+            "times in milliseconds. `'settings.analysis.analyzer.default.type'='simple'` names the analyzer "
+            "that divides texts into words. An index that exists keeps its own field types, as far as they "
+            "hold the columns: make it yourself for any others."
+>>>>>>> h3
         ),
     )
 
@@ -65,7 +77,7 @@ class ElasticsearchSink:
         where = f"table {table.name}"
         options = ELASTICSEARCH_OPTIONS.parse(table.options, where)
         self._table = table
-        self._form = DocumentForm(table)
+        self._form = DocumentForm(table, text_fields(options.text_or_none("textFields") or "", table))
         self._pattern = IndexPattern(options.text_or_none("index") or table.name.lower(), table)
         self._cluster = Cluster(options, where)
         settings = {name: str(value) for name, value in options.prefixed("settings.").items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from pymysql.converters import escape_string
 
 from connectors.mysql.sink_connection import SinkConnection, Target
 from connectors.mysql.sql_tokens import Kind, tokens
+
+_WORDS = re.compile(r"[a-z_]+")
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,22 @@ class Found:
     @property
     def is_generated(self) -> bool:
         """Whether the server computes it; MySQL says DEFAULT_GENERATED of a default that is an expression."""
-        return "generated" in self.extra.split()
+        return "generated" in self._words
 
     @property
     def is_counter(self) -> bool:
         """Whether the server counts it up where no value is given."""
-        return "auto_increment" in self.extra.split()
+        return "auto_increment" in self._words
 
     @property
     def follows_updates(self) -> bool:
         """Whether each update that does not set it sets it to the time of the update."""
         return "on update" in self.extra
+
+    @property
+    def _words(self) -> list[str]:
+        """The words of `extra`: MariaDB puts commas between them, MySQL blanks alone."""
+        return _WORDS.findall(self.extra)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -106,9 +106,9 @@ class RowForm:
 
     def keys_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
         """Give what `key` gives of each, or None where one needs a closer look."""
-        if len(self._key) > 1:
-            return None
         _, kind, put = self._key[0]
+        if len(self._key) > 1 or kind.plain is bytes:  # the stored form of bytes is text, a key has them raw
+            return None
         stored = kind.store_column([key[0] for key in keys], nullable=False)
         if stored is None:
             return None

@@ -11,7 +11,7 @@ import redis
 
 from connectors.redis.connection import Nodes, call, error_of, redis_errors, slot_of
 from connectors.redis.fences import RedisFence
-from connectors.redis.rows import RowForm, score_text
+from connectors.redis.rows import OWN_PREFIX, RowForm, score_text
 from connectors.redis.scripts import FENCED, WRITE_HASHES, WRITE_MEMBERS, WRITE_TEXTS
 from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError
@@ -60,7 +60,13 @@ class RedisSink:
         operation=(
             "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes` with "
             "`appendfsync always`: with `everysec` a machine that fails, or a server killed while its "
-            "disk is busy, may lose the last two seconds of what it has acknowledged."
+            "disk is busy, may lose the last two seconds of what it has acknowledged. In a HASHMAP a column "
+            "that is NULL has no field, so HGET answers nil and HEXISTS 0, while an empty text is a field of "
+            "no bytes; the key's columns are always there, so EXISTS tells a row of NULLs from none. In a "
+            "STRING it is null in the JSON text. Beside the rows a table has one key `__streamjobs__:fence:` "
+            "and its keyPrefix, in a cluster one for each of the 16384 slots: `SCAN 0 MATCH 'item:*'` shows "
+            "rows alone, `KEYS *` shows both. A job whose fence is deleted stops "
+            "([decision 0073](decisions/0073-where-fences-of-redis-are.md))."
         ),
     )
 
@@ -72,6 +78,7 @@ class RedisSink:
         self._mode = options.text("mode")
         self._ttl = b"%d" % (options.number_or_none("ttl") or 0)
         self._form = RowForm(table, f"{table.name}:" if prefix is None else prefix)
+        _refuse_prefix_of_fences(self._form.prefix, where)
         self._score = _score_column(table, options.text_or_none("scoreColumn")) if self._is_set else ""
         writer = options.text_or_none("writer")
         self._shared = writer is not None
@@ -256,6 +263,16 @@ class RedisSink:
             if not text.startswith("WRONGTYPE"):
                 raise error_of(redis.ResponseError(text), what)
             yield Rejection(batch[row.place], "wrongtype", f"key {row.key!r}: {text}")
+
+
+def _refuse_prefix_of_fences(prefix: bytes, where: str) -> None:
+    """Refuse a prefix by which a SCAN of the table's rows finds fences, too. Raises ConfigError."""
+    if OWN_PREFIX.startswith(prefix) or prefix.startswith(OWN_PREFIX):
+        message = (
+            f"{where}: 'keyPrefix'='{prefix.decode()}' also finds keys of the framework's own, which start "
+            f"with {OWN_PREFIX.decode()}: choose another"
+        )
+        raise ConfigError(message)
 
 
 def _score_column(table: SinkTable, given: str | None) -> str:

@@ -26,7 +26,7 @@ from connectors.kafka import (
 )
 from streamjobs.cli.letter_text import decoded_lines, hexdump, moment
 from streamjobs.cli.profile import read_profile
-from streamjobs.cli.replay_text import explain
+from streamjobs.cli.replay_text import explain, no_origin, without_origin
 from streamjobs.cli.show import printable
 from streamjobs.cli.tables import Rows
 from streamjobs.dead_letter import DeadLetter, Replayed, Stage
@@ -92,6 +92,8 @@ def ls(
     else:
         _list_counts(found, as_json=as_json)
     found.report()
+    if line := without_origin(list(found)):
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(line, "yellow"))
 
 
 @app.command()
@@ -115,6 +117,8 @@ def show(
         if name != "raw":
             shown = moment(value) if name.endswith("_ms") and value is not None else value
             out.print(Text(f"{name:14} ") + Text(printable(str(getattr(shown, "value", shown)))))
+    if not letter.has_origin:
+        out.print(Text(f"origin         none: {printable(no_origin(letter))}"))
     raw, source = letter.raw, "in the letter"
     if raw is None and letter.has_origin:
         place = (letter.topic, letter.partition, letter.offset)
@@ -214,17 +218,19 @@ class Found:
 def _list_counts(found: Found, *, as_json: bool) -> None:
     groups: Counter[tuple[str, str, str, str]] = Counter()
     replayed: Counter[tuple[str, str, str, str]] = Counter()
+    without: Counter[tuple[str, str, str, str]] = Counter()
     last: dict[tuple[str, str, str, str], DeadLetter] = {}
     for letter in found:
         group = (letter.stage.value, letter.reason, letter.job, letter.table)
         groups[group] += 1
         replayed[group] += letter.id in found.replayed
+        without[group] += not letter.has_origin
         last[group] = letter
     if as_json:
         for group, count in sorted(groups.items()):
             names = dict(zip(("stage", "reason", "job", "table"), group, strict=True))
             line = {**names, "letters": count, "replayed": replayed[group], "last_id": last[group].id}
-            line["last_at_ms"] = last[group].at_ms
+            line |= {"last_at_ms": last[group].at_ms, "without_origin": without[group]}
             sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return
     headings = ("Stage", "Reason", "Job", "Table", "Letters", "Replayed", "Last", "Last id")
@@ -244,7 +250,7 @@ def _list_ids(found: Found, *, as_json: bool) -> None:
             fields["replayed_at_ms"] = None if note is None else note.at_ms
             line = json.dumps({name: v for name, v in fields.items() if name != "raw"}, ensure_ascii=False)
         else:
-            mark = "  replayed" if letter.id in found.replayed else ""
+            mark = "  replayed" if letter.id in found.replayed else "" if letter.has_origin else "  no origin"
             line = printable(
                 f"{letter.id}  {letter.stage.value}/{letter.reason}{mark}  {letter.detail[:100]}"
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.text import Text
 
@@ -35,7 +37,7 @@ def lines(plan: Replay, before: int) -> list[str]:
     if plan.covered:
         told.append(f"{len(plan.covered)} letters are further rows of these messages.")
     told += [f"{each.id}: no bytes, and the broker has its message no longer" for each in plan.lost]
-    told += map(_without_origin, plan.without_origin)
+    told += [f"{each.id}: {no_origin(each)}" for each in plan.without_origin]
     if plan.envelopes:
         told.append(
             "Rows whose event time is older than the time shown are late for a job with a watermark: they "
@@ -44,14 +46,27 @@ def lines(plan: Replay, before: int) -> list[str]:
     return told
 
 
-def _without_origin(letter: DeadLetter) -> str:
+def without_origin(letters: Sequence[DeadLetter]) -> str:
+    """Say how many letters name no message; empty where all do."""
+    count = sum(not letter.has_origin for letter in letters)
+    if not count:
+        return ""
+    return (
+        f"{count} letters name no message of the broker, so that `dlq replay` cannot send them: `dlq show "
+        f"ID` says how their rows come in again, mostly by `{SNAPSHOT} DATABASE.TABLE FILE.toml`"
+    )
+
+
+def no_origin(letter: DeadLetter) -> str:
+    """Say why a letter names no message, and how its row comes in again."""
     if letter.job.startswith("capture "):
         return (
-            f"{letter.id}: its row was never sent to the broker, so there is no message to send again. Mend "
+            "its row was never sent to the broker, so there is no message to send again. Mend "
             f"the cause, then send the rows of its table: `{SNAPSHOT} {letter.table} FILE.toml`"
         )
     return (
-        f"{letter.id}: its row is the result of a query, which does not keep the message that it came from. "
-        f"Mend the cause, then send the rows of the tables that {letter.job} reads: "
-        f"`{SNAPSHOT} DATABASE.TABLE FILE.toml`"
+        "its row is the result of a query, which does not keep the message that it came from. Mend the "
+        f"cause, then send the rows of the tables that {letter.job} reads: "
+        f"`{SNAPSHOT} DATABASE.TABLE FILE.toml`. "
+        f"Later letters of {letter.table} name their message if the query keeps it: see 'originColumn'"
     )

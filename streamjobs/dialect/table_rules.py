@@ -160,6 +160,7 @@ def _store(table: CreateTable, connector: StoreTable) -> Iterator[Finding]:
         if not column.is_physical:
             yield _not_stored(column, connector.kind)
     yield from _delete_when_null(table, connector)
+    yield from _origin_column(table, connector)
     if table.watermark is not None:
         message = f"table {table.name} is a sink: it has no watermark"
         yield error("sink-watermark", message, table.watermark.span)
@@ -178,6 +179,23 @@ def _delete_when_null(table: CreateTable, connector: StoreTable) -> Iterator[Fin
     else:
         return
     yield error("delete-when-null", message, entry.value_span)
+
+
+def _origin_column(table: CreateTable, connector: StoreTable) -> Iterator[Finding]:
+    name = connector.options.get("originColumn")
+    if name is None:
+        return
+    column, entry = table.column(str(name)), table.options.entry("originColumn")
+    if column is None:
+        near = _nearest(str(name), [each.name for each in table.columns])
+        message = f"originColumn: table {table.name} has no column {name}{near}"
+    elif column.type != "STRING":
+        message = (
+            f"originColumn: {name} is {column.type}, and METADATA FROM 'origin' of a metaq table a STRING"
+        )
+    else:
+        return
+    yield error("origin-column", message, entry.value_span)
 
 
 def _not_stored(column: Column, kind: str) -> Finding:

@@ -244,6 +244,12 @@ class _Planner:
         if deleting is not None and deleting not in given:
             message = f"{deleting} is not given: by 'deleteWhenNull' each of these rows would be a delete"
             raise self._script.error(message, insert.target_span)
+        origin = table.options.get("originColumn")
+        if origin is not None and origin not in given:
+            message = (
+                f"{origin} is not given: by 'originColumn' it is what dead letters name as their message"
+            )
+            raise self._script.error(message, insert.target_span)
         names = ", ".join(quoted(name) for name in given)
         selected = ", ".join(
             quoted(column.name)

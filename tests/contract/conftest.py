@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.contract.store_mysql import MySql
 from tests.contract.stores import Server, ServerStore, Store
 
 STORES = {
     "memory": "tests.contract.store_memory:Memory",
     "rocksdb": "tests.contract.store_rocksdb:RocksDb",
     "mysql": "tests.contract.store_mysql:MySql",
+    "mysql-next": "tests.contract.store_mysql:MySqlNext",
     "redis-texts": "tests.contract.store_redis:RedisTexts",
     "redis-hashes": "tests.contract.store_redis:RedisHashes",
     "elasticsearch": "tests.contract.store_elasticsearch:Elasticsearch",
     "hbase": "tests.contract.store_hbase:HBase",
 }
-SERVERS = ("mysql", "redis-texts", "redis-hashes", "elasticsearch", "hbase")
+SERVERS = ("mysql", "mysql-next", "redis-texts", "redis-hashes", "elasticsearch", "hbase")
 """Those of STORES that are a service: a ServerStore."""
-LOOKED_UP = ("mysql", "redis-texts", "redis-hashes", "hbase")
+LOOKED_UP = ("mysql", "mysql-next", "redis-texts", "redis-hashes", "hbase")
 """Those of SERVERS that lookup joins read."""
+IN_FAULTS = ("mysql-next",)
+"""Those of STORES whose tests `make faults` runs, and `make test` does not."""
+
+
+def marked(name: str) -> Any:
+    """The name of a store as a parameter, marked `long` where `make faults` alone runs it."""
+    return pytest.param(name, marks=pytest.mark.long) if name in IN_FAULTS else name
+
+
+MYSQLS = tuple(map(marked, ("mysql", "mysql-next")))
+"""The MariaDB of this machine, and the next release of it."""
 
 
 class Started:
@@ -62,6 +76,14 @@ def store(request: pytest.FixtureRequest, started: Started) -> Store:
     return started[request.param]
 
 
+@pytest.fixture(scope="module", params=MYSQLS)
+def mysql(request: pytest.FixtureRequest, started: Started) -> MySql:
+    """Each MySQL of STORES, for tests of what it alone has."""
+    made = started[request.param]
+    assert isinstance(made, MySql)
+    return made
+
+
 @pytest.fixture
 def looked_up(store: Store) -> ServerStore:
     """The store as one that lookup joins read."""
@@ -93,4 +115,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "store" in metafunc.fixturenames:
         names = list(SERVERS if "server" in metafunc.fixturenames else STORES)
         names = list(LOOKED_UP) if "looked_up" in metafunc.fixturenames else names
-        metafunc.parametrize("store", names, indirect=True, scope="session")
+        metafunc.parametrize("store", map(marked, names), indirect=True, scope="session")

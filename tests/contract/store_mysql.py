@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from connectors.mysql.sink import MySqlSink
+from streamjobs.local import places
 from streamjobs.local.environment import Environment
-from streamjobs.local.mariadb import MariaDbServer
+from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
 from streamjobs.options import Secret
 from streamjobs.sink import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Row, Rows, ServerStore
@@ -47,7 +48,11 @@ class MySql(ServerStore):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.environment = Environment(root, kafka=False, flink=False, mariadb=True)
+        self.environment = Environment(root, kafka=False, flink=False, mariadb=self.options())
+
+    def options(self) -> MariaDbOptions:
+        """How the server runs."""
+        return MariaDbOptions()
 
     def start(self) -> None:
         self.environment.start()
@@ -131,6 +136,13 @@ class MySql(ServerStore):
                 options={**plain.options, "url": f"mysql://127.0.0.1:{self.service.port}/elsewhere"},
             ),
         }
+
+
+class MySqlNext(MySql):
+    """The same on the release that `make mariadb-next` fetches."""
+
+    def options(self) -> MariaDbOptions:
+        return MariaDbOptions(root=places.mariadb_next())
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {

@@ -32,6 +32,11 @@ class RocksDb(Store):
         return RocksDbSink(table, takeover_wait_s=0.2)
 
     def rows(self, table: SinkTable) -> Rows:
+        found = [_typed(table, values) for values in self.raw(table)]
+        return {tuple(row[name] for name in table.key): row for row in found}
+
+    def raw(self, table: SinkTable) -> list[list[Any]]:
+        """The rows as they are stored: a JSON array each, one value a column."""
         newest: dict[bytes, bytes] = {}
         shards = self.root / table.name / "shards"
         for number, shard in enumerate(sorted(shards.iterdir()) if shards.exists() else ()):
@@ -42,16 +47,15 @@ class RocksDb(Store):
                 newest[key] = max(value, newest.get(key, b""))
             raw.close()
             shutil.rmtree(scratch)
-        found = [_typed(table, value) for value in newest.values() if struct.unpack_from(">QH", value)[1]]
-        return {tuple(row[name] for name in table.key): row for row in found}
+        return [json.loads(each[10:]) for each in newest.values() if struct.unpack_from(">QH", each)[1]]
 
     def text_keys(self) -> Sequence[tuple[str, str]]:
         return [*TEXT_KEYS, ("a" * 9000, "")]
 
 
-def _typed(table: SinkTable, value: bytes) -> Row:
+def _typed(table: SinkTable, values: Sequence[Any]) -> Row:
     names = [column.name for column in table.columns]
-    return {name: _of_json(name, v) for name, v in zip(names, json.loads(value[10:]), strict=True)}
+    return {name: _of_json(name, v) for name, v in zip(names, values, strict=True)}
 
 
 def _of_json(name: str, value: Any) -> Any:

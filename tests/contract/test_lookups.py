@@ -17,6 +17,7 @@ from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
 from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
 from streamjobs.values import binary32
+from tests.contract.conftest import MYSQLS
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import FULL, LEAST, TEXT_COLUMNS, ServerStore, attempt, delete, upsert
 
@@ -160,7 +161,7 @@ def test_a_missing_table_stops_the_job(looked_up: ServerStore) -> None:
         pass
 
 
-@pytest.mark.parametrize("store", ["mysql"], indirect=True, scope="session")
+@pytest.mark.parametrize("store", MYSQLS, indirect=True, scope="session")
 def test_mysql_compares_texts_by_their_characters(store: MySql) -> None:
     table = store.table(TEXT_COLUMNS, ("a",), {"a": "VARCHAR(20) COLLATE utf8mb4_general_ci NOT NULL"})
     store.sql(f"INSERT INTO {table.name} VALUES ('Ä', 'x')")
@@ -169,7 +170,7 @@ def test_mysql_compares_texts_by_their_characters(store: MySql) -> None:
         assert lookup.fetch([("Ä",), ("a",)]) == {("Ä",): ("Ä", "x")}
 
 
-@pytest.mark.parametrize("store", ["mysql"], indirect=True, scope="session")
+@pytest.mark.parametrize("store", MYSQLS, indirect=True, scope="session")
 def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
     columns = (SinkColumn("id", "BIGINT"), SinkColumn("f", "FLOAT"), SinkColumn("d", "FLOAT"))
     table = store.table(columns, types={"f": "FLOAT", "d": "DOUBLE"})
@@ -194,7 +195,7 @@ def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
     )
 
 
-@pytest.mark.parametrize("store", ["mysql"], indirect=True, scope="session")
+@pytest.mark.parametrize("store", MYSQLS, indirect=True, scope="session")
 def test_mysql_refuses_two_rows_of_a_key_and_values_of_another_type(store: MySql) -> None:
     table = store.table(TEXT_COLUMNS, ("a", "b"))
     store.sql(f"INSERT INTO {table.name} VALUES ('k', 'x'), ('k', 'y')")

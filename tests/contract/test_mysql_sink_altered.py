@@ -14,7 +14,6 @@ import pytest
 from connectors.mysql.sink import MySqlSink
 from streamjobs.errors import SystemicError
 from streamjobs.metrics import MemoryMetrics
-from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import attempt, upsert
@@ -24,13 +23,6 @@ from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def mysql(started: Started) -> MySql:
-    made = started["mysql"]
-    assert isinstance(made, MySql)
-    return made
 
 
 @pytest.mark.parametrize("trouble", ["DROP TABLE {0}", "ALTER TABLE {0} DROP COLUMN name"])

@@ -13,19 +13,11 @@ from connectors.mysql.sink import MySqlSink
 from connectors.mysql.sink_session import ASKED, SETTINGS
 from streamjobs.errors import SystemicError
 from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
-from tests.contract.conftest import Started
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import attempt, upsert
 from tests.contract.test_mysql_sink import ID, NAME, changed, record, refusal, written
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def mysql(started: Started) -> MySql:
-    made = started["mysql"]
-    assert isinstance(made, MySql)
-    return made
 
 
 def gone(table: SinkTable, *keys: Any) -> None:
@@ -36,7 +28,9 @@ def gone(table: SinkTable, *keys: Any) -> None:
     sink.close()
 
 
-@pytest.mark.parametrize("type_", ["BIGINT AUTO_INCREMENT", "SMALLINT UNSIGNED AUTO_INCREMENT"])
+@pytest.mark.parametrize(
+    "type_", ["BIGINT AUTO_INCREMENT", "BIGINT INVISIBLE AUTO_INCREMENT", "SMALLINT UNSIGNED AUTO_INCREMENT"]
+)
 def test_a_key_0_of_a_counted_column_is_0(mysql: MySql, type_: str) -> None:
     table = mysql.table((ID, NAME), types={"id": f"{type_} NOT NULL"})
     written(table, [record(0, name="a"), record(1, name="b")], [record(0, name="c")])
@@ -56,6 +50,7 @@ def test_a_0_in_a_counted_column_beside_the_key_is_0(mysql: MySql) -> None:
     "more",
     [
         ", lower_name VARCHAR(50) AS (LOWER(name)) STORED, UNIQUE KEY u (lower_name)",
+        ", lower_name VARCHAR(50) AS (LOWER(name)) STORED INVISIBLE, UNIQUE KEY u (lower_name)",
         ", code VARCHAR(10) NOT NULL DEFAULT '', UNIQUE KEY u (code)",
         ", made INT DEFAULT 7, UNIQUE KEY u (made)",
     ],

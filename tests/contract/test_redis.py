@@ -15,7 +15,7 @@ from streamjobs.metrics import MemoryMetrics
 from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
-from tests.contract.store_redis import PASSWORD, RedisCluster, RedisReader, RedisTexts
+from tests.contract.store_redis import PASSWORD, RedisCluster, RedisHashes, RedisReader, RedisTexts
 from tests.contract.stores import FULL, attempt, delete, row, upsert
 from tests.contract.test_sink_convergence import History, model
 from tests.contract.test_sink_faults import retries, running
@@ -175,12 +175,60 @@ def test_two_jobs_share_hashes_as_writers_of_their_own_fields(texts: RedisTexts,
     two.close()
 
 
-def test_a_key_of_the_framework_is_a_dead_letter(texts: RedisTexts) -> None:
-    columns = (SinkColumn("k", "STRING"), SinkColumn("v", "STRING"))
-    table = changed(texts.table(columns, ("k",)), keyPrefix="__streamjobs__:fence:")
-    with delivering(texts, table) as (delivery, letters):
-        delivery.write([Record(("x",), {"k": "x", "v": "y"}, RecordKind.UPSERT, 1)])
-    assert [letter.reason for letter in letters.kept] == ["range"]
+@pytest.mark.parametrize("prefix", ["_", "__stream", "__streamjobs__:", "__streamjobs__:fence:"])
+def test_a_prefix_that_finds_fences_is_refused(texts: RedisTexts, prefix: str) -> None:
+    table = texts.table()
+    with pytest.raises(ConfigError) as caught:
+        RedisSink(changed(table, keyPrefix=prefix))
+    assert str(caught.value) == (
+        f"table {table.name}: 'keyPrefix'='{prefix}' also finds keys of the framework's own, which start "
+        "with __streamjobs__:: choose another"
+    )
+
+
+def scanned(client: RedisReader, pattern: str) -> set[bytes]:
+    """All keys that a SCAN of the pattern finds."""
+    found, cursor = set[bytes](), b"0"
+    while True:
+        cursor, keys = client.ask("SCAN", cursor, "MATCH", pattern, "COUNT", "5000")
+        found |= set(keys)
+        if cursor == b"0":
+            return found
+
+
+@pytest.mark.parametrize("prefix", ["scanned:", "s", "_x", "__streamjobs:", "{tag}:", "fence:"])
+def test_a_scan_by_the_prefix_finds_rows_alone(texts: RedisTexts, cluster: RedisCluster, prefix: str) -> None:
+    for store in (texts, cluster):
+        client = RedisReader(store.service.port)
+        table = changed(store.table(), keyPrefix=prefix)
+        written(table, [upsert(key) for key in (1, 2, 3)])
+        found = scanned(client, f"{prefix}*")
+        client.close()
+        assert found >= {f"{prefix}{key}".encode() for key in (1, 2, 3)}
+        assert not [key for key in found if key.startswith(b"__streamjobs__:")]
+
+
+def test_the_fence_is_the_one_that_older_versions_took(texts: RedisTexts, reader: RedisReader) -> None:
+    table = texts.table()
+    written(table, [upsert(1)])
+    assert scanned(reader, f"*{table.name}:*") == {
+        f"{table.name}:1".encode(),
+        f"__streamjobs__:fence:{table.name}:".encode(),
+    }
+
+
+def test_null_is_no_field_and_an_empty_text_is_one(started: Started) -> None:
+    hashes = started["redis-hashes"]
+    assert isinstance(hashes, RedisHashes)
+    table = hashes.table()
+    written(table, [upsert(1, **FULL), upsert(2, name="")], [upsert(1, 2)])
+    client = RedisReader(hashes.service.port)
+    one, two, none = (f"{table.name}:{key}" for key in (1, 2, 3))
+    assert client.ask("HGETALL", one) == [b"id", b"1"]
+    assert [client.ask("HGET", key, "name") for key in (one, two, none)] == [None, b"", None]
+    assert [client.ask("HEXISTS", key, "name") for key in (one, two, none)] == [0, 1, 0]
+    assert [client.ask("EXISTS", key) for key in (one, two, none)] == [1, 1, 0]
+    client.close()
 
 
 def test_a_full_memory_is_backpressure_and_loses_nothing(texts: RedisTexts, reader: RedisReader) -> None:

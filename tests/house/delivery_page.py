@@ -44,6 +44,12 @@ Refused rows become dead letters of stage `sink`, durable before the checkpoint 
 {share:.0%} of the rows (and {at_least}) within {window_s:g} s stop the job before it drains a topic into dead
 letters. Trouble outside is never a dead letter: wrong credentials, a missing table, a full disk stop the job.
 
+A dead letter of a sink names the message that its row came from where the query keeps it: declare `m STRING
+METADATA FROM 'origin'` in the metaq table, select `m` into a column of the sink, and name that column by
+`'originColumn'='m'`. Then `dlq show` shows the message, and `dlq replay` sends it again. A result of several
+rows has no single message, so its letter names none, and nothing is guessed: mend the cause, then send the
+rows of the tables behind it by `streamjobs capture snapshot`.
+
 What is read back is what was written, or the row is refused. A FLOAT is the number of its shortest text in
 every store, in values and keys: 0.1, not 0.10000000149011612. A TIMESTAMP(9) keeps its nine digits where the
 store has them, else the job is refused. A day outside of the years 1 to 9999, which Flink computes and no

@@ -30,6 +30,10 @@ CREATE TABLE every_type (
     PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='metaq', topic='every_type', 'table'='shop.every_type');
 
+CREATE TABLE traced (
+    id BIGINT, born DATE, came_from STRING METADATA FROM 'origin', PRIMARY KEY (id) NOT ENFORCED
+) WITH (type='metaq', topic='every_type', 'table'='shop.every_type');
+
 CREATE TABLE message (x VARBINARY) WITH (type='metaq', topic='shop.item');
 
 CREATE TABLE item_latest (
@@ -63,6 +67,9 @@ CREATE TABLE every_type_kept (
 CREATE TABLE far_day (
     id BIGINT, born DATE, dt TIMESTAMP(6), ts TIMESTAMP_LTZ(3), nanos TIMESTAMP(9), PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='rocksdb');
+CREATE TABLE far_day_traced (
+    id BIGINT, born DATE, came_from STRING, PRIMARY KEY (id) NOT ENFORCED
+) WITH (type='rocksdb', originColumn='came_from');
 CREATE TABLE constant (
     id BIGINT, v VARCHAR, d DECIMAL(10, 2), b VARBINARY, at TIMESTAMP(3), nothing INT, PRIMARY KEY (id) NOT ENFORCED
 ) WITH (type='rocksdb');
@@ -97,6 +104,7 @@ INSERT INTO every_type_kept SELECT * FROM every_type;
 INSERT INTO far_day
 SELECT id, born + INTERVAL '1' DAY, dt + INTERVAL '2' YEAR, ts, TIMESTAMP '2024-01-01 00:00:00.123456789'
 FROM every_type;
+INSERT INTO far_day_traced SELECT id, born + INTERVAL '1' DAY, came_from FROM traced;
 INSERT INTO constant
 SELECT 1, 'it''s', 1.50, X'00ff', TIMESTAMP '2024-01-02 03:04:05.678', CAST(NULL AS INT) ON CONFLICT DO NOTHING;
 INSERT INTO listed VALUES (1, 'a'), (2, CAST(NULL AS VARCHAR)) ON CONFLICT DO NOTHING;

@@ -89,6 +89,7 @@ def test_ls_counts_each_letter_once(broker: str) -> None:
             "replayed": 0,
             "last_id": "shop.item/1/0/2",
             "last_at_ms": NOW_MS,
+            "without_origin": 0,
         },
         {
             "stage": "decode",
@@ -97,6 +98,7 @@ def test_ls_counts_each_letter_once(broker: str) -> None:
             "replayed": 0,
             "last_id": "shop.item/1/1/-1",
             "last_at_ms": NOW_MS + 1000,
+            "without_origin": 0,
         },
         {
             "stage": "late",
@@ -105,6 +107,7 @@ def test_ls_counts_each_letter_once(broker: str) -> None:
             "replayed": 0,
             "last_id": "shop.item/1/77/0",
             "last_at_ms": NOW_MS,
+            "without_origin": 0,
         },
     ]
 
@@ -197,17 +200,57 @@ def test_letters_without_an_origin_name_the_cure_and_are_no_success(broker: str)
         assert out.splitlines() == [
             "totals/8d1f: its row is the result of a query, which does not keep the message that it came "
             "from. Mend the cause, then send the rows of the tables that samples reads: "
-            "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`",
+            "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`. Later letters of totals name their "
+            "message if the query keeps it: see 'originColumn'",
             "shop/0/bin.000001/4711/0/0: its row was never sent to the broker, so there is no message to "
             "send again. Mend the cause, then send the rows of its table: "
             "`streamjobs capture snapshot shop.item FILE.toml`",
             "Nothing to send.",
         ]
     assert messages(broker, "shop.item") == before
-    assert (
-        "raw            no bytes: neither in the letter nor at an origin, which it does not name"
-        in dlq(broker, "show", "totals/8d1f", "--letters", "letters.without")[1]
+    shown = dlq(broker, "show", "totals/8d1f", "--letters", "letters.without")[1].splitlines()
+    assert shown[-2:] == [
+        "origin         none: its row is the result of a query, which does not keep the message that it came "
+        "from. Mend the cause, then send the rows of the tables that samples reads: "
+        "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`. Later letters of totals name their message "
+        "if the query keeps it: see 'originColumn'",
+        "raw            no bytes: neither in the letter nor at an origin, which it does not name",
+    ]
+    told = (
+        "2 letters name no message of the broker, so that `dlq replay` cannot send them: `dlq show ID` says "
+        "how their rows come in again, mostly by `streamjobs capture snapshot DATABASE.TABLE FILE.toml`\n"
     )
+    code, out, err = dlq(broker, "ls", "--ids", "--letters", "letters.without")
+    assert (code, err) == (0, told)
+    assert out.splitlines() == [
+        "totals/8d1f  sink/null  no origin  n is NULL",
+        "shop/0/bin.000001/4711/0/0  decode/null  no origin  n is NULL",
+    ]
+    code, out, err = dlq(broker, "ls", "--json", "--letters", "letters.without")
+    assert (code, err) == (0, told)
+    assert [(each["letters"], each["without_origin"]) for each in map(json.loads, out.splitlines())] == [
+        (1, 1), (1, 1),
+    ]  # fmt: skip
+
+
+def test_letters_of_a_sink_that_name_their_message_are_replayed_and_marked(broker: str) -> None:
+    one = replace(letter(2), id="totals/8d1f", stage=Stage.SINK, table="totals")
+    two = replace(one, id="totals/77aa", reason="null")
+    kept = KafkaDeadLetters(broker, "letters.named")
+    kept.add([one, two])
+    kept.close()
+    shown = dlq(broker, "show", "totals/8d1f", "--letters", "letters.named")[1]
+    assert "row 2: INSERT shop.item, committed_at_ms 1760000000002" in shown
+    before = len(messages(broker, "shop.item"))
+    code, out, err = dlq(broker, "replay", "--stage", "sink", "--yes", "--letters", "letters.named")
+    assert (code, err) == (0, "")
+    assert "1 letters are further rows of these messages." in out
+    assert out.splitlines()[-1] == "Sent 1 messages."
+    sent = messages(broker, "shop.item")[before:]
+    assert [(each.partition, each.payload) for each in sent] == [(1, message()[0])]
+    code, out, err = dlq(broker, "ls", "--ids", "--letters", "letters.named")
+    assert (code, err) == (0, "")
+    assert [line.split("  ")[2] for line in out.splitlines()] == ["replayed", "replayed"]
 
 
 def test_an_id_is_never_broken_over_two_lines(broker: str) -> None:

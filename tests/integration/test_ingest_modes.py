@@ -342,7 +342,8 @@ def test_a_day_outside_of_the_calendar_is_a_dead_letter_and_spoils_no_other(outc
         (1, None, None, None, nanos),
         (2, date(1, 1, 2), datetime(3, 1, 1), TYPES[2]["ts"], nanos),  # noqa: DTZ001
     ]
-    letters = [each for each in outcome.letters if each.stage.value == "sink"]
+    letters = [each for each in outcome.letters if each.table == "far_day"]
+    assert {each.has_origin for each in letters} == {False}
     assert {(each.table, each.reason, each.detail) for each in letters} == {
         (
             "far_day",
@@ -354,6 +355,19 @@ def test_a_day_outside_of_the_calendar_is_a_dead_letter_and_spoils_no_other(outc
             "'nanos': NanoMoment(2024-01-01T00:00:00.123456 and 789 ns)}",
         )
     }
+
+
+def test_a_dead_letter_of_a_sink_names_the_message_that_its_query_keeps(outcome: Outcome) -> None:
+    kept = {row[0]: row[2] for row in outcome.rows("far_day_traced")}
+    assert kept.keys() == {1, 2}
+    letters = [each for each in outcome.letters if each.table == "far_day_traced"]
+    assert {(each.stage.value, each.reason, each.topic, each.row) for each in letters} == {
+        ("sink", "range", "every_type", 0)
+    }
+    (place,) = {(each.partition, each.offset) for each in letters}
+    assert kept[1] == f"every_type/{place[0]}/{place[1]}/1"  # the row behind it in the same message
+    assert len({each.id for each in letters}) == 1
+    assert letters[0].id.startswith("far_day_traced/")
 
 
 def test_what_is_wrong_is_a_dead_letter_with_its_origin(outcome: Outcome) -> None:

@@ -91,6 +91,17 @@ def test_a_list_of_columns_gives_the_one_that_deletes(
     explained("(n, id) SELECT CAST(owner_id AS INT), item_id FROM item", tmp_path)
 
 
+def test_a_list_of_columns_gives_the_one_that_dead_letters_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = ITEM.replace("id BIGINT, n INT", "id BIGINT, n STRING").replace(
+        "type='rocksdb'", "type='rocksdb', originColumn='n'"
+    )
+    monkeypatch.setattr(f"{__name__}.ITEM", item)
+    with pytest.raises(ConfigError, match="n is not given: by 'originColumn' it is what dead letters name"):
+        explained("(id) SELECT item_id FROM item", tmp_path)
+
+
 def test_a_deduplicated_query_plans_without_a_lie(tmp_path: Path) -> None:
     plan = explained("SELECT owner_id, 1 FROM item ON CONFLICT DO DEDUPLICATE", tmp_path)
     assert "GroupAggregate(groupBy=[id]" in plan

@@ -20,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 DURATIONS = Path(__file__).parents[2] / "docs" / "benchmarks" / "test-durations.json"
 CHEAP = ("unit/", "house/")
 _STORE_SUITES = re.compile(r"contract/test_(sinks|sink_faults|sink_zombies|sink_convergence|lookups)")
-_STORES = re.compile(r"\[.*?\b(memory|rocksdb|mysql|redis|elasticsearch|hbase)\b")
+_STORES = re.compile(r"\[.*?\b(memory|rocksdb|mysql-next|mysql|redis|elasticsearch|hbase)\b")
 _JOINED: Mapping[str, str] = {
     "contract/test_elasticsearch": "contract/elasticsearch",
     "contract/test_hbase": "contract/hbase",

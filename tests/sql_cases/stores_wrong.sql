@@ -10,3 +10,6 @@ INSERT INTO e SELECT user_id FROM imp;
 CREATE TABLE f (item_id BIGINT, shop_id BIGINT, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'deleteWhenNull'='shopid');
 CREATE TABLE g (item_id BIGINT, shop_id BIGINT, PRIMARY KEY (item_id)) WITH (type='redis', host='h', deletewhennull='item_id');
 CREATE TABLE h (item_id BIGINT, shop_id BIGINT NOT NULL, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'deleteWhenNull'='shop_id');
+CREATE TABLE i (item_id BIGINT, came VARCHAR, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'originColumn'='cam');
+CREATE TABLE j (item_id BIGINT, came VARCHAR, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'originColumn'='item_id');
+CREATE TABLE k (item_id BIGINT, came VARCHAR, PRIMARY KEY (item_id)) WITH (type='redis', host='h', 'originColumn'='came');

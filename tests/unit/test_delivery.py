@@ -24,8 +24,9 @@ from streamjobs.delivery import (
 )
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.metrics import METRICS, MemoryMetrics
+from streamjobs.rejected import dead_letter_of
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable, WriteResult
+from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkColumn, SinkTable, WriteResult
 from streamjobs.upserts import Upserts
 
 COLUMNS = (SinkColumn("id", "BIGINT"), SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
@@ -271,6 +272,39 @@ def test_one_poison_in_a_thousand_is_one_dead_letter(tells: bool) -> None:
         )
     ]  # fmt: skip
     assert len(it.sink.batches) <= (1 if tells else 21)
+
+
+@pytest.mark.parametrize(
+    ("kept", "place"),
+    [
+        ("shop.item/1/437/2", ("shop.item", 1, 437, 2)),
+        ("a/b/1/437/-1", ("a/b", 1, 437, -1)),
+        (None, ("", -1, -1, -1)),
+        ("no origin", ("", -1, -1, -1)),
+        ("shop.item/1/437", ("", -1, -1, -1)),
+        ("shop.item/1/437/x", ("", -1, -1, -1)),
+    ],
+)
+def test_poison_names_the_message_that_the_query_keeps(
+    kept: str | None, place: tuple[str, int, int, int]
+) -> None:
+    table = SinkTable("t", COLUMNS, ("id",), {"originColumn": "b"})
+    rejected = Rejection(upsert(1, b=kept), "refused", "this record")
+    letter = dead_letter_of(rejected, "j", table, 1000)
+    assert (letter.topic, letter.partition, letter.offset, letter.row) == place
+    assert letter.has_origin is (place[1] >= 0)
+    assert letter.id.startswith("t/")
+    assert dead_letter_of(Rejection(delete(1), "refused", "x"), "j", table, 1000).has_origin is False
+
+
+def test_two_rows_of_one_message_are_two_letters() -> None:
+    table = SinkTable("t", COLUMNS, ("id",), {"originColumn": "b"})
+    letters = [
+        dead_letter_of(Rejection(upsert(key, b="shop.item/1/437/2"), "refused", "x"), "j", table, 1000)
+        for key in (1, 2)
+    ]
+    assert len({letter.id for letter in letters}) == 2
+    assert len({(letter.topic, letter.partition, letter.offset) for letter in letters}) == 1
 
 
 def test_poison_without_origin_has_the_same_id_on_every_replay() -> None:

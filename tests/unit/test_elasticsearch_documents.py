@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.elasticsearch.answers import Answers
-from connectors.elasticsearch.documents import DocumentForm, IndexPattern
+from connectors.elasticsearch.documents import DocumentForm, IndexPattern, text_fields
 from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, SystemicError
 from streamjobs.moments import NanoMoment, OutOfRange
@@ -160,6 +160,27 @@ def test_mapping_fits_what_we_make_and_names_what_does_not_fit() -> None:
         "field id is integer, and BIGINT needs long or keyword",
         "field at is object, and TIMESTAMP(3) needs date or date_nanos or keyword",
     ]
+
+
+def test_text_fields_are_searched_by_word_and_as_a_whole() -> None:
+    declared = table(("id",), id="BIGINT", title="VARCHAR(300)", descr="STRING", code="CHAR(5)")
+    form = DocumentForm(declared, text_fields(" title , `descr`", declared))
+    whole = {"type": "keyword", "ignore_above": 8191}
+    words = {"type": "text", "fields": {"keyword": whole}}
+    assert form.mapping() == {"id": {"type": "long"}, "title": words, "descr": words, "code": whole}
+    assert form.misfits(form.mapping()) == []
+    assert form.without_words(form.mapping()) == []
+    assert form.without_words({"title": whole, "descr": {"type": "match_only_text"}, "more": {}}) == ["title"]
+
+
+@pytest.mark.parametrize("name", ["titel", "id", "raw"])
+def test_text_fields_that_hold_no_text_are_refused(name: str) -> None:
+    declared = table(("id",), id="BIGINT", title="VARCHAR(300)", raw="BYTES", code="CHAR(5)")
+    with pytest.raises(ConfigError) as caught:
+        text_fields(f"title, {name}", declared)
+    assert str(caught.value) == (
+        f"table t: 'textFields' names {name}; the columns that hold text are title, code"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.b", "_id", " "])

@@ -42,6 +42,14 @@ def test_many_rows_are_spelled_as_one_by_one(rows: list[dict[str, Any]]) -> None
     assert FORM.fields_many(by_column(rows)) == [FORM.fields(row) for row in rows]
 
 
+@pytest.mark.parametrize("column", COLUMNS)
+@given(ROWS)
+def test_many_keys_of_any_type_are_spelled_as_one_by_one(column: str, rows: list[dict[str, Any]]) -> None:
+    form = RowForm(SinkTable("t", TABLE.columns, (column,), {}), "t:")
+    keys = [(row[column],) for row in rows if row[column] is not None]
+    assert form.keys_many(keys) in (None, [form.key(key) for key in keys])
+
+
 @pytest.mark.parametrize("bad", [{"id": 2**63}, {"id": None}, {"name": 5}, {"name": "\ud800"}, {"raw": "x"}])
 def test_what_is_unfit_is_left_to_the_closer_look(bad: dict[str, Any]) -> None:
     row = {**dict.fromkeys(COLUMNS), "id": 1, **bad}
