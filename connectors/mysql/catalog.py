@@ -38,7 +38,8 @@ class Catalog:
     `mariadb` says how JSON is declared. `database_charsets` has the default character set of databases; of
     one that is not known, a table without a declared set has text that is read as bytes, unless the log tells
     its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `names` says
-    which names are the same to the server. `newcomers` says which tables do not count yet.
+    which names are the same to the server. `newcomers` says which tables do not count yet. `needed` are
+    tables whose rows cannot be read without their definition, although the log names their columns.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Catalog:
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
         self.newcomers = Newcomers(self._tables)
+        self.needed: set[TableId] = set()
 
     @classmethod
     def of_sql(cls, text: str, database: str, *, mariadb: bool = False) -> Catalog:
