@@ -117,6 +117,11 @@ class Catalog:
             self.put(definition)
         return definitions
 
+    def stop(self, table: TableId) -> None:
+        """Forget a table that was not followed rightly, and pass it over until it is expected."""
+        self._forget(table)
+        self.newcomers.stop(table)
+
     def apply(self, query: Query) -> tuple[TableChange, ...]:
         """Follow a statement; return what it does to tables, nothing for other statements. Never raises."""
         context = Context(

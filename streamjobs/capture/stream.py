@@ -178,7 +178,9 @@ class Stream:
             self._snapshot(place)
         if self._p.sweeps.active:
             self._position.changed |= self._p.sweeps.turn(place, self._p.handoff.tables, self._tick)
-        self._p.watch.turn(None if self._place is None else place, self._now_s)
+        for table, reason in self._p.watch.turn(self._place and place, self._now_s).items():
+            self._p.stopped.stop(table, reason)
+            self._position.changed = self._position.altered = True
         self._tick()
         stopping = self._stopping()
         if stopping:
@@ -206,6 +208,7 @@ class Stream:
 
         `since` is behind all messages that rows may have which are gone; None: not known on this server yet.
         """
+            self._resume(table)
         parts = self._p.source.parts([table]).get(str(table))
         if parts is None:
             return False
@@ -216,6 +219,11 @@ class Stream:
         return True
 
     def _send_due(self, place: Place) -> bool:
+    def _resume(self, table: TableId) -> None:
+        """Follow a stopped table again, as the server shows it now; it is about to be read whole."""
+        if table in self._p.stopped:
+            self._p.late.expect(table)
+
         sent = False
         for batch in self._p.handoff.due(place):
             sent = self._position.changed = True
@@ -268,3 +276,4 @@ class Stream:
 
 def _comparable(place: LogPlace) -> Place:
     return place.number, place.offset
+            stopped=self._p.stopped.pending,
