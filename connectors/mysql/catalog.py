@@ -56,13 +56,20 @@ class Catalog:
         self.needed: set[TableId] = set()
 
     @classmethod
-    def of_sql(cls, text: str, database: str, *, mariadb: bool = False) -> Catalog:
+    def of_sql(
+        cls,
+        text: str,
+        database: str,
+        *,
+        mariadb: bool = False,
+        names: ServerNames = ServerNames.AS_SPELLED,
+    ) -> Catalog:
         """Read CREATE TABLE statements, as SHOW CREATE TABLE and dumps print them.
 
         `database` is that of unqualified names; USE and CREATE DATABASE count. Raises: ConfigError when a
         statement that defines a table is not understood.
         """
-        catalog = cls(mariadb=mariadb)
+        catalog = cls(mariadb=mariadb, names=names)
         for statement in statements(text):
             cursor = Cursor(tokens(statement, mariadb=mariadb))
             if cursor.skip_any("USE"):
@@ -110,17 +117,17 @@ class Catalog:
         self._sequences.discard(definition.table)
         self._tables[definition.table] = definition
 
+    def stop(self, table: TableId) -> None:
+        """Forget a table that was not followed rightly, and pass it over until it is expected."""
+        self._forget(table)
+        self.newcomers.stop(table)
+
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
         """Say that the log is at `place`, between transactions; return the tables that count from now on."""
         definitions = self.newcomers.arrive(place)
         for definition in definitions:
             self.put(definition)
         return definitions
-
-    def stop(self, table: TableId) -> None:
-        """Forget a table that was not followed rightly, and pass it over until it is expected."""
-        self._forget(table)
-        self.newcomers.stop(table)
 
     def apply(self, query: Query) -> tuple[TableChange, ...]:
         """Follow a statement; return what it does to tables, nothing for other statements. Never raises."""

@@ -141,11 +141,15 @@ def replay_lines(summary: ReplaySummary) -> Iterator[str]:
         f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
         f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters"
     )
-    if summary.unseen:
-        words = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in summary.unseen.items())
+    if summary.alike:
         yield (
-            f"Not complete: of these statements ({words}) the log has no rows, and what they changed was not "
-            "sent. Load those tables otherwise, such as by a snapshot of the server"
+            f"Not certain: statements name {', '.join(summary.alike)}, and the log has rows of tables with "
+            "these names in another case. Files do not tell whether they are the same to their server: say "
+            "it with --lower-case-table-names (SELECT @@lower_case_table_names)"
+        )
+    if summary.unseen:
+        yield _not_complete(
+            summary.unseen, "Load those tables otherwise, such as by a snapshot of the server"
         )
 
 
@@ -160,16 +164,16 @@ def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]
     snapshots = known["snapshots"]
     for one in snapshots if isinstance(snapshots, list) else ():
         yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
-    sweeping = known.get("sweeping")
-    for table in sweeping if isinstance(sweeping, list) else ():
-        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
-
     unseen = known.get("unseen")
     for word, count in sorted(unseen.items()) if isinstance(unseen, dict) else ():
         yield f"ignored     {count:,} statements ({word}): rows that they changed were not sent"
     stopped = known.get("stopped")
     for table, reason in sorted(stopped.items()) if isinstance(stopped, dict) else ():
         yield f"stopped     {table}: {reason}"
+    sweeping = known.get("sweeping")
+    for table in sweeping if isinstance(sweeping, list) else ():
+        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
+
 
 def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
     """Word where a capture that does not run here will read on."""
@@ -182,12 +186,12 @@ def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
     yield f"lag         {_behind_text(session, place)}"
     for table, parts in state.snapshots.items():
         yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
+    for table, reason in sorted(state.stopped.items()):
+        yield f"stopped     {table}: {reason}"
     for table in state.sweeps:
         yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 
 
-    for table, reason in sorted(state.stopped.items()):
-        yield f"stopped     {table}: {reason}"
 def _behind_text(session: Session, place: str) -> str:
     file, _, offset = place.rpartition(":")
     behind = bytes_behind(session, file, int(offset or 0))
