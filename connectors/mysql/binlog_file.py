@@ -23,6 +23,7 @@ from connectors.mysql.framing import (
 )
 from connectors.mysql.gtid import GtidSet, MariaGtids
 from connectors.mysql.reader import LogReader
+from connectors.mysql.server_names import ServerNames
 
 _ENCRYPTED_MAGIC = b"\xfdbin"
 _READ_AHEAD = 1 << 20
@@ -31,20 +32,23 @@ _READ_AHEAD = 1 << 20
 def open_file(
     path: Path, *, wanted: Wanted, catalog: Catalog | None = None, epoch: int = 0, name: str | None = None,
     offset: int = 4, gtids: GtidSet | MariaGtids | None = None,
+    names: ServerNames = ServerNames.AS_SPELLED,
 ) -> LogReader:  # fmt: skip
     """Open a binlog file; `.gz` is unpacked on the way.
 
     `name` is the file's name on its server (by default this one's, without .gz); its number is part of every
     position, 0 where it has none. `offset` is where to start: 4, or where a Commit ended. `gtids` are those
-    before it, None: as the file tells. `catalog` has the tables at that place and is followed. Raises:
-    BinlogError when it is no binlog, RefusedError when it is an encrypted one, OSError.
+    before it, None: as the file tells. `catalog` has the tables at that place and is followed; without one,
+    `names` says which names are the same to the server. Raises: BinlogError when it is no binlog,
+    RefusedError when it is an encrypted one, OSError.
     """
     server_name = name or path.name.removesuffix(".gz")
     place = LogPlace(server_name, offset)
     source = _FileSource(path, offset)
+    catalog = catalog or Catalog(mariadb=source.is_mariadb, names=names)
     return LogReader(
-        source, place, wanted=wanted, catalog=catalog or Catalog(mariadb=source.is_mariadb), epoch=epoch,
-        gtids=gtids, clock_ms=lambda: time.time_ns() // 1_000_000,
+        source, place, wanted=wanted, catalog=catalog, epoch=epoch, gtids=gtids,
+        clock_ms=lambda: time.time_ns() // 1_000_000,
     )  # fmt: skip
 
 

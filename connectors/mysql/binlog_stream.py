@@ -153,10 +153,12 @@ class _StreamSource:
         self._format = Format(session.version, checksum=False, post_header=b"")
         self._offsets = _Offsets()
         self._skipping_until: LogPlace | None = None
+        self._asked = ""
 
     def start(self, place: LogPlace | None, gtids: GtidSet | MariaGtids) -> None:
         """Say who reads, what it understands, and from where."""
         session, server_id = self._session, self._server_id
+        self._asked = str(place or gtids)
         replica = uuid.uuid5(_UUID_SPACE, str(server_id))
         checksum = (session.text("SELECT @@global.binlog_checksum") or "NONE").upper()
         nanoseconds = int(self._heartbeat_s * 1_000_000_000)
@@ -170,7 +172,7 @@ class _StreamSource:
             session.execute("SET @mariadb_slave_capability = 4")
             if place is None:
                 session.execute(
-                    f"SET @slave_connect_state = {literal(str(gtids))}, @slave_gtid_strict_mode = 0, "
+                    f"SET @slave_connect_state = {literal(str(gtids))}, @slave_gtid_strict_mode = 1, "
                     "@slave_gtid_ignore_duplicates = 0"
                 )
         self._read_ahead()
@@ -302,4 +304,4 @@ class _StreamSource:
         if b"same server" in text.lower():
             return RefusedError(f"{message}. Another reader uses this server_id: give each its own")
         kind = TruncatedFileError if _TRUNCATED in text else PositionLostError
-        return kind(f"{message}. The log behind this position cannot be had: take a new snapshot")
+        return kind(f"{message}. The log after {self._asked} cannot be read from it: take a new snapshot")

@@ -38,7 +38,8 @@ class Catalog:
     `mariadb` says how JSON is declared. `database_charsets` has the default character set of databases; of
     one that is not known, a table without a declared set has text that is read as bytes, unless the log tells
     its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `names` says
-    which names are the same to the server. `newcomers` says which tables do not count yet.
+    which names are the same to the server. `newcomers` says which tables do not count yet. `needed` are
+    tables whose rows cannot be read without their definition, although the log names their columns.
     """
 
     def __init__(
@@ -52,15 +53,23 @@ class Catalog:
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
         self.newcomers = Newcomers(self._tables)
+        self.needed: set[TableId] = set()
 
     @classmethod
-    def of_sql(cls, text: str, database: str, *, mariadb: bool = False) -> Catalog:
+    def of_sql(
+        cls,
+        text: str,
+        database: str,
+        *,
+        mariadb: bool = False,
+        names: ServerNames = ServerNames.AS_SPELLED,
+    ) -> Catalog:
         """Read CREATE TABLE statements, as SHOW CREATE TABLE and dumps print them.
 
         `database` is that of unqualified names; USE and CREATE DATABASE count. Raises: ConfigError when a
         statement that defines a table is not understood.
         """
-        catalog = cls(mariadb=mariadb)
+        catalog = cls(mariadb=mariadb, names=names)
         for statement in statements(text):
             cursor = Cursor(tokens(statement, mariadb=mariadb))
             if cursor.skip_any("USE"):
@@ -107,6 +116,11 @@ class Catalog:
         """Set the definition of a table, as read from the server."""
         self._sequences.discard(definition.table)
         self._tables[definition.table] = definition
+
+    def stop(self, table: TableId) -> None:
+        """Forget a table that was not followed rightly, and pass it over until it is expected."""
+        self._forget(table)
+        self.newcomers.stop(table)
 
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
         """Say that the log is at `place`, between transactions; return the tables that count from now on."""

@@ -14,6 +14,7 @@ from connectors.mysql import binary_json, values
 from connectors.mysql.charsets import Charset
 from connectors.mysql.errors import RefusedError
 from connectors.mysql.key_labels import enum_texts, set_texts
+from connectors.mysql.old_times import OLD_TIMES, old_time_decoder
 from connectors.mysql.table_map import Stored
 
 
@@ -67,6 +68,9 @@ _SPECIAL = {"uuid": (values.uuid_text, 16), "inet4": (values.inet4_text, 4), "in
 
 def codec_of(kind: Stored, size: int, scale: int, meaning: Meaning) -> Codec:
     """Give the codec of a column. Raises RefusedError for storage that cannot be read."""
+    if kind in OLD_TIMES and size:
+        width, spell = old_time_decoder(kind, size)
+        return Codec("OLD({v})", f"{width}s", names={"OLD": spell})
     if kind in _FIXED:
         return _FIXED[kind]
     if kind in _INTEGERS:

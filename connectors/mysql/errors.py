@@ -6,7 +6,8 @@
         │   └── SchemaMissingError      the log does not name the columns, and no schema is known
         └── PositionLostError           the server no longer has the log from that position
     RetriableError
-    └── ConnectionLostError             the server went away: connect again at the last commit
+    ├── ConnectionLostError             the server went away: connect again at the last commit
+    └── BehindError                     another server has not yet what was read: wait, or read another one
 
 A value that cannot be decoded is not an exception but a `BadRow` (connectors/mysql/changes.py): poison is a
 value.
@@ -44,3 +45,7 @@ class PositionLostError(BinlogError):
 
 class ConnectionLostError(RetriableError):
     """The server closed the stream or fell silent; read on from the last commit."""
+
+
+class BehindError(RetriableError):
+    """A server that takes over has not all transactions that were read from the one before."""

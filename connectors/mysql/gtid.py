@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connectors.mysql.errors import BinlogError
@@ -67,6 +67,14 @@ class GtidSet:
             for source, ranges in other.intervals.items()
             for start, end in ranges
         )
+
+    def without(self, other: GtidSet) -> GtidSet:
+        """The transactions that the other set does not have."""
+        left = {
+            source: tuple(_gaps(ranges, other.intervals.get(source, ())))
+            for source, ranges in self.intervals.items()
+        }
+        return GtidSet({source: ranges for source, ranges in left.items() if ranges})
 
     def union(self, other: GtidSet) -> GtidSet:
         """All transactions of both."""
@@ -192,6 +200,21 @@ def _interval(low: int, high: int) -> Interval:
         message = f"{low}-{high} is no range of transactions"
         raise ValueError(message)
     return low, high
+
+
+def _gaps(ranges: Iterable[Interval], taken: Iterable[Interval]) -> Iterator[Interval]:
+    """What is left of ranges without others; both are sorted."""
+    taken = tuple(taken)
+    for low, high in ranges:
+        at = low
+        for start, end in taken:
+            if end < at or start > high:
+                continue
+            if start > at:
+                yield at, start - 1
+            at = end + 1
+        if at <= high:
+            yield at, high
 
 
 def _tag(word: str) -> str:

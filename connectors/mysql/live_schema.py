@@ -19,6 +19,9 @@ _ESCAPES = {"0": "\0", "n": "\n", "r": "\r"}
 """What the server escapes in the labels of COLUMN_TYPE; a backslash is doubled."""
 _GENERATED = re.compile(r"\b(VIRTUAL|STORED|PERSISTENT) GENERATED\b", re.IGNORECASE)
 _JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)*)`\)", re.IGNORECASE)
+_TIMES = frozenset({"time", "datetime", "timestamp"})
+_STORED_AS = re.compile(r"\s*/\*.*?\*/")
+"""What MariaDB adds to a type whose storage is not that of new columns: `time(6) /* mariadb-5.3 */`."""
 _SIZED = frozenset(
     {"char", "varchar", "binary", "varbinary", "bit", "vector", "time", "datetime", "timestamp", "decimal"}
 )
@@ -61,7 +64,8 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
 
 
 def _column(row: dict[str, str], json_columns: frozenset[str]) -> ColumnDefinition:
-    kind, native = row["DATA_TYPE"].lower(), row["COLUMN_TYPE"]
+    kind = _STORED_AS.sub("", row["DATA_TYPE"].lower())
+    native = _STORED_AS.sub("", row["COLUMN_TYPE"]) if kind in _TIMES else row["COLUMN_TYPE"]
     sizes = _ARGUMENTS.search(native) if kind in _SIZED else None
     labels = tuple(map(_label, _LABEL.findall(native) if kind in ("enum", "set") else ()))
     return ColumnDefinition(

@@ -8,6 +8,7 @@ from connectors.mysql.changes import LogPlace
 from connectors.mysql.table_changes import (
     Altered,
     Created,
+    DatabaseDropped,
     Dropped,
     Modified,
     Renamed,
@@ -25,12 +26,14 @@ class Newcomers:
 
     A table that is neither `known` nor defined by a statement of the log is passed over, rows and statements,
     up to the place at which it is expected, or up to the place before which all unknown tables are. Who
-    expects it reads it whole from there on.
+    expects it reads it whole from there on. So is a table that was stopped, until it is expected, or a
+    statement of the log makes it anew.
     """
 
     def __init__(self, known: Iterable[TableId] = ()) -> None:
         self._known = set(known)
         self._expected: dict[TableId, tuple[LogPlace, TableDefinition | None]] = {}
+        self._stopped: set[TableId] = set()
         self._until: LogPlace | None = None
         self._is_known: Callable[[TableId], bool] = self._known.__contains__
 
@@ -42,7 +45,18 @@ class Newcomers:
     def expect(self, table: TableId, definition: TableDefinition | None, place: LogPlace) -> None:
         """Pass a table over up to `place`, where it is as defined; None: it is gone by then."""
         self._known.discard(table)
+        self._stopped.discard(table)
         self._expected[table] = (place, definition)
+
+    @property
+    def stopped(self) -> frozenset[TableId]:
+        """The tables that are passed over until somebody expects them."""
+        return frozenset(self._stopped)
+
+    def stop(self, table: TableId) -> None:
+        """Pass a table over from now on."""
+        self._expected.pop(table, None)
+        self._stopped.add(table)
 
     def pass_over_unknown(self, until: LogPlace, is_known: Callable[[TableId], bool]) -> None:
         """Pass all tables over up to a place, but those that were known before it."""
@@ -56,11 +70,12 @@ class Newcomers:
     def know(self, table: TableId) -> None:
         """Let a table count from now on."""
         self._expected.pop(table, None)
+        self._stopped.discard(table)
         self._known.add(table)
 
     def passes_over(self, table: TableId) -> bool:
         """Whether its rows do not count yet."""
-        if table in self._expected:
+        if table in self._expected or table in self._stopped:
             return True
         return self._until is not None and table not in self._known and not self._is_known(table)
 
@@ -83,8 +98,15 @@ class Newcomers:
             case Renamed(table, to):
                 if not self.passes_over(table) or not self.passes_over(to):
                     self.know(to)
+                    self._stopped.discard(table)
                     return True
                 return False
+            case Dropped(table) if table in self._stopped:
+                self._stopped.discard(table)
+                return True
+            case DatabaseDropped(database):
+                self._stopped = {one for one in self._stopped if one.database != database}
+                return True
             case (
                 Created(table)
                 | Altered(table)

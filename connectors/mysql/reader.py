@@ -323,8 +323,10 @@ class LogReader:
             stored = read_table_map(body, width, mariadb=log_format.is_mariadb)
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            rows = TableRows(plan_of(stored, definition), mariadb=log_format.is_mariadb)
-            known = self._plans[shape] = (definition, rows)
+            plan = plan_of(stored, definition, mariadb=log_format.is_mariadb)
+            if plan.needs_definition:
+                self._catalog.needed.add(table)
+            known = self._plans[shape] = (definition, TableRows(plan, mariadb=log_format.is_mariadb))
         self._maps[number] = known[1]
 
     def _rows(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[RowBatch | BadRow]:

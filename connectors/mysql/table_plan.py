@@ -10,6 +10,7 @@ from connectors.mysql import charsets
 from connectors.mysql.column_codecs import Codec, Meaning, codec_of
 from connectors.mysql.errors import BinlogError, RefusedError, SchemaMissingError
 from connectors.mysql.key_labels import labels_in_log, lost_in_catalogue
+from connectors.mysql.old_times import OLD_TIMES, cure_of, undefined_digits, with_digits
 from connectors.mysql.stored_types import native_type, stored_of
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from connectors.mysql.table_map import Stored, StoredColumn, TableMap
@@ -58,6 +59,8 @@ class TablePlan:
     """Which columns hold MySQL's binary JSON."""
     generated: frozenset[int] = frozenset()
     """Places of generated columns, which an image may leave out; see ColumnDefinition."""
+    needs_definition: bool = False
+    """Whether the log names all columns and rows cannot be read without the definition all the same."""
 
     @property
     def width(self) -> int:
@@ -65,22 +68,19 @@ class TablePlan:
         return len(self.schema.columns)
 
 
-def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
+def plan_of(stored: TableMap, definition: TableDefinition | None, *, mariadb: bool) -> TablePlan:
     """Put together what the log and the definition tell.
 
     The log has the last word where it tells something; the definition fills in names, types and labels that
     it leaves out, and the spelling of types. A definition that does not fit is not used. Raises:
     SchemaMissingError when the log leaves something out and no definition that fits tells it.
     """
-    whole, stored = stored, _without_hashes(stored, definition)
+    whole = with_digits(stored, definition) if mariadb else stored
+    stored = _without_hashes(whole, definition)
     misfit = _misfit(stored, definition)
     known = None if misfit else definition
-    if known is None and not stored.complete:
-        message = (
-            f"the log does not name the columns of {stored.table}, and {misfit}. "
-            "Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
-        )
-        raise SchemaMissingError(message)
+    if known is None:
+        _refuse_without_definition(stored, misfit, mariadb=mariadb)
     declared = known.columns if known else (None,) * len(stored.columns)
     meanings = [
         _meaning(stored, column, declaration)
@@ -106,7 +106,25 @@ def plan_of(stored: TableMap, definition: TableDefinition | None) -> TablePlan:
     )
     json = tuple(column.type is Stored.JSON for column in whole.columns)
     generated = frozenset(place for place, column in enumerate(declared) if column and column.generated)
-    return TablePlan(TableSchema(stored.table, columns), codecs, json, generated)
+    needed = stored.complete and any(column.type in OLD_TIMES and column.size for column in stored.columns)
+    return TablePlan(TableSchema(stored.table, columns), codecs, json, generated, needed)
+
+
+def _refuse_without_definition(stored: TableMap, misfit: str, *, mariadb: bool) -> None:
+    """Raise SchemaMissingError for a table that the log does not tell entirely."""
+    if not stored.complete:
+        message = (
+            f"the log does not name the columns of {stored.table}, and {misfit}. "
+            "Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
+        )
+        raise SchemaMissingError(message)
+    if mariadb and (names := undefined_digits(stored)):
+        message = (
+            f"{stored.table} stores {names} in the format of MariaDB 5.3 (mysql56_temporal_format = OFF), "
+            f"for which the log does not tell the digits of fractions, and {misfit}. Give the schema; or "
+            f"{cure_of(stored.table)}, then take a new snapshot"
+        )
+        raise SchemaMissingError(message)
 
 
 def schema_of(definition: TableDefinition) -> TableSchema:
@@ -206,10 +224,8 @@ def _shape(column: StoredColumn) -> tuple[object, ...]:
     kind = _ALIKE.get(column.type, column.type)
     if kind in (Stored.NEWDECIMAL, Stored.BIT, Stored.ENUM, Stored.SET):
         return kind, column.size, column.scale
-    if column.type in (Stored.TIME2, Stored.DATETIME2, Stored.TIMESTAMP2):
+    if kind in OLD_TIMES:
         return kind, column.size
-    if kind in (Stored.TIME, Stored.DATETIME, Stored.TIMESTAMP):
-        return kind, 0
     return (kind,)
 
 

@@ -22,6 +22,7 @@ from connectors.mysql.table_changes import (
 )
 from connectors.mysql.table_plan import schema_of
 from streamjobs.capture.routes import Routes
+from streamjobs.capture.telemetry import UNSEEN
 from streamjobs.errors import SystemicError
 from streamjobs.rowbatch import RowBatch
 from streamjobs.rowchange import ABSENT, Row, TableId, TableSchema
@@ -112,6 +113,10 @@ class DdlPolicy:
     def loses_rows(self, effect: Effect) -> bool:
         """Whether rows came or went by it in silence, and the table is to be read whole for it."""
         return effect.word == "truncate_table" and self._policies[effect.word] == EVOLVE
+
+    def leaves_unseen(self, effect: Effect) -> bool:
+        """Whether it is passed over and changed rows, or may have, of which the log has none."""
+        return effect.word in UNSEEN and self._policies[effect.word] == IGNORE
 
     def shaped(self, batch: RowBatch) -> RowBatch:
         """Give the batch with the columns that its table's messages have."""

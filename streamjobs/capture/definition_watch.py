@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.definition_check import differences
+from connectors.mysql.old_times import cure_of
 from connectors.mysql.table_changes import TableDefinition
 from streamjobs.capture.routes import Routes
 from streamjobs.capture.source import Source
-from streamjobs.errors import SystemicError
 from streamjobs.rowchange import TableId
 
 _EVERY_S = 1.0
+_FULL = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log names its columns"
+_TOLD = ", so that the log tells the digits of its times"
 _TABLES = 50
 """How many tables are compared at once: some milliseconds."""
-
-
-class DefinitionDiffersError(SystemicError):
-    """A followed definition is not the server's: rows of the table may have been read wrongly."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class DefinitionWatch:
     The server is asked for a definition, and then for the end of its log. When the stream comes there, and no
     statement has changed the table up to there, both are of one place: they must be the same. What differs is
     asked for a second time before it counts. Use from the stream's thread. `active`: not where the log names
-    its columns by itself (FULL row metadata).
+    its columns by itself (FULL row metadata); then only tables whose rows need it all the same are compared.
     """
 
     def __init__(self, source: Source, catalog: Catalog, routes: Routes, *, active: bool) -> None:
@@ -50,28 +48,34 @@ class DefinitionWatch:
         self._asked: _Asked | None = None
         self._due_s = 0.0
 
-    def turn(self, place: LogPlace | None, now_s: float) -> None:
+    def turn(self, place: LogPlace | None, now_s: float) -> Mapping[TableId, str]:
         """Say that the stream is at `place`, between transactions; None: not known on this server yet.
 
-        Raises: DefinitionDiffersError; what the server raises.
+        Returns: the tables whose rows may have been read wrongly, and in which way the definitions differ.
+        Raises what the server raises.
         """
-        if not self._active or place is None:
-            return
+        if place is None or not (self._active or self._catalog.needed):
+            return {}
+        differing = {}
         if self._asked is not None:
             if (place.number, place.offset) < (self._asked.until.number, self._asked.until.offset):
-                return
+                return {}
             asked, self._asked = self._asked, None
             for followed, shown in asked.pairs:
-                self._compare(followed, shown, place)
+                if reason := self._compare(followed, shown, place):
+                    differing[followed.table] = reason
         if now_s >= self._due_s:
             self._due_s = now_s + _EVERY_S
             self._ask()
+        return differing
 
     def _ask(self) -> None:
         new = [
             definition
             for definition in self._catalog.tables
-            if self._routes(definition.table) and self._good.get(definition.table) is not definition
+            if self._routes(definition.table)
+            and (self._active or definition.table in self._catalog.needed)
+            and self._good.get(definition.table) is not definition
         ][:_TABLES]
         if not new:
             return
@@ -82,22 +86,21 @@ class DefinitionWatch:
         pairs = [(one, shown[one.table]) for one in new if one.table in shown]
         self._asked = _Asked(pairs, self._source.place().place)
 
-    def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> None:
+    def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> str:
+        """Say in which way the server shows another definition; "": it is the same, or not known yet."""
         table = followed.table
         if self._catalog.table(table) is not followed:
-            return  # changed since; it is asked for again
+            return ""  # changed since; it is asked for again
         found = differences(followed, shown)
         if found and found != self._doubted.get(table):
             self._doubted[table] = found
-            return
+            return ""
         self._doubted.pop(table, None)
-        if found:
-            message = (
-                f"the definition of {table} that was followed through the log to {place} is not the one "
-                f"that the server shows: {'; '.join(found)}. Rows since the statement that made the "
-                "difference may have been sent wrongly. SET GLOBAL binlog_row_metadata = 'FULL', so that "
-                "the log names its columns, then read everything again with `streamjobs capture run "
-                "--resnapshot`"
-            )
-            raise DefinitionDiffersError(message)
-        self._good[table] = followed
+        if not found:
+            self._good[table] = followed
+            return ""
+        return (
+            f"Its definition, as followed through the log to {place}, is not the one that the server shows: "
+            f"{'; '.join(found)}. Rows since the statement that made the difference may have been sent "
+            f"wrongly. {_FULL if self._active else cure_of(table) + _TOLD}"
+        )

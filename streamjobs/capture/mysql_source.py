@@ -10,6 +10,7 @@ from connectors.mysql.binlog_stream import open_stream
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BinlogReader, LogPlace
 from connectors.mysql.chunk_query import split_key
+from connectors.mysql.failover import require_transactions
 from connectors.mysql.foreign_keys import SilentKey, read_silent_keys
 from connectors.mysql.grants import read_denied
 from connectors.mysql.live_schema import read_database_charsets, read_definition
@@ -117,6 +118,8 @@ class MySqlSource:
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
         """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+        if by_gtids:
+            require_transactions(self._session, state.gtids)
         self.tell_silent_keys()
         if (unnamed := unnamed_columns(self._session)) is not None:
             logger.warning("%s: %s", unnamed.what, unnamed.fix)

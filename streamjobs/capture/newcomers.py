@@ -28,7 +28,8 @@ def expect_newcomers(
     followed, also unseen ones, unless they wait to be read whole.
     """
     catalog, patterns = definitions.catalog, definitions.patterns
-    followed = {*(definition.table for definition in catalog.tables), *map(table_id, state.tables)}
+    complete = map(table_id, set(state.tables) - set(state.snapshots))
+    followed = {*(definition.table for definition in catalog.tables), *complete}
 
     def is_known(table: TableId) -> bool:
         if table in followed:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.mysql.binlog_file import open_file
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Commit, Ddl, Wanted
+from connectors.mysql.server_names import ServerNames
+from connectors.mysql.table_changes import DatabaseDropped, Renamed, TableChange
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.ddl import EVOLVE, IGNORE, DdlPolicy
 from streamjobs.capture.outbox import Outbox
@@ -36,15 +38,13 @@ POLICIES: Mapping[str, str] = {
 _PRODUCED_IN_ORDER = MessageSettings(heartbeat_ms=1 << 40)
 
 
-_UNSEEN = ("statement_format", "truncate_table", "unknown")
-"""Statements after which a table has other rows than those that were sent."""
-
-
 @dataclass(frozen=True)
 class ReplaySummary:
     """What was sent and acknowledged: row changes by table, transactions, bad rows, statements by effect.
 
-    `system_tables` are tables that a pattern takes and that are never sent.
+    `unseen` are statements that changed rows of captured tables, or may have, and left no rows in the log.
+    `system_tables` are tables that a pattern takes and that are never sent. `alike` are names in statements
+    that are those of tables with rows but for the case, where it is not said whether these are the same.
     """
 
     rows: Mapping[str, int]
@@ -52,12 +52,9 @@ class ReplaySummary:
     dead_letters: int
     statements: Mapping[str, int]
     seconds: float
+    unseen: Mapping[str, int]
     system_tables: tuple[str, ...] = ()
-
-    @property
-    def unseen(self) -> Mapping[str, int]:
-        """Statements that changed rows of captured tables, or may have, and left no rows in the log."""
-        return {word: count for word, count in self.statements.items() if word in _UNSEEN}
+    alike: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -70,7 +67,8 @@ class Replay:
 
     Promise: when `run` returns, the broker has acknowledged all rows that could be decoded and the others are
     dead letters. Twice the same files give the same changes with the same `seq`.
-    `schema`: a file with CREATE TABLE statements, for logs that do not name columns.
+    `schema`: a file with CREATE TABLE statements, for logs that do not name columns. `names`: which names are
+    the same to the server that wrote the files, which they do not tell; None: it is not known.
     """
 
     def __init__(
@@ -80,12 +78,14 @@ class Replay:
         broker: KafkaBroker,
         schema: Path | None = None,
         clock: Clock | None = None,
+        names: ServerNames | None = None,
     ) -> None:
         self._source = source
         self._routes = routes
         self._broker = broker
         self._schema = schema
         self._clock = clock or SystemClock()
+        self._names = names
 
     def run(self, files: Sequence[Path]) -> ReplaySummary:
         """Send the files in order. Raises BinlogError and its kinds, ConfigError, and as the broker does."""
@@ -107,6 +107,7 @@ class Replay:
                 ),
                 rejects,
                 DdlPolicy(POLICIES, self._routes),
+                self._names or ServerNames.AS_SPELLED,
             )
             catalog = self._catalog()
             seen = _Seen(self._routes)
@@ -123,7 +124,9 @@ class Replay:
             telemetry.status.dead_letters,
             run.statements,
             self._clock.monotonic_s() - started_s,
+            +run.unseen,
             tuple(sorted(map(str, seen.system_tables))),
+            run.alike() if self._names is None else (),
         )
 
     def _catalog(self) -> Catalog | None:
@@ -134,7 +137,7 @@ class Replay:
         except (OSError, UnicodeDecodeError) as exc:
             message = f"cannot read the schema {self._schema}: {exc}"
             raise ConfigError(message) from exc
-        return Catalog.of_sql(text, "")
+        return Catalog.of_sql(text, "", names=self._names or ServerNames.AS_SPELLED)
 
 
 class _Seen:
@@ -152,18 +155,22 @@ class _Seen:
 
 
 class _Run:
-    def __init__(self, outbox: Outbox, rejects: Rejects, policy: DdlPolicy) -> None:
+    def __init__(self, outbox: Outbox, rejects: Rejects, policy: DdlPolicy, names: ServerNames) -> None:
         self.outbox = outbox
         self.rejects = rejects
         self.policy = policy
+        self._names = names
+        self._named: set[TableId] = set()
+        self._with_rows: set[TableId] = set()
         self.rows: Counter[str] = Counter()
         self.statements: Counter[str] = Counter()
+        self.unseen: Counter[str] = Counter()
         self.transactions = 0
 
     def file(self, path: Path, wanted: Wanted, catalog: Catalog | None) -> Catalog:
         """Send one file; give the tables as they are at its end."""
         try:
-            reader = open_file(path, wanted=wanted, catalog=catalog)
+            reader = open_file(path, wanted=wanted, catalog=catalog, names=self._names)
         except OSError as exc:
             message = f"cannot read {path}: {exc}"
             raise ConfigError(message) from exc
@@ -172,15 +179,36 @@ class _Run:
                 match event:
                     case RowBatch():
                         self.rows[str(event.schema.table)] += len(event)
+                        self._with_rows.add(event.schema.table)
                         self.outbox.add(self.policy.shaped(event))
                     case BadRow():
                         self.rejects.add(event)
                     case Ddl():
+                        self._named.update(named for change in event.changes for named in _named(change))
                         for effect in self.policy.judge(event):
                             self.statements[effect.word] += 1
+                            self.unseen[effect.word] += self.policy.leaves_unseen(effect)
                     case Commit():
                         self.transactions += 1
                         self.outbox.tick()
                     case _:
                         continue
         return reader.catalog
+
+    def alike(self) -> tuple[str, ...]:
+        """The tables that statements name as tables with rows are named, but for the case."""
+        folded = {ServerNames.IN_LOWER_CASE.known(table, ()) for table in self._with_rows}
+        others = self._named - self._with_rows
+        return tuple(sorted(str(one) for one in others if ServerNames.IN_LOWER_CASE.known(one, ()) in folded))
+
+
+def _named(change: TableChange) -> Iterator[TableId]:
+    """The tables that a statement names."""
+    match change:
+        case Renamed(table, to):
+            yield from (table, to)
+        case DatabaseDropped():
+            return
+        case _:
+            if change.table is not None:
+                yield change.table

@@ -88,8 +88,10 @@ class Capture:
                 raise
             self._retried(exc, 0.0)
         except PositionLostError as exc:
+            status = self.telemetry.status
+            place = status.place + (f" ({status.gtids})" if status.gtids else "")
             message = (
-                f"{exc.detail}. Nothing was skipped: the position stays {self.telemetry.status.place}. "
+                f"{exc.detail}. Nothing was skipped: the position stays {place}. "
                 "To read all tables again from now on: `streamjobs capture run --resnapshot`"
             )
             raise PositionLostError(message, exc.place) from exc
@@ -105,10 +107,9 @@ class Capture:
         start = self._find_start(source, store)
         self._resnapshot = False
         state = start.state
+        place = f"{state.file}:{state.offset}"
+        self.telemetry.update(server=source.identity.id, epoch=state.epoch, place=place, gtids=state.gtids)
         stream = build_stream(context, source, store, start, stack)
-        self.telemetry.update(
-            server=source.identity.id, epoch=state.epoch, place=f"{state.file}:{state.offset}"
-        )
         logger.info("%s: reading on from %s:%d, epoch %d", config.name, state.file, state.offset, state.epoch)
         stream.run()
 

@@ -146,4 +146,5 @@ def _routed(state: CaptureState, routes: Routes) -> CaptureState:
         tables=tuple(table for table in state.tables if routes(table_id(table))),
         snapshots={table: parts for table, parts in state.snapshots.items() if routes(table_id(table))},
         sweeps={table: since for table, since in state.sweeps.items() if routes(table_id(table))},
+        stopped={table: why for table, why in state.stopped.items() if routes(table_id(table))},
     )

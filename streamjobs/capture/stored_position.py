@@ -16,6 +16,7 @@ from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.source import Source
 from streamjobs.capture.state import CaptureState, StateStore
+from streamjobs.capture.stopped_tables import StoppedTables
 from streamjobs.capture.sweeps import Sweeps
 from streamjobs.capture.telemetry import Telemetry
 from streamjobs.retry import Clock
@@ -44,6 +45,7 @@ class Parts:
     late: LateTables
     sweeps: Sweeps
     watch: DefinitionWatch
+    stopped: StoppedTables
     rereads_renamed: bool = True
     """Whether a table is read whole when it gets the name of a captured one."""
 
@@ -123,6 +125,7 @@ class StoredPosition:
             tables=tables,
             catalog=state.catalog + self.altered,
             sweeps=self._p.sweeps.pending,
+            stopped=self._p.stopped.pending,
         )
         catalog = self._p.catalog() if self.altered else None
         self._state = state

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Receiving, Rotate
-from streamjobs.capture.ddl import DdlRefusedError
+from streamjobs.capture.ddl import DdlRefusedError, Effect
 from streamjobs.capture.handoff import Place
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.state import CaptureState
@@ -61,6 +61,7 @@ class Stream:
         self._requests = requests
         self._expected = dict(expected)
         self._stopping = stopping
+        self._epoch = state.epoch
         self._ahead_ms = parts.source.identity.clock_ahead_ms
         self._transactions = 0
         self._snapshot_rows = 0
@@ -69,6 +70,7 @@ class Stream:
         self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
         self._stop_seen_s: float | None = None
+        self._counted_before = telemetry.counted_to
         self._schema: TableSchema | None = None
         self._bound_times()
 
@@ -137,6 +139,7 @@ class Stream:
                 self._position.altered = False
                 self._position.store_all(self._place)
             raise
+        self._count_unseen(effects, event.place)
         for effect in effects:
             if effect.table is None:
                 continue
@@ -146,6 +149,18 @@ class Stream:
                 self._begin_whole(effect.table, event.place)
         if event.changes and _REFERS.search(event.statement):
             self._p.source.tell_silent_keys()
+
+    def _count_unseen(self, effects: Sequence[Effect], place: LogPlace) -> None:
+        """Count what changes rows without rows in the log, but not for a second time after trouble."""
+        words = [effect.word for effect in effects if self._p.policy.leaves_unseen(effect)]
+        here = place.position(self._epoch)
+        if words and (self._counted_before is None or here > self._counted_before):
+            if not self._telemetry.status.unseen:
+                logger.warning(
+                    "a statement before %s changed rows that the log does not have, and the configuration "
+                    "ignores it (%s): they are not sent, and unseen_statements counts it", place, words[0]
+                )  # fmt: skip
+            self._telemetry.count_unseen(words, here)
 
     def _appeared(self, table: TableId, word: str, place: LogPlace) -> None:
         self._p.outbox.open(table)
@@ -178,7 +193,9 @@ class Stream:
             self._snapshot(place)
         if self._p.sweeps.active:
             self._position.changed |= self._p.sweeps.turn(place, self._p.handoff.tables, self._tick)
-        self._p.watch.turn(None if self._place is None else place, self._now_s)
+        for table, reason in self._p.watch.turn(self._place and place, self._now_s).items():
+            self._p.stopped.stop(table, reason)
+            self._position.changed = self._position.altered = True
         self._tick()
         stopping = self._stopping()
         if stopping:
@@ -191,6 +208,7 @@ class Stream:
         """Let tables be read, and send what is due, for one turn at most."""
         handoff, place = self._p.handoff, _comparable(here)
         while (table := self._requests.next) is not None:
+            self._resume(table)
             if not self._begin_whole(table, here):
                 logger.warning("%s is not sent whole: the server has no such table", table)
             self._requests.done()
@@ -200,6 +218,11 @@ class Stream:
             if not self._send_due(place):
                 return
             self._tick()
+
+    def _resume(self, table: TableId) -> None:
+        """Follow a stopped table again, as the server shows it now; it is about to be read whole."""
+        if table in self._p.stopped:
+            self._p.late.expect(table)
 
     def _begin_whole(self, table: TableId, since: LogPlace | None) -> bool:
         """Let a table be read whole from now on; whether it is there.
@@ -263,6 +286,7 @@ class Stream:
             bytes_sent=outbox.bytes_sent,
             snapshots=tuple(self._p.handoff.progress(self._expected)),
             sweeping=tuple(self._p.sweeps.pending),
+            stopped=self._p.stopped.pending,
         )
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from streamjobs.capture.handoff import SnapshotProgress
+from streamjobs.position import Position
 
+UNSEEN = ("statement_format", "truncate_table", "unknown")
+"""Words of `[ddl]` for statements after which a table has other rows than those that were sent."""
 PHASES = ("starting", "snapshot", "streaming", "retrying", "stopped")
 
 
@@ -19,7 +23,9 @@ class CaptureStatus:
     `place` is `file:offset`, up to which everything is acknowledged; `log_time_ms` the commit time that the
     log has come to. `lag_s` 0: it has everything that the server had a moment ago. Counters start with the
     process. `trouble` is what it is retrying after, "" when all is well. `sweeping` are tables that are or
-    were read whole, whose gone rows may still be downstream.
+    were read whole, whose gone rows may still be downstream. `stopped` says of which tables nothing is sent,
+    and why. `unseen` counts statements that changed rows of captured tables, or may have, and have no rows in
+    the log, by their word of `[ddl]`: the configuration ignores them.
     """
 
     source: str
@@ -43,6 +49,8 @@ class CaptureStatus:
     trouble: str = ""
     snapshots: tuple[SnapshotProgress, ...] = ()
     sweeping: tuple[str, ...] = ()
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    unseen: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Give the JSON object of `/status`."""
@@ -83,6 +91,19 @@ def exposition(status: CaptureStatus) -> str:
             f"# TYPE {metric} {kind}",
             f'{metric}{{source="{source}"}} {fields[name]}',
         ]
+    lines += [
+        "# HELP streamjobs_capture_stopped_tables tables of which nothing is sent until they are read whole",
+        "# TYPE streamjobs_capture_stopped_tables gauge",
+        f'streamjobs_capture_stopped_tables{{source="{source}"}} {len(status.stopped)}',
+        "# HELP streamjobs_capture_unseen_statements_total statements that are ignored, and changed rows "
+        "that the log does not have",
+        "# TYPE streamjobs_capture_unseen_statements_total counter",
+    ]
+    lines += [
+        f'streamjobs_capture_unseen_statements_total{{source="{source}",word="{word}"}} '
+        f"{status.unseen.get(word, 0)}"
+        for word in UNSEEN
+    ]
     lines += ["# HELP streamjobs_capture_phase 1 for the phase that it is in",
               "# TYPE streamjobs_capture_phase gauge"]  # fmt: skip
     lines += [
@@ -97,6 +118,8 @@ class Telemetry:
     """Holds the newest status; written by the capture, read by anybody."""
 
     status: CaptureStatus
+    counted_to: Position | None = None
+    """The place of the last statement in `unseen`."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def update(self, **changes: object) -> None:
@@ -109,6 +132,14 @@ class Telemetry:
         with self._lock:
             grown = {name: getattr(self.status, name) + count for name, count in counts.items()}
             self.status = replace(self.status, **grown)
+
+    def count_unseen(self, words: Sequence[str], place: Position) -> None:
+        """Count the effects of a statement at `place` that the log has no rows of."""
+        with self._lock:
+            self.counted_to = place
+            unseen = Counter(self.status.unseen)
+            unseen.update(words)
+            self.status = replace(self.status, unseen=dict(unseen))
 
     def snapshots(self, progress: Sequence[SnapshotProgress]) -> None:
         """Say how far the snapshots are."""

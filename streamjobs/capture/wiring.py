@@ -21,6 +21,7 @@ from streamjobs.capture.routes import Routes
 from streamjobs.capture.settings import CaptureConfig
 from streamjobs.capture.source import Source
 from streamjobs.capture.start import Start
+from streamjobs.capture.stopped_tables import StoppedTables
 from streamjobs.capture.stored_position import Parts
 from streamjobs.capture.stream import Stream
 from streamjobs.capture.sweeps import Sweeps
@@ -75,6 +76,7 @@ def build_stream(
         late,
         sweeps,
         DefinitionWatch(source, catalog, context.routes, active=not source.identity.names_columns),
+        StoppedTables(catalog, state.stopped),
         rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
     )
     return Stream(

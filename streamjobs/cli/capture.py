@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from connectors.mysql.server_names import ServerNames
 from connectors.mysql.session import Session
 from streamjobs.capture.broker import KafkaBroker
 from streamjobs.capture.check import Severity, captured_ways, check_server
@@ -117,11 +118,16 @@ def replay(
         Path | None, typer.Option(help="SQL file with the CREATE TABLEs, for logs that name no columns.")
     ] = None,
     source: Annotated[str, typer.Option(help="What the messages name as their source.")] = "replay",
+    lower_case_table_names: Annotated[
+        int | None,
+        typer.Option(min=0, max=2, help="The server's variable of this name; the files do not tell it."),
+    ] = None,
 ) -> None:
     """Send the row changes of binlog files to the broker.
 
     Exit status 1 when statements changed rows that are not in the log: DML in statement format, TRUNCATE, and
-    statements that are not known.
+    statements that are not known; and when statements name tables with rows in another case, and
+    --lower-case-table-names is not given.
     """
     known = state.running(places.dev_root())
     address = bootstrap or (known.bootstrap if known else None)
@@ -130,12 +136,13 @@ def replay(
         raise ConfigError(message)
     routes = Routes([Route.made(pattern, topic=topic, partitions=partitions) for pattern in match or ["*.*"]])
     console = Console(stderr=True)
-    replayed = Replay(source, routes, KafkaBroker(BrokerSettings(address), source), schema)
+    names = None if lower_case_table_names is None else ServerNames(lower_case_table_names)
+    replayed = Replay(source, routes, KafkaBroker(BrokerSettings(address), source), schema, names=names)
     with console.status("replaying"):
         summary = replayed.run(files)
     for line in replay_lines(summary):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if summary.unseen:
+    if summary.unseen or summary.alike:
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -60,10 +60,11 @@ class CaptureLine:
     def end(self, status: CaptureStatus, *, failed: bool) -> None:
         """Print the last line."""
         self._live.stop()
-        self._console.print(status_text(status), markup=False, highlight=False, soft_wrap=True)
+        lines = [status_text(status), *left_out(status)]
         if not failed:
-            text = f"{status.source}  drained; the next run reads on from {status.place}"
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            lines.append(f"{status.source}  drained; the next run reads on from {status.place}")
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _bars_of(self, status: CaptureStatus) -> RenderableType:
         shown = {str(one.table): one for one in status.snapshots}
@@ -94,11 +95,31 @@ def status_text(status: CaptureStatus) -> str:
         parts.append(f"looks for gone rows of {len(status.sweeping)} tables in their topics")
     if status.dead_letters:
         parts.append(f"dead letters {status.dead_letters:,}")
+    if status.stopped:
+        parts.append(f"stopped tables {len(status.stopped)}")
+    if status.unseen:
+        parts.append(f"ignored statements {sum(status.unseen.values()):,}")
     if status.retries:
         parts.append(f"retries {status.retries}")
     if status.trouble:
         parts.append(status.trouble)
     return "  ".join(parts)
+
+
+def left_out(status: CaptureStatus) -> Iterator[str]:
+    """Word what a capture has not sent, at its end."""
+    for table, reason in sorted(status.stopped.items()):
+        yield f"stopped     {table}: {reason}"
+    if status.unseen:
+        yield _not_complete(status.unseen, "Send those tables whole: `streamjobs capture snapshot TABLE`")
+
+
+def _not_complete(unseen: Mapping[str, int], cure: str) -> str:
+    words = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(unseen.items()))
+    return (
+        f"Not complete: of these statements ({words}) the log has no rows, and what they changed was not "
+        f"sent. {cure}"
+    )
 
 
 def ways_lines(ways: Mapping[TableId, Way]) -> Iterator[str]:
@@ -120,11 +141,15 @@ def replay_lines(summary: ReplaySummary) -> Iterator[str]:
         f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
         f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters"
     )
-    if summary.unseen:
-        words = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in summary.unseen.items())
+    if summary.alike:
         yield (
-            f"Not complete: of these statements ({words}) the log has no rows, and what they changed was not "
-            "sent. Load those tables otherwise, such as by a snapshot of the server"
+            f"Not certain: statements name {', '.join(summary.alike)}, and the log has rows of tables with "
+            "these names in another case. Files do not tell whether they are the same to their server: say "
+            "it with --lower-case-table-names (SELECT @@lower_case_table_names)"
+        )
+    if summary.unseen:
+        yield _not_complete(
+            summary.unseen, "Load those tables otherwise, such as by a snapshot of the server"
         )
 
 
@@ -139,6 +164,12 @@ def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]
     snapshots = known["snapshots"]
     for one in snapshots if isinstance(snapshots, list) else ():
         yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
+    unseen = known.get("unseen")
+    for word, count in sorted(unseen.items()) if isinstance(unseen, dict) else ():
+        yield f"ignored     {count:,} statements ({word}): rows that they changed were not sent"
+    stopped = known.get("stopped")
+    for table, reason in sorted(stopped.items()) if isinstance(stopped, dict) else ():
+        yield f"stopped     {table}: {reason}"
     sweeping = known.get("sweeping")
     for table in sweeping if isinstance(sweeping, list) else ():
         yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
@@ -155,6 +186,8 @@ def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
     yield f"lag         {_behind_text(session, place)}"
     for table, parts in state.snapshots.items():
         yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
+    for table, reason in sorted(state.stopped.items()):
+        yield f"stopped     {table}: {reason}"
     for table in state.sweeps:
         yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 

@@ -78,6 +78,36 @@ def test_a_table_without_key_stops_at_a_change_of_its_columns(live: Rig, capture
             moved.close()
 
 
+def test_statements_that_are_ignored_are_counted_and_told(live: Rig, capture: CaptureFile) -> None:
+    ignoring = live.configure(capture.name, ddl='statement_format = "ignore"')
+    table = f"{capture.name}.a"
+    with live.session() as session:
+        ignoring.start().streaming()
+        try:
+            session.execute("SET SESSION binlog_format = 'STATEMENT'")
+            for number in range(3):
+                session.execute(f"INSERT INTO {table} VALUES ({number + 70}, 0)")
+            session.execute(f"DELETE FROM {table} WHERE id = 70")
+            session.execute("SET SESSION binlog_format = 'ROW'")
+            session.execute(f"INSERT INTO {table} VALUES (80, 0)")
+            live.caught_up(ignoring)
+            wait_for(
+                lambda: (ignoring.status() or {}).get("unseen") == {"statement_format": 4},
+                lambda: f"four statements are counted: {ignoring.status()}",
+            )
+            said = ignoring.command("status", str(ignoring.path))[1]
+            assert "ignored     4 statements (statement_format): rows that they changed were not sent" in said
+            assert ignoring.stop() == 0
+            log = " ".join(ignoring.log().split())
+            assert log.count("changed rows that the log does not have, and the configuration ignores it") == 1
+            assert (
+                "Not complete: of these statements (4 statement format) the log has no rows, and what they "
+                "changed was not sent. Send those tables whole: `streamjobs capture snapshot TABLE`"
+            ) in log
+        finally:
+            ignoring.close()
+
+
 def test_a_foreign_key_that_changes_rows_is_told_when_it_comes_or_its_changes_are_sent(
     live: Rig, capture: CaptureFile
 ) -> None:

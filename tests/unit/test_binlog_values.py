@@ -72,6 +72,42 @@ def test_datetimes_also_impossible_ones_come_back(parts: tuple[int, ...], micros
     assert convert(Stored.DATETIME2, digits)(stored_datetime(parts, micros, digits)) == expected.encode()
 
 
+@given(st.integers(-3_020_399_999_999, 3_020_399_999_999), st.integers(1, 6))
+def test_old_times_with_fractions_come_back(micros: int, digits: int) -> None:
+    """MariaDB 5.3: units of the last digit, biased, so that none is negative."""
+    unit = 10 ** (6 - digits)
+    micros = abs(micros) // unit * unit * (1 if micros >= 0 else -1)
+    width = (3, 4, 4, 5, 5, 5, 6)[digits]
+    text = convert(Stored.TIME, digits)(((micros + 3_020_400_000_000) // unit).to_bytes(width, "big"))
+    assert isinstance(text, bytes)
+    assert text == convert(Stored.TIME2, digits)(stored_time(micros, digits))
+
+
+@given(
+    st.tuples(
+        st.integers(0, 9999), st.integers(0, 12), st.integers(0, 31), st.integers(0, 23), st.integers(0, 59),
+        st.integers(0, 59),
+    ),
+    st.integers(0, 999_999),
+    st.integers(1, 6),
+)  # fmt: skip
+def test_old_datetimes_with_fractions_come_back(parts: tuple[int, ...], micros: int, digits: int) -> None:
+    unit = 10 ** (6 - digits)
+    micros = micros // unit * unit
+    year, month, day, hour, minute, second = parts
+    seconds = (((year * 13 + month) * 32 + day) * 24 + hour) * 3600 + minute * 60 + second
+    stored = ((seconds * 1_000_000 + micros) // unit).to_bytes((5, 6, 6, 7, 7, 7, 8)[digits], "big")
+    expected = convert(Stored.DATETIME2, digits)(stored_datetime(parts, micros, digits))
+    assert convert(Stored.DATETIME, digits)(stored) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 999_999), st.integers(1, 6))
+def test_old_timestamps_with_fractions_come_back(seconds: int, micros: int, digits: int) -> None:
+    unit = 10 ** (6 - digits)
+    stored = seconds.to_bytes(4, "big") + (micros // unit).to_bytes((digits + 1) // 2, "big")
+    assert convert(Stored.TIMESTAMP, digits)(stored) == values.timestamp(seconds, micros // unit * unit)
+
+
 @given(st.integers(1, 2**32 - 1), st.integers(0, 999_999))
 def test_timestamps_are_utc(seconds: int, micros: int) -> None:
     stored = seconds.to_bytes(4, "big") + micros.to_bytes(3, "big")
@@ -121,6 +157,10 @@ def test_enum_labels_are_found_by_number(number: int, label: bytes) -> None:
         (Stored.DATE, 0, (32 << 4 | 13 << 5).to_bytes(3, "little")),
         (Stored.DATETIME2, 0, b"\0" * 5),
         (Stored.TIME2, 0, b"\x80\x0f\xff"),
+        (Stored.TIME, 6, b"\xff" * 6),
+        (Stored.TIME, 1, bytes(4)),
+        (Stored.DATETIME, 6, b"\xff" * 8),
+        (Stored.TIMESTAMP, 1, b"\0\0\0\1\xff"),
         (Stored.VARCHAR, 100, b"\xff\xfe"),
         (Stored.JSON, 4, b"\x0d"),
         (Stored.GEOMETRY, 4, b"\0\0\0\0\2"),

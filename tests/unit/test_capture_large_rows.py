@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -90,14 +91,26 @@ def test_every_kind_of_change(kind: ChangeKind, size: int) -> None:
     assert [(bad.kind, bad.position.row) for bad in box.refused] == [(kind, 4)]
 
 
-@given(st.lists(st.sampled_from([0, FITS, 20_000, LARGE, LARGE + 5]), max_size=12))
-def test_each_row_is_either_sent_or_told_of(sizes: list[int]) -> None:
-    box = Box()
-    box.add(*sizes)
-    sent = box.keys()
-    told = [bad.reason.split(" = ")[1].split(" ")[0].encode() for bad in box.refused]
-    assert sorted([*sent, *told]) == sorted(b"%d" % n for n in range(len(sizes)))
-    assert len(told) == sum(size >= LARGE for size in sizes)
+def test_each_row_is_either_sent_or_told_of() -> None:
+    counts: Counter[str] = Counter()
+
+    @given(st.lists(st.sampled_from([0, FITS, 20_000, LARGE, LARGE + 5]), max_size=12))
+    def check(sizes: list[int]) -> None:
+        box = Box()
+        box.add(*sizes)
+        sent = box.keys()
+        told = [bad.reason.split(" = ")[1].split(" ")[0].encode() for bad in box.refused]
+        assert sorted([*sent, *told]) == sorted(b"%d" % n for n in range(len(sizes)))
+        assert len(told) == sum(size >= LARGE for size in sizes)
+        counts["rows sent"] += len(sent)
+        counts["rows refused"] += len(told)
+        counts["batches of both"] += bool(sent and told)
+        counts["messages"] += len(box.sent.envelopes)
+
+    check()
+    least = {"rows sent": 100, "rows refused": 80, "batches of both": 20, "messages": 100}
+    print(", ".join(f"{counts[name]:,} {name}" for name in least))
+    assert [name for name, count in least.items() if counts[name] < count] == [], counts
 
 
 def test_a_table_that_is_partitioned_by_a_column() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from streamjobs.capture.handoff import SnapshotProgress
 from streamjobs.capture.routes import Way
-from streamjobs.capture.telemetry import CaptureStatus
-from streamjobs.cli.capture_line import status_text, ways_lines
+from streamjobs.capture.telemetry import CaptureStatus, Telemetry, exposition
+from streamjobs.cli.capture_line import left_out, status_text, ways_lines
+from streamjobs.position import Position
 from streamjobs.rowchange import TableId
 
 READING = (SnapshotProgress(TableId("shop", "item"), 20, 100),)
@@ -32,3 +33,25 @@ def test_the_captured_tables_are_told_with_their_topics() -> None:
         "  shop.order to topic orders, partition by user_id",
     ]
     assert list(ways_lines({})) == ["0 tables that this account sees are captured"]
+
+
+def test_what_was_left_out_is_told_at_the_end_and_in_the_metrics() -> None:
+    telemetry = Telemetry(CaptureStatus("shop", "streaming", place="bin.1:4", stopped={"shop.item": "Why"}))
+    telemetry.count_unseen(["statement_format", "statement_format"], Position(0, 1, 99))
+    telemetry.count_unseen(["unknown"], Position(0, 1, 200))
+    status = telemetry.status
+    assert telemetry.counted_to == Position(0, 1, 200)
+    assert status.unseen == {"statement_format": 2, "unknown": 1}
+    assert status_text(status).endswith("lag 0.0 s  stopped tables 1  ignored statements 3")
+    assert list(left_out(status)) == [
+        "stopped     shop.item: Why",
+        "Not complete: of these statements (2 statement format, 1 unknown) the log has no rows, and what "
+        "they changed was not sent. Send those tables whole: `streamjobs capture snapshot TABLE`",
+    ]
+    assert list(left_out(CaptureStatus("shop"))) == []
+    shown = exposition(status).splitlines()
+    assert 'streamjobs_capture_stopped_tables{source="shop"} 1' in shown
+    counts = {"statement_format": 2, "truncate_table": 0, "unknown": 1}
+    for word, count in counts.items():
+        labels = f'source="shop",word="{word}"'
+        assert f"streamjobs_capture_unseen_statements_total{{{labels}}} {count}" in shown

@@ -121,6 +121,7 @@ class Run:
             nothing,
             nothing,
             nothing,
+            nothing,
         )
         self.position = StoredPosition(
             parts, CaptureState("server", 0, "bin.1", 4), every_ms=1000, clock=self.clock,

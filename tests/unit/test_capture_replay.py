@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from connectors.mysql.server_names import ServerNames
 from streamjobs.broker import Envelope
 from streamjobs.capture.lanes import Topic
 from streamjobs.capture.replay import Replay, ReplaySummary
@@ -79,7 +80,13 @@ def test_definitions_of_one_file_hold_in_the_next(tmp_path: Path) -> None:
     assert not two.schema.key_indexes
 
 
-def replayed(path: Path, *statements: str, match: str = "*.*", database: bytes = b"d") -> ReplaySummary:
+def replayed(
+    path: Path,
+    *statements: str,
+    match: str = "*.*",
+    database: bytes = b"d",
+    names: ServerNames | None = None,
+) -> ReplaySummary:
     """Replay a log of these statements, each in a transaction of its own, and of one row."""
     log = Writer()
     for statement in statements:
@@ -91,9 +98,8 @@ def replayed(path: Path, *statements: str, match: str = "*.*", database: bytes =
     log.rows(30, [row_image((b"\1\0\0\0", b"\2\0\0\0"))], 2)
     log.xid()
     (path / "bin.000001").write_bytes(log.data)
-    return Replay("shop", Routes([Route.made(match, partitions=1)]), cast("Any", Broker())).run(
-        [path / "bin.000001"]
-    )
+    routes = Routes([Route.made(match, partitions=1)])
+    return Replay("shop", routes, cast("Any", Broker()), names=names).run([path / "bin.000001"])
 
 
 @pytest.mark.parametrize(
@@ -138,3 +144,38 @@ def test_tables_of_the_system_are_named_as_not_sent(tmp_path: Path) -> None:
         "0 row changes of 1 transactions acknowledged in 0.5 s, 0 dead letters",
     ]
     assert replayed(tmp_path, match="shop.*", database=b"mysql").system_tables == ()
+
+
+@pytest.mark.parametrize("names", [ServerNames.IN_LOWER_CASE, ServerNames.ALIKE])
+def test_names_are_compared_as_the_server_compares_them(tmp_path: Path, names: ServerNames) -> None:
+    """A log of a server that does not tell upper case from lower case, of its table `d.t`."""
+    made = "CREATE TABLE t (id INT PRIMARY KEY, v INT)"
+    summary = replayed(
+        tmp_path, made, "TRUNCATE TABLE D.T", "INSERT INTO T VALUES (7, 7)", match="d.t", names=names
+    )
+    assert (summary.unseen, summary.alike) == ({"truncate_table": 1, "statement_format": 1}, ())
+
+
+def test_names_that_differ_in_case_are_told_where_it_is_not_known_whether_they_are_the_same(
+    tmp_path: Path,
+) -> None:
+    summary = replayed(tmp_path, "TRUNCATE TABLE D.T", "TRUNCATE TABLE other", match="d.t")
+    assert (summary.unseen, summary.alike) == ({}, ("D.T",))
+    assert list(replay_lines(replace(summary, seconds=0.5)))[-1] == (
+        "Not certain: statements name D.T, and the log has rows of tables with these names in another case. "
+        "Files do not tell whether they are the same to their server: say it with --lower-case-table-names "
+        "(SELECT @@lower_case_table_names)"
+    )
+    told = replayed(tmp_path, "TRUNCATE TABLE D.T", match="d.t", names=ServerNames.AS_SPELLED)
+    assert (told.unseen, told.alike) == ({}, ())
+
+
+def test_a_schema_is_read_under_the_names_of_the_server(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.sql"
+    schema.write_text("CREATE TABLE D.T (id INT(7) PRIMARY KEY, v INT)", encoding="utf-8")
+    path, broker = inserted(tmp_path / "bin.000001"), Broker()
+    routes = Routes([Route.made("*.*", partitions=1)])
+    names = ServerNames.IN_LOWER_CASE
+    Replay("shop", routes, cast("Any", broker), schema, names=names).run([path])
+    (change,) = broker.changes
+    assert [column.native_type for column in change.schema.columns] == ["int(7)", "int"]

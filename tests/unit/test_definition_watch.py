@@ -14,7 +14,7 @@ from connectors.mysql.definition_check import differences
 from connectors.mysql.server_places import ServerPlace
 from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
 from connectors.mysql.transactions import Query
-from streamjobs.capture.definition_watch import DefinitionDiffersError, DefinitionWatch
+from streamjobs.capture.definition_watch import DefinitionWatch
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.source import Source
 from streamjobs.rowchange import TableId
@@ -23,6 +23,12 @@ IS_B = "`b` varchar(9) CHARACTER SET utf8mb4"
 T, OTHER = TableId("d", "t"), TableId("other", "t")
 A = ColumnDefinition("a", "int", "int(11)")
 B = ColumnDefinition("b", "varchar", "varchar(9)", 9, charset="utf8mb4")
+DIFFERS = (
+    "Its definition, as followed through the log to bin.000002:4, is not the one that the server shows: "
+    f"column 2 is {IS_B} in the log and `c` int(11) on the server. Rows since the statement that made the "
+    "difference may have been sent wrongly. "
+)
+CURE = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log names its columns"
 LABELS = ColumnDefinition("e", "enum", "enum('x')", charset="latin1", labels=("x",))
 
 
@@ -106,23 +112,31 @@ def test_definitions_differ_in_what_rows_depend_on(
     assert differences(followed, shown) == found
 
 
-def test_what_differs_twice_stops_the_capture_with_both_shown() -> None:
+def test_what_differs_twice_is_returned_with_both_shown() -> None:
     server, catalog = Server(table(A, replace(A, name="c"))), Catalog([table(A, B)])
     watching = watch(server, catalog)
-    watching.turn(at(10), 1.0)
-    watching.turn(at(99), 2.0)
+    assert not watching.turn(at(10), 1.0)
+    assert not watching.turn(at(99), 2.0)
     assert server.asked == 1
-    watching.turn(at(100), 3.0)
+    assert not watching.turn(at(100), 3.0)
     assert server.asked == 2
-    with pytest.raises(DefinitionDiffersError) as raised:
-        watching.turn(at(4, "bin.000002"), 4.0)
-    assert str(raised.value) == (
-        "the definition of d.t that was followed through the log to bin.000002:4 is not the one that the "
-        f"server shows: column 2 is {IS_B} in the log and `c` int(11) on the server. Rows since the "
-        "statement that made the difference may have been sent wrongly. SET GLOBAL binlog_row_metadata = "
-        "'FULL', so that the log names its columns, then read everything again with `streamjobs capture run "
-        "--resnapshot`"
+    assert watching.turn(at(4, "bin.000002"), 4.0) == {T: DIFFERS + CURE}
+    catalog.stop(T)
+    assert not watching.turn(at(5, "bin.000002"), 5.0)
+    assert server.asked == 3
+
+
+def test_where_the_log_names_columns_only_what_its_rows_need_is_compared() -> None:
+    server, catalog = Server(table(A, replace(A, name="c"))), Catalog([table(A, B)])
+    catalog.needed.add(T)
+    watching = watch(server, catalog, active=False)
+    watching.turn(at(10), 1.0)
+    watching.turn(at(100), 3.0)
+    cure = (
+        "SET GLOBAL mysql56_temporal_format = ON, and in a new session ALTER TABLE `d`.`t` FORCE, so that "
+        "the log tells the digits of its times"
     )
+    assert watching.turn(at(4, "bin.000002"), 4.0) == {T: DIFFERS + cure}
 
 
 def test_what_is_alike_is_asked_for_once_and_again_after_a_statement() -> None:

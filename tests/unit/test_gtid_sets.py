@@ -48,6 +48,8 @@ def test_a_set_reads_back_from_text_and_bytes(numbers: Plain) -> None:
 def test_union_and_cover_are_those_of_sets(one: Plain, other: Plain) -> None:
     assert members(of(one).union(of(other))) == one | other
     assert of(one).covers(of(other)) == (other <= one)
+    assert members(of(one).without(of(other))) == one - other
+    assert (str(of(one).without(of(other))) == "") == (one <= other)
     assert all((f"{source}:{number}" in of(one)) == ((source, number) in one) for source, number in other)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import LogPlace
 from connectors.mysql.table_changes import (
@@ -71,6 +73,48 @@ def test_a_known_name_is_never_passed_over() -> None:
     made = catalog()
     assert kinds(made, "RENAME TABLE old TO other, staged TO old") == [Renamed, Renamed]
     assert not made.newcomers.passes_over(OLD)
+
+
+def stopped() -> Catalog:
+    made = Catalog([TableDefinition(OLD, (INT,)), TableDefinition(OTHER, (INT,))])
+    made.stop(OLD)
+    return made
+
+
+def test_a_stopped_table_is_passed_over_until_it_is_expected() -> None:
+    made = stopped()
+    assert made.table(OLD) is None
+    assert made.newcomers.passes_over(OLD)
+    assert made.newcomers.stopped == {OLD}
+    assert kinds(made, "ALTER TABLE old ADD v INT") == []
+    assert kinds(made, "TRUNCATE TABLE old") == []
+    assert kinds(made, "ALTER TABLE other ADD v INT") == [Altered]
+    assert made.arrive(HERE) == []
+    assert made.newcomers.passes_over(OLD)
+    definition = TableDefinition(OLD, (INT,))
+    made.newcomers.expect(OLD, definition, THERE)
+    assert (made.newcomers.stopped, made.newcomers.passes_over(OLD)) == (frozenset(), True)
+    assert made.arrive(THERE) == [definition]
+    assert not made.newcomers.passes_over(OLD)
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_defined"),
+    [
+        ("DROP TABLE old", False),
+        ("DROP DATABASE shop", False),
+        ("CREATE OR REPLACE TABLE old (id INT)", True),
+        ("RENAME TABLE old TO away", False),
+        ("RENAME TABLE other TO old", True),
+    ],
+)
+def test_a_stopped_table_counts_again_when_the_log_makes_it_anew(statement: str, is_defined: bool) -> None:
+    made = stopped()
+    assert kinds(made, statement)
+    assert made.newcomers.stopped == frozenset()
+    assert not made.newcomers.passes_over(OLD)
+    assert (made.table(OLD) is not None) == is_defined
+    assert made.table(TableId("shop", "away")) is None
 
 
 def test_a_table_that_is_gone_at_its_place_is_nothing() -> None:

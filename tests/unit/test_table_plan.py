@@ -40,7 +40,7 @@ def read(stored: TableMap, known: TableDefinition | None, *rows: bytes) -> list[
     count = len(stored.columns)
     head = RowsHead(5, 0, count, ((True,) * count,), 0)
     origin = Origin(Position(0, 1, 4), 1000, "")
-    table = TableRows(plan_of(stored, known), mariadb=True)
+    table = TableRows(plan_of(stored, known, mariadb=True), mariadb=True)
     found: list[tuple[Value, ...] | str] = []
     for event in table.read(EventType.WRITE_ROWS, head, b"".join(rows), origin)[0]:
         found += [event.reason] if isinstance(event, BadRow) else list(event.images)
@@ -177,7 +177,7 @@ HASHED = TableMap(5, T, (STORED_ID, STORED_URL, HASH, replace(HASH, name="DB_ROW
 
 def test_the_servers_own_hash_is_in_no_row() -> None:
     known = definition(URL, key=())
-    plan = plan_of(HASHED, known)
+    plan = plan_of(HASHED, known, mariadb=True)
     assert plan.schema.names == ("id", "url")
     values = (stored_text(b"u", 2), b"\7" * 8, b"\x09" * 8)
     assert read(HASHED, known, row(1, *values)) == [(b"1", b"u")]
@@ -192,7 +192,7 @@ def test_the_servers_own_hash_is_in_no_row() -> None:
 
 def test_an_update_of_a_row_with_a_hash_keeps_its_columns() -> None:
     known = definition(URL)
-    table = TableRows(plan_of(replace(HASHED, primary_key=(0,)), known), mariadb=True)
+    table = TableRows(plan_of(replace(HASHED, primary_key=(0,)), known, mariadb=True), mariadb=True)
     present = (True, True, False, False)
     head = RowsHead(5, 0, 4, (present, (True, True, False, False)), 0)
     image = row_image((struct.pack("<i", 1), stored_text(b"u", 2)))
@@ -204,14 +204,14 @@ def test_an_update_of_a_row_with_a_hash_keeps_its_columns() -> None:
 def test_a_column_that_is_named_like_a_hash_stays_one() -> None:
     own = ColumnDefinition("DB_ROW_HASH_1", "bigint", "bigint(20) unsigned", unsigned=True)
     stored = replace(HASHED, columns=(STORED_ID, HASH))
-    assert plan_of(stored, definition(own)).schema.names == ("id", "DB_ROW_HASH_1")
+    assert plan_of(stored, definition(own), mariadb=True).schema.names == ("id", "DB_ROW_HASH_1")
     both = replace(HASHED, columns=(STORED_ID, HASH, STORED_URL, replace(HASH, name="DB_ROW_HASH_2")))
-    assert plan_of(both, definition(own, URL)).schema.names == ("id", "DB_ROW_HASH_1", "url")
+    assert plan_of(both, definition(own, URL), mariadb=True).schema.names == ("id", "DB_ROW_HASH_1", "url")
 
 
 def test_what_may_be_a_hash_is_refused_without_a_definition() -> None:
     with pytest.raises(SchemaMissingError) as raised:
-        plan_of(HASHED, None)
+        plan_of(HASHED, None, mariadb=True)
     assert str(raised.value) == (
         "DB_ROW_HASH_1 of d.t may be a column, or the server's own hash of a UNIQUE key, and its definition "
         "is not known. Give the schema"
@@ -221,9 +221,68 @@ def test_what_may_be_a_hash_is_refused_without_a_definition() -> None:
 def test_a_hash_that_the_log_does_not_name_is_told() -> None:
     unnamed = replace(HASHED, columns=tuple(replace(column, name=None) for column in HASHED.columns))
     with pytest.raises(SchemaMissingError) as raised:
-        plan_of(unnamed, definition(URL))
+        plan_of(unnamed, definition(URL), mariadb=True)
     assert str(raised.value) == (
         "the log does not name the columns of d.t, and its definition has 2 columns (id, url), the log 4; "
         "MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB), which only FULL "
         "metadata tells from a column. Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
     )
+
+
+MOMENT = ColumnDefinition("at", "datetime", "datetime(3)", 3)
+STORED_MOMENT = StoredColumn(Stored.DATETIME, name="at")
+OLD = TableMap(5, T, (STORED_ID, STORED_MOMENT), (0,))
+OLD_VALUE = ((((2026 * 13 + 12) * 32 + 1) * 86_400 + 3_661) * 1000 + 25).to_bytes(7, "big")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_definition_tells_the_digits_of_an_old_time(named: bool) -> None:
+    stored = OLD if named else replace(OLD, columns=tuple(replace(one, name=None) for one in OLD.columns))
+    known = definition(MOMENT)
+    assert read(stored, known, row(1, OLD_VALUE)) == [(b"1", b"2026-12-01 01:01:01.025000")]
+    plan = plan_of(stored, known, mariadb=True)
+    assert plan.schema.columns[1].native_type == "datetime(3)"
+    assert plan.needs_definition == named
+    plain = definition(replace(MOMENT, native_type="datetime", length=None))
+    old = struct.pack("<Q", 20261201010101)
+    assert read(stored, plain, row(1, old)) == [(b"1", b"2026-12-01 01:01:01")]
+    assert not plan_of(stored, plain, mariadb=True).needs_definition
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        (None, "its definition is not known"),
+        (definition(), "its definition has 1 columns (id), the log 2"),
+        (
+            definition(replace(MOMENT, name="on")),
+            "column 2 is at in the log and on in its definition",
+        ),
+    ],
+)
+def test_an_old_time_without_its_definition_is_refused_by_name(
+    known: TableDefinition | None, why: str
+) -> None:
+    with pytest.raises(SchemaMissingError) as raised:
+        plan_of(OLD, known, mariadb=True)
+    assert str(raised.value) == (
+        "d.t stores at in the format of MariaDB 5.3 (mysql56_temporal_format = OFF), for which the log does "
+        f"not tell the digits of fractions, and {why}. Give the schema; or SET GLOBAL "
+        "mysql56_temporal_format = ON, and in a new session ALTER TABLE `d`.`t` FORCE, then take a new "
+        "snapshot"
+    )
+
+
+def test_a_mysql_has_no_fractions_in_old_times() -> None:
+    assert plan_of(OLD, None, mariadb=False).schema.columns[1].native_type == "datetime"
+    unnamed = replace(OLD, columns=tuple(replace(one, name=None) for one in OLD.columns))
+    with pytest.raises(
+        SchemaMissingError, match=r"column at is datetime\(3\) in its definition, but the log"
+    ):
+        plan_of(unnamed, definition(MOMENT), mariadb=False)
+
+
+def test_a_schema_with_the_servers_remark_on_storage_is_read() -> None:
+    catalog = Catalog.of_sql("CREATE TABLE t (id INT PRIMARY KEY, at time(6) /* mariadb-5.3 */)", "d")
+    (known,) = catalog.tables
+    assert (known.columns[1].native_type, known.columns[1].length) == ("time(6)", 6)
