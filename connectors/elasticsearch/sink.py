@@ -56,11 +56,8 @@ class ElasticsearchSink:
             "its name, so that one that is deleted under a job stops it and is not made anew by the "
             "server with a guessed mapping; the index of a date, which retention deletes, is made again "
             "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
-<<<<<<< HEAD
             "_source is not what it was sent, or that has a pipeline, also by a template. An error that no "
             "single document is to blame for stops the job."
-=======
-            "_source is not what it was sent. An error that no single document is to blame for stops the job."
             " `_source` holds each value exactly. An index that we make keeps these beside it, for searches, "
             "sorting and aggregations: a text as `keyword`, found as a whole, if it has at most 8191 "
             "characters; a text of 'textFields' as `text`, found by its words, with the whole in the "
@@ -69,7 +66,6 @@ class ElasticsearchSink:
             "times in milliseconds. `'settings.analysis.analyzer.default.type'='simple'` names the analyzer "
             "that divides texts into words. An index that exists keeps its own field types, as far as they "
             "hold the columns: make it yourself for any others."
->>>>>>> h3
         ),
     )
 
