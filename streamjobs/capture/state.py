@@ -40,7 +40,7 @@ class CaptureState:
     `file_made_at_s` tells the file from another one of the same name, 0: not known. `partitions` counts those
     that the rows of every written topic go to; a topic that is not in it may have any number. `sweeps` holds
     the tables that are read whole, or were, and whose gone rows may still be downstream: each with the place
-    since which all of its rows have messages.
+    since which all of its rows have messages. `delivered_to_ms`: see `CaptureStatus`, 0 when it is not known.
     """
 
     server: str
@@ -55,6 +55,12 @@ class CaptureState:
     file_made_at_s: int = 0
     partitions: Mapping[str, int] = field(default_factory=dict)
     sweeps: Mapping[str, str] = field(default_factory=dict)
+    delivered_to_ms: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where the next read starts, as `file:offset`."""
+        return f"{self.file}:{self.offset}"
 
     def to_json(self) -> bytes:
         """Give the one-line JSON form."""
