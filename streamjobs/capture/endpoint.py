@@ -78,10 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match urlsplit(self.path).path:
             case "/metrics":
-                text = exposition(self.of_telemetry.status).encode()
+                text = exposition(self.of_telemetry.now()).encode()
                 self._answer(HTTPStatus.OK, text, "text/plain; version=0.0.4; charset=utf-8")
             case "/status":
-                self._answer(HTTPStatus.OK, self.of_telemetry.status.to_json(), "application/json")
+                self._answer(HTTPStatus.OK, self.of_telemetry.now().to_json(), "application/json")
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, b"/metrics or /status\n")
 
@@ -111,7 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def read_status(address_file: Path) -> dict[str, object] | None:
-    """Give the status of the capture that serves there, None when none runs."""
+    """Return the status of the capture that serves there, None when none runs.
+
+    Raises: SystemicError when one runs and does not answer.
+    """
     try:
         status: dict[str, object] = json.loads(_ask(address_file, "/status"))
     except RetriableError:
@@ -122,12 +125,14 @@ def read_status(address_file: Path) -> dict[str, object] | None:
 def ask_snapshot(address_file: Path, table: str) -> str:
     """Ask the running capture to send a table whole; its answer.
 
-    Raises: RetriableError when none runs; ConfigError when it does not capture the table.
+    Raises: RetriableError when none runs; SystemicError when it does not answer; ConfigError when it does not
+    capture the table.
     """
     return _ask(address_file, f"/snapshot?table={quote(table)}", post=True).decode().strip()
 
 
 def _ask(address_file: Path, path: str, *, post: bool = False) -> bytes:
+    address = ""
     try:
         address = address_file.read_text(encoding="utf-8").strip()
         request = urllib.request.Request(
@@ -140,6 +145,12 @@ def _ask(address_file: Path, path: str, *, post: bool = False) -> bytes:
         with exc:
             message = exc.read().decode("utf-8", "replace").strip()
         raise ConfigError(message) from exc
+    except TimeoutError as exc:
+        message = (
+            f"the capture at {address} ({address_file}) has taken the question and does not answer within "
+            f"{_ANSWER_S:g} s: its process is stopped or overloaded"
+        )
+        raise SystemicError(message) from exc
     except OSError as exc:
         message = f"no capture runs here ({address_file}: {exc})"
         raise RetriableError(message) from exc

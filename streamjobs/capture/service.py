@@ -45,12 +45,13 @@ class Capture:
         self._resnapshot = resnapshot
         self._stop = stop
         self.requests = Requests()
-        self.telemetry = Telemetry(CaptureStatus(config.name))
+        clock = clock or SystemClock()
+        self.telemetry = Telemetry(CaptureStatus(config.name), clock)
         self._context = CaptureContext(
             config,
             Routes(config.routes),
             KafkaBroker(config.broker, config.name),
-            clock or SystemClock(),
+            clock,
             self.telemetry,
             self.requests,
             self._stop,
@@ -102,6 +103,7 @@ class Capture:
             context.broker.store(config.offsets), context.broker.topics, anew=self._resnapshot
         )
         stack.callback(store.close)
+        self._recall(store)
         source = self._open_source(context.routes)
         stack.callback(source.close)
         start = self._find_start(source, store)
@@ -112,6 +114,12 @@ class Capture:
         stream = build_stream(context, source, store, start, stack)
         logger.info("%s: reading on from %s:%d, epoch %d", config.name, state.file, state.offset, state.epoch)
         stream.run()
+
+    def _recall(self, store: KnownTopics) -> None:
+        """Let the lag of a new process begin with what the last one stored, also if no server answers."""
+        self.telemetry.update(owed_since_ms=0)
+        if not self.telemetry.status.delivered_to_ms and (known := store.read()) is not None:
+            self.telemetry.update(delivered_to_ms=known.delivered_to_ms)
 
     def _find_start(self, source: Source, store: KnownTopics) -> Start:
         config = self._context.config

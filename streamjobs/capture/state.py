@@ -41,6 +41,7 @@ class CaptureState:
     that the rows of every written topic go to; a topic that is not in it may have any number. `sweeps` holds
     the tables that are read whole, or were, and whose gone rows may still be downstream: each with the place
     since which all of its rows have messages. `stopped` says why tables are not sent any longer.
+    `delivered_to_ms`: see `CaptureStatus`, 0 when it is not known.
     """
 
     server: str
@@ -56,6 +57,12 @@ class CaptureState:
     partitions: Mapping[str, int] = field(default_factory=dict)
     sweeps: Mapping[str, str] = field(default_factory=dict)
     stopped: Mapping[str, str] = field(default_factory=dict)
+    delivered_to_ms: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where the next read starts, as `file:offset`."""
+        return f"{self.file}:{self.offset}"
 
     def to_json(self) -> bytes:
         """Give the one-line JSON form."""

@@ -10,6 +10,7 @@ from connectors.mysql.changes import BinlogReader, LogPlace
 from streamjobs.broker import Receipt
 from streamjobs.capture.ddl import DdlPolicy
 from streamjobs.capture.definition_watch import DefinitionWatch
+from streamjobs.capture.delivered import Delivered
 from streamjobs.capture.handoff import Handoff
 from streamjobs.capture.newcomers import LateTables
 from streamjobs.capture.outbox import Outbox
@@ -25,6 +26,8 @@ from streamjobs.rowchange import TableId
 logger = logging.getLogger(__name__)
 
 _XA_TOLD_S = 60.0
+_UNCHANGED_S = 10.0
+"""How often a position that has not changed is stored: a next run learns from it how far this one was."""
 _RECEIPT_S = 0.03
 """How long a quiet broker takes to acknowledge: the producer's linger and a round trip."""
 
@@ -73,14 +76,22 @@ class StoredPosition:
     """
 
     def __init__(
-        self, parts: Parts, state: CaptureState, *, every_ms: int, clock: Clock, telemetry: Telemetry
+        self,
+        parts: Parts,
+        state: CaptureState,
+        delivered: Delivered,
+        *,
+        every_ms: int,
+        clock: Clock,
+        telemetry: Telemetry,
     ) -> None:
         self._p = parts
         self._state = state
+        self._delivered = delivered
         self._every_s = every_ms / 1000
         self._clock = clock
         self._telemetry = telemetry
-        self._taken_at_s = clock.monotonic_s()
+        self._taken_at_s = self._stored_at_s = clock.monotonic_s()
         self._unstored: _Unstored | None = None
         self._xa_since_s: float | None = None
         self._xa_told = False
@@ -110,7 +121,13 @@ class StoredPosition:
         self._store(0.0)
 
     def _take(self, place: LogPlace | None) -> None:
-        if not self.changed or place is None or self._waits_for_xa():
+        unchanged_s = self._clock.monotonic_s() - self._stored_at_s
+        if place is None or not (self.changed or unchanged_s >= _UNCHANGED_S):
+            return
+        self._telemetry.update(
+            unstored_since_ms=self._telemetry.status.unstored_since_ms or self._clock.now_ms()
+        )
+        if self._waits_for_xa():
             return
         receipt = self._p.outbox.receipt()
         self._p.rejects.acknowledge()
@@ -126,6 +143,7 @@ class StoredPosition:
             catalog=state.catalog + self.altered,
             sweeps=self._p.sweeps.pending,
             stopped=self._p.stopped.pending,
+            delivered_to_ms=self._delivered.reached_ms,
         )
         catalog = self._p.catalog() if self.altered else None
         self._state = state
@@ -157,6 +175,6 @@ class StoredPosition:
         if waiting.catalog is not None:
             self._p.store.write_catalog(state.catalog, waiting.catalog)
         self._p.store.write(state)
-        self._unstored = None
+        self._unstored, self._stored_at_s = None, self._clock.monotonic_s()
         place = f"{state.file}:{state.offset}"
-        self._telemetry.update(place=place, gtids=state.gtids, stored_at_ms=state.at_ms)
+        self._telemetry.update(place=place, gtids=state.gtids, stored_at_ms=state.at_ms, unstored_since_ms=0)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Receiving, Rotate
 from streamjobs.capture.ddl import DdlRefusedError, Effect
+from streamjobs.capture.delivered import Delivered
 from streamjobs.capture.handoff import Place
 from streamjobs.capture.requests import Requests
 from streamjobs.capture.state import CaptureState
@@ -54,7 +55,11 @@ class Stream:
         stopping: Callable[[], bool],
     ) -> None:
         self._p = parts
-        self._position = StoredPosition(parts, state, every_ms=every_ms, clock=clock, telemetry=telemetry)
+        self._ahead_ms = parts.source.identity.clock_ahead_ms
+        self._delivered = Delivered(parts.outbox, clock, telemetry, self._ahead_ms)
+        self._position = StoredPosition(
+            parts, state, self._delivered, every_ms=every_ms, clock=clock, telemetry=telemetry
+        )
         self._place = None if by_gtids else LogPlace(state.file, state.offset)
         self._clock = clock
         self._telemetry = telemetry
@@ -62,10 +67,9 @@ class Stream:
         self._expected = dict(expected)
         self._stopping = stopping
         self._epoch = state.epoch
-        self._ahead_ms = parts.source.identity.clock_ahead_ms
         self._transactions = 0
         self._snapshot_rows = 0
-        self._caught_up = self._future_told = False
+        self._future_told = False
         self._now_s = clock.monotonic_s()
         self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
@@ -94,13 +98,13 @@ class Stream:
                 case RowBatch():
                     self._rows(event)
                 case Begin(place):
-                    self._caught_up = False
                     self._before(place)
                 case Commit():
                     self._place = event.place
                     self._transactions += 1
                     self._position.changed = True
                     self._p.outbox.passed(event.committed_at_ms)
+                    self._delivered.committed(event.committed_at_ms)
                     if self._between(event.place):
                         return
                     continue
@@ -109,7 +113,7 @@ class Stream:
                 case BadRow():
                     self._p.rejects.add(event)
                 case Heartbeat():
-                    self._caught_up = True
+                    self._delivered.heard(event.received_at_ms)
                     self._p.outbox.passed(event.received_at_ms + self._ahead_ms)
                     if self._between(event.place):
                         return
@@ -197,6 +201,7 @@ class Stream:
             self._p.stopped.stop(table, reason)
             self._position.changed = self._position.altered = True
         self._tick()
+        self._delivered.take(self._now_s)
         stopping = self._stopping()
         if stopping:
             self._position.store_all(self._place)
@@ -259,6 +264,7 @@ class Stream:
         self._tick_at_s = self._now_s + _TICK_S
         self._bound_times()
         self._p.outbox.tick()
+        self._delivered.poll()
         if self._now_s - self._shown_at_s >= _SHOW_S:
             self._show()
         return True
@@ -274,14 +280,13 @@ class Stream:
         outbox, span_s = self._p.outbox, max(self._now_s - self._shown_at_s, 1e-3)
         new_rows = outbox.rows_sent - self._shown_rows
         self._shown_at_s, self._shown_rows = self._now_s, outbox.rows_sent
-        behind_ms = self._clock.now_ms() + self._ahead_ms - outbox.time_ms
         self._telemetry.add(rows=new_rows, transactions=self._transactions, snapshot_rows=self._snapshot_rows)
         self._transactions = self._snapshot_rows = 0
         self._telemetry.update(
             phase="snapshot" if self._p.handoff.active or self._p.sweeps.active else "streaming",
             trouble="",
             log_time_ms=outbox.time_ms,
-            lag_s=0.0 if self._caught_up else max(behind_ms, 0) / 1000,
+            heard_at_ms=self._clock.now_ms(),
             rows_per_s=new_rows / span_s,
             bytes_sent=outbox.bytes_sent,
             snapshots=tuple(self._p.handoff.progress(self._expected)),

@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 
 from streamjobs.capture.handoff import SnapshotProgress
 from streamjobs.position import Position
+from streamjobs.retry import Clock, SystemClock
 
 UNSEEN = ("statement_format", "truncate_table", "unknown")
 """Words of `[ddl]` for statements after which a table has other rows than those that were sent."""
+_SILENCE_S = 5.0
+"""Longer than a working server or broker is silent: both give a sign of life every second."""
 PHASES = ("starting", "snapshot", "streaming", "retrying", "stopped")
 
 
@@ -21,11 +24,17 @@ class CaptureStatus:
     """A capture at one moment.
 
     `place` is `file:offset`, up to which everything is acknowledged; `log_time_ms` the commit time that the
-    log has come to. `lag_s` 0: it has everything that the server had a moment ago. Counters start with the
-    process. `trouble` is what it is retrying after, "" when all is well. `sweeping` are tables that are or
-    were read whole, whose gone rows may still be downstream. `stopped` says of which tables nothing is sent,
-    and why. `unseen` counts statements that changed rows of captured tables, or may have, and have no rows in
-    the log, by their word of `[ddl]`: the configuration ignores them.
+    log has come to. Counters start with the process. `trouble` is what it is retrying after or waits for, ""
+    when all is well. `sweeping` are tables that are or were read whole, whose gone rows may still be
+    downstream. `stopped` says of which tables nothing is sent, and why. `unseen` counts statements that
+    changed rows of captured tables, or may have, and have no rows in the log, by their word of `[ddl]`: the
+    configuration ignores them.
+
+    Of the log up to `delivered_to_ms` the broker has acknowledged everything; 0: not known yet, and then
+    `lag_s` counts from the start of the process. `lag_s`, `unstored_s` and the `trouble` of a silence are
+    true when `Telemetry.now` returns them: they grow while nothing happens. `heard_at_ms`: when the stream
+    did something last. `owed_since_ms`, `unstored_since_ms`: since when an acknowledgement, or a change of
+    the position, is waited for; 0: none is.
     """
 
     source: str
@@ -36,6 +45,11 @@ class CaptureStatus:
     gtids: str = ""
     log_time_ms: int = 0
     lag_s: float = 0.0
+    delivered_to_ms: int = 0
+    heard_at_ms: int = 0
+    owed_since_ms: int = 0
+    unstored_since_ms: int = 0
+    unstored_s: float = 0.0
     rows: int = 0
     rows_per_s: float = 0.0
     bytes_sent: int = 0
@@ -70,7 +84,9 @@ _METRICS = (
     ("dead_letters", "counter", "rows that could not be decoded"),
     ("retries", "counter", "tries again after trouble outside"),
     ("epoch", "gauge", "how many servers this source has had before"),
-    ("lag_s", "gauge", "seconds behind the server, 0 when it has nothing new"),
+    ("lag_s", "gauge", "age of the newest moment up to which the broker has everything of the log, seconds"),
+    ("unstored_s", "gauge", "seconds for which a new position has waited to be stored, 0 when none waits"),
+    ("delivered_to_ms", "gauge", "that moment, UTC epoch milliseconds, 0 when it is not known yet"),
     ("log_time_ms", "gauge", "commit time that the log has come to, UTC epoch milliseconds"),
     ("stored_at_ms", "gauge", "when the position was stored last, UTC epoch milliseconds"),
 )
@@ -113,14 +129,28 @@ def exposition(status: CaptureStatus) -> str:
     return "\n".join(lines) + "\n"
 
 
-@dataclass
 class Telemetry:
     """Holds the newest status; written by the capture, read by anybody."""
 
-    status: CaptureStatus
-    counted_to: Position | None = None
-    """The place of the last statement in `unseen`."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, status: CaptureStatus, clock: Clock | None = None) -> None:
+        self.status = status
+        self.counted_to: Position | None = None
+        """The place of the last statement in `unseen`."""
+        self._clock = clock or SystemClock()
+        self._started_ms = self._clock.now_ms()
+        self._lock = threading.Lock()
+
+    def now(self) -> CaptureStatus:
+        """Return the status with what only the clock knows: how old it is, and which silence is too long."""
+        status, now_ms = self.status, self._clock.now_ms()
+        lag_ms = now_ms - (status.delivered_to_ms or self._started_ms)
+        unstored_ms = now_ms - (status.unstored_since_ms or now_ms)
+        return replace(
+            status,
+            lag_s=max(lag_ms, 0) / 1000,
+            unstored_s=max(unstored_ms, 0) / 1000,
+            trouble=status.trouble or _silence(status, self._started_ms, now_ms),
+        )
 
     def update(self, **changes: object) -> None:
         """Replace some fields of the status, by their names."""
@@ -144,3 +174,19 @@ class Telemetry:
     def snapshots(self, progress: Sequence[SnapshotProgress]) -> None:
         """Say how far the snapshots are."""
         self.update(snapshots=tuple(progress))
+
+
+def _silence(status: CaptureStatus, started_ms: int, now_ms: int) -> str:
+    """Word what a stream that is not in trouble has waited for too long, "" when for nothing."""
+    started_s = (now_ms - started_ms) / 1000
+    if status.phase == "starting" and started_s > _SILENCE_S:
+        return f"broker and server have not yet answered all that a start needs, for {started_s:.0f} s"
+    if status.phase not in ("snapshot", "streaming"):
+        return ""
+    owed_s = (now_ms - (status.owed_since_ms or now_ms)) / 1000
+    silent_s = (now_ms - (status.heard_at_ms or now_ms)) / 1000
+    if owed_s > _SILENCE_S:
+        return f"the broker has not acknowledged what was sent {owed_s:.0f} s ago"
+    if silent_s > _SILENCE_S:
+        return f"nothing has come from the server's log for {silent_s:.0f} s"
+    return ""

@@ -23,7 +23,7 @@ from streamjobs.capture.mysql_source import login_of
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.routes import Route, Routes
 from streamjobs.capture.settings import BrokerSettings
-from streamjobs.cli.capture_line import replay_lines, status_lines, stored_lines, ways_lines
+from streamjobs.cli.capture_line import log_line, replay_lines, status_lines, stored_lines, ways_lines
 from streamjobs.cli.capture_run import address_file, run_capture
 from streamjobs.cli.main import EXIT_FAILED
 from streamjobs.errors import ConfigError
@@ -80,15 +80,19 @@ def run(
 
 @app.command()
 def status(config: ConfigArgument) -> None:
-    """Show where the capture stands and how far it is behind; exit status 3 when none runs."""
+    """Show where the capture stands and how far it is behind; exit status 3 when none runs.
+
+    A capture that runs answers itself; the server is asked last, for the bytes of its log, and may be away.
+    """
     wanted = read_config(config)
     console = Console()
     known = read_status(address_file(places.state_dir(), wanted))
     stored = None if known else KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
-    with Session(login_of(wanted.server)) as session:
-        lines = status_lines(known, session) if known else stored_lines(stored, session)
-        for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in status_lines(known) if known else stored_lines(stored):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if (place := str(known["place"]) if known else stored.place if stored else "") != "":
+        line = log_line(login_of(wanted.server), place)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if known is None:
         raise typer.Exit(3)
 

@@ -13,15 +13,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from connectors.mysql.server_places import bytes_behind
-from connectors.mysql.session import Session
+from connectors.mysql.session import Login, Session
 from streamjobs.capture.replay import ReplaySummary
 from streamjobs.capture.routes import Way
 from streamjobs.capture.state import CaptureState
 from streamjobs.capture.telemetry import CaptureStatus
 from streamjobs.cli.live import lag_text
+from streamjobs.errors import StreamjobsError
 from streamjobs.rowchange import TableId
 
 _PRINT_EVERY_S = 5.0
+_SERVER_ANSWERS_S = 3.0
 
 
 class CaptureLine:
@@ -153,11 +155,11 @@ def replay_lines(summary: ReplaySummary) -> Iterator[str]:
         )
 
 
-def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]:
-    """Word what a running capture tells, and how many bytes of the log it has before it."""
+def status_lines(known: Mapping[str, object]) -> Iterator[str]:
+    """Word what a running capture tells."""
     yield f"{known['source']}  {known['phase']}  server {known['server']}  epoch {known['epoch']}"
     yield f"position    {known['place']}  {known['gtids']}"
-    yield f"lag         {known['lag_s']} s, {_behind_text(session, str(known['place']))}"
+    yield f"lag         {known['lag_s']} s"
     yield f"rows        {known['rows']:,} ({known['rows_per_s']:,.0f}/s)"
     yield f"trouble     {known['trouble'] or 'none'}; {known['retries']} retries"
     yield f"set aside   {known['dead_letters']} rows that could not be decoded"
@@ -175,15 +177,13 @@ def status_lines(known: Mapping[str, object], session: Session) -> Iterator[str]
         yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 
 
-def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
+def stored_lines(state: CaptureState | None) -> Iterator[str]:
     """Word where a capture that does not run here will read on."""
     if state is None:
         yield "No capture of this source runs here, and none has stored a position."
         return
-    place = f"{state.file}:{state.offset}"
     yield f"No capture of this source runs here.  server {state.server}  epoch {state.epoch}"
-    yield f"position    {place}  {state.gtids}"
-    yield f"lag         {_behind_text(session, place)}"
+    yield f"position    {state.place}  {state.gtids}"
     for table, parts in state.snapshots.items():
         yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
     for table, reason in sorted(state.stopped.items()):
@@ -192,7 +192,14 @@ def stored_lines(state: CaptureState | None, session: Session) -> Iterator[str]:
         yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
 
 
-def _behind_text(session: Session, place: str) -> str:
+def log_line(login: Login, place: str) -> str:
+    """Word how many bytes of its log the server has after a place; asks for a few seconds at most."""
     file, _, offset = place.rpartition(":")
-    behind = bytes_behind(session, file, int(offset or 0))
-    return "the log there is gone" if behind is None else f"{behind:,} bytes of the log"
+    try:
+        with Session(login, timeout_s=_SERVER_ANSWERS_S) as session:
+            behind = bytes_behind(session, file, int(offset or 0))
+    except StreamjobsError as exc:
+        return f"log         how many bytes come after the position is not known: {exc}"
+    if behind is None:
+        return f"log         the server no longer has {file}"
+    return f"log         {behind:,} bytes after the position"

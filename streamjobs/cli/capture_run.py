@@ -77,7 +77,7 @@ def _shown(console: Console, capture: Capture) -> Iterator[None]:
 
     def show() -> None:
         while not ended.wait(_SHOW_S):
-            line.show(capture.telemetry.status)
+            line.show(capture.telemetry.now())
 
     with CaptureLine(console) as line:
         thread = threading.Thread(target=show, daemon=True)
@@ -89,4 +89,4 @@ def _shown(console: Console, capture: Capture) -> Iterator[None]:
         finally:
             ended.set()
             thread.join()
-            line.end(capture.telemetry.status, failed=failed)
+            line.end(capture.telemetry.now(), failed=failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
@@ -24,10 +25,10 @@ from streamjobs.job.lookups import RegisterLookup
 from streamjobs.job.native import Partitions, TableDdl, quoted
 from streamjobs.job.plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction, Step
 from streamjobs.job.python_insert import add_python_insert
-from streamjobs.job.refused import NotDecorrelatedError, planned, told
+from streamjobs.job.refused import NotDecorrelatedError, planned, told, told_of_one, told_setting
 from streamjobs.job.rel_nodes import PlanReader
 from streamjobs.job.sources import SourcePlan
-from streamjobs.job.user_function import load_function
+from streamjobs.job.user_function import register_function
 from streamjobs.job.written import Written
 from udfs.row_change import RowChangeParser
 
@@ -86,14 +87,18 @@ class FlinkJob:
         for key, value in {**configuration, **plan.settings}.items():
             config.set_string(key, value)
         config.set_string("pipeline.global-job-parameters", f"streamjobs.run_id:{run_id}")
+        with told_setting(plan):
+            self._open(config)
+        self._explained: str | None = None
+        self._statements: StatementSet | None = None
+
+    def _open(self, config: Configuration) -> None:
         # PyFlink's own factory makes a local environment, whatever `execution.target` says.
         environment = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
         self._env = StreamExecutionEnvironment(environment(config._j_configuration))  # noqa: SLF001
         self.tables = StreamTableEnvironment.create(self._env)
-        for key, value in plan.settings.items():
+        for key, value in self.plan.settings.items():
             self.tables.get_config().set(key, value)
-        self._explained: str | None = None
-        self._statements: StatementSet | None = None
 
     def build(self) -> StatementSet:
         """Register everything and give the statement set of all INSERTs; once. Raises SqlError."""
@@ -126,9 +131,11 @@ class FlinkJob:
                 with told(self.plan, Written(step.sql(self._partitions), step.place)):
                     self.tables.execute_sql(step.sql(self._partitions))
             case RegisterFunction():
-                self.tables.create_temporary_function(quoted(step.name), load_function(self.plan, step))
-            case RegisterLookup():
-                self._lookup(step)
+                with told(self.plan, Written("", step.offset or 0)):
+                    register_function(self.tables, self.plan, step)
+            case RegisterLookup(table=table):
+                with told(self.plan, Written("", self.plan.lookups[table.name])):
+                    self._lookup(step)
             case SourcePlan():
                 with told(self.plan, Written(step.view, step.raw_ddl.place)):
                     self._source(step)
@@ -137,17 +144,25 @@ class FlinkJob:
         """Return Flink's plans of the job, each operator with its changelog mode."""
         statements = self.build()
         if self._explained is None:
-            self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
+            with self._told_of_one(statements):
+                self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
         return self._explained
 
     def submit(self) -> str:
         """Start the job and give its id; does not wait for it."""
-        result = self.build().execute()
+        statements = self.build()
+        with self._told_of_one(statements):
+            result = statements.execute()
         client = result.get_job_client()
         if client is None:
             message = f"Flink took {self.plan.name} and gave no job id"
             raise ConfigError(message)
         return str(client.get_job_id())
+
+    def _told_of_one(self, statements: StatementSet) -> AbstractContextManager[None]:
+        """Give what Flink refuses when it translates the job its place."""
+        operations = list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API
+        return told_of_one(self.plan, operations, PlanReader(self.tables).translate)
 
     def _refuse_by_plan(self, statements: StatementSet) -> None:
         plan = self.plan

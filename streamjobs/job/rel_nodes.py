@@ -55,6 +55,12 @@ class PlanReader:
         (sink,) = self.of_operations([self._tables.getParser().parse(insert).get(0)])
         return sink
 
+    def translate(self, operation: Any) -> None:
+        """Make of one INSERT by itself what would run. Raises what Flink raises."""
+        nodes = get_gateway().jvm.java.util.ArrayList()
+        nodes.add(operation)
+        self._planner.translate(nodes)
+
     def of_operations(self, operations: Sequence[Any]) -> tuple[Operator, ...]:
         """Plan INSERTs together, as one job; return their sinks. Those of one table may be one sink then."""
         nodes = get_gateway().jvm.java.util.ArrayList()

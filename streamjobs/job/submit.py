@@ -31,7 +31,7 @@ from streamjobs.job.rest import FlinkRest
 
 HANDING_OVER = "streamjobs: the job goes to the cluster now"
 """What the child prints before it submits: from then on the cluster may have the job."""
-_SUBMITTING = "Failed to execute sql"
+SUBMITTING = "Failed to execute sql"
 """In Flink's error when the hand-over itself failed, which says little of what the cluster has."""
 _DYING_S = 10.0
 _ATTEMPTS = 2
@@ -118,7 +118,7 @@ class Submission:
         answer = _last_answer(out)
         if "job_id" in answer or "explained" in answer:
             return answer
-        if HANDING_OVER in out.splitlines() and ("error" not in answer or _SUBMITTING in answer["error"]):
+        if HANDING_OVER in out.splitlines() and ("error" not in answer or SUBMITTING in answer["error"]):
             return self._found(answer, why, root_cause(err))
         if answer:
             return answer

@@ -7,12 +7,35 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from pyflink.table import StreamTableEnvironment
 from pyflink.table.udf import AggregateFunction, TableAggregateFunction, UserDefinedFunctionWrapper
 
 from streamjobs.errors import ConfigError, SqlError
+from streamjobs.job.native import quoted
 from streamjobs.job.plan import JobPlan, RegisterFunction
+from streamjobs.job.refused import JAVA_ERRORS
 
 _FUNCTIONS = (UserDefinedFunctionWrapper, AggregateFunction, TableAggregateFunction)
+
+
+def register_function(tables: StreamTableEnvironment, plan: JobPlan, step: RegisterFunction) -> None:
+    """Register a function under its SQL name.
+
+    Raises SqlError at its CREATE FUNCTION where it cannot be had or cannot be sent to the workers, and what
+    Java raises.
+    """
+    function = load_function(plan, step)
+    try:
+        tables.create_temporary_function(quoted(step.name), function)
+    except JAVA_ERRORS:
+        raise
+    except Exception as exc:  # pickling it runs code of the user's, and may raise anything
+        message = (
+            f"{step.path} cannot be sent to the workers: {type(exc).__name__}: {exc}. They get a copy of the "
+            "function and of all that it holds: make locks, connections and open files in `open`, of a "
+            "ScalarFunction or TableFunction, and check the types that it declares"
+        )
+        raise _error(plan, step, message) from exc
 
 
 def load_function(plan: JobPlan, step: RegisterFunction) -> Any:

@@ -49,6 +49,13 @@ def rekeyed(
     )
 
 
+def no_column(name: str) -> str:
+    return (
+        f"no table of this query has a column {name}: names are case-sensitive, and a text stands in single "
+        f"quotes, 'like this' (Flink: Column '{name}' not found in any table)"
+    )
+
+
 def job(columns: str, key: str, queries: str) -> str:
     return (
         f"{TABLES}CREATE TABLE r ({columns}, PRIMARY KEY ({key}) NOT ENFORCED) WITH "
@@ -366,11 +373,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "column_that_is_not_there": (
         job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  titel FROM item;"),
-        "  |titel", "Flink refuses this: Column 'titel' not found in any table",
+        "  |titel", no_column("titel"),
     ),
     "column_behind_a_lookup": (
         job(BOOK, "item_id", LOOKED_UP.format(left="seen", where="\nWHERE nosuch = 1")),
-        "WHERE |nosuch", "Flink refuses this: Column 'nosuch' not found in any table",
+        "WHERE |nosuch", no_column("nosuch"),
     ),
     "column_in_a_view_behind_emoji": (
         job(
@@ -378,33 +385,38 @@ REFUSED: dict[str, tuple[str, str, str]] = {
             "CREATE VIEW v AS SELECT item_id, '😀😀' AS x, titel FROM item;\nINSERT INTO r SELECT item_id, "
             "x FROM v;",
         ),
-        "x, |titel", "Flink refuses this: Column 'titel' not found in any table",
+        "x, |titel", no_column("titel"),
     ),
     "column_by_a_list": (
         job(BOOK, "item_id", "INSERT INTO r (title, item_id)\nSELECT titel, item_id FROM item;"),
-        "SELECT |titel", "Flink refuses this: Column 'titel' not found in any table",
+        "SELECT |titel", no_column("titel"),
     ),
     "column_in_an_insert_of_flinks_own": (
         job(
             BOOK, "item_id",
             "CREATE TABLE k (a BIGINT) WITH (type='blackhole');\nINSERT INTO k\nSELECT titel FROM item;",
         ),
-        "SELECT |titel", "Flink refuses this: Column 'titel' not found in any table",
+        "SELECT |titel", no_column("titel"),
     ),
     "word_that_is_none": (
         job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  title FRM item;"),
-        "FRM |item", 'Flink refuses this: Encountered "item"',
+        "FRM |item",
+        "SQL has no meaning for item here: something before it is missing, misspelled or too many, such "
+        'as a comma; a name that is a keyword stands in backticks (Flink: Encountered "item")',
     ),
     "types_that_do_not_meet": (
         job("item_id BIGINT, n BIGINT", "item_id", "INSERT INTO r SELECT item_id,\n  title + 1 FROM item;"),
         "  |title +",
-        "Flink refuses this: Cannot apply '+' to arguments of type '<VARCHAR(2147483647)> + <INTEGER>'. "
-        "Supported "
-        "form(s): '<NUMERIC> + <NUMERIC>'",
+        "+ does not take arguments of these types: CAST them to types that it takes (Flink: Cannot apply "
+        "'+' to arguments of type '<VARCHAR(2147483647)> + <INTEGER>'. Supported form(s): '<NUMERIC> + "
+        "<NUMERIC>')",
     ),
     "function_that_is_not_there": (
         job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  nosuch(title) FROM item;"),
-        "  |nosuch", "Flink refuses this: No match found for function signature nosuch(<CHARACTER>)",
+        "  |nosuch",
+        "there is no function nosuch that takes (<CHARACTER>): CREATE FUNCTION comes before its use; check "
+        "its name and the number of its arguments, and CAST those of another type (Flink: No match found for "
+        "function signature nosuch(<CHARACTER>))",
     ),
     "rank_without_an_order": (
         job(
@@ -447,7 +459,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "byte_order_mark": (
         "\ufeff" + job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  titel FROM item;"),
-        "  |titel", "Flink refuses this: Column 'titel' not found in any table",
+        "  |titel", no_column("titel"),
     ),
 }  # fmt: skip
 """name -> the job, a piece of it with | at the place that is told, what is told."""

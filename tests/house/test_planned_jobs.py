@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.flink_cases import FLINK_REFUSED
 from tests.house.planned_cases import REFUSED, TAKEN
 from tests.patience import limit_s
 
+ALL_REFUSED = REFUSED | FLINK_REFUSED
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    jobs = TAKEN | {name: sql for name, (sql, _, _) in REFUSED.items()}
+    jobs = TAKEN | {name: sql for name, (sql, _, _) in ALL_REFUSED.items()}
     done = subprocess.run(
         [sys.executable, "-m", "tests.house.planned", str(tmp_path_factory.mktemp("planned"))],
         cwd=ROOT, env=dict(os.environ), input=json.dumps(jobs),
@@ -34,13 +36,13 @@ def test_a_right_job_is_taken(said: dict[str, str], name: str) -> None:
     assert said[name] == ""
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", ALL_REFUSED)
 def test_a_wrong_job_is_refused_at_its_place(said: dict[str, str], name: str) -> None:
-    sql, place, message = REFUSED[name]
+    sql, place, message = ALL_REFUSED[name]
     sql = sql.removeprefix("\ufeff")
     before, _, after = place.partition("|")
     offset = (sql.index(before + after) + len(before)) if after else sql.index(before) + len("INSERT INTO ")
-    start = sql.rindex("\n", 0, offset) + 1
+    start = sql.rfind("\n", 0, offset) + 1
     line, column = sql.count("\n", 0, offset) + 1, offset - start + 1
     shown = f"  {sql[start:].splitlines()[0]}\n  {' ' * (column - 1)}^"
     assert said[name] == f"{name}.sql:{line}:{column}: {message}\n{shown}"

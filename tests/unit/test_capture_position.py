@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.mysql.changes import LogPlace
 from streamjobs.broker import Envelope, Receipt
+from streamjobs.capture.delivered import Delivered
 from streamjobs.capture.lanes import Topic
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.routes import Route, Routes
@@ -83,6 +84,9 @@ class Clock(SystemClock):
     def monotonic_s(self) -> float:
         return self.now_s
 
+    def now_ms(self) -> int:
+        return round(self.now_s * 1000)
+
 
 class Nothing:
     """No snapshot, no rejects, no GTIDs; definitions that are told apart by their number."""
@@ -90,7 +94,7 @@ class Nothing:
     parts: dict[str, tuple[Any, ...]] = {}  # noqa: RUF012 - never changed
     pending: dict[str, str] = {}  # noqa: RUF012 - never changed
     gtids = ""
-    undecided = ()
+    undecided: tuple[str, ...] = ()
     file_made_at_s = 1_700_000_000
 
     def acknowledge(self) -> None:
@@ -108,7 +112,8 @@ class Run:
         self.outbox = Outbox(
             "shop", routes, MessageSettings(max_rows=3), self.broker, topics, self.clock, refused
         )
-        self.made, nothing = 0, cast("Any", Nothing())
+        self.nothing = Nothing()
+        self.made, nothing = 0, cast("Any", self.nothing)
         parts = Parts(
             nothing,
             nothing,
@@ -123,9 +128,11 @@ class Run:
             nothing,
             nothing,
         )
+        self.telemetry = Telemetry(CaptureStatus("shop"), self.clock)
+        self.delivered = Delivered(self.outbox, self.clock, self.telemetry, clock_ahead_ms=0)
         self.position = StoredPosition(
-            parts, CaptureState("server", 0, "bin.1", 4), every_ms=1000, clock=self.clock,
-            telemetry=Telemetry(CaptureStatus("shop")),
+            parts, CaptureState("server", 0, "bin.1", 4), self.delivered, every_ms=1000, clock=self.clock,
+            telemetry=self.telemetry,
         )  # fmt: skip
 
     def definitions(self) -> bytes:
@@ -187,4 +194,35 @@ def test_nothing_is_stored_after_a_failure(tmp_path: Path) -> None:
     with pytest.raises(RetriableError, match="away"):
         run.step("commit", 0)
     assert run.stored() is None
+    run.store.close()
+
+
+def test_a_position_that_has_not_changed_is_stored_now_and_then_with_how_far_the_log_was_read(
+    tmp_path: Path,
+) -> None:
+    run, place = Run(tmp_path), LogPlace("bin.000001", 4)
+    run.clock.now_s += 9
+    run.position.store_due(place, run.clock.now_s)
+    assert run.stored() is None
+    run.clock.now_s += 2
+    run.delivered.heard(run.clock.now_ms() - 50)
+    run.position.store_due(place, run.clock.now_s)
+    state = run.stored()
+    assert state is not None
+    assert (state.offset, state.at_ms, state.delivered_to_ms) == (4, 111_000, 110_950)
+    run.store.close()
+
+
+def test_a_position_that_waits_for_an_xa_transaction_is_told_with_its_seconds(tmp_path: Path) -> None:
+    run, place = Run(tmp_path), LogPlace("bin.000001", 9)
+    run.nothing.undecided = ("X'78'",)
+    run.position.changed = True
+    for now_s in (102.0, 104.0, 150.0):
+        run.clock.now_s = now_s
+        run.position.store_due(place, now_s)
+    assert (run.telemetry.now().unstored_s, run.stored()) == (48.0, None)
+    run.nothing.undecided = ()
+    run.clock.now_s = 152.0
+    run.position.store_due(place, 152.0)
+    assert run.telemetry.now().unstored_s == 0.0
     run.store.close()

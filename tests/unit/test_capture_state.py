@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -160,3 +162,14 @@ def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) ->
     assert read_status(address) is None
     with pytest.raises(RetriableError, match="no capture runs here"):
         ask_snapshot(address, "shop.item")
+
+
+def test_a_process_that_is_stopped_is_not_told_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamjobs.capture.endpoint._ANSWER_S", 0.1)
+    address = tmp_path / "address"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address.write_text(f"127.0.0.1:{silent.getsockname()[1]}\n", encoding="utf-8")
+        with pytest.raises(SystemicError, match=r"does not answer within 0\.1 s: its process is stopped"):
+            read_status(address)
