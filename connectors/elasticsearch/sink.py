@@ -63,7 +63,7 @@ class ElasticsearchSink:
             "characters; a text of 'textFields' as `text`, found by its words, with the whole in the "
             "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits, while of more digits "
             "neighbours are found as one ([decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
-            "times in milliseconds. `'settings.analysis.analyzer.default.type'='simple'` names the analyzer "
+            "times in milliseconds. `'settings.analysis.analyzer.default.type'` names the analyzer "
             "that divides texts into words. An index that exists keeps its own field types, as far as they "
             "hold the columns: make it yourself for any others."
         ),
