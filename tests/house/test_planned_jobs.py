@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.house.flink_cases import FLINK_REFUSED
-from tests.house.planned_cases import REFUSED, TAKEN
+from tests.house.planned_cases import TAKEN
+from tests.house.refused_cases import REFUSED
 from tests.patience import limit_s
 
 ALL_REFUSED = REFUSED | FLINK_REFUSED
