@@ -38,8 +38,9 @@ class Catalog:
     `mariadb` says how JSON is declared. `database_charsets` has the default character set of databases; of
     one that is not known, a table without a declared set has text that is read as bytes, unless the log tells
     its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `names` says
-    which names are the same to the server. `newcomers` says which tables do not count yet. `needed` are
-    tables whose rows cannot be read without their definition, although the log names their columns.
+    which names are the same to the server. `newcomers` says which tables do not count yet. Rows have
+    come of tables in `unnamed` without names of their columns, and of those in `needed` with names, but not
+    to be read without the definition.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Catalog:
         self._charsets = dict(database_charsets or {})
         self.newcomers = Newcomers(self._tables)
         self.needed: set[TableId] = set()
+        self.unnamed: set[TableId] = set()
 
     @classmethod
     def of_sql(

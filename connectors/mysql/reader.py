@@ -324,8 +324,8 @@ class LogReader:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
             plan = plan_of(stored, definition, mariadb=log_format.is_mariadb)
-            if plan.needs_definition:
-                self._catalog.needed.add(table)
+            if plan.needs_definition or not stored.complete:
+                (self._catalog.needed if stored.complete else self._catalog.unnamed).add(table)
             known = self._plans[shape] = (definition, TableRows(plan, mariadb=log_format.is_mariadb))
         self._maps[number] = known[1]
 

@@ -35,7 +35,8 @@ class DefinitionWatch:
     The server is asked for a definition, and then for the end of its log. When the stream comes there, and no
     statement has changed the table up to there, both are of one place: they must be the same. What differs is
     asked for a second time before it counts. Use from the stream's thread. `active`: not where the log names
-    its columns by itself (FULL row metadata); then only tables whose rows need it all the same are compared.
+    its columns by itself (FULL row metadata); then only tables whose rows need it all the same are compared,
+    and those whose rows come without names: the setting was another one then, or is another one since.
     """
 
     def __init__(self, source: Source, catalog: Catalog, routes: Routes, *, active: bool) -> None:
@@ -54,7 +55,7 @@ class DefinitionWatch:
         Returns: the tables whose rows may have been read wrongly, and in which way the definitions differ.
         Raises what the server raises.
         """
-        if place is None or not (self._active or self._catalog.needed):
+        if place is None or not (self._active or self._catalog.needed or self._catalog.unnamed):
             return {}
         differing = {}
         if self._asked is not None:
@@ -74,7 +75,7 @@ class DefinitionWatch:
             definition
             for definition in self._catalog.tables
             if self._routes(definition.table)
-            and (self._active or definition.table in self._catalog.needed)
+            and (self._active or definition.table in self._catalog.needed | self._catalog.unnamed)
             and self._good.get(definition.table) is not definition
         ][:_TABLES]
         if not new:
@@ -102,5 +103,5 @@ class DefinitionWatch:
         return (
             f"Its definition, as followed through the log to {place}, is not the one that the server shows: "
             f"{'; '.join(found)}. Rows since the statement that made the difference may have been sent "
-            f"wrongly. {_FULL if self._active else cure_of(table) + _TOLD}"
+            f"wrongly. {_FULL if self._active or table in self._catalog.unnamed else cure_of(table) + _TOLD}"
         )

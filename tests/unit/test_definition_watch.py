@@ -139,6 +139,17 @@ def test_where_the_log_names_columns_only_what_its_rows_need_is_compared() -> No
     assert watching.turn(at(4, "bin.000002"), 4.0) == {T: DIFFERS + cure}
 
 
+def test_rows_without_names_are_compared_whatever_the_setting_is_now() -> None:
+    server, catalog = Server(table(A, replace(A, name="c"))), Catalog([table(A, B)])
+    watching = watch(server, catalog, active=False)
+    assert not watching.turn(at(9), 0.5)
+    assert server.asked == 0
+    catalog.unnamed.add(T)
+    watching.turn(at(10), 1.0)
+    watching.turn(at(100), 3.0)
+    assert watching.turn(at(4, "bin.000002"), 4.0) == {T: DIFFERS + CURE}
+
+
 def test_what_is_alike_is_asked_for_once_and_again_after_a_statement() -> None:
     server, catalog = Server(table(A)), Catalog([table(A)])
     watching = watch(server, catalog)
