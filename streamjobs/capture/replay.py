@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from connectors.mysql.binlog_file import open_file
 from connectors.mysql.catalog import Catalog
 from connectors.mysql.changes import BadRow, Commit, Ddl, Wanted
 from connectors.mysql.server_names import ServerNames
-from connectors.mysql.table_changes import DatabaseDropped, Renamed, TableChange
+from connectors.mysql.table_changes import Created, DatabaseDropped, Renamed, TableChange
 from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.ddl import EVOLVE, IGNORE, DdlPolicy
+from streamjobs.capture.ddl import EVOLVE, IGNORE, DdlPolicy, Effect
 from streamjobs.capture.outbox import Outbox
 from streamjobs.capture.rejects import Rejects
 from streamjobs.capture.routes import SYSTEM_DATABASES, Routes, take
@@ -35,6 +36,7 @@ POLICIES: Mapping[str, str] = {
     **dict.fromkeys(("drop_table", "truncate_table", "statement_format", "unknown"), IGNORE),
 }  # fmt: skip
 """A recorded log cannot be asked again: what rows do not show is passed over, and counted by its words."""
+_QUERY = re.compile(r"\b(?:SELECT|VALUES)\b|\bTABLE\b.*\bTABLE\b", re.IGNORECASE | re.DOTALL)
 _PRODUCED_IN_ORDER = MessageSettings(heartbeat_ms=1 << 40)
 
 
@@ -188,6 +190,7 @@ class _Run:
                         for effect in self.policy.judge(event):
                             self.statements[effect.word] += 1
                             self.unseen[effect.word] += self.policy.leaves_unseen(effect)
+                            self.unseen["statement_format"] += _brings_rows(event, effect)
                     case Commit():
                         self.transactions += 1
                         self.outbox.tick()
@@ -200,6 +203,12 @@ class _Run:
         folded = {ServerNames.IN_LOWER_CASE.known(table, ()) for table in self._with_rows}
         others = self._named - self._with_rows
         return tuple(sorted(str(one) for one in others if ServerNames.IN_LOWER_CASE.known(one, ()) in folded))
+
+
+def _brings_rows(event: Ddl, effect: Effect) -> bool:
+    """Whether it is a CREATE TABLE … SELECT as a statement: as rows, its definition stands in the log."""
+    undefined = any(isinstance(each, Created) and each.definition is None for each in event.changes)
+    return effect.word == "create_table" and undefined and bool(_QUERY.search(event.statement))
 
 
 def _named(change: TableChange) -> Iterator[TableId]:

@@ -126,6 +126,25 @@ def test_statements_that_change_rows_and_are_no_rows_are_counted_and_told(
     ]
 
 
+@pytest.mark.parametrize(
+    ("statement", "brings"),
+    [
+        ("CREATE TABLE u SELECT * FROM t", 1),
+        ("CREATE TABLE u (PRIMARY KEY (id)) AS SELECT 1 AS id", 1),
+        ("CREATE OR REPLACE TABLE u (id INT) SELECT id FROM t WHERE v LIKE 'x'", 1),
+        ("CREATE TABLE u TABLE t", 1),
+        ("CREATE TABLE u LIKE unknown", 0),
+        ("CREATE TABLE u (id INT, v INT DEFAULT 3)", 0),
+    ],
+)
+def test_a_table_that_a_query_fills_has_rows_that_the_log_has_not(
+    tmp_path: Path, statement: str, brings: int
+) -> None:
+    summary = replayed(tmp_path, statement)
+    assert summary.unseen == ({"statement_format": 1} if brings else {})
+    assert summary.statements == {"create_table": 1}
+
+
 def test_a_truncate_leaves_rows_downstream_and_is_told(tmp_path: Path) -> None:
     assert replayed(tmp_path, "TRUNCATE TABLE t").unseen == {"truncate_table": 1}
 
