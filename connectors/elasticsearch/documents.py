@@ -175,7 +175,7 @@ class DocumentForm:
         self._spell: list[Callable[[Any], str]] = [_key_text(field) for field in self._key]
 
     def id(self, key: Sequence[Any]) -> str:
-        """Give the document's id. Raises UnfitValueError for NULL, a wrong type, or more than 512 bytes."""
+        """Return the document's id. Raises UnfitValueError for NULL, a wrong type, or more than 512 bytes."""
         parts = []
         for value, field, spell in zip(key, self._key, self._spell, strict=True):
             if value is None:
@@ -300,6 +300,8 @@ def _key_text(field: Field) -> Callable[[Any], str]:
     match field.root:
         case "STRING":
             return lambda value: str(value).replace("\\", "\\\\") or "\\0"
+        case "BYTES":
+            return lambda value: str(value) or "\\0"  # base64, which has no backslash; no id may be empty
         case "BOOLEAN":
             return lambda value: "true" if value else "false"
         case "DATE" | "TIMESTAMP" | "TIMESTAMP_LTZ":

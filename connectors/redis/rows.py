@@ -117,8 +117,9 @@ class RowForm:
             names = [prefix + put(value) for value in stored]
         except UnicodeEncodeError:
             return None
-        unfit = max(map(len, names)) > MAX_KEY_BYTES or any(name.startswith(OWN_PREFIX) for name in names)
-        return None if unfit else names
+        if any(len(name) > MAX_KEY_BYTES or name.startswith(OWN_PREFIX) for name in names):
+            return None
+        return names
 
     def texts_many(self, columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
         """Give what `text` gives of each row, or None where one needs a closer look.

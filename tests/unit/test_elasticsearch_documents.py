@@ -106,6 +106,13 @@ def test_ids_of_one_text_are_equal_only_if_the_texts_are(one: str, other: str) -
     assert form.id((one,))
 
 
+@given(st.binary(max_size=4), st.binary(max_size=4))
+def test_ids_of_bytes_are_equal_only_if_the_bytes_are(one: bytes, other: bytes) -> None:
+    form = DocumentForm(table(("a",), a="BYTES"))
+    assert (form.id((one,)) == form.id((other,))) == (one == other)
+    assert form.id((one,))
+
+
 def test_an_id_is_what_people_type() -> None:
     assert DocumentForm(table(("id",), id="BIGINT")).id((42,)) == "42"
     assert DocumentForm(table(("u",), u="STRING")).id(("a:b",)) == "a:b"
