@@ -115,4 +115,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "store" in metafunc.fixturenames:
         names = list(SERVERS if "server" in metafunc.fixturenames else STORES)
         names = list(LOOKED_UP) if "looked_up" in metafunc.fixturenames else names
-        metafunc.parametrize("store", map(marked, names), indirect=True, scope="session")
+        metafunc.parametrize("store", [*map(marked, names)], indirect=True, scope="session")

@@ -150,6 +150,27 @@ def test_connections_that_break_again_and_again(
     assert prometheus.fired == {"CaptureRetries"}
 
 
+def test_a_table_whose_definition_is_not_the_servers(
+    live: Rig, capture: CaptureFile, prometheus: Prometheus
+) -> None:
+    """The log names columns when capture starts, and does not any longer when the difference matters."""
+    table = f"{capture.name}.item"
+    with live.session() as session:
+        session.execute("SET GLOBAL binlog_row_metadata = 'NO_LOG'")
+        try:
+            session.execute("SET SESSION sql_log_bin = 0")
+            session.execute(f"ALTER TABLE {table} MODIFY body LONGTEXT CHARACTER SET latin1")
+            session.execute("SET SESSION sql_log_bin = 1")
+            session.execute(f"INSERT INTO {table} VALUES (2, 'b')")
+            prometheus.await_alert("CaptureStopsTable", 30.0, capture.log)
+            assert table in (capture.status() or {})["stopped"]
+            assert prometheus.fired == {"CaptureStopsTable"}
+        finally:
+            session.execute("SET GLOBAL binlog_row_metadata = 'FULL'")
+        capture.send_whole(table)
+        prometheus.await_quiet(30.0)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_prepared_transaction_that_is_forgotten(
@@ -179,5 +200,8 @@ def _retries(prometheus: Prometheus) -> float:
 
 
 def test_every_alert_is_caused() -> None:
-    caused = {"CaptureLags", "CaptureDeadLetters", "CaptureDown", "CaptureRetries", "CapturePositionWaits"}
+    caused = {
+        "CaptureLags", "CaptureDeadLetters", "CaptureDown", "CaptureRetries", "CaptureStopsTable",
+        "CapturePositionWaits",
+    }  # fmt: skip
     assert set(Prometheus({}, "Captures").alerts) == caused
