@@ -125,12 +125,18 @@ class Rig:
 
     def caught_up(self, capture: CaptureFile, deadline_s: float = 180.0, login: Login | None = None) -> None:
         """Wait until the capture has stored a position behind everything committed so far."""
+        before = str((capture.status() or {}).get("place", ""))  # another server's, where one takes over
         with Session(login or self.login) as session:
             session.execute(f"CREATE TABLE IF NOT EXISTS {capture.name}.caught_up (id INT PRIMARY KEY)")
             session.execute(f"REPLACE INTO {capture.name}.caught_up VALUES ({next(_numbers)})")
             wanted = str(mysql_place(session).place)
+
+        def is_stored() -> bool:
+            place = str((capture.status() or {}).get("place", ""))
+            return place != before and _place(place) >= _place(wanted)
+
         wait_for(
-            lambda: _place(str((capture.status() or {}).get("place", ""))) >= _place(wanted),
+            is_stored,
             lambda: f"the capture has stored {wanted}; it has {capture.status()}\n{capture.log()}",
             deadline_s,
         )
