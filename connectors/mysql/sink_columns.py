@@ -103,10 +103,10 @@ def read_unique_indexes(connection: SinkConnection, target: Target) -> list[Uniq
     ]
 
 
-def here(target: Target) -> str:
-    """Give the condition that finds the table in information_schema."""
+def here(target: Target, schema: str = "table_schema", name: str = "table_name") -> str:
+    """Return the condition that finds the table in information_schema, by these columns."""
     database, table = escape_string(target.database), escape_string(target.table)
-    return f"table_schema = '{database}' AND table_name = '{table}'"
+    return f"{schema} = '{database}' AND {name} = '{table}'"
 
 
 def text(value: Any) -> str:

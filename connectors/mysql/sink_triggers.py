@@ -11,14 +11,13 @@ from connectors.mysql.sql_tokens import Token, tokens_until
 
 
 def trigger_problems(connection: SinkConnection, target: Target, given: Collection[str]) -> Iterator[str]:
-    """Say which triggers may assign to a column of `given` (in lower case), one sentence each.
+    """Yield which triggers may assign to a column of `given` (in lower case), one sentence each.
 
     The server shows what a trigger does to those who have the TRIGGER privilege on its table.
     """
     rows = connection.run(
-        "SELECT trigger_name, event_manipulation, action_statement FROM (SELECT *, "
-        "event_object_schema AS table_schema, event_object_table AS table_name "
-        f"FROM information_schema.triggers) AS t WHERE {here(target)} AND action_timing = 'BEFORE' "
+        "SELECT trigger_name, event_manipulation, action_statement FROM information_schema.triggers "
+        f"WHERE {here(target, 'event_object_schema', 'event_object_table')} AND action_timing = 'BEFORE' "
         "AND event_manipulation IN ('INSERT', 'UPDATE') ORDER BY trigger_name",
         "reading the triggers",
     )
@@ -29,7 +28,7 @@ def trigger_problems(connection: SinkConnection, target: Target, given: Collecti
 
 
 def _may_change(statement: Any, given: Collection[str]) -> str:
-    """Say how a trigger changes what a job gives, and the cure; "" where it does not."""
+    """Return how a trigger changes what a job gives, and the cure; "" where it does not."""
     if statement is None:
         return (
             "cannot be read, so it may store other values than the job gives: GRANT TRIGGER on the table "

@@ -202,7 +202,7 @@ def _retention(session: Session, state: CaptureState | None) -> Iterator[Finding
     if files and state.file not in files:
         yield Finding(
             Severity.ERROR,
-            f"the stored position {state.file}:{state.offset} is gone; the log begins at {files[:1]}",
+            f"the stored position {state.place} is gone; the log begins at {files[:1]}",
             "streamjobs capture run --resnapshot",
         )
     elif files and files.index(state.file) == 0 and len(files) > 1 and kept_s:

@@ -71,11 +71,12 @@ class DefinitionWatch:
         return differing
 
     def _ask(self) -> None:
+        by_definition = self._catalog.needed | self._catalog.unnamed
         new = [
             definition
             for definition in self._catalog.tables
             if self._routes(definition.table)
-            and (self._active or definition.table in self._catalog.needed | self._catalog.unnamed)
+            and (self._active or definition.table in by_definition)
             and self._good.get(definition.table) is not definition
         ][:_TABLES]
         if not new:
@@ -88,7 +89,7 @@ class DefinitionWatch:
         self._asked = _Asked(pairs, self._source.place().place)
 
     def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> str:
-        """Say in which way the server shows another definition; "": it is the same, or not known yet."""
+        """Return how the server's definition differs; "": it does not, or it is not known yet."""
         table = followed.table
         if self._catalog.table(table) is not followed:
             return ""  # changed since; it is asked for again

@@ -109,10 +109,11 @@ class Capture:
         start = self._find_start(source, store)
         self._resnapshot = False
         state = start.state
-        place = f"{state.file}:{state.offset}"
-        self.telemetry.update(server=source.identity.id, epoch=state.epoch, place=place, gtids=state.gtids)
+        self.telemetry.update(
+            server=source.identity.id, epoch=state.epoch, place=state.place, gtids=state.gtids
+        )
         stream = build_stream(context, source, store, start, stack)
-        logger.info("%s: reading on from %s:%d, epoch %d", config.name, state.file, state.offset, state.epoch)
+        logger.info("%s: reading on from %s, epoch %d", config.name, state.place, state.epoch)
         stream.run()
 
     def _recall(self, store: KnownTopics) -> None:

@@ -131,7 +131,7 @@ class StartFinder:
         if not (identity.gtids and state.gtids):
             message = (
                 f"{self._name} was captured from server {state.server} and this is {identity.id}; "
-                f"without GTIDs its place {state.file}:{state.offset} cannot be found here. Connect to the "
+                f"without GTIDs its place {state.place} cannot be found here. Connect to the "
                 "old server, or read everything again: `streamjobs capture run --resnapshot`"
             )
             raise ServerChangedError(message)

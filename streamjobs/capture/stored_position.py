@@ -176,5 +176,6 @@ class StoredPosition:
             self._p.store.write_catalog(state.catalog, waiting.catalog)
         self._p.store.write(state)
         self._unstored, self._stored_at_s = None, self._clock.monotonic_s()
-        place = f"{state.file}:{state.offset}"
-        self._telemetry.update(place=place, gtids=state.gtids, stored_at_ms=state.at_ms, unstored_since_ms=0)
+        self._telemetry.update(
+            place=state.place, gtids=state.gtids, stored_at_ms=state.at_ms, unstored_since_ms=0
+        )

@@ -58,10 +58,9 @@ def _chooses(tokens: Sequence[Token]) -> bool:
     It numbers versions (ROW_NUMBER), takes first rows only (`kind = 'INSERT'`), or tells kinds apart
     (`CASE WHEN kind = 'DELETE' THEN …`). `kind <> 'DELETE'` alone leaves updates in.
     """
-    kinds = [_compared(tokens, place) for place in range(len(tokens))]
-    named = {kind for kind in kinds if kind}
     if any(token.is_word("ROW_NUMBER") for token in tokens):
         return True
+    named = {kind for place in range(len(tokens)) if (kind := _compared(tokens, place))}
     return bool(named) and (named <= _FIRST_KINDS or any(token.is_word("CASE") for token in tokens))
 
 

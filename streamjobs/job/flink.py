@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
@@ -161,16 +162,18 @@ class FlinkJob:
 
     def _told_of_one(self, statements: StatementSet) -> AbstractContextManager[None]:
         """Give what Flink refuses when it translates the job its place."""
-        operations = list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API
-        return told_of_one(self.plan, operations, PlanReader(self.tables).translate)
+        return told_of_one(
+            self.plan, _operations(statements), lambda one: PlanReader(self.tables).translate(one)
+        )
 
     def _refuse_by_plan(self, statements: StatementSet) -> None:
         plan = self.plan
         native = [each for each in plan.inserts if isinstance(each, NativeInsert) and each.target]
         if not plan.outer_joins and not native:
             return  # Python sinks were judged one by one, and planning costs time
-        operations = list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API
-        sinks, self._explained = planned(PlanReader(self.tables), plan, operations, explains=self._explains)
+        sinks, self._explained = planned(
+            PlanReader(self.tables), plan, _operations(statements), explains=self._explains
+        )
         refuse_padding(plan, sinks)
         refuse_lookups(plan, sinks)
         targets = {insert.target for insert in native}
@@ -217,3 +220,8 @@ class FlinkJob:
         j_tables = self.tables._j_tenv  # noqa: SLF001
         j_stream = j_tables.toDataStream(parsed._j_table, j_type)  # noqa: SLF001
         return Table(j_tables.fromDataStream(j_stream, schema.build()._j_schema), self.tables)  # noqa: SLF001
+
+
+def _operations(statements: StatementSet) -> list[Any]:
+    """Return Flink's operations of the INSERTs, which `execute` takes out of the set."""
+    return list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API

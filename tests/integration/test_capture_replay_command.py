@@ -12,26 +12,9 @@ import pytest
 from connectors.kafka import KafkaConsumer, read_topic
 from tests.services.kinds import KafkaAddress
 from tests.services.shared import unique_name
-from tests.unit.binlog_writer import Writer, row_image
-from tests.unit.test_capture_replay import INT
+from tests.unit.test_capture_replay import logged
 
 pytestmark = pytest.mark.services
-
-
-def log_of(path: Path, *statements: str) -> Path:
-    """Write a log of these statements, and of one row of d.t."""
-    log = Writer()
-    for statement in statements:
-        log.query("BEGIN")
-        log.query(statement)
-        log.query("COMMIT")
-    log.query("BEGIN")
-    log.table_map((INT, INT), ("id", "v"))
-    log.rows(30, [row_image((b"\1\0\0\0", b"\2\0\0\0"))], 2)
-    log.xid()
-    file = path / "bin.000001"
-    file.write_bytes(log.data)
-    return file
 
 
 @pytest.mark.parametrize(
@@ -49,9 +32,9 @@ def log_of(path: Path, *statements: str) -> Path:
 def test_the_status_says_whether_a_replay_is_complete(
     kafka: KafkaAddress, tmp_path: Path, statements: tuple[str, ...], status: int, last: str
 ) -> None:
-    topic = unique_name("replayed")
+    topic, file = unique_name("replayed"), logged(tmp_path / "bin.000001", *statements)
     done = subprocess.run(
-        [sys.executable, "-m", "streamjobs.cli.main", "capture", "replay", str(log_of(tmp_path, *statements)),
+        [sys.executable, "-m", "streamjobs.cli.main", "capture", "replay", str(file),
          "--bootstrap", kafka.bootstrap, "--topic", topic, "--partitions", "1"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

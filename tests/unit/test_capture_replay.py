@@ -80,14 +80,8 @@ def test_definitions_of_one_file_hold_in_the_next(tmp_path: Path) -> None:
     assert not two.schema.key_indexes
 
 
-def replayed(
-    path: Path,
-    *statements: str,
-    match: str = "*.*",
-    database: bytes = b"d",
-    names: ServerNames | None = None,
-) -> ReplaySummary:
-    """Replay a log of these statements, each in a transaction of its own, and of one row."""
+def logged(path: Path, *statements: str, database: bytes = b"d") -> Path:
+    """Write a log of these statements, each in a transaction of its own, and of one row."""
     log = Writer()
     for statement in statements:
         log.query("BEGIN")
@@ -97,9 +91,21 @@ def replayed(
     log.table_map((INT, INT), ("id", "v"), database=database)
     log.rows(30, [row_image((b"\1\0\0\0", b"\2\0\0\0"))], 2)
     log.xid()
-    (path / "bin.000001").write_bytes(log.data)
+    path.write_bytes(log.data)
+    return path
+
+
+def replayed(
+    path: Path,
+    *statements: str,
+    match: str = "*.*",
+    database: bytes = b"d",
+    names: ServerNames | None = None,
+) -> ReplaySummary:
+    """Replay a log of these statements, each in a transaction of its own, and of one row."""
+    file = logged(path / "bin.000001", *statements, database=database)
     routes = Routes([Route.made(match, partitions=1)])
-    return Replay("shop", routes, cast("Any", Broker()), names=names).run([path / "bin.000001"])
+    return Replay("shop", routes, cast("Any", Broker()), names=names).run([file])
 
 
 @pytest.mark.parametrize(
