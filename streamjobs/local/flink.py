@@ -20,6 +20,7 @@ from streamjobs.local.flink_config import (
 )
 from streamjobs.local.ports import LOOPBACK, PortLease
 from streamjobs.local.processes import ProcessGroup, child_environment
+from streamjobs.local.python_workers import write_launcher
 from streamjobs.local.service import Service
 
 _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -89,8 +90,12 @@ class FlinkCluster:
         }
         home = places.flink_home()
         self._class_path = self._jars(home)
+        self._bin_dir = group.root / "flink" / "bin"
         self._env = child_environment(
             group.root,
+            self._bin_dir,
+            # Else each operator runs a Python to ask where pyflink is.
+            PYFLINK_UDF_RUNNER_DIR=str(home / "bin"),
             FLINK_HOME=str(home),
             FLINK_CONF_DIR=str(self.conf_dir),
             FLINK_LIB_DIR=str(home / "lib"),
@@ -118,6 +123,8 @@ class FlinkCluster:
             (self._group.root / "flink" / name).mkdir(exist_ok=True)
         (self.conf_dir / "config.yaml").write_text(to_yaml(self._settings), encoding="utf-8")
         (self.conf_dir / "log4j.properties").write_text(LOG4J, encoding="utf-8")
+        self._bin_dir.mkdir(exist_ok=True)
+        write_launcher(self._bin_dir, self._group.log("python-workers"))
         for service in (self.jobmanager, *self.taskmanagers):
             service.launch()
 

@@ -183,12 +183,13 @@ class ProcessGroup:
                     continue
 
 
-def child_environment(root: Path, **variables: str) -> dict[str, str]:
-    """Variables for a service: ours, its temporary files under `root`, this Python first on PATH.
+def child_environment(root: Path, *bin_dirs: Path, **variables: str) -> dict[str, str]:
+    """Variables for a service: ours, temporary files under `root`, `bin_dirs` and this Python on PATH.
 
     PYTHONPATH does not come along: a Python worker sees what its job ships and what is installed.
     """
     own = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
-    own.update(TMPDIR=str(root / "tmp"), PATH=f"{Path(sys.executable).parent}:{own.get('PATH', os.defpath)}")
+    path = (*map(str, bin_dirs), str(Path(sys.executable).parent), own.get("PATH", os.defpath))
+    own.update(TMPDIR=str(root / "tmp"), PATH=os.pathsep.join(path))
     own.update(variables)
     return own

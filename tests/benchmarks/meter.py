@@ -66,7 +66,7 @@ def _label(process: psutil.Process) -> str:
         ("TaskManagerRunner", "taskmanager"),
         ("PythonGatewayServer", "client jvm"),
         ("streamjobs.job.submit", "client"),
-        ("beam_boot", "python workers"),
+        ("python_workers.py", "python workers"),
         ("fn_execution", "python workers"),
         ("warden", "warden"),
     ):

@@ -26,6 +26,7 @@ from streamjobs.local.service import Service
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress
+from tests.services.workers import workers_of
 
 IMPRESSIONS = 6_000
 RATE = 400.0
@@ -107,8 +108,7 @@ class Arena:
 
     def workers(self) -> list[psutil.Process]:
         """Give the Python workers of the living TaskManager."""
-        below = psutil.Process(self.taskmanager.pid).children(recursive=True)
-        return [process for process in below if _is_worker(process)]
+        return workers_of(self.taskmanager.pid)
 
     def shard_holders(self) -> list[psutil.Process]:
         """Give the workers that have a shard of the store open to write."""
@@ -122,13 +122,6 @@ class Arena:
             )
         except psutil.NoSuchProcess:
             return False
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    try:
-        return "pyflink.fn_execution.beam.beam_boot" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Strike:

@@ -8,12 +8,12 @@ import psutil
 
 from streamjobs.local.environment import Environment
 from tests.integration.waiting import wait_for
+from tests.services.workers import workers_of
 
 
 def workers(environment: Environment) -> list[psutil.Process]:
     """The Python workers of the TaskManager that was started last."""
-    below = psutil.Process(environment.flink.taskmanagers[-1].pid).children(recursive=True)
-    return [each for each in below if "pyflink.fn_execution.beam.beam_boot" in " ".join(each.cmdline())]
+    return workers_of(environment.flink.taskmanagers[-1].pid)
 
 
 def freeze_workers(environment: Environment) -> list[psutil.Process]:

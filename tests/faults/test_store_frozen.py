@@ -23,6 +23,7 @@ from streamjobs.position import Position
 from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import pause, wait_for
 from tests.patience import limit_s
+from tests.services.workers import workers_of
 from thrift_idl.codec import Header, PartitionMessageBuilder
 
 pytestmark = [pytest.mark.services, pytest.mark.long, pytest.mark.timeout(1500)]
@@ -78,7 +79,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Memory:
-    """MiB of the TaskManager's JVM and of all Python workers below it."""
+    """MiB of the TaskManager's JVM and of all Python workers."""
 
     manager: int
     workers: int
@@ -86,7 +87,7 @@ class Memory:
 
 def memory(environment: Environment) -> Memory:
     manager = psutil.Process(environment.flink.taskmanagers[-1].pid)
-    below = [each for each in manager.children(recursive=True) if "python" in each.name()]
+    below = workers_of(manager.pid)
     assert below
     workers = sum(each.memory_info().rss for each in below)
     return Memory(manager.memory_info().rss >> 20, workers >> 20)

@@ -1,0 +1,311 @@
+"""Python workers of the local Flink are forks of one process, which has their imports already.
+
+The imports of a worker (pyflink, Beam, pandas, grpc) take 1.4 CPU s, and a job has eight workers or more.
+Flink finds a `python` of ours first on its PATH (`write_launcher`). It runs this file as a script, with the
+standard library only, where Flink starts a worker, and is an ordinary Python for all else:
+
+    python_workers.py start LOG -m MODULE ARGUMENT...   asks the pool for a worker, lives as long as it
+    python_workers.py pool TASKMANAGER_PID              forks workers, ends with its TaskManager
+
+A worker is a fork only if it would import the very same modules by itself: same variables, same installed
+packages, nothing on its PYTHONPATH that hides a module which the pool has imported. Else, and wherever the
+pool does not answer, it starts as Flink would have started it, and the log says why.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+WORKER = "pyflink.fn_execution.beam.beam_boot"
+"""What Flink's pyflink-udf-runner.sh runs as `python -m`."""
+_IMPORTS = (
+    "pyflink.fn_execution.beam.beam_sdk_worker_main",
+    "pyflink.fn_execution.table.operations",
+    "pyflink.fn_execution.datastream.process.operations",
+)
+_OF_ONE_WORKER = frozenset(
+    {
+        "BOOT_LOG_DIR",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "PYFLINK_GATEWAY_DISABLED",
+        "PYTHONPATH",
+        "SHLVL",
+        "_",
+        "_PYTHON_WORKING_DIR",
+        "python",
+    }
+)
+"""Variables that Flink or the shell sets for each worker anew, and that no import reads."""
+_CUSTOM = frozenset({"sitecustomize", "usercustomize"})
+"""Modules that an interpreter imports when it starts, if they are on its path."""
+_CONNECT_LIMIT_S = 10.0
+"""A pool binds its address before it imports anything."""
+_ANSWER_LIMIT_S = 60.0
+"""The first workers wait until the pool has imported everything."""
+_REQUEST_LIMIT_S = 5.0
+_PAUSE_S = 0.02
+_ACCEPTED = b"+"
+_LENGTH = struct.Struct("!I")
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Unavailable(Exception):
+    """The pool does not serve this worker; the text says why."""
+
+
+def write_launcher(directory: Path, log: Path) -> None:
+    """Write an executable `python` to the directory, which exists; `log` is where the pool writes to."""
+    python = shlex.quote(sys.executable)
+    start = f"{python} -I -S {shlex.quote(__file__)} start {shlex.quote(str(log))}"
+    launcher = directory / "python"
+    launcher.write_text(
+        f'#!/bin/sh\n[ "$1 $2" = "-m {WORKER}" ] && exec {start} "$@"\nexec {python} "$@"\n', encoding="utf-8"
+    )
+    launcher.chmod(0o755)
+
+
+def start(log: Path, command: list[str]) -> None:
+    """Run one worker to its end; `command` is what Python gets, `-m MODULE ARGUMENT...`."""
+    try:
+        taskmanager = _java_above(os.getppid())
+        with _connection(taskmanager, log) as connection:
+            _request_worker(connection, command[1:])
+            connection.settimeout(None)
+            connection.recv(1)  # the worker holds the other end until it has gone
+    except (Unavailable, OSError) as exc:
+        with log.open("a", encoding="utf-8") as output:
+            output.write(f"a Python worker starts by itself: {exc}\n")
+        os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 (as Flink starts it)
+
+
+def _java_above(pid: int) -> int:
+    while pid > 1:
+        if Path(os.readlink(f"/proc/{pid}/exe")).name == "java":
+            return pid
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        pid = int(status.rpartition(")")[2].split()[1])
+    msg = "no Java process started it"
+    raise Unavailable(msg)
+
+
+def _address(taskmanager: int) -> str:
+    """Where the pool of a TaskManager listens: a name of the kernel's, which ends with the pool."""
+    return f"\0streamjobs-python-workers-{os.geteuid()}-{taskmanager}"
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    """Anybody can bind such a name, or reach it."""
+    sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return bool(_CREDENTIALS.unpack(sent)[1] == os.geteuid())
+
+
+def _connection(taskmanager: int, log: Path) -> socket.socket:
+    end = time.monotonic() + _CONNECT_LIMIT_S
+    pool: subprocess.Popen[bytes] | None = None
+    while time.monotonic() < end:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(_address(taskmanager))
+        except OSError:
+            connection.close()
+        else:
+            if _is_ours(connection):
+                return connection
+            connection.close()
+            msg = "another user has the address of the pool"
+            raise Unavailable(msg)
+        if pool is None or pool.poll() is not None:
+            pool = _start_pool(taskmanager, log)
+        time.sleep(_PAUSE_S)
+    msg = f"no pool of workers answered within {_CONNECT_LIMIT_S:g} s"
+    raise Unavailable(msg)
+
+
+def _start_pool(taskmanager: int, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 (our own script)
+            [sys.executable, __file__, "pool", str(taskmanager)],
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _request_worker(connection: socket.socket, argv: list[str]) -> None:
+    """Ask for a worker with our variables, directory, output and error."""
+    connection.settimeout(_ANSWER_LIMIT_S)
+    request = json.dumps({"argv": argv, "directory": os.getcwd(), "variables": dict(os.environ)}).encode()
+    outputs = array.array("i", (1, 2)).tobytes()
+    connection.sendmsg([_LENGTH.pack(len(request))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs)])
+    connection.sendall(request)
+    if connection.recv(1) != _ACCEPTED:
+        reason = connection.makefile("rb").read().decode("utf-8", "replace")
+        raise Unavailable(reason or "the pool of workers ended")
+
+
+class Pool:
+    """Forks workers for one TaskManager."""
+
+    def __init__(self, taskmanager: int) -> None:
+        self._taskmanager = os.pidfd_open(taskmanager)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(_address(taskmanager))
+        self._listener.listen(64)
+        self._path = list(sys.path)
+        self._variables = _common(os.environ)
+        self._installed = self._changed_at()
+        for name in _IMPORTS:
+            importlib.import_module(name)
+        self._imported = {name.partition(".")[0] for name in sys.modules}
+        gc.collect()
+        gc.freeze()  # a worker's collector would copy every page that it shares
+
+    def worker(self) -> list[str] | None:
+        """Serve until the TaskManager ends or packages change, and return None; in a fork, its command."""
+        while self._changed_at() == self._installed:
+            readable, _, _ = select.select([self._listener.fileno(), self._taskmanager], [], [])
+            if self._taskmanager in readable:
+                return None
+            connection, _ = self._listener.accept()
+            with suppress(OSError, ValueError, KeyError):  # who asked has gone
+                argv = self._serve(connection)
+                if argv is not None:
+                    return argv
+            connection.close()
+        return None
+
+    def _serve(self, connection: socket.socket) -> list[str] | None:
+        if not _is_ours(connection):
+            return None
+        connection.settimeout(_REQUEST_LIMIT_S)
+        request, outputs = _received(connection)
+        try:
+            if (reason := self._refusal(request)) is not None:
+                connection.sendall(b"-" + reason.encode())
+                return None
+            connection.sendall(_ACCEPTED)
+            with warnings.catch_warnings():  # Python 3.12 warns of threads: those of OpenBLAS and jemalloc
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if child:
+                return None
+            return self._become_worker(request, outputs, connection)
+        finally:
+            for number in outputs:
+                os.close(number)
+
+    def _refusal(self, request: Mapping[str, Any]) -> str | None:
+        """Say why a worker with these variables would not be as one that starts by itself; else None."""
+        variables = _common(request["variables"])
+        if variables != self._variables:
+            names = sorted({name for name, _ in variables.items() ^ self._variables.items()})
+            return f"it has other variables than the pool: {', '.join(names)}"
+        if self._changed_at() != self._installed:
+            return "the installed packages have changed since the pool started"
+        for entry in _own_path(request):
+            if hidden := sorted(set(_modules_in(Path(entry))) & (self._imported | _CUSTOM)):
+                return f"{entry} holds modules that the pool has imported from elsewhere: {', '.join(hidden)}"
+        return None
+
+    def _changed_at(self) -> list[int]:
+        """When a package was last added to, or removed from, each directory that modules come from."""
+        return [Path(entry).stat().st_mtime_ns for entry in self._path if Path(entry).is_dir()]
+
+    def _become_worker(
+        self, request: Mapping[str, Any], outputs: list[int], connection: socket.socket
+    ) -> list[str]:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._listener.close()
+        os.close(self._taskmanager)
+        connection.detach()  # closed by the kernel when this process has gone
+        for number, output in enumerate(outputs, start=1):
+            os.dup2(output, number)
+        os.chdir(request["directory"])
+        os.environ.clear()
+        os.environ.update(request["variables"])
+        sys.path[:] = [*_own_path(request), *self._path]
+        sys.path_importer_cache.clear()
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed()  # else all workers draw the same; Python's own has done so
+        argv: list[str] = request["argv"]
+        return argv
+
+
+def _common(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in _OF_ONE_WORKER}
+
+
+def _own_path(request: Mapping[str, Any]) -> list[str]:
+    """What stands on a worker's sys.path before the standard library."""
+    entries = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
+    return [request["directory"], *filter(None, entries)]
+
+
+def _modules_in(entry: Path) -> Iterator[str]:
+    """Names of the modules and packages that an entry of sys.path holds; nothing when it does not exist."""
+    if entry.is_dir():
+        for child in entry.iterdir():
+            if child.is_dir() and any(child.glob("__init__.*")):
+                yield child.name
+            elif child.suffix in (".py", ".pyc", ".so"):
+                yield child.name.partition(".")[0]
+    elif zipfile.is_zipfile(entry):
+        with zipfile.ZipFile(entry) as archive:
+            for name in archive.namelist():
+                top, _, below = name.partition("/")
+                if below.startswith("__init__.") or (not below and top.endswith((".py", ".pyc"))):
+                    yield top.partition(".")[0]
+
+
+def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """One request, and the files that came with it."""
+    outputs = array.array("i")
+    head, messages, _, _ = connection.recvmsg(_LENGTH.size, socket.CMSG_SPACE(2 * outputs.itemsize))
+    for _, _, data in messages:
+        outputs.frombytes(data)
+    body = connection.makefile("rb").read(_LENGTH.unpack(head)[0])
+    request: dict[str, Any] = json.loads(body)
+    return request, list(outputs)
+
+
+def _run_pool(taskmanager: int) -> None:
+    sys.path.pop(0)  # the directory of this script, which no worker has
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    try:
+        pool = Pool(taskmanager)
+    except OSError:
+        return  # another one was faster, or the TaskManager has gone
+    argv = pool.worker()
+    if argv is not None:
+        sys.argv[1:] = argv[1:]
+        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "pool":
+        _run_pool(int(sys.argv[2]))
+    else:
+        start(Path(sys.argv[2]), sys.argv[3:])
