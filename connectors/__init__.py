@@ -9,7 +9,7 @@ CONNECTORS: Mapping[str, str] = MappingProxyType(
         "hbase": "connectors.hbase:HBaseSink",
         "kafka": "connectors.kafka:KafkaProducer",
         "memory": "connectors.memory:MemorySink",
-        "mysql": "connectors.mysql.sink:MySqlSink",
+        "mysql": "connectors.mysql.store.sink:MySqlSink",
         "redis": "connectors.redis:RedisSink",
         "rocksdb": "connectors.rocksdb:RocksDbSink",
     }
@@ -18,7 +18,7 @@ CONNECTORS: Mapping[str, str] = MappingProxyType(
 LOOKUPS: Mapping[str, str] = MappingProxyType(
     {
         "hbase": "connectors.hbase.lookup:HBaseLookup",
-        "mysql": "connectors.mysql.lookup:MySqlLookup",
+        "mysql": "connectors.mysql.store.lookup:MySqlLookup",
         "redis": "connectors.redis.lookup:RedisLookup",
     }
 )

@@ -6,8 +6,16 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streamjobs.fence import Fence, fenced_off, take
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
+from streamjobs.sinks.contract import (
+    Attempt,
+    Record,
+    RecordKind,
+    Rejection,
+    SinkTable,
+    SinkTraits,
+    WriteResult,
+)
+from streamjobs.sinks.fence import Fence, fenced_off, take
 
 
 class MemoryStore:

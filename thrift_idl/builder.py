@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from crc32c import crc32c
 
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, Row, RowChange
 from streamjobs.errors import ConfigError
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, Row, RowChange
 from thrift_idl import bounds
 from thrift_idl.decoding import Header
 from thrift_idl.encoding import PendingRow, TableForm, encode_message, frame_bytes, row_event_time

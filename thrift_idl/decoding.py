@@ -12,10 +12,10 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolException
 from thrift.transport.TTransport import TMemoryBuffer
 
-from streamjobs import rowchange
+from streamjobs.changes import row_change
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Row, TableSchema
 from streamjobs.errors import DecodeError
-from streamjobs.position import Position
-from streamjobs.rowchange import ABSENT, ChangeKind, Row, TableSchema
 from thrift_idl import bounds, reasons
 from thrift_idl.structs import BODY_TYPE, Body, RowImage, WireRowChange
 from thrift_idl.validation import text, validate
@@ -44,7 +44,7 @@ class DecodedMessage:
 
     header: Header
     time_ms: int
-    changes: list[rowchange.RowChange]
+    changes: list[row_change.RowChange]
 
 
 def decode_body(payload: bytes, max_bytes: int = bounds.MAX_MESSAGE_BYTES) -> Body:
@@ -133,20 +133,20 @@ def _read_body(data: bytes) -> Body:
     return body
 
 
-def _domain(schema: TableSchema, row: WireRowChange) -> rowchange.RowChange:
+def _domain(schema: TableSchema, row: WireRowChange) -> row_change.RowChange:
     position, half = Position.of_seq(row.seq)
     kind = ChangeKind(row.kind)
     image = partial(_row, len(schema.columns))
     before = image(row.before) if kind in (ChangeKind.UPDATE, ChangeKind.DELETE) else None
     after = image(row.after) if kind is not ChangeKind.DELETE else None
     transaction = "" if row.transaction_id is None else text(row.transaction_id)
-    return rowchange.RowChange(schema, kind, before, after, position, row.committed_at_ms, transaction, half)
+    return row_change.RowChange(schema, kind, before, after, position, row.committed_at_ms, transaction, half)
 
 
 def _row(width: int, image: RowImage | None) -> Row | None:
     if image is None:
         return None
-    values: list[rowchange.Value] = list(image.values)
+    values: list[row_change.Value] = list(image.values)
     for index in image.nulls or ():
         values[index] = None
     for index in image.absents or ():

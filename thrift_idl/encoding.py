@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from crc32c import crc32c
 from thrift.protocol import fastbinary
 
-from streamjobs import rowchange
+from streamjobs.changes import row_change
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Row, SqlType, TableSchema
+from streamjobs.changes.wire_values import event_time_ms
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.position import Half, Position
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, Row, SqlType, TableSchema
-from streamjobs.values import event_time_ms
 from thrift_idl import bounds
 from thrift_idl.decoding import FORMAT_VERSION, Header
 from thrift_idl.structs import BODY_TYPE, TABLE_TYPE, Body, BodyHeader, DBMSRowChange, WireColumn
@@ -106,7 +106,7 @@ class TableForm:
         self._values = _VALUES + _LENGTH.pack(self.width)
         self._spell = _spell_plain(self.width, self._spell_any)
 
-    def pending(self, change: rowchange.RowChange) -> PendingRow:
+    def pending(self, change: row_change.RowChange) -> PendingRow:
         """Make the wire form of a change. Raises RowTooLargeError; AssertionError for a malformed change."""
         before = change.before if change.kind is ChangeKind.UPDATE else None
         (row,) = self._rows(
@@ -274,7 +274,7 @@ def _table_head(schema: TableSchema) -> bytes:
     return data.removesuffix(_EMPTY_LIST)
 
 
-def _wire_column(column: rowchange.Column) -> WireColumn:
+def _wire_column(column: row_change.Column) -> WireColumn:
     wire = WireColumn()
     wire.name, wire.native_type = column.name, column.native_type
     wire.type = SqlType(column.type)

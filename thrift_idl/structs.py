@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from streamjobs.rowchange import Column, TableSchema
+from streamjobs.changes.row_change import Column, TableSchema
 from thrift_idl.gen.dbms_row_change import ttypes
 
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, cast
 
+from streamjobs.changes.position import SEQ_BYTES, Half
+from streamjobs.changes.row_change import ChangeKind, Column, SqlType, TableId, TableSchema
 from streamjobs.errors import DecodeError
-from streamjobs.position import SEQ_BYTES, Half
-from streamjobs.rowchange import ChangeKind, Column, SqlType, TableId, TableSchema
 from thrift_idl import bounds, reasons
 from thrift_idl.structs import Body, DBMSRowChange, RowImage, WireColumn
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import orjson
 
-from streamjobs import values
-from streamjobs.rowchange import Column, SqlType
+from streamjobs.changes import wire_values
+from streamjobs.changes.row_change import Column, SqlType
 
 Convert = Callable[[bytes], Any]
 
@@ -258,7 +258,7 @@ def _decimal(flink: FlinkType) -> Convert:
 
 def _finite(wire: SqlType) -> Convert:
     def convert(value: bytes) -> float:
-        number = values.decode(wire, value)
+        number = wire_values.decode(wire, value)
         if not isinstance(number, float) or not math.isfinite(number):
             message = f"{value!r} is no finite number"
             raise ValueError(message)
@@ -268,7 +268,7 @@ def _finite(wire: SqlType) -> Convert:
 
 
 def _date(value: bytes) -> date:
-    day = values.decode(SqlType.DATE, value)
+    day = wire_values.decode(SqlType.DATE, value)
     if not isinstance(day, date):
         message = f"{value!r} is no day of the calendar; declare the column as STRING to keep it"
         raise ValueError(message)
@@ -280,7 +280,7 @@ def _time(flink: FlinkType) -> Convert:
     unit = 10 ** (6 - precision)
 
     def convert(value: bytes) -> time:
-        span = values.decode(SqlType.TIME, value)
+        span = wire_values.decode(SqlType.TIME, value)
         if not isinstance(span, timedelta) or not timedelta(0) <= span < _DAY:
             message = f"{value!r} is no time of day; declare the column as STRING"
             raise ValueError(message)
@@ -300,7 +300,7 @@ def _moment(wire: SqlType, flink: FlinkType) -> Callable[[bytes], datetime]:
     unit = 10 ** max(6 - precision, 0)
 
     def convert(value: bytes) -> datetime:
-        moment = values.decode(wire, value)
+        moment = wire_values.decode(wire, value)
         if not isinstance(moment, datetime):
             message = f"{value!r} is no moment of the calendar; declare the column as STRING to keep it"
             raise ValueError(message)

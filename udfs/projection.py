@@ -8,9 +8,9 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
-from streamjobs import values
-from streamjobs.dead_letter import Stage
-from streamjobs.rowchange import ChangeKind, SqlType, TableSchema
+from streamjobs.changes import wire_values
+from streamjobs.changes.dead_letter import Stage
+from streamjobs.changes.row_change import ChangeKind, SqlType, TableSchema
 from thrift_idl.codec import RowImage, WireRowChange
 from udfs.columns import Converter, converter
 
@@ -161,7 +161,7 @@ class Projection:
             numbers = list(map(int, column))
             if min(numbers) >= 10**12:  # so each has 13 digits: the years 2001 to 2286
                 return numbers
-        return [values.event_time_ms(kind, value) for value in column]
+        return [wire_values.event_time_ms(kind, value) for value in column]
 
     def _with_nulls(
         self,
@@ -192,7 +192,7 @@ class Projection:
             return None
         try:
             column = self._schema.columns[self._event_time]
-            return values.event_time_ms(column.type, image.values[self._event_time])
+            return wire_values.event_time_ms(column.type, image.values[self._event_time])
         except ValueError:
             return None
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from pyflink.table.udf import FunctionContext, TableFunction, udtf
 
-from streamjobs.dead_letter import FORMAT_VERSION, Stage
+from streamjobs.changes.dead_letter import FORMAT_VERSION, Stage
+from streamjobs.changes.row_change import ChangeKind, TableSchema
 from streamjobs.errors import DecodeError
 from streamjobs.metrics import PARSE_SKIPPED
-from streamjobs.rowchange import ChangeKind, TableSchema
 from thrift_idl.codec import Body, DBMSRowChange, WireRowChange, decode_body
 from udfs.columns import FlinkType, Moment
 from udfs.parser_spec import MODES, ParserSpec

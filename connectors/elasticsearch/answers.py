@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamjobs.errors import SystemicError
-from streamjobs.sink import Record, Rejection
+from streamjobs.sinks.contract import Record, Rejection
 
 _ROWS_FAULT = frozenset(
     {"document_parsing_exception", "mapper_parsing_exception", "max_bytes_length_exceeded_exception"}

@@ -17,8 +17,8 @@ from elastic_transport.client_utils import DEFAULT, DefaultType, basic_auth_to_h
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
-from streamjobs.options import Options
-from streamjobs.tls import tls_context
+from streamjobs.options.options import Options
+from streamjobs.options.tls import tls_context
 
 _RETRIABLE_STATUS = (408, 429, 502, 503, 504)
 

@@ -1,11 +1,11 @@
 """How a row becomes a document: its id, its index, its fields, and the mapping that the index needs.
 
-Fields hold what `streamjobs.column_types` calls the stored form, so `_source` is exact: DECIMAL and times as
-text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in UTC with
-a `Z`. NULL is null. What the index keeps beside `_source` for searching is less exact where Elasticsearch has
-no such type: DECIMAL as double, which is exact up to 15 digits (docs/decisions/0072), times in milliseconds,
-texts beyond 8191 characters not at all. A column of `textFields` is searched by its words, however long it
-is; its sub-field `keyword` holds the whole text.
+Fields hold what `streamjobs.sinks.stored_types` calls the stored form, so `_source` is exact: DECIMAL and
+times as text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in
+UTC with a `Z`. NULL is null. What the index keeps beside `_source` for searching is less exact where
+Elasticsearch has no such type: DECIMAL as double, which is exact up to 15 digits (docs/decisions/0072),
+times in milliseconds, texts beyond 8191 characters not at all. A column of `textFields` is searched by its
+words, however long it is; its sub-field `keyword` holds the whole text.
 
 The id is the text of the key; several columns are joined by `:`, with `\\` before each `:` and `\\` inside
 them. An empty text is `\\0`, so no two keys share an id.
@@ -21,9 +21,9 @@ from typing import Any
 
 import orjson
 
-from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.sinks.contract import SinkColumn, SinkTable
+from streamjobs.sinks.stored_types import ColumnType, Reason, UnfitValueError, column_type
 
 MAX_ID_BYTES = 512
 """Source: https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/mapping-id-field"""

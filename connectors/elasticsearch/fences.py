@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from connectors.elasticsearch.connection import Cluster, RefusedError
 from streamjobs.errors import RetriableError
-from streamjobs.fence import Fence, fenced_off, take
-from streamjobs.sink import Attempt
+from streamjobs.sinks.contract import Attempt
+from streamjobs.sinks.fence import Fence, fenced_off, take
 
 INDEX = "streamjobs-fences"
 """Hidden: neither `_search` without a name nor `*` shows it."""

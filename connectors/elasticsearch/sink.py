@@ -16,11 +16,19 @@ from connectors.elasticsearch.connection import Cluster, TooLargeError
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern, text_fields
 from connectors.elasticsearch.fences import ElasticsearchFence
 from connectors.elasticsearch.indexes import Indexes, Target
-from streamjobs.column_types import Reason, UnfitValueError
 from streamjobs.errors import RetriableError, SystemicError
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
-from streamjobs.store_options import ELASTICSEARCH_OPTIONS
-from streamjobs.upserts import columns_of, has_deletes, keys_of, versions_of
+from streamjobs.options.store_options import ELASTICSEARCH_OPTIONS
+from streamjobs.sinks.contract import (
+    Attempt,
+    Record,
+    RecordKind,
+    Rejection,
+    SinkTable,
+    SinkTraits,
+    WriteResult,
+)
+from streamjobs.sinks.stored_types import Reason, UnfitValueError
+from streamjobs.sinks.upsert_batch import columns_of, has_deletes, keys_of, versions_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +39,7 @@ _IN_SHORT, _IN_FULL = "filter_path=errors", "filter_path=errors,items.*.status,i
 
 
 class ElasticsearchSink:
-    """Writes one table's rows to an index, or to an index a day; fulfils `streamjobs.sink.Sink`.
+    """Writes one table's rows to an index, or to an index a day; fulfils `streamjobs.sinks.contract.Sink`.
 
     Promise: a document of a newer attempt is never overwritten or deleted by an older one: versions carry
     the epoch that each `open` makes greater. Deletes are real; Elasticsearch remembers their version for

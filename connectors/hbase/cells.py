@@ -11,7 +11,7 @@ Cells, as Java's `Bytes.toBytes` writes them: BOOLEAN FF or 00; integers and IEE
 their own width; DECIMAL 4 bytes of scale, then the unscaled value as a BigInteger; texts in UTF-8; BYTES
 as they are; DATE 4 bytes of days since 1970; TIME(0-3) 4 bytes of milliseconds, TIME(4-6) 8 bytes of
 microseconds; TIMESTAMP(0-3) 8 bytes of milliseconds since 1970 (LTZ: UTC), (4-6) of microseconds, (7-9)
-ISO text. With `stringWriteMode` every cell is text: what `streamjobs.column_types` calls the stored form.
+ISO text. With `stringWriteMode` every cell is text: the stored form of `streamjobs.sinks.stored_types`.
 NULL is no cell; the key columns always are cells too, so a row of NULLs is a row.
 """
 
@@ -26,10 +26,10 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.changes.wire_values import shortest_float
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkTable
-from streamjobs.values import shortest_float
+from streamjobs.sinks.contract import SinkTable
+from streamjobs.sinks.stored_types import ColumnType, Reason, UnfitValueError, column_type
 
 MAX_KEY_BYTES = 32_767
 """Source: HConstants.MAX_ROW_LENGTH, HBase 2.6."""

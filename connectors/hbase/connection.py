@@ -13,7 +13,7 @@ from thriftpy2.transport import TTransportException
 
 from connectors.hbase.thrift_types import AlreadyExists, GatewayError, IllegalArgument
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.options import Options
+from streamjobs.options.options import Options
 
 T = TypeVar("T")
 

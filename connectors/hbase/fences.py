@@ -9,8 +9,8 @@ from typing import Any
 from connectors.hbase.connection import Gateway, RefusedError
 from connectors.hbase.thrift_types import BatchMutation, ColumnDescriptor, Mutation
 from streamjobs.errors import RetriableError
-from streamjobs.fence import Fence, fenced_off, take
-from streamjobs.sink import Attempt
+from streamjobs.sinks.contract import Attempt
+from streamjobs.sinks.fence import Fence, fenced_off, take
 
 TABLE = b"streamjobs_fences"
 _FENCE = b"f:fence"

@@ -9,10 +9,10 @@ from typing import Any
 from connectors.hbase.cells import RowForm
 from connectors.hbase.connection import Gateway
 from connectors.hbase.sink import families_of
-from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import RetriableError, SystemicError
-from streamjobs.sink import SinkTable
-from streamjobs.store_options import HBASE_OPTIONS
+from streamjobs.options.store_options import HBASE_OPTIONS
+from streamjobs.sinks.contract import SinkTable
+from streamjobs.sinks.stored_types import UnfitValueError
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
@@ -21,7 +21,7 @@ _SCANNED_AT_ONCE = 1000
 
 
 class HBaseLookup:
-    """Reads rows as HBaseSink writes them; fulfils `streamjobs.lookup.Lookup`.
+    """Reads rows as HBaseSink writes them; fulfils `streamjobs.lookups.contract.Lookup`.
 
     A row is one that has a cell of a declared column; a column without a cell is NULL, and the key's columns
     come from the key. A scan takes the key from its cells, which HBaseSink always writes, and is no snapshot.

@@ -10,12 +10,20 @@ from connectors.hbase.cells import RowForm
 from connectors.hbase.connection import Gateway, RefusedError
 from connectors.hbase.fences import HBaseFence
 from connectors.hbase.thrift_types import BatchMutation, ColumnDescriptor, Mutation
-from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.options import Options
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
-from streamjobs.store_options import HBASE_OPTIONS
-from streamjobs.upserts import columns_of, has_deletes, keys_of
+from streamjobs.options.options import Options
+from streamjobs.options.store_options import HBASE_OPTIONS
+from streamjobs.sinks.contract import (
+    Attempt,
+    Record,
+    RecordKind,
+    Rejection,
+    SinkTable,
+    SinkTraits,
+    WriteResult,
+)
+from streamjobs.sinks.stored_types import UnfitValueError
+from streamjobs.sinks.upsert_batch import columns_of, has_deletes, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +32,7 @@ _TTL = b"_ttl"
 
 
 class HBaseSink:
-    """Writes one table's rows to HBase by its Thrift gateway; fulfils `streamjobs.sink.Sink`.
+    """Writes one table's rows to HBase by its Thrift gateway; fulfils `streamjobs.sinks.contract.Sink`.
 
     Promise: a cell or a delete of a newer attempt is never overtaken by an older one: each batch has a time
     of its own that no older attempt can have (see HBaseFence). Delete markers guard deleted rows until a

@@ -27,7 +27,7 @@ from connectors.kafka.topics import (
     newest_times,
     prepare_topics,
 )
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.brokers.kafka import KafkaConnection
 
 __all__ = [
     "DEAD_LETTER_CONFIGS",

@@ -11,8 +11,8 @@ from kafka.errors import KafkaError
 
 from connectors.kafka.logins import telling_client
 from connectors.kafka.sockets import DIRECT
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
-from streamjobs.kafka_connection import KafkaConnection
 
 _TRANSIENT = frozenset(
     {

@@ -10,15 +10,15 @@ import kafka
 from kafka import TopicPartition
 
 from connectors.kafka.connection import client_options, kafka_errors
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
+from streamjobs.brokers.kafka import KafkaConnection, connection_of
 from streamjobs.errors import RetriableError, SystemicError
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 Isolation = Literal["read_uncommitted", "read_committed"]
 
 
 class KafkaConsumer:
-    """Reads envelopes; fulfils `streamjobs.broker.Consumer`.
+    """Reads envelopes; fulfils `streamjobs.brokers.contract.Consumer`.
 
     Promise: never joins a group, never commits, never jumps: an offset that retention has removed is a
     SystemicError, not a silent skip. Every CRC is checked. With `read_committed` only records of committed

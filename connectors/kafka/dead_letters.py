@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from connectors.kafka.consumer import KafkaConsumer, read_topic
 from connectors.kafka.producer import KafkaProducer
 from connectors.kafka.topics import DEAD_LETTER_CONFIGS, describe_topic, ensure_topic, newest_times
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Replayed
+from streamjobs.brokers.contract import Envelope
+from streamjobs.brokers.kafka import KafkaConnection, connection_of
+from streamjobs.changes.dead_letter import DeadLetter, Replayed
 from streamjobs.errors import ConfigError, StreamjobsError
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 MAX_LETTER_BYTES = 16 * 1024 * 1024
 REPLAY_HEADER = "streamjobs.replay_of"

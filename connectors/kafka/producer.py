@@ -13,9 +13,9 @@ from kafka.errors import KafkaError
 
 from connectors.kafka.connection import client_options, error_of, kafka_errors
 from connectors.kafka.topics import describe_topic
-from streamjobs.broker import Envelope, Receipt
+from streamjobs.brokers.contract import Envelope, Receipt
+from streamjobs.brokers.kafka import KafkaConnection, connection_of
 from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 _RECORD_OVERHEAD_BYTES = 200
 """What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
@@ -25,7 +25,7 @@ _METADATA_AGE_MS = 60_000
 
 
 class KafkaProducer:
-    """Sends envelopes; fulfils `streamjobs.broker.Producer`.
+    """Sends envelopes; fulfils `streamjobs.brokers.contract.Producer`.
 
     Promise: idempotent and acks=all, so within one producer no record is lost or reordered in its partition,
     also when a broker dies and comes back within `delivery_timeout_s`, nor doubled while its timestamp is

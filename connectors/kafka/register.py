@@ -11,8 +11,8 @@ from kafka.errors import KafkaError
 from connectors.kafka.connection import client_options, kafka_errors
 from connectors.kafka.consumer import KafkaConsumer, read_topic
 from connectors.kafka.topics import describe_topic, ensure_topic
+from streamjobs.brokers.kafka import KafkaConnection, connection_of
 from streamjobs.errors import SystemicError
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 REGISTER_CONFIGS = MappingProxyType(
     {

@@ -14,8 +14,8 @@ from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
 from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from connectors.kafka.connection import client_options, kafka_errors
+from streamjobs.brokers.kafka import KafkaConnection, connection_of
 from streamjobs.errors import ConfigError
-from streamjobs.kafka_connection import KafkaConnection, connection_of
 
 logger = logging.getLogger(__name__)
 

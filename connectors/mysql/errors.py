@@ -9,7 +9,7 @@
     ├── ConnectionLostError             the server went away: connect again at the last commit
     └── BehindError                     another server has not yet what was read: wait, or read another one
 
-A value that cannot be decoded is not an exception but a `BadRow` (connectors/mysql/changes.py): poison is a
+A value that cannot be decoded is not an exception but a `BadRow` (connectors/mysql/events.py): poison is a
 value.
 """
 

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
-from streamjobs.options import Options
-from streamjobs.tls import tls_context
+from streamjobs.options.options import Options
+from streamjobs.options.tls import tls_context
 
 logger = logging.getLogger(__name__)
 

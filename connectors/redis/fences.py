@@ -11,8 +11,8 @@ from connectors.redis.connection import SLOTS, Nodes, call, redis_errors, slot_t
 from connectors.redis.rows import OWN_PREFIX
 from connectors.redis.scripts import REPLACE_FENCE
 from streamjobs.errors import RetriableError
-from streamjobs.fence import Fence, fenced_off, take
-from streamjobs.sink import Attempt
+from streamjobs.sinks.contract import Attempt
+from streamjobs.sinks.fence import Fence, fenced_off, take
 
 _STATE = "state"
 _NONE = "none"

@@ -10,10 +10,10 @@ import orjson
 
 from connectors.redis.connection import Nodes, call, error_of, redis_errors, slot_of
 from connectors.redis.rows import RowForm
-from streamjobs.column_types import ColumnType, UnfitValueError, column_type
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.sink import SinkTable
-from streamjobs.store_options import REDIS_OPTIONS
+from streamjobs.options.store_options import REDIS_OPTIONS
+from streamjobs.sinks.contract import SinkTable
+from streamjobs.sinks.stored_types import ColumnType, UnfitValueError, column_type
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]
@@ -21,7 +21,7 @@ Get = Callable[[Any], Any]
 
 
 class RedisLookup:
-    """Reads rows as RedisSink writes them; fulfils `streamjobs.lookup.Lookup`.
+    """Reads rows as RedisSink writes them; fulfils `streamjobs.lookups.contract.Lookup`.
 
     A field that a hash or a text lacks is NULL; the key's columns come from the key.
     """

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from streamjobs.column_types import ColumnType, Reason, UnfitValueError, column_type
+from streamjobs.changes.wire_values import shortest_float
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkTable
-from streamjobs.values import shortest_float
+from streamjobs.sinks.contract import SinkTable
+from streamjobs.sinks.stored_types import ColumnType, Reason, UnfitValueError, column_type
 
 OWN_PREFIX = b"__streamjobs__:"
 """Starts the keys that the connector keeps for itself; no row may have such a key."""

@@ -13,11 +13,19 @@ from connectors.redis.connection import Nodes, call, error_of, redis_errors, slo
 from connectors.redis.fences import RedisFence
 from connectors.redis.rows import OWN_PREFIX, RowForm, score_text
 from connectors.redis.scripts import FENCED, WRITE_HASHES, WRITE_MEMBERS, WRITE_TEXTS
-from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
-from streamjobs.store_options import REDIS_OPTIONS
-from streamjobs.upserts import columns_of, has_deletes, keys_of
+from streamjobs.options.store_options import REDIS_OPTIONS
+from streamjobs.sinks.contract import (
+    Attempt,
+    Record,
+    RecordKind,
+    Rejection,
+    SinkTable,
+    SinkTraits,
+    WriteResult,
+)
+from streamjobs.sinks.stored_types import UnfitValueError
+from streamjobs.sinks.upsert_batch import columns_of, has_deletes, keys_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +48,7 @@ class _Written(NamedTuple):
 
 
 class RedisSink:
-    """Writes one table's rows to Redis; fulfils `streamjobs.sink.Sink`.
+    """Writes one table's rows to Redis; fulfils `streamjobs.sinks.contract.Sink`.
 
     Promise: each script writes its rows and checks the fence in one step: an older attempt never writes
     after a newer one has opened. Keys that a script wrote before the server died are written again.

@@ -2,7 +2,7 @@
 
 from connectors.rocksdb.reader import RocksDbTable, list_tables
 from connectors.rocksdb.sink import DEFAULT_PATH, RocksDbSink
-from streamjobs.column_types import Reason, UnfitValueError, column_type
+from streamjobs.sinks.stored_types import Reason, UnfitValueError, column_type
 
 __all__ = [
     "DEFAULT_PATH",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from connectors.rocksdb.layout import create_file, sync_directory
-from streamjobs.processes import ProcessIdentity, own_identity, task_manager
-from streamjobs.sink import Attempt
+from streamjobs.process_identity import ProcessIdentity, own_identity, task_manager
+from streamjobs.sinks.contract import Attempt
 
 
 @dataclass(frozen=True)

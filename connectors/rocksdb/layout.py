@@ -19,7 +19,7 @@ from typing import Any
 
 from connectors.rocksdb.rows import Schema
 from streamjobs.errors import ConfigError
-from streamjobs.sink import Attempt, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Attempt, SinkColumn, SinkTable
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

@@ -13,7 +13,7 @@ from connectors.rocksdb.layout import TableDirectory
 from connectors.rocksdb.rows import TOMBSTONE_SCHEMA, RowCodec, schema_of, version_of
 from connectors.rocksdb.shard import open_reader, rocksdb_errors
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.sink import SinkColumn
+from streamjobs.sinks.contract import SinkColumn
 
 _OPEN_TRIES = 5
 _BATCH_ROWS = 1000

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from streamjobs.column_types import Reason, UnfitValueError, column_type
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.sinks.contract import SinkColumn, SinkTable
+from streamjobs.sinks.stored_types import Reason, UnfitValueError, column_type
 
 MAX_KEY_BYTES = 1024 * 1024
 MAX_ROW_BYTES = 64 * 1024 * 1024

@@ -23,11 +23,19 @@ from connectors.rocksdb.rows import (
     version_of,
 )
 from connectors.rocksdb.shard import open_writer, rocksdb_errors
-from streamjobs.column_types import UnfitValueError
 from streamjobs.errors import SystemicError
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, SinkTable, SinkTraits, WriteResult
-from streamjobs.store_options import ROCKSDB_OPTIONS
-from streamjobs.upserts import columns_of, has_deletes, keys_of, versions_of
+from streamjobs.options.store_options import ROCKSDB_OPTIONS
+from streamjobs.sinks.contract import (
+    Attempt,
+    Record,
+    RecordKind,
+    Rejection,
+    SinkTable,
+    SinkTraits,
+    WriteResult,
+)
+from streamjobs.sinks.stored_types import UnfitValueError
+from streamjobs.sinks.upsert_batch import columns_of, has_deletes, keys_of, versions_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +50,7 @@ _open_here_guard = threading.Lock()
 
 
 class RocksDbSink:
-    """Writes one table's rows to this subtask's shard; fulfils `streamjobs.sink.Sink`.
+    """Writes one table's rows to this subtask's shard; fulfils `streamjobs.sinks.contract.Sink`.
 
     Promise: `open` takes over from every older attempt, by SIGKILL if need be: a zombie never writes again.
     Beside a live run of another job it waits `takeover_wait_s` for that to end, then refuses. Versions in

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import LogPlace
-from connectors.mysql.definition_check import differences
-from connectors.mysql.old_times import cure_of
-from connectors.mysql.table_changes import TableDefinition
-from streamjobs.capture.routes import Routes
-from streamjobs.capture.source import Source
-from streamjobs.rowchange import TableId
+from connectors.mysql.position import LogPlace
+from connectors.mysql.rows.definition_check import differences
+from connectors.mysql.rows.old_times import cure_of
+from connectors.mysql.schema.definitions import TableDefinition
+from connectors.mysql.schema.history import Catalog
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.source.contract import Source
+from streamjobs.changes.row_change import TableId
 
 _EVERY_S = 1.0
 _FULL = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log names its columns"

@@ -8,22 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Commit, Ddl, Wanted
-from connectors.mysql.server_names import ServerNames
-from connectors.mysql.table_changes import Created, DatabaseDropped, Renamed, TableChange
-from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.ddl import EVOLVE, IGNORE, DdlPolicy, Effect
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.rejects import Rejects
-from streamjobs.capture.routes import SYSTEM_DATABASES, Routes, take
-from streamjobs.capture.settings import MessageSettings
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from connectors.mysql.binlog.file import open_file
+from connectors.mysql.events import BadRow, Commit, Ddl, Wanted
+from connectors.mysql.schema.definitions import Created, DatabaseDropped, Renamed, TableChange
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.server.table_names import ServerNames
+from streamjobs.capture.config.routes import SYSTEM_DATABASES, Routes, take
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.ddl_policy import EVOLVE, IGNORE, DdlPolicy, Effect
+from streamjobs.capture.publish.dead_letters import Rejects
+from streamjobs.capture.publish.kafka import KafkaBroker
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId
 from streamjobs.errors import ConfigError
 from streamjobs.retry import Clock, SystemClock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId
 
 POLICIES: Mapping[str, str] = {
     **dict.fromkeys(

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from connectors.mysql.errors import PositionLostError
-from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.requests import Requests
-from streamjobs.capture.routes import Routes
-from streamjobs.capture.settings import CaptureConfig
-from streamjobs.capture.source import Source
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.config.settings import CaptureConfig
+from streamjobs.capture.publish.kafka import KafkaBroker
+from streamjobs.capture.publish.topics import KnownTopics
+from streamjobs.capture.source.contract import Source
 from streamjobs.capture.start import Start, StartFinder
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
-from streamjobs.capture.topics import KnownTopics
+from streamjobs.capture.status.requests import Requests
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
 from streamjobs.capture.wiring import CaptureContext, build_stream
 from streamjobs.errors import ConfigError, RetriableError
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries

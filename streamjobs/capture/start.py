@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import LogPlace
-from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
-from streamjobs.capture.handoff import table_id
-from streamjobs.capture.newcomers import expect_newcomers
-from streamjobs.capture.routes import Routes
-from streamjobs.capture.source import Source
-from streamjobs.capture.state import CaptureState, StateStore
-from streamjobs.capture.sweeps import since_of
-from streamjobs.capture.topics import refuse_other_keys
+from connectors.mysql.position import LogPlace
+from connectors.mysql.schema.history import Catalog
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.new_tables import expect_newcomers
+from streamjobs.capture.publish.topics import refuse_other_keys
+from streamjobs.capture.snapshot.reconcile import since_of
+from streamjobs.capture.source.contract import Source
+from streamjobs.capture.source.schema_history import Definitions, definitions_from_json, definitions_to_json
+from streamjobs.capture.state import CaptureState, StateStore, table_id
+from streamjobs.changes.row_change import TableId
 from streamjobs.errors import SystemicError
 from streamjobs.retry import Clock
-from streamjobs.rowchange import TableId
 
 logger = logging.getLogger(__name__)
 

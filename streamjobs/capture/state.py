@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from streamjobs.changes.row_change import TableId
 from streamjobs.errors import ConfigError, SystemicError
 
 FORMAT_VERSION = 1
@@ -232,6 +233,12 @@ class RegisterStore:
     def close(self) -> None:
         """Let go of the connection."""
         self._register.close()
+
+
+def table_id(name: str) -> TableId:
+    """Read back the name of a table in a stored state."""
+    database, _, table = name.partition(".")
+    return TableId(database, table)
 
 
 def _plain(snapshots: Mapping[str, tuple[TablePart, ...]]) -> dict[str, list[dict[str, Any]]]:

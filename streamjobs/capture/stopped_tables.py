@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from connectors.mysql.catalog import Catalog
-from streamjobs.capture.handoff import table_id
-from streamjobs.rowchange import TableId
+from connectors.mysql.schema.history import Catalog
+from streamjobs.capture.state import table_id
+from streamjobs.changes.row_change import TableId
 
 logger = logging.getLogger(__name__)
 _STOPPED = (

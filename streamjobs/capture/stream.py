@@ -6,17 +6,18 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from connectors.mysql.changes import BadRow, Begin, Commit, Ddl, Heartbeat, LogPlace, Receiving, Rotate
-from streamjobs.capture.ddl import DdlRefusedError, Effect
-from streamjobs.capture.delivered import Delivered
-from streamjobs.capture.handoff import Place
-from streamjobs.capture.requests import Requests
+from connectors.mysql.events import BadRow, Begin, Commit, Ddl, Heartbeat, Receiving, Rotate
+from connectors.mysql.position import LogPlace
+from streamjobs.capture.checkpoint import Parts, StoredPosition
+from streamjobs.capture.ddl_policy import DdlRefusedError, Effect
+from streamjobs.capture.publish.delivered import Delivered
+from streamjobs.capture.snapshot.handoff import Place
 from streamjobs.capture.state import CaptureState
-from streamjobs.capture.stored_position import Parts, StoredPosition
-from streamjobs.capture.telemetry import Telemetry
+from streamjobs.capture.status.requests import Requests
+from streamjobs.capture.status.status import Telemetry
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId, TableSchema
 from streamjobs.retry import Clock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId, TableSchema
 
 logger = logging.getLogger(__name__)
 

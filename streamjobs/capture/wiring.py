@@ -7,26 +7,26 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from connectors.mysql.changes import BadRow
-from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.catalogs import Definitions, definitions_to_json
-from streamjobs.capture.ddl import EVOLVE, DdlPolicy
+from connectors.mysql.events import BadRow
+from streamjobs.capture.checkpoint import Parts
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.config.settings import CaptureConfig
+from streamjobs.capture.ddl_policy import EVOLVE, DdlPolicy
 from streamjobs.capture.definition_watch import DefinitionWatch
-from streamjobs.capture.handoff import Handoff
-from streamjobs.capture.newcomers import LateTables
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.rejects import Rejects
-from streamjobs.capture.requests import Requests
-from streamjobs.capture.routes import Routes
-from streamjobs.capture.settings import CaptureConfig
-from streamjobs.capture.source import Source
+from streamjobs.capture.new_tables import LateTables
+from streamjobs.capture.publish.dead_letters import Rejects
+from streamjobs.capture.publish.kafka import KafkaBroker
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.publish.topics import KnownTopics
+from streamjobs.capture.snapshot.handoff import Handoff
+from streamjobs.capture.snapshot.reconcile import Sweeps
+from streamjobs.capture.source.contract import Source
+from streamjobs.capture.source.schema_history import Definitions, definitions_to_json
 from streamjobs.capture.start import Start
+from streamjobs.capture.status.requests import Requests
+from streamjobs.capture.status.status import Telemetry
 from streamjobs.capture.stopped_tables import StoppedTables
-from streamjobs.capture.stored_position import Parts
 from streamjobs.capture.stream import Stream
-from streamjobs.capture.sweeps import Sweeps
-from streamjobs.capture.telemetry import Telemetry
-from streamjobs.capture.topics import KnownTopics
 from streamjobs.retry import Clock
 
 

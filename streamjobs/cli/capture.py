@@ -13,16 +13,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from connectors.mysql.server_names import ServerNames
-from connectors.mysql.session import Session
-from streamjobs.capture.broker import KafkaBroker
-from streamjobs.capture.check import Severity, captured_ways, check_server
-from streamjobs.capture.config import read_config
-from streamjobs.capture.endpoint import ask_snapshot, read_status
-from streamjobs.capture.mysql_source import login_of
+from connectors.mysql.server.session import Session
+from connectors.mysql.server.table_names import ServerNames
+from streamjobs.capture.config.file import read_config
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import BrokerSettings
+from streamjobs.capture.publish.kafka import KafkaBroker
 from streamjobs.capture.replay import Replay
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import BrokerSettings
+from streamjobs.capture.source.mysql import login_of
+from streamjobs.capture.source.preflight import Severity, captured_ways, check_server
+from streamjobs.capture.status.http import ask_snapshot, read_status
 from streamjobs.cli.capture_line import log_line, replay_lines, status_lines, stored_lines, ways_lines
 from streamjobs.cli.capture_run import address_file, run_capture
 from streamjobs.cli.main import EXIT_FAILED

@@ -12,15 +12,15 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from connectors.mysql.server_places import bytes_behind
-from connectors.mysql.session import Login, Session
+from connectors.mysql.server.log_position import bytes_behind
+from connectors.mysql.server.session import Login, Session
+from streamjobs.capture.config.routes import Way
 from streamjobs.capture.replay import ReplaySummary
-from streamjobs.capture.routes import Way
 from streamjobs.capture.state import CaptureState
-from streamjobs.capture.telemetry import CaptureStatus
+from streamjobs.capture.status.status import CaptureStatus
+from streamjobs.changes.row_change import TableId
 from streamjobs.cli.live import lag_text
 from streamjobs.errors import StreamjobsError
-from streamjobs.rowchange import TableId
 
 _PRINT_EVERY_S = 5.0
 _SERVER_ANSWERS_S = 3.0

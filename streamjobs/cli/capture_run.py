@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
 
-from streamjobs.capture.endpoint import Endpoint
-from streamjobs.capture.mysql_source import MySqlSource
-from streamjobs.capture.routes import Routes
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.config.settings import CaptureConfig
 from streamjobs.capture.service import Capture
-from streamjobs.capture.settings import CaptureConfig
+from streamjobs.capture.source.mysql import MySqlSource
+from streamjobs.capture.status.http import Endpoint
 from streamjobs.cli.capture_line import CaptureLine
 
 _SHOW_S = 0.5

@@ -20,8 +20,8 @@ from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import RunOptions, Watch, forget, plan_of, prove
 from streamjobs.demo.scenario import HARD_LIMITS, ad_traffic, shop_events
 from streamjobs.errors import ConfigError
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import JobPlan
 
 EXIT_WRONG = 1
 

@@ -24,12 +24,12 @@ from connectors.kafka import (
     read_dead_letters,
     send_replay,
 )
+from streamjobs.changes.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.cli.letter_text import decoded_lines, hexdump, moment
 from streamjobs.cli.profile import read_profile
 from streamjobs.cli.replay_text import explain, no_origin, without_origin
 from streamjobs.cli.show import printable
 from streamjobs.cli.tables import Rows
-from streamjobs.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.errors import ConfigError
 from streamjobs.local import places, state
 from streamjobs.retry import SystemClock

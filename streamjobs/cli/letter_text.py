@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
+from streamjobs.changes.row_change import Absent, RowChange, Value
 from streamjobs.cli.show import printable
 from streamjobs.errors import DecodeError
-from streamjobs.rowchange import Absent, RowChange, Value
 from thrift_idl.codec import decode
 
 HEXDUMP_BYTES = 2048

@@ -11,8 +11,8 @@ from rich.status import Status
 from rich.text import Text
 
 from streamjobs.cli.stages import Pace
-from streamjobs.job.progress import Progress
-from streamjobs.job.report import brief
+from streamjobs.job.cluster.progress import Progress
+from streamjobs.job.root_cause import brief
 
 _PRINT_EVERY_S = 5.0
 _LAST_TIME_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: beyond it, a watermark is no time any more

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import ConfigError
-from streamjobs.kafka_connection import KafkaConnection
 
 if sys.version_info >= (3, 11):
     import tomllib

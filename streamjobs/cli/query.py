@@ -19,7 +19,7 @@ from streamjobs.cli.show import Columns, Format, show_rows
 from streamjobs.cli.where import Where
 from streamjobs.errors import ConfigError
 from streamjobs.local import places
-from streamjobs.sink import SinkColumn
+from streamjobs.sinks.contract import SinkColumn
 
 TABLE_ROWS = 50
 

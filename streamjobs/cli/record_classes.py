@@ -22,10 +22,10 @@ from connectors.kafka import create_topic
 from streamjobs.class_data import RECORD_VARIABLE
 from streamjobs.demo.tables import CTR_TOPICS
 from streamjobs.errors import StreamjobsError
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import DEFAULT_BROKER, RunSettings
 from streamjobs.job.planner import lease as planner_lease
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
-from streamjobs.job.session import FlinkSession
 from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize

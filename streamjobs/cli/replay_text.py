@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from connectors.kafka import Replay
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.cli.letter_text import moment
 from streamjobs.cli.show import printable
 from streamjobs.cli.tables import Rows
-from streamjobs.dead_letter import DeadLetter
 
 SNAPSHOT = "streamjobs capture snapshot"
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from streamjobs.amounts import duration_ms
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.cli.live import ProgressLine
 from streamjobs.cli.profile import Profile, read_profile
 from streamjobs.cli.secrets import MissingSecrets
@@ -21,14 +21,14 @@ from streamjobs.cli.signals import ended_by_signals
 from streamjobs.cli.stages import Stages
 from streamjobs.cli.watching import watch
 from streamjobs.errors import ConfigError, JobError
-from streamjobs.job.limits import Limits
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.planning import plan_file
-from streamjobs.job.report import brief
-from streamjobs.job.run_settings import DEFAULT_BROKER, RunSettings
-from streamjobs.job.session import FlinkSession
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.cluster.limits import Limits
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import JobPlan
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import DEFAULT_BROKER, RunSettings
+from streamjobs.job.root_cause import brief
 from streamjobs.local import places
+from streamjobs.options.units import duration_ms
 
 NO_BROKER = "127.0.0.1:9092"
 NO_CLUSTER = "http://127.0.0.1:8081"

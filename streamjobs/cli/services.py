@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamjobs.errors import ConfigError, ServiceError
-from streamjobs.job.limits import Limits
+from streamjobs.job.cluster.limits import Limits
+from streamjobs.job.cluster.session import FlinkSession
 from streamjobs.job.planner.lease import default_planner_dir
-from streamjobs.job.session import FlinkSession
 from streamjobs.local import places, revival, state
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize

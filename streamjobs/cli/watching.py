@@ -6,7 +6,7 @@ import time
 
 from streamjobs.cli.live import ProgressLine
 from streamjobs.errors import JobError, RetriableError
-from streamjobs.job.running_job import RunningFlinkJob
+from streamjobs.job.cluster.running_job import RunningFlinkJob
 
 _POLL_S = 0.5
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from streamjobs.cli.show import Columns
 from streamjobs.errors import ConfigError
-from streamjobs.sink import SinkColumn
+from streamjobs.sinks.contract import SinkColumn
 
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)\"""")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streamjobs.errors import SystemicError
 from streamjobs.retry import Clock
-from streamjobs.sink import Rejection
+from streamjobs.sinks.contract import Rejection
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from streamjobs.sink import Record, RecordKind, SinkTable
-from streamjobs.upserts import Upserts
+from streamjobs.sinks.contract import Record, RecordKind, SinkTable
+from streamjobs.sinks.upsert_batch import Upserts
 
 _FIXED_BYTES, _COLUMN_BYTES = 16, 12
 

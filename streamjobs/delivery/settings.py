@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamjobs.options import Secret
+from streamjobs.options.options import Secret
+from streamjobs.options.store_options import STORE_OPTIONS
 from streamjobs.retry import RetryPolicy
-from streamjobs.store_options import STORE_OPTIONS
 
 
 @dataclass(frozen=True)

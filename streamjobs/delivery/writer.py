@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from streamjobs import metrics as names
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.delivery.breaker import Breaker
 from streamjobs.delivery.cap import CapWatch, DeadLetterCap
 from streamjobs.delivery.reduction import reduce_changes, weighed_batches
+from streamjobs.delivery.rejected import dead_letter_of
 from streamjobs.delivery.settings import DeliverySettings
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.metrics import MetricGroup
-from streamjobs.rejected import dead_letter_of
 from streamjobs.retry import Clock, RetryPolicy, SystemClock, call_with_retries
-from streamjobs.sink import Attempt, Record, RecordKind, Rejection, Sink, SinkTable, WriteResult
-from streamjobs.upserts import has_deletes
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, Rejection, Sink, SinkTable, WriteResult
+from streamjobs.sinks.upsert_batch import has_deletes
 
 logger = logging.getLogger(__name__)
 

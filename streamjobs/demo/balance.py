@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.demo.tables import ATTRIBUTION_MS, EVENT_TIME, TABLES
 from streamjobs.demo.truth import Samples
 from streamjobs.errors import DecodeError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.demo.ledger import ExpectedDeadLetter
 from streamjobs.demo.truth import Samples
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import RowChange
 from streamjobs.demo.sending import Sending
 from streamjobs.demo.tables import (
     BEHAVIOR_CONVERSION,
@@ -19,8 +21,6 @@ from streamjobs.demo.tables import (
     DISORDER_MS,
 )
 from streamjobs.errors import ConfigError
-from streamjobs.position import Position
-from streamjobs.rowchange import RowChange
 
 VIEW: Final = "pv"
 CONVERSIONS: Final = ("cart", "fav", "buy")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from streamjobs.broker import Envelope, Producer
+from streamjobs.brokers.contract import Envelope, Producer
 from streamjobs.demo.ledger import Ledger
 from streamjobs.demo.packing import Packed
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connectors.kafka import KafkaConsumer, read_topic
 from connectors.rocksdb import RocksDbTable, list_tables
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.demo.balance import Balance, balance, closings_of, pending_impressions
 from streamjobs.demo.outcome import ReadSamples, dead_letters_of_messages, samples_of_records
 from streamjobs.demo.scenario import Scenario

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from streamjobs.dead_letter import Stage
+from streamjobs.changes.dead_letter import Stage
+from streamjobs.changes.row_change import RowChange
 from streamjobs.demo.packing import Packed
 from streamjobs.demo.tables import EVENT_TIME_COLUMNS, TABLES
-from streamjobs.rowchange import RowChange
 
 Arrival = Callable[[RowChange, int], None]
 """Takes a row that is good and on time, and its event time in epoch milliseconds."""

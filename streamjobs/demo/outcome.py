@@ -10,8 +10,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Final
 
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Replayed
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Replayed
 from streamjobs.demo.truth import SampleRow, Samples, SampleValue
 
 TIME_COLUMN: Final = "event_time"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from streamjobs.changes.row_change import RowChange
 from streamjobs.demo.sending import Damage, Sending, damaged
 from streamjobs.demo.tables import EVENT_TIME_COLUMNS
-from streamjobs.rowchange import RowChange
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, partition_of
 
 SOURCE: Final = "demo"

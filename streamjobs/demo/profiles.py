@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import Row, RowChange, TableSchema, Value
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import Row, RowChange, TableSchema, Value
 
 Columns = Callable[[random.Random], tuple[Value, ...]]
 """Draws a row's values without its key."""

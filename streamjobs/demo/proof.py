@@ -21,7 +21,7 @@ from connectors.kafka import (
     ensure_topic,
 )
 from connectors.rocksdb import list_tables
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.demo.balance import Balance
 from streamjobs.demo.comparison import Comparison, compare, compare_dead_letters
 from streamjobs.demo.feed import FeedOptions, FeedResult, feed
@@ -32,9 +32,9 @@ from streamjobs.demo.scenario import Scenario
 from streamjobs.demo.tables import DEAD_LETTER_TOPIC
 from streamjobs.demo.truth import Samples, Truth
 from streamjobs.errors import JobError
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
+from streamjobs.job.plan.job_plan import JobPlan
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 
 POLL_S: Final = 0.25
 

@@ -1,10 +1,10 @@
-"""What the demo needs of whoever starts jobs; `streamjobs.job.session` fulfils it with a Flink cluster."""
+"""What the demo needs of whoever starts jobs; `streamjobs.job.cluster.session` does so on Flink."""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
-from streamjobs.job.plan import JobPlan
+from streamjobs.job.plan.job_plan import JobPlan
 
 MAX_WATERMARK_MS: Final = 2**63 - 1
 """The watermark after all input: every window is closed."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from typing_extensions import assert_never
 
-from streamjobs.rowchange import RowChange
+from streamjobs.changes.row_change import RowChange
 
 
 class Damage(Enum):

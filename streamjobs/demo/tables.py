@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
+from streamjobs.changes.row_change import Column, SqlType, TableId, TableSchema
 
 ATTRIBUTION_MS: Final = 30 * 60 * 1000
 """A click counts for an impression when 0 <= click time - impression time <= this."""

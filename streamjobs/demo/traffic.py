@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ChangeKind, Column, Row, RowChange, SqlType, TableSchema, Value
 from streamjobs.demo.options import DAY_MS, HOUR_MS, TrafficOptions
 from streamjobs.demo.profiles import ProfileTable, item_columns, user_columns
 from streamjobs.demo.sending import Damage, Sending
@@ -22,8 +24,6 @@ from streamjobs.demo.tables import (
     USER,
     USER_TOPIC,
 )
-from streamjobs.position import Position
-from streamjobs.rowchange import ChangeKind, Column, Row, RowChange, SqlType, TableSchema, Value
 
 FIRST_IMPRESSION_ID: Final = 1_000_000
 FIRST_ITEM_ID: Final = 2_000

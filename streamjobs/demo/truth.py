@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
+from streamjobs.changes.row_change import ChangeKind, Row, RowChange, Value
 from streamjobs.demo.ledger import Ledger
 from streamjobs.demo.tables import (
     ATTRIBUTION_MS,
@@ -21,7 +22,6 @@ from streamjobs.demo.tables import (
     ITEM_TOPIC,
     USER_TOPIC,
 )
-from streamjobs.rowchange import ChangeKind, Row, RowChange, Value
 
 SampleValue: TypeAlias = int | str | Decimal | None
 SampleRow = tuple[SampleValue, ...]

@@ -8,8 +8,8 @@ from enum import Enum
 
 from streamjobs.dialect import kafka_properties
 from streamjobs.dialect.scan_start import START_OPTIONS, ScanStart
-from streamjobs.options import Option, OptionKind, OptionSet, Secret
-from streamjobs.store_options import STORE_OPTIONS
+from streamjobs.options.options import Option, OptionKind, OptionSet, Secret
+from streamjobs.options.store_options import STORE_OPTIONS
 
 
 class Ingest(Enum):

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from streamjobs.options import Option, Options
+from streamjobs.options.options import Option, Options
 
 
 class StartKind(Enum):

@@ -22,8 +22,8 @@ from streamjobs.dialect.connectors import (
 from streamjobs.dialect.findings import Finding, error
 from streamjobs.dialect.nodes import CreateTable
 from streamjobs.dialect.scan_start import ScanStart, scan_start
-from streamjobs.options import OptionProblem, Options, OptionValue, Secret
-from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
+from streamjobs.options.options import OptionProblem, Options, OptionValue, Secret
+from streamjobs.options.store_options import STORE_KINDS, STORE_OPTIONS
 
 _TEXT_OPTIONS = ("linedelimiter", "fielddelimiter", "lengthcheck", "columnerrordebug")
 """Options of Blink's that say how a message is cut into rows and columns."""

@@ -6,12 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.changes import BadRow, Commit, Ddl, Receiving, Rotate
-from connectors.mysql.table_changes import Altered, Created, DatabaseDropped, Renamed, TableChange, Truncated
-from streamjobs.position import Half
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId, Value
+from connectors.mysql.binlog.file import open_file
+from connectors.mysql.events import BadRow, Commit, Ddl, Receiving, Rotate
+from connectors.mysql.schema.definitions import (
+    Altered,
+    Created,
+    DatabaseDropped,
+    Renamed,
+    TableChange,
+    Truncated,
+)
+from streamjobs.changes.position import Half
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Row, RowChange, TableId, Value
 from tests.acceptance.binlog_truth import Recording
 
 DEFAULTS: dict[str, Value] = {"m": b"dflt", "bb": b"5"}

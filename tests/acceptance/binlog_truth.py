@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from connectors.mysql import charsets
-from connectors.mysql.charsets import CODECS
+from connectors.mysql.codec import charsets
+from connectors.mysql.codec.charsets import CODECS
 
 BINLOGS = Path(__file__).parents[3] / "shared" / "data" / "binlogs"
 SERVERS = ("mysql97", "mariadb1011")

@@ -26,7 +26,7 @@ def court(own_kafka: KafkaServer, flink: FlinkAddress, tmp_path: Path) -> Court:
     """Scenarios have fixed topics, and judge all dead letters: the broker is the module's own."""
     with warnings.catch_warnings():  # PyFlink deprecates its own names while it is imported
         warnings.simplefilter("ignore", DeprecationWarning)
-        from streamjobs.job.session import FlinkSession  # noqa: PLC0415
+        from streamjobs.job.cluster.session import FlinkSession  # noqa: PLC0415
     from tests.acceptance.court import Court  # noqa: PLC0415
 
     return Court(own_kafka.bootstrap, FlinkSession(flink.rest_url), tmp_path / "rocksdb")

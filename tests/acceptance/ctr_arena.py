@@ -15,12 +15,12 @@ from typing import Any
 import redis
 
 from connectors.kafka import KafkaProducer, create_topic
-from streamjobs.broker import Envelope
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.running_job import RunningFlinkJob
-from streamjobs.job.session import FlinkSession
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster.running_job import RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from tests.contract.store_hbase import HBaseReader
 from thrift_idl.codec import Header, Limits, PartitionMessageBuilder
 

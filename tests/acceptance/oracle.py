@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.row_change import ChangeKind, RowChange, SqlType
 from streamjobs.errors import DecodeError
-from streamjobs.rowchange import ChangeKind, RowChange, SqlType
 from thrift_idl.codec import decode
 
 Row = tuple[int | str | Decimal | None, ...]

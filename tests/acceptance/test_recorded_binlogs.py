@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow
-from connectors.mysql.partial_updates import REFUSED_EDIT
-from connectors.mysql.row_events import MINIMAL_KEY_CHANGE, MINIMAL_REPLACE
-from connectors.mysql.table_changes import TableDefinition
-from streamjobs.position import SEQ_BYTES
-from streamjobs.rowchange import Row, RowChange, Value
+from connectors.mysql.binlog.file import open_file
+from connectors.mysql.events import BadRow
+from connectors.mysql.rows.partial_updates import REFUSED_EDIT
+from connectors.mysql.rows.row_events import MINIMAL_KEY_CHANGE, MINIMAL_REPLACE
+from connectors.mysql.schema.definitions import TableDefinition
+from connectors.mysql.schema.history import Catalog
+from streamjobs.changes.position import SEQ_BYTES
+from streamjobs.changes.row_change import Row, RowChange, Value
 from tests.acceptance.binlog_model import Key, Replayed, replay
 from tests.acceptance.binlog_truth import BINLOGS, RECORDED, Recording, differs
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.binlog_file import open_file
-from streamjobs.capture.broker import KafkaBroker
+from connectors.mysql.binlog.file import open_file
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import BrokerSettings
+from streamjobs.capture.publish.kafka import KafkaBroker
 from streamjobs.capture.replay import Replay
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import BrokerSettings
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId
 from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress, KafkaAddress
 

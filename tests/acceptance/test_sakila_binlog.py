@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import Ddl
+from connectors.mysql.binlog.file import open_file
 from connectors.mysql.errors import SchemaMissingError
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Row, TableId
+from connectors.mysql.events import Ddl
+from connectors.mysql.schema.history import Catalog
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Row, TableId
 from tests.acceptance.binlog_truth import BINLOGS
 
 SAKILA = BINLOGS.parent / "mysql-bin.sakila.gz"

@@ -14,10 +14,10 @@ import pymysql
 import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
-from streamjobs.broker import Envelope
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.running_job import RunningFlinkJob
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.job.cluster.running_job import RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import PARTITIONS, Shop, messages
 from tests.patience import limit_s

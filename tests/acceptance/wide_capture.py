@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connectors.mysql.server_places import mysql_place
+from connectors.mysql.server.log_position import mysql_place
 from streamjobs.local.environment import Environment
 from streamjobs.local.flink_config import SHORT_LIVED, TaskManagerSize
 from tests.acceptance.wide_arena import WideArena, password_known, services_of

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder
 
 PARTITIONS = 2

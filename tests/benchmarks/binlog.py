@@ -12,13 +12,13 @@ import pymysql
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import UpdateRowsEvent, WriteRowsEvent
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.changes import LogPlace
-from connectors.mysql.session import Login
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.position import LogPlace
+from connectors.mysql.server.session import Login
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId
 from streamjobs.local.mariadb import USER, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId
+from streamjobs.options.options import Secret
 
 OURS, PEER = "streamjobs", "mysql-replication 1.0.17"
 TABLE = TableId("bench", "mixed")

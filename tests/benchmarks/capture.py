@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pymysql
 
-from streamjobs.capture.endpoint import read_status
+from streamjobs.capture.status.http import read_status
 from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from streamjobs.job.rest import FlinkRest
+from streamjobs.job.cluster.rest import FlinkRest
 from tests.patience import limit_s
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -65,7 +65,7 @@ def _label(process: psutil.Process) -> str:
         ("StandaloneSessionCluster", "jobmanager"),
         ("TaskManagerRunner", "taskmanager"),
         ("PythonGatewayServer", "client jvm"),
-        ("streamjobs.job.submit", "client"),
+        ("streamjobs.job.cluster.submit", "client"),
         ("python_workers.py", "python workers"),
         ("fn_execution", "python workers"),
         ("warden", "warden"),

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from connectors.kafka import KafkaProducer, create_topic
-from streamjobs.broker import Envelope
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from tests.benchmarks import meter, rows
 from tests.benchmarks.meter import Rate

@@ -16,9 +16,9 @@ import httpx
 
 from connectors.kafka import create_topic
 from streamjobs.demo.tables import CTR_TOPICS
+from streamjobs.job.cluster.rest import FlinkRest
 from streamjobs.job.planner import lease
 from streamjobs.job.planner.lease import default_planner_dir
-from streamjobs.job.rest import FlinkRest
 from streamjobs.local import state
 from streamjobs.local.places import STATE_VARIABLE
 

@@ -21,7 +21,7 @@ from rocksdict import AccessType, Options, Rdict
 from connectors.rocksdb import RocksDbSink
 from streamjobs.cli.query import query
 from streamjobs.cli.show import Format
-from streamjobs.sink import Attempt, Record, RecordKind, SinkTable
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkTable
 from tests.benchmarks.sink_rows import COLUMNS, NAMES, rows
 
 BY_HAND, CSV, JSON, WHERE = "by hand", "--format csv", "--format json", "csv, --where"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
 
 SCHEMA: Final = TableSchema(
     TableId("bench", "impression"),

@@ -13,16 +13,16 @@ from typing import Any, Final
 import orjson
 
 from connectors.kafka import KafkaProducer, create_topic, delete_topic
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.row_change import Row, RowChange, SqlType
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.packing import Packed
 from streamjobs.demo.scenario import JOBS, ad_traffic
 from streamjobs.demo.tables import CTR_TOPICS, ITEM_TOPIC, USER_TOPIC
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
-from streamjobs.rowchange import Row, RowChange, SqlType
 from tests.benchmarks import meter
 from tests.benchmarks.meter import Rate
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from streamjobs.sink import SinkColumn
+from streamjobs.sinks.contract import SinkColumn
 
 COLUMNS: Final = (
     SinkColumn("id", "BIGINT", nullable=False),

@@ -25,7 +25,7 @@ from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 from connectors.rocksdb import RocksDbTable
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import USER
-from streamjobs.options import Secret
+from streamjobs.options.options import Secret
 from tests.benchmarks.sink_rows import NAMES
 
 Row = tuple[Any, ...]

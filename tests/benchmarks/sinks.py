@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from connectors import CONNECTORS
 from streamjobs.delivery import Delivery
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from streamjobs.metrics import MemoryMetrics
-from streamjobs.sink import Attempt, Sink, SinkTable
-from streamjobs.upserts import Upserts
+from streamjobs.sinks.contract import Attempt, Sink, SinkTable
+from streamjobs.sinks.upsert_batch import Upserts
 from tests.benchmarks import meter
 from tests.benchmarks.sink_rows import COLUMNS, EXPRESSIONS, NAMES, rows
 from tests.benchmarks.sink_stores import BenchStore

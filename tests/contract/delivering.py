@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.delivery import DeadLetterCap, Delivery
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import Attempt, SinkTable
+from streamjobs.sinks.contract import Attempt, SinkTable
 from tests.contract.stores import Store, attempt
 
 POLICY = RetryPolicy(first_delay_s=0.05, max_delay_s=0.5, budget_s=180.0)

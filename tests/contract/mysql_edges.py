@@ -7,8 +7,8 @@ from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import Any
 
-from streamjobs.moments import OutOfRange
-from streamjobs.values import binary32
+from streamjobs.changes.moments import OutOfRange
+from streamjobs.changes.wire_values import binary32
 
 
 def _integers(bits: int) -> Sequence[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from connectors.mysql.table_changes import ColumnDefinition
+from connectors.mysql.schema.definitions import ColumnDefinition
 
 DATABASE, TABLE = "d", "t"
 _NAMES = (

@@ -14,8 +14,8 @@ from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from streamjobs.sink import SinkColumn, SinkTable
-from streamjobs.values import shortest_float
+from streamjobs.changes.wire_values import shortest_float
+from streamjobs.sinks.contract import SinkColumn, SinkTable
 from tests.contract.store_elasticsearch import Elasticsearch
 from tests.contract.store_hbase import HBase, HBaseReader
 from tests.contract.store_redis import Redis, RedisHashes, RedisReader

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from connectors.rocksdb import RocksDbSink
 from streamjobs.errors import StreamjobsError
-from streamjobs.processes import task_manager_guard
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.process_identity import task_manager_guard
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 
 BATCH = 500
 

@@ -17,8 +17,8 @@ import httpx
 from connectors.elasticsearch import ElasticsearchSink
 from streamjobs.local.elasticsearch import USER, ElasticsearchOptions, ElasticsearchServer
 from streamjobs.local.environment import Environment
-from streamjobs.options import Secret
-from streamjobs.sink import Sink, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, ServerStore
 from tests.patience import limit_s
 

@@ -18,8 +18,8 @@ from thrift.transport.TTransport import TBufferedTransport
 from connectors.hbase import HBaseSink
 from streamjobs.local.environment import Environment
 from streamjobs.local.hbase import HBaseCluster
-from streamjobs.options import Secret
-from streamjobs.sink import Sink, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, ServerStore
 from tests.patience import limit_s
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from connectors.memory import MemorySink, MemoryStore
-from streamjobs.sink import Record, Sink, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Record, Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Rows, Store
 
 

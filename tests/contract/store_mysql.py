@@ -10,12 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectors.mysql.sink import MySqlSink
+from connectors.mysql.store.sink import MySqlSink
 from streamjobs.local import places
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.sink import Sink, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Row, Rows, ServerStore
 from tests.patience import limit_s
 

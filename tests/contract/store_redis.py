@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, ClassVar
 from connectors.redis import RedisSink
 from streamjobs.local.environment import Environment
 from streamjobs.local.redis import RedisOptions, RedisServer
-from streamjobs.options import Secret
-from streamjobs.sink import Sink, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, Row, Rows, ServerStore
 from tests.patience import limit_s
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from rocksdict import AccessType, Options, Rdict
 
 from connectors.rocksdb import RocksDbSink
-from streamjobs.sink import Sink, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Sink, SinkColumn, SinkTable
 from tests.contract.stores import COLUMNS, TEXT_KEYS, Row, Rows, Store
 
 

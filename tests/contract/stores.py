@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, Sink, SinkColumn, SinkTable
 
 COLUMNS = (
     SinkColumn("id", "BIGINT NOT NULL", nullable=False),

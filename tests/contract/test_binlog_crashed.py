@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import Heartbeat
+from connectors.mysql.binlog.file import open_file
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.codec.framing import HEADER_BYTES, EventType, read_header
 from connectors.mysql.errors import BinlogError, PositionLostError
-from connectors.mysql.framing import HEADER_BYTES, EventType, read_header
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import ServerPlace, place_now
-from connectors.mysql.session import Login, Session
+from connectors.mysql.events import Heartbeat
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import ServerPlace, place_now
+from connectors.mysql.server.session import Login, Session
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId
 from streamjobs.local.mariadb import USER, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 TABLE = TableId("torn", "t")

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Ddl, Heartbeat, LogPlace
-from connectors.mysql.chunk_query import ChunkQuery
-from connectors.mysql.foreign_keys import read_silent_keys
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import place_now, sequences
-from connectors.mysql.session import Login, Session
-from connectors.mysql.table_changes import Unknown
-from connectors.mysql.table_plan import schema_of
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.events import BadRow, Ddl, Heartbeat
+from connectors.mysql.position import LogPlace
+from connectors.mysql.rows.table_plan import schema_of
+from connectors.mysql.schema.definitions import Unknown
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.foreign_keys import read_silent_keys
+from connectors.mysql.server.log_position import place_now, sequences
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.snapshot.chunk_query import ChunkQuery
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Row, TableId, Value
 from streamjobs.errors import SystemicError
 from streamjobs.local.mariadb import USER, MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Row, TableId, Value
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 TABLE = TableId("shop", "t")

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql import charsets
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.codec import charsets
 from connectors.mysql.errors import PositionLostError
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import place_now
-from connectors.mysql.session import Login, Session, quoted
-from connectors.mysql.snapshot_values import selected
-from connectors.mysql.table_changes import TableDefinition
-from connectors.mysql.table_plan import schema_of
+from connectors.mysql.events import BadRow, Heartbeat
+from connectors.mysql.position import LogPlace
+from connectors.mysql.rows.table_plan import schema_of
+from connectors.mysql.schema.definitions import TableDefinition
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import place_now
+from connectors.mysql.server.session import Login, Session, quoted
+from connectors.mysql.snapshot.columns import selected
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, Row, RowChange, TableId, Value
 from streamjobs.local.mariadb import USER, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, Row, RowChange, TableId, Value
+from streamjobs.options.options import Secret
 from tests.contract.random_tables import RandomTable
 from tests.integration.given_server import MYSQL_URL, login_of_url
 

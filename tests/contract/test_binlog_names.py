@@ -8,18 +8,18 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import Ddl, Heartbeat
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_names import ServerNames
-from connectors.mysql.server_places import place_now
-from connectors.mysql.session import Login, Session
-from connectors.mysql.table_changes import Altered, TableChange, Truncated
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.events import Ddl, Heartbeat
+from connectors.mysql.schema.definitions import Altered, TableChange, Truncated
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import place_now
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.server.table_names import ServerNames
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import Row, TableId
 from streamjobs.local.mariadb import USER, MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import Row, TableId
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 SETTINGS = {"binlog-row-metadata": "NO_LOG", "lower-case-table-names": "1"}

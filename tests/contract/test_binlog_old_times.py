@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Heartbeat, LogPlace
+from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.errors import SchemaMissingError
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import place_now
-from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot_values import selected
-from connectors.mysql.table_changes import TableDefinition
+from connectors.mysql.events import BadRow, Heartbeat
+from connectors.mysql.position import LogPlace
+from connectors.mysql.schema.definitions import TableDefinition
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import place_now
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.snapshot.columns import selected
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import Row, TableId
 from streamjobs.local.mariadb import USER, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import Row, TableId
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 TABLE = TableId("old_times", "t")

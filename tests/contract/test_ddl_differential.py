@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import Ddl, Heartbeat, LogPlace
-from connectors.mysql.definition_check import differences
-from connectors.mysql.live_schema import read_database_charsets, read_definition
-from connectors.mysql.server_places import place_now
-from connectors.mysql.session import Login, NoSuchTableError, Session
-from connectors.mysql.table_changes import TableDefinition, Unknown
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.events import Ddl, Heartbeat
+from connectors.mysql.position import LogPlace
+from connectors.mysql.rows.definition_check import differences
+from connectors.mysql.schema.definitions import TableDefinition, Unknown
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_database_charsets, read_definition
+from connectors.mysql.server.log_position import place_now
+from connectors.mysql.server.session import Login, NoSuchTableError, Session
+from streamjobs.changes.row_change import TableId
 from streamjobs.errors import SystemicError
 from streamjobs.local.mariadb import USER, MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowchange import TableId
+from streamjobs.options.options import Secret
 from tests.contract.random_ddl import DATABASE, TABLE, Statements
 
 pytestmark = pytest.mark.services

@@ -12,8 +12,8 @@ import pytest
 
 from connectors.elasticsearch import ElasticsearchSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.options import Secret
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.store_elasticsearch import Elasticsearch, self_signed

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.elasticsearch import ElasticsearchSink
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.store_elasticsearch import Elasticsearch
 from tests.contract.stores import attempt

@@ -12,8 +12,8 @@ from thrift.Thrift import TType
 
 from connectors.hbase import HBaseSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.options import Secret
-from streamjobs.sink import Attempt, SinkColumn, SinkTable
+from streamjobs.options.options import Secret
+from streamjobs.sinks.contract import Attempt, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.store_hbase import HBase, HBaseReader
 from tests.contract.stores import attempt, delete, row, upsert

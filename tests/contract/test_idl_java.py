@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import ABSENT, Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import ABSENT, Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import BuiltMessage, Header, MessageBuilder, PartitionMessageBuilder
 
 IDL = Path(__file__).parents[2] / "thrift_idl" / "dbms_row_change.thrift"

@@ -34,10 +34,10 @@ from connectors.kafka import (
     read_topic,
     send_replay,
 )
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Replayed, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.job.preflight import BROKERS_DEFAULT
+from streamjobs.job.cluster.preflight import BROKERS_DEFAULT
 from streamjobs.local.kafka import KafkaServer
 from tests.patience import limit_s
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from connectors.hbase.lookup import HBaseLookup
-from connectors.mysql.lookup import MySqlLookup
+from connectors.mysql.store.lookup import MySqlLookup
 from connectors.redis.lookup import RedisLookup
+from streamjobs.changes.wire_values import binary32
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.lookup import CachedLookup, Key, Lookup, LookupSettings, Row
+from streamjobs.lookups.contract import CachedLookup, Key, Lookup, LookupSettings, Row
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
-from streamjobs.values import binary32
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import MYSQLS
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import FULL, LEAST, TEXT_COLUMNS, ServerStore, attempt, delete, upsert

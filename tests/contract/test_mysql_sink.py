@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.sink import MySqlSink
-from connectors.mysql.sink_connection import Target, target_of
+from connectors.mysql.store.connection import Target, target_of
+from connectors.mysql.store.sink import MySqlSink
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.metrics import MemoryMetrics
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
-from streamjobs.store_options import MYSQL_OPTIONS
+from streamjobs.options.store_options import MYSQL_OPTIONS
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.delivering import delivering
 from tests.contract.store_mysql import PASSWORD, MySql
 from tests.contract.stores import COLUMNS, attempt, row, upsert

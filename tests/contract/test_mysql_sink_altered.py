@@ -11,7 +11,7 @@ from decimal import Decimal
 import pymysql
 import pytest
 
-from connectors.mysql.sink import MySqlSink
+from connectors.mysql.store.sink import MySqlSink
 from streamjobs.errors import SystemicError
 from streamjobs.metrics import MemoryMetrics
 from tests.contract.delivering import delivering

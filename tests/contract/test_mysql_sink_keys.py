@@ -9,10 +9,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from connectors.mysql.sink import MySqlSink
-from connectors.mysql.sink_session import ASKED, SETTINGS
+from connectors.mysql.store.session import ASKED, SETTINGS
+from connectors.mysql.store.sink import MySqlSink
 from streamjobs.errors import SystemicError
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.store_mysql import MySql
 from tests.contract.stores import attempt, upsert
 from tests.contract.test_mysql_sink import ID, NAME, changed, record, refusal, written

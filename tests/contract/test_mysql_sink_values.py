@@ -12,10 +12,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from connectors.mysql.sink import MySqlSink
+from connectors.mysql.store.sink import MySqlSink
+from streamjobs.changes.wire_values import binary32, shortest_float
 from streamjobs.errors import ConfigError
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
-from streamjobs.values import binary32, shortest_float
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.mysql_edges import EDGES, TARGETS
 from tests.contract.store_mysql import DATABASE, MySql
 from tests.contract.stores import attempt

@@ -12,7 +12,7 @@ from connectors.redis import RedisSink
 from connectors.redis.connection import slot_of, slot_tags
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
 from streamjobs.metrics import MemoryMetrics
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.delivering import delivering
 from tests.contract.store_redis import PASSWORD, RedisCluster, RedisHashes, RedisReader, RedisTexts

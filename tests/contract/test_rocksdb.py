@@ -16,8 +16,8 @@ import pytest
 
 from connectors.rocksdb import RocksDbSink, RocksDbTable, list_tables
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.processes import identify
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.process_identity import identify
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.rocksdb_writer import BATCH, batch_of, table_at
 from tests.patience import limit_s
 

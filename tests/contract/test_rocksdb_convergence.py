@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from connectors.rocksdb import RocksDbSink, RocksDbTable
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.delivery import Delivery
 from streamjobs.errors import SystemicError
 from streamjobs.metrics import MemoryMetrics
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 
 Change = tuple[int, str | None]
 

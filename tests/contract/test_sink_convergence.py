@@ -10,7 +10,7 @@ import pytest
 
 from streamjobs.delivery import Delivery
 from streamjobs.errors import SystemicError
-from streamjobs.sink import Attempt, Record, RecordKind
+from streamjobs.sinks.contract import Attempt, Record, RecordKind
 from tests.contract.delivering import Letters, delivery_to
 from tests.contract.stores import FULL, LEAST, NULLS, Rows, Store
 

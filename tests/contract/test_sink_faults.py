@@ -14,7 +14,7 @@ import pytest
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
 from streamjobs.metrics import MemoryMetrics
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import SinkTable
+from streamjobs.sinks.contract import SinkTable
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.stores import Rows, ServerStore, attempt, delete, row, upsert
 from tests.integration.waiting import pause, wait_for

@@ -17,8 +17,8 @@ import pytest
 
 from connectors.elasticsearch.documents import field_types
 from connectors.redis import RedisSink
-from streamjobs.moments import NanoMoment, OutOfRange
-from streamjobs.sink import Record, RecordKind, Sink, SinkColumn, SinkTable
+from streamjobs.changes.moments import NanoMoment, OutOfRange
+from streamjobs.sinks.contract import Record, RecordKind, Sink, SinkColumn, SinkTable
 from tests.contract.conftest import Started
 from tests.contract.mysql_edges import EDGES
 from tests.contract.raw_values import held, held_in, text_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.sink import SinkTable
+from streamjobs.sinks.contract import SinkTable
 from tests.contract.delivering import delivering
 from tests.contract.store_writer import ROWS
 from tests.contract.stores import ServerStore, attempt, delete, row, upsert

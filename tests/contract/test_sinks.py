@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from streamjobs.errors import RetriableError, SystemicError
-from streamjobs.sink import Attempt, Record, RecordKind, Sink, SinkTable, SinkTraits
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, Sink, SinkTable, SinkTraits
 from tests.contract.delivering import delivering
 from tests.contract.stores import (
     FULL,

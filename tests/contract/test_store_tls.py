@@ -15,7 +15,7 @@ from streamjobs.local.mariadb import MariaDbOptions
 from streamjobs.local.ports import PortLease
 from streamjobs.local.redis import RedisOptions
 from streamjobs.metrics import MemoryMetrics
-from streamjobs.sink import SinkTable
+from streamjobs.sinks.contract import SinkTable
 from tests.contract.delivering import Letters, delivering, delivery_to
 from tests.contract.store_elasticsearch import self_signed
 from tests.contract.store_mysql import MySql

@@ -17,9 +17,9 @@ from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.proof import Proof, RunOptions, Watch, forget, prove
 from streamjobs.demo.runner import RunningJob
 from streamjobs.demo.scenario import Scenario, ad_traffic
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.running_job import RunningFlinkJob
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.running_job import RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
 from streamjobs.local.flink import FlinkCluster
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.service import Service

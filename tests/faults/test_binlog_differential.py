@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.session import Login, Session
+from connectors.mysql.server.session import Login, Session
 from tests.contract.test_binlog_live import MODES, login, run, session
 
 __all__ = ["login", "session"]

@@ -17,15 +17,15 @@ from connectors.kafka import (
     read_dead_letters,
 )
 from connectors.rocksdb import RocksDbSink, RocksDbTable, list_tables
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.errors import JobError, RetriableError
-from streamjobs.job.package import worker_package
-from streamjobs.job.plan import DEAD_LETTER_TOPIC
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.running_job import SAME_CAUSE_LIMIT, RunningFlinkJob
-from streamjobs.job.session import FlinkSession
-from streamjobs.sink import Attempt, SinkColumn, SinkTable
+from streamjobs.job.cluster.running_job import SAME_CAUSE_LIMIT, RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.run_settings import RunSettings
+from streamjobs.job.workers.worker_zip import worker_package
+from streamjobs.sinks.contract import Attempt, SinkColumn, SinkTable
 from tests.faults.arena import Arena
 from tests.integration.waiting import wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.job.running_job import RunningFlinkJob
+from streamjobs.job.cluster.running_job import RunningFlinkJob
 from tests.acceptance.wide_capture import Scene, captured_scene
 from tests.acceptance.wide_database import ShopSize, writer
 from tests.faults.checkpoints import completed, restored

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.job.running_job import RunningFlinkJob
+from streamjobs.job.cluster.running_job import RunningFlinkJob
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_arena import WideArena, services_of, wide_arena
 from tests.acceptance.wide_shop import Shop, changed_shop

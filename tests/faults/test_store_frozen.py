@@ -13,14 +13,14 @@ import pymysql
 import pytest
 
 from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
-from streamjobs.broker import Envelope
-from streamjobs.job.plan import DEAD_LETTER_TOPIC
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.running_job import RunningFlinkJob
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster.running_job import RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import pause, wait_for
 from tests.patience import limit_s
 from tests.services.workers import workers_of

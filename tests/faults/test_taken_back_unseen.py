@@ -15,9 +15,9 @@ import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable, list_tables
-from streamjobs.broker import Envelope
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from tests.acceptance.wide_shop import ITEM, PARTITIONS, SHOP, SourceTable, messages
 from tests.faults.checkpoints import completed, restored

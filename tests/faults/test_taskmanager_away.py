@@ -9,12 +9,12 @@ import pytest
 
 from connectors.kafka import create_topic
 from streamjobs.errors import JobError
-from streamjobs.job.limits import Limits
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.planning import plan_job
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.running_job import SAME_CAUSE_LIMIT, RunningFlinkJob
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.limits import Limits
+from streamjobs.job.cluster.running_job import SAME_CAUSE_LIMIT, RunningFlinkJob
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import JobPlan
+from streamjobs.job.plan.planning import plan_job
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from tests.integration.waiting import wait_for
 

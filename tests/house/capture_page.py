@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from streamjobs.capture.config import SECTIONS, TABLES
+from streamjobs.capture.config.file import SECTIONS, TABLES
 from tests.house.checkout import ROOT
 from tests.house.delivery_page import option_rows
 

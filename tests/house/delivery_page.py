@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from connectors import CONNECTORS
 from streamjobs.delivery import DeadLetterCap
-from streamjobs.options import Option, OptionSet
+from streamjobs.options.options import Option, OptionSet
+from streamjobs.options.store_options import STORE_KINDS, STORE_OPTIONS
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import SinkTraits
-from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
+from streamjobs.sinks.contract import SinkTraits
 from tests.house.checkout import ROOT
 
 PAGE = ROOT / "docs" / "delivery.md"

@@ -13,16 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from streamjobs.job.flink import FlinkJob
-from streamjobs.job.leftovers import untold
-from streamjobs.job.padding import padded_too_late
+from streamjobs.job.checks.stale_rows import untold
+from streamjobs.job.cluster.session import STATE_DIR
+from streamjobs.job.flink_plan.rel_nodes import PlanReader
+from streamjobs.job.plan.outer_interval_joins import padded_too_late
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner.child import leased_gateway
+from streamjobs.job.planner.flink_job import FlinkJob
 from streamjobs.job.planner.lease import default_planner_dir
-from streamjobs.job.planning import plan_file
-from streamjobs.job.rel_nodes import PlanReader
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import STATE_DIR
-from streamjobs.job.submit import Target, configuration
+from streamjobs.job.planner.request import Target, configuration
 
 
 def explained(path: str, target: Target) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
+from streamjobs.changes.row_change import Column, SqlType
 from streamjobs.dialect.connectors import TYPES
 from streamjobs.dialect.job_parameters import BLINK_PARAMETERS
 from streamjobs.dialect.table_rules import MESSAGE_METADATA, ROW_METADATA
-from streamjobs.job.plan import DEFAULT_SETTINGS
-from streamjobs.rowchange import Column, SqlType
+from streamjobs.job.plan.job_plan import DEFAULT_SETTINGS
 from tests.house.checkout import ROOT
 from tests.house.delivery_page import option_rows
 from udfs import FUNCTIONS

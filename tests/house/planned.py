@@ -13,13 +13,13 @@ import traceback
 from pathlib import Path
 
 from streamjobs.errors import StreamjobsError
-from streamjobs.job.flink import built
+from streamjobs.job.cluster.session import STATE_DIR
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner.child import leased_gateway
+from streamjobs.job.planner.flink_job import built
 from streamjobs.job.planner.lease import default_planner_dir
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import STATE_DIR
-from streamjobs.job.submit import Target, configuration
+from streamjobs.job.planner.request import Target, configuration
 
 
 def said(name: str, sql: str, target: Target) -> str:

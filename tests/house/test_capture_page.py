@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.capture.config import SECTIONS, TABLES
+from streamjobs.capture.config.file import SECTIONS, TABLES
 from tests.house.capture_page import PAGE, page
 
 

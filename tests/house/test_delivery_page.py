@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors import CONNECTORS
-from streamjobs.store_options import STORE_KINDS, STORE_OPTIONS
+from streamjobs.options.store_options import STORE_KINDS, STORE_OPTIONS
 from tests.house.delivery_page import NAMES, PAGE, page
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from types import ModuleType
 
-from streamjobs.rowchange import ChangeKind, SqlType
+from streamjobs.changes.row_change import ChangeKind, SqlType
 from thrift_idl.codec import FORMAT_VERSION
 from thrift_idl.gen.dbms_row_change import constants, ttypes
 

@@ -15,7 +15,7 @@ ABSENT = ("streamjobs.cli", "streamjobs.local", "streamjobs.demo", "typer", "ric
 # On the driver's side only: these import pyflink's Java gateway or services.
 NOT_FOR_WORKERS = ("streamjobs.cli", "streamjobs.local", "streamjobs.demo", "streamjobs.job")
 # The part of streamjobs.job that runs inside workers.
-SHIPPED_OPERATORS = ("streamjobs.job.handover", "streamjobs.job.sink_operator")
+SHIPPED_OPERATORS = ("streamjobs.job.plan.row_transfer", "streamjobs.job.workers.sink_operator")
 
 # Elasticsearch's transport imports every HTTP client that it finds; ours do not (import-linter sees to it).
 BROUGHT = {"connectors": "rich,httpx"}

@@ -15,14 +15,14 @@ from enum import Enum, auto
 
 from connectors.kafka import KafkaConsumer, KafkaProducer, read_topic
 from connectors.rocksdb import RocksDbSink
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Stage
+from streamjobs.changes.row_change import RowChange
 from streamjobs.demo.runner import MAX_WATERMARK_MS
 from streamjobs.demo.tables import CTR_COLUMNS, CTR_TOPICS, DEAD_LETTER_TOPIC, TABLES
 from streamjobs.errors import DecodeError
-from streamjobs.job.plan import JobPlan, PythonInsert
-from streamjobs.rowchange import RowChange
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.job.plan.job_plan import JobPlan, PythonInsert
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 from tests.acceptance.oracle import Oracle, Row
 from thrift_idl.codec import decode
 

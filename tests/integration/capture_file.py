@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamjobs.capture.endpoint import ask_snapshot, read_status
-from streamjobs.options import Secret
+from streamjobs.capture.status.http import ask_snapshot, read_status
+from streamjobs.options.options import Secret
 from tests.integration.capture_runs import ProcessRun, Run, ThreadRun, command_environment, command_line
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from connectors.mysql.session import Session
-from streamjobs.rowchange import ChangeKind, TableId
+from connectors.mysql.server.session import Session
+from streamjobs.changes.row_change import ChangeKind, TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, Sent, by_key
 from tests.integration.capture_writers import COLUMNS, ITEMS, row

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.kafka import KafkaConsumer, read_topic
-from connectors.mysql.chunk_query import ChunkQuery
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import mysql_place
-from connectors.mysql.session import Login, Session
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import mysql_place
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.snapshot.chunk_query import ChunkQuery
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Row, RowChange, TableId
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions
-from streamjobs.rowchange import ABSENT, ChangeKind, Row, RowChange, TableId
 from tests.integration.capture_file import LOGIN_VARIABLE, CaptureFile
 from tests.integration.given_server import MYSQL_URL, login_of_url
 from tests.integration.waiting import wait_for

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from streamjobs.capture.config import read_config
+from streamjobs.capture.config.file import read_config
 from streamjobs.cli.capture_run import run_capture
 from streamjobs.cli.main import outcome
 from streamjobs.errors import StreamjobsError

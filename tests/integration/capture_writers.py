@@ -10,7 +10,7 @@ from types import TracebackType
 
 import pymysql
 
-from connectors.mysql.session import Session
+from connectors.mysql.server.session import Session
 from streamjobs.errors import RetriableError, SystemicError
 from tests.integration.capture_rig import Rig
 from tests.patience import limit_s

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from connectors.mysql.session import Login
-from streamjobs.options import Secret
+from connectors.mysql.server.session import Login
+from streamjobs.options.options import Secret
 
 MYSQL_URL = "MYSQL_URL"
 """Names a server to test against instead of a MariaDB of our own: mysql://root:password@127.0.0.1:3306.

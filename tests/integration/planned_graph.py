@@ -14,12 +14,12 @@ from pathlib import Path
 
 from pyflink.table import ExplainDetail
 
-from streamjobs.job.flink import FlinkJob
+from streamjobs.job.cluster.session import STATE_DIR
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner.child import leased_gateway
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import STATE_DIR
-from streamjobs.job.submit import Target, configuration
+from streamjobs.job.planner.flink_job import FlinkJob
+from streamjobs.job.planner.request import Target, configuration
 
 
 def planned(path: str, target: Target) -> list[object]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.session import Session
+from connectors.mysql.server.session import Session
 from streamjobs.local.ports import PortLease
 from tests.integration.alerts import Prometheus
 from tests.integration.capture_file import CaptureFile

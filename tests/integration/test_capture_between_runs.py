@@ -8,8 +8,8 @@ import pytest
 from kafka.admin import KafkaAdminClient, NewPartitions
 
 from connectors.kafka import create_topic, delete_topic, newest_times
-from connectors.mysql.session import Session
-from streamjobs.rowchange import TableId
+from connectors.mysql.server.session import Session
+from streamjobs.changes.row_change import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, by_key, replayed
 from tests.integration.waiting import wait_for

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.session import Login, Session
-from streamjobs.capture.check import Finding, Severity, check_server
-from streamjobs.capture.config import parse_config
-from streamjobs.capture.settings import CaptureConfig
+from connectors.mysql.server.session import Login, Session
+from streamjobs.capture.config.file import parse_config
+from streamjobs.capture.config.settings import CaptureConfig
+from streamjobs.capture.source.preflight import Finding, Severity, check_server
 from streamjobs.capture.state import CaptureState
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 

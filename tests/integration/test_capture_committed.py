@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.session import Session
-from streamjobs.rowchange import TableId
+from connectors.mysql.server.session import Session
+from streamjobs.changes.row_change import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.server_places import mysql_place
-from connectors.mysql.session import Login, Session
+from connectors.mysql.server.log_position import mysql_place
+from connectors.mysql.server.session import Login, Session
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import TableId
 from streamjobs.local.environment import Environment
 from streamjobs.local.mariadb import MariaDbOptions
-from streamjobs.position import Position
-from streamjobs.rowchange import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.capture_writers import ITEMS, Writers

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.session import Session
-from streamjobs.rowchange import ChangeKind, TableId
+from connectors.mysql.server.session import Session
+from streamjobs.changes.row_change import ChangeKind, TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from kafka.admin import ConfigResource, KafkaAdminClient
 
+from streamjobs.changes.row_change import TableId
 from streamjobs.demo.kept import read_committed
 from streamjobs.demo.outcome import dead_letters_of_messages
 from streamjobs.demo.tables import DEAD_LETTER_TOPIC
-from streamjobs.rowchange import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, key_of, replayed
 from tests.integration.waiting import wait_for

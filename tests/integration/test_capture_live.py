@@ -9,14 +9,14 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import mysql_place
-from connectors.mysql.session import Session
-from streamjobs.capture.check import check_server
-from streamjobs.capture.config import read_config
-from streamjobs.options import Secret
-from streamjobs.position import Half
-from streamjobs.rowchange import ChangeKind, TableId, Value
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import mysql_place
+from connectors.mysql.server.session import Session
+from streamjobs.capture.config.file import read_config
+from streamjobs.capture.source.preflight import check_server
+from streamjobs.changes.position import Half
+from streamjobs.changes.row_change import ChangeKind, TableId, Value
+from streamjobs.options.options import Secret
 from tests.integration.capture_file import LOGIN_VARIABLE, CaptureFile
 from tests.integration.capture_items import assert_in_order, fill, items, items_capture, seeds, sent_items
 from tests.integration.capture_rig import Rig, replayed

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.kafka import list_topics
-from connectors.mysql.session import Session
-from streamjobs.rowchange import ChangeKind, Row, TableId, Value
+from connectors.mysql.server.session import Session
+from streamjobs.changes.row_change import ChangeKind, Row, TableId, Value
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import pause, wait_for

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.session import Session
-from connectors.mysql.session_settings import READING, asked
-from streamjobs.rowchange import TableId
+from connectors.mysql.server.session import Session
+from connectors.mysql.server.session_settings import READING, asked
+from streamjobs.changes.row_change import TableId
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import pause

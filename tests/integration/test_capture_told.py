@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from connectors.kafka import list_topics
-from connectors.mysql.session import Login
-from streamjobs.options import Secret
-from streamjobs.rowchange import TableId
+from connectors.mysql.server.session import Login
+from streamjobs.changes.row_change import TableId
+from streamjobs.options.options import Secret
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_rig import Rig, replayed
 from tests.integration.waiting import wait_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.mysql.server_places import mysql_place
+from connectors.mysql.server.log_position import mysql_place
 from tests.integration.capture_file import CaptureFile
 from tests.integration.capture_items import (
     assert_in_order,

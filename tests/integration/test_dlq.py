@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 
 from connectors.kafka import KafkaConsumer, KafkaDeadLetters, KafkaProducer, create_topic, read_topic
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Stage
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.local.kafka import KafkaServer
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, MessageBuilder
 
 pytestmark = pytest.mark.services

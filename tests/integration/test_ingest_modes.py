@@ -18,14 +18,14 @@ import pytest
 
 from connectors.kafka import KafkaConsumer, KafkaProducer, create_topic, read_dead_letters, read_topic
 from connectors.rocksdb.reader import RocksDbTable
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter
-from streamjobs.job.plan import DEAD_LETTER_TOPIC
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.kafka import KafkaServer
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
 from tests.services.kinds import FlinkAddress
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder, decode

@@ -9,9 +9,9 @@ import pytest
 
 from connectors.kafka import REPLAYABLE_CONFIGS, create_topic
 from streamjobs.errors import ConfigError
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from tests.services.kinds import FlinkAddress, KafkaAddress
 from tests.services.shared import unique_name
 

@@ -24,15 +24,15 @@ from connectors.kafka import (
     list_topics,
     read_topic,
 )
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
 from streamjobs.cli.profile import read_profile
 from streamjobs.errors import ConfigError, RetriableError, StreamjobsError, SystemicError
-from streamjobs.job.native import literal
-from streamjobs.job.plan import DEAD_LETTER_TOPIC
-from streamjobs.job.planning import plan_file
-from streamjobs.job.preflight import preflight
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.preflight import preflight
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.flink_ddl import literal
+from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.environment import Environment
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.ports import LOOPBACK, PortLease

@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.redis import RedisOptions, RedisServer
 from tests.integration.waiting import wait_for
 from tests.services.kinds import FlinkAddress, KafkaAddress, MariaDbAddress

@@ -9,9 +9,9 @@ import pymysql
 import pytest
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.planning import plan_job
-from streamjobs.job.preflight import preflight
-from streamjobs.job.run_settings import RunSettings
+from streamjobs.job.cluster.preflight import preflight
+from streamjobs.job.plan.planning import plan_job
+from streamjobs.job.plan.run_settings import RunSettings
 from tests.services.kinds import KafkaAddress, MariaDbAddress
 
 JOB = """\

@@ -20,12 +20,12 @@ import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable
-from streamjobs.broker import Envelope
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
-from streamjobs.position import Position
-from streamjobs.rowchange import ChangeKind, RowChange
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ChangeKind, RowChange
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from tests.integration.test_ingest_modes import SALE, Table, built, plain, replayed, shop
 from tests.integration.waiting import wait_for
 from tests.services.kinds import FlinkAddress, KafkaAddress

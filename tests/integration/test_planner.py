@@ -19,15 +19,15 @@ import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
 from connectors.rocksdb import RocksDbTable
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.errors import ConfigError
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner import early, lease
-from streamjobs.job.planning import plan_file
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.test_submission import jvms
 from tests.integration.waiting import wait_for
 from tests.services.kinds import FlinkAddress, KafkaAddress

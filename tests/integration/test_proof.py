@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from connectors.kafka import KafkaProducer, create_topic
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
 from streamjobs.cli.demo_summary import show
 from streamjobs.demo.feed import FeedOptions
 from streamjobs.demo.options import TrafficOptions
@@ -19,7 +19,7 @@ from streamjobs.demo.runner import JobRunner, RunningJob
 from streamjobs.demo.scenario import ad_traffic
 from streamjobs.demo.tables import CLICK_TOPIC, IMPRESSION_TOPIC
 from streamjobs.errors import ConfigError, JobError
-from streamjobs.job.plan import JobPlan
+from streamjobs.job.plan.job_plan import JobPlan
 from streamjobs.local.kafka import KafkaServer
 from tests.integration.batch_runner import BatchRunner, Mistake
 

@@ -18,11 +18,11 @@ import httpx
 import pytest
 
 from connectors.kafka import KafkaProducer, create_topic
-from streamjobs import values
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes import wire_values
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.local import places, state
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 from thrift_idl.codec import Header, PartitionMessageBuilder
@@ -92,7 +92,7 @@ def job_file(home: Path, text: str = JOB, name: str = "latest") -> str:
 
 
 def row(item: int, title: str | None, price: str) -> tuple[bytes | None, ...]:
-    return (b"%d" % item, None if title is None else values.encode(SqlType.TEXT, title), price.encode())
+    return (b"%d" % item, None if title is None else wire_values.encode(SqlType.TEXT, title), price.encode())
 
 
 def changes() -> list[RowChange]:

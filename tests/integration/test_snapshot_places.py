@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.changes import LogPlace
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import is_written, mariadb_gtids, mysql_place
-from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot import TableReader
+from connectors.mysql.position import LogPlace
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import is_written, mariadb_gtids, mysql_place
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.snapshot.reader import TableReader
+from streamjobs.changes.row_change import TableId
 from streamjobs.local.mariadb import MariaDbOptions, MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowchange import TableId
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 

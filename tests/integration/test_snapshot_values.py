@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.binlog_stream import open_stream
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Heartbeat
-from connectors.mysql.chunk_query import Key, split_key
-from connectors.mysql.live_schema import read_definition
-from connectors.mysql.server_places import place_now
-from connectors.mysql.session import Login, Session
-from connectors.mysql.snapshot import TableReader
-from connectors.mysql.table_plan import schema_of
-from streamjobs.capture.chunks import MySqlChunks
-from streamjobs.capture.config import parse_config
-from streamjobs.capture.mysql_source import MySqlSource
-from streamjobs.capture.routes import Routes
-from streamjobs.capture.settings import SnapshotSettings
+from connectors.mysql.binlog.stream import open_stream
+from connectors.mysql.events import BadRow, Heartbeat
+from connectors.mysql.rows.table_plan import schema_of
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.information_schema import read_definition
+from connectors.mysql.server.log_position import place_now
+from connectors.mysql.server.session import Login, Session
+from connectors.mysql.snapshot.chunk_query import Key, split_key
+from connectors.mysql.snapshot.reader import TableReader
+from streamjobs.capture.config.file import parse_config
+from streamjobs.capture.config.routes import Routes
+from streamjobs.capture.config.settings import SnapshotSettings
+from streamjobs.capture.source.mysql import MySqlSource
+from streamjobs.capture.source.mysql_chunks import MySqlChunks
 from streamjobs.capture.state import TablePart
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import Row, TableId, TableSchema
 from streamjobs.errors import SystemicError
 from streamjobs.local.mariadb import MariaDbServer
-from streamjobs.options import Secret
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import Row, TableId, TableSchema
+from streamjobs.options.options import Secret
 
 pytestmark = pytest.mark.services
 

@@ -17,15 +17,15 @@ import redis
 
 from connectors.kafka import KafkaProducer, create_topic, read_dead_letters
 from streamjobs import metrics as names
-from streamjobs.broker import Envelope
-from streamjobs.job.plan import DEAD_LETTER_TOPIC
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.mariadb import MariaDbServer
 from streamjobs.local.redis import RedisOptions, RedisServer
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 from tests.services.kinds import FlinkAddress

@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from streamjobs.errors import ConfigError
-from streamjobs.job.plan import JobPlan
+from streamjobs.job.cluster.session import FlinkSession
+from streamjobs.job.plan.job_plan import JobPlan
+from streamjobs.job.plan.planning import plan_file
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner import lease
 from streamjobs.job.planner.jvm import TEMPORARY
-from streamjobs.job.planning import plan_file
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.session import FlinkSession
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 
@@ -94,9 +94,9 @@ def test_a_mistake_is_told_before_anything_is_planned(job: Path, planner: Path) 
 OWNER = """
     import signal, sys
     from pathlib import Path
-    from streamjobs.job.planning import plan_file
-    from streamjobs.job.run_settings import RunSettings
-    from streamjobs.job.session import FlinkSession
+    from streamjobs.job.plan.planning import plan_file
+    from streamjobs.job.plan.run_settings import RunSettings
+    from streamjobs.job.cluster.session import FlinkSession
     job, home = Path(sys.argv[1]), Path(sys.argv[1]).parent
     session = FlinkSession("http://127.0.0.1:1", work_dir=home / "work", planner_dir=home / "planner")
     session.prepare(plan_file(job, RunSettings("127.0.0.1:1", home)))

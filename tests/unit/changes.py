@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import (
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import (
     ABSENT,
     ChangeKind,
     Column,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, PartitionMessageBuilder
 from udfs.parser_spec import ParserSpec
 from udfs.projection import Field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from streamjobs.broker import Envelope
+from streamjobs.brokers.contract import Envelope
 from streamjobs.demo.scenario import Scenario
 from streamjobs.demo.truth import Truth
 

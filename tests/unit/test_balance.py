@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.demo.balance import Balance, balance, closes_at_ms, closings_of, pending_impressions
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.runner import MAX_WATERMARK_MS

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow, Begin, BinlogEvent, Commit, Ddl
+from connectors.mysql.binlog.file import open_file
 from connectors.mysql.errors import BinlogError, RefusedError
-from streamjobs.position import Half
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Row, TableId
+from connectors.mysql.events import BadRow, Begin, BinlogEvent, Commit, Ddl
+from connectors.mysql.schema.history import Catalog
+from streamjobs.changes.position import Half
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Row, TableId
 from tests.unit.binlog_writer import ColumnForm, Writer, row_image, stored_text
 
 INT, BIGINT = ColumnForm(3, numeric=True), ColumnForm(8, unsigned=True, numeric=True)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.binlog_stream import _Offsets
+from connectors.mysql.binlog.stream import _Offsets
+from connectors.mysql.codec.framing import EventType, Header
 from connectors.mysql.errors import BinlogError
-from connectors.mysql.framing import EventType, Header
 
 ARTIFICIAL = 0x20
 GIB4 = 1 << 32

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql import binary_json, charsets, values
-from connectors.mysql.column_codecs import Meaning, codec_of
-from connectors.mysql.decoders import FAILURES, _converter
-from connectors.mysql.packed import PackedReader
-from connectors.mysql.table_map import Stored
-from streamjobs.rowchange import SqlType
-from streamjobs.values import decode, encode
+from connectors.mysql.codec import binary_json, charsets, values
+from connectors.mysql.codec.packet import PackedReader
+from connectors.mysql.rows.column_codecs import Meaning, codec_of
+from connectors.mysql.rows.row_decoder import FAILURES, _converter
+from connectors.mysql.rows.table_map import Stored
+from streamjobs.changes.row_change import SqlType
+from streamjobs.changes.wire_values import decode, encode
 from tests.unit.binlog_writer import stored_datetime, stored_decimal, stored_time
 
 MEANING = Meaning(labels=("a", "b,c", "ü"), charset=charsets.charset("utf8mb4"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.capture.config import parse_config
-from streamjobs.capture.routes import Route, Routes, take
+from streamjobs.capture.config.file import parse_config
+from streamjobs.capture.config.routes import Route, Routes, take
+from streamjobs.changes.row_change import TableId
 from streamjobs.errors import ConfigError
-from streamjobs.rowchange import TableId
 
 MINIMAL = """
 [source]

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.mysql.changes import Ddl, LogPlace
-from connectors.mysql.table_changes import (
+from connectors.mysql.events import Ddl
+from connectors.mysql.position import LogPlace
+from connectors.mysql.schema.definitions import (
     Altered,
     ColumnDefinition,
     Dropped,
@@ -20,12 +21,12 @@ from connectors.mysql.table_changes import (
     Truncated,
     Unknown,
 )
-from streamjobs.capture.config import parse_config
-from streamjobs.capture.ddl import DdlPolicy, DdlRefusedError, Effect, KeptShape
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.position import Position
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
+from streamjobs.capture.config.file import parse_config
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.ddl_policy import DdlPolicy, DdlRefusedError, Effect, KeptShape
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
 
 ITEM, OTHER = TableId("shop", "item"), TableId("other", "t")
 ID = ColumnDefinition("id", "int", "int")

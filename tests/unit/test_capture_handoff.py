@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamjobs.capture.handoff import Handoff, Place
+from streamjobs.capture.snapshot.handoff import Handoff, Place
 from streamjobs.capture.state import TablePart
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Column, SqlType, TableId, TableSchema
 from streamjobs.errors import RetriableError
-from streamjobs.position import Half, Position
 from streamjobs.retry import SystemClock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Column, SqlType, TableId, TableSchema
 
 TABLE = TableId("shop", "item")
 SCHEMA = TableSchema(

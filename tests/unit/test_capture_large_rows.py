@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.changes import BadRow
-from streamjobs.capture.lanes import Topic
-from streamjobs.capture.large_rows import OVERHEAD_BYTES, refuse_small_topic
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import MessageSettings
+from connectors.mysql.events import BadRow
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.publish.large_rows import OVERHEAD_BYTES, refuse_small_topic
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.publish.partitions import Topic
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Column, Row, SqlType, TableId, TableSchema
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.position import Position
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Column, Row, SqlType, TableId, TableSchema
 from tests.unit.test_capture_outbox import Clock, Sent
 from thrift_idl import bounds
 from thrift_idl.codec import decode

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from streamjobs.capture.handoff import SnapshotProgress
-from streamjobs.capture.routes import Way
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry, exposition
+from streamjobs.capture.config.routes import Way
+from streamjobs.capture.status.progress import SnapshotProgress
+from streamjobs.capture.status.status import CaptureStatus, Telemetry, exposition
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import TableId
 from streamjobs.cli.capture_line import left_out, status_text, ways_lines
-from streamjobs.position import Position
-from streamjobs.rowchange import TableId
 
 READING = (SnapshotProgress(TableId("shop", "item"), 20, 100),)
 

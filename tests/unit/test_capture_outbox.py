@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.changes import BadRow
-from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.lanes import Topic
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import MessageSettings
+from connectors.mysql.events import BadRow
+from streamjobs.brokers.contract import Envelope, Receipt
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.publish.partitions import Topic
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
 from streamjobs.errors import ConfigError
-from streamjobs.position import Half, Position
 from streamjobs.retry import SystemClock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, SqlType, TableId, TableSchema
 from tests.unit.changes import POSITIONS, VALUES, schemas
 from thrift_idl.codec import Header, PartitionMessageBuilder, decode, partition_of_row
 

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.changes import LogPlace
-from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.delivered import Delivered
-from streamjobs.capture.lanes import Topic
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import MessageSettings
+from connectors.mysql.position import LogPlace
+from streamjobs.brokers.contract import Envelope, Receipt
+from streamjobs.capture.checkpoint import Parts, StoredPosition
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.publish.delivered import Delivered
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.publish.partitions import Topic
 from streamjobs.capture.state import CaptureState, FileStore
-from streamjobs.capture.stored_position import Parts, StoredPosition
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, Column, SqlType, TableId, TableSchema
 from streamjobs.errors import RetriableError
-from streamjobs.position import Position
 from streamjobs.retry import SystemClock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ChangeKind, Column, SqlType, TableId, TableSchema
 from tests.unit.test_capture_outbox import refused
 from thrift_idl.codec import decode
 

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from connectors.mysql.server_names import ServerNames
-from streamjobs.broker import Envelope
-from streamjobs.capture.lanes import Topic
+from connectors.mysql.server.table_names import ServerNames
+from streamjobs.brokers.contract import Envelope
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.publish.partitions import Topic
 from streamjobs.capture.replay import Replay, ReplaySummary
-from streamjobs.capture.routes import Route, Routes
+from streamjobs.changes.row_change import RowChange
 from streamjobs.cli.capture_line import replay_lines
-from streamjobs.rowchange import RowChange
 from tests.unit.binlog_writer import ColumnForm, Writer, row_image
 from thrift_idl.codec import decode
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
-from streamjobs.capture.ddl import KeptShape
-from streamjobs.capture.endpoint import Endpoint, ask_snapshot, read_status
-from streamjobs.capture.lanes import Topic
-from streamjobs.capture.requests import Requests
-from streamjobs.capture.routes import Route, Routes, Way
+from connectors.mysql.schema.definitions import ColumnDefinition, TableDefinition
+from connectors.mysql.schema.history import Catalog
+from streamjobs.capture.config.routes import Route, Routes, Way
+from streamjobs.capture.ddl_policy import KeptShape
+from streamjobs.capture.publish.partitions import Topic
+from streamjobs.capture.publish.topics import KnownTopics
+from streamjobs.capture.source.schema_history import Definitions, definitions_from_json, definitions_to_json
 from streamjobs.capture.state import CaptureState, FileStore, TablePart, read_file
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
-from streamjobs.capture.topics import KnownTopics
+from streamjobs.capture.status.http import Endpoint, ask_snapshot, read_status
+from streamjobs.capture.status.requests import Requests
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
+from streamjobs.changes.row_change import Column, SqlType, TableId, TableSchema
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.rowchange import Column, SqlType, TableId, TableSchema
 
 ITEM = TableId("shop", "item")
 STATE = CaptureState(
@@ -167,7 +167,7 @@ def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) ->
 def test_a_process_that_is_stopped_is_not_told_as_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamjobs.capture.endpoint._ANSWER_S", 0.1)
+    monkeypatch.setattr("streamjobs.capture.status.http._ANSWER_S", 0.1)
     address = tmp_path / "address"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address.write_text(f"127.0.0.1:{silent.getsockname()[1]}\n", encoding="utf-8")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import cast
 
-from streamjobs.broker import Receipt
-from streamjobs.capture.delivered import Delivered
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from streamjobs.brokers.contract import Receipt
+from streamjobs.capture.publish.delivered import Delivered
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
 from streamjobs.retry import SystemClock
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ABSENT, Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.errors import ConfigError
-from streamjobs.position import Position
-from streamjobs.rowchange import ABSENT, Column, RowChange, SqlType, TableId, TableSchema
 from tests.unit.changes import CLICK, change_lists, click
 from thrift_idl import codec
 from thrift_idl.codec import Header, Limits, MessageBuilder, PartitionMessageBuilder

@@ -16,9 +16,9 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ABSENT, RowChange
 from streamjobs.errors import DecodeError
-from streamjobs.position import Position
-from streamjobs.rowchange import ABSENT, RowChange
 from tests.unit.changes import CLICK, change_lists, click
 from thrift_idl import bounds, codec, reasons
 from thrift_idl.gen.dbms_row_change import ttypes

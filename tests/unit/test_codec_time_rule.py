@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.rowchange import RowChange
+from streamjobs.changes.row_change import RowChange
 from tests.unit.changes import click
 from thrift_idl import codec
 from thrift_idl.codec import BuiltMessage, Header, Limits, PartitionMessageBuilder

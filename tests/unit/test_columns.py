@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.rowchange import Column, SqlType
+from streamjobs.changes.row_change import Column, SqlType
 from udfs.columns import Converter, FlinkType, Moment, converter
 
 INTS = {SqlType.TINYINT, SqlType.SMALLINT, SqlType.INT, SqlType.BIGINT, SqlType.YEAR}

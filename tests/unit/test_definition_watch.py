@@ -8,16 +8,16 @@ from typing import cast
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import LogPlace
-from connectors.mysql.definition_check import differences
-from connectors.mysql.server_places import ServerPlace
-from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from connectors.mysql.transactions import Query
+from connectors.mysql.position import LogPlace
+from connectors.mysql.rows.definition_check import differences
+from connectors.mysql.schema.definitions import ColumnDefinition, TableDefinition
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from connectors.mysql.server.log_position import ServerPlace
+from streamjobs.capture.config.routes import Route, Routes
 from streamjobs.capture.definition_watch import DefinitionWatch
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.source import Source
-from streamjobs.rowchange import TableId
+from streamjobs.capture.source.contract import Source
+from streamjobs.changes.row_change import TableId
 
 IS_B = "`b` varchar(9) CHARACTER SET utf8mb4"
 T, OTHER = TableId("d", "t"), TableId("other", "t")

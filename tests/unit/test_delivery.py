@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.memory import MemorySink, MemoryStore
-from streamjobs.dead_letter import DeadLetter
+from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.delivery import (
     DeadLetterCap,
     Delivery,
@@ -25,8 +25,8 @@ from streamjobs.delivery import (
 from streamjobs.errors import RetriableError, SystemicError
 from streamjobs.metrics import METRICS, MemoryMetrics
 from streamjobs.retry import RetryPolicy
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable, WriteResult
-from streamjobs.upserts import Upserts
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable, WriteResult
+from streamjobs.sinks.upsert_batch import Upserts
 
 COLUMNS = (SinkColumn("id", "BIGINT"), SinkColumn("a", "STRING"), SinkColumn("b", "STRING"))
 TABLE = SinkTable("t", COLUMNS, ("id",), {})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.dead_letter import DeadLetter, Stage
+from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.delivery import (
     DeadLetterCap,
 )
+from streamjobs.delivery.rejected import dead_letter_of
 from streamjobs.errors import SystemicError
-from streamjobs.rejected import dead_letter_of
-from streamjobs.sink import Rejection, SinkTable
+from streamjobs.sinks.contract import Rejection, SinkTable
 from tests.unit.test_delivery import (
     COLUMNS,
     bench,

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.cli.demo_summary import show, what_next
-from streamjobs.dead_letter import DeadLetter, Stage
 from streamjobs.demo.balance import Balance
 from streamjobs.demo.comparison import Comparison
 from streamjobs.demo.feed import FeedResult

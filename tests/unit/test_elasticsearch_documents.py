@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from connectors.elasticsearch.answers import Answers
 from connectors.elasticsearch.documents import DocumentForm, IndexPattern, text_fields
-from streamjobs.column_types import UnfitValueError
+from streamjobs.changes.moments import NanoMoment, OutOfRange
 from streamjobs.errors import ConfigError, SystemicError
-from streamjobs.moments import NanoMoment, OutOfRange
-from streamjobs.sink import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.stored_types import UnfitValueError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 MOMENT = datetime(2026, 11, 23, 7, 20, 25, 123456)  # noqa: DTZ001

@@ -11,9 +11,9 @@ from connectors.elasticsearch.connection import Cluster
 from connectors.elasticsearch.documents import DocumentForm
 from connectors.elasticsearch.indexes import Indexes
 from streamjobs.errors import ConfigError
-from streamjobs.options import Options
-from streamjobs.sink import SinkColumn, SinkTable
-from streamjobs.store_options import ELASTICSEARCH_OPTIONS
+from streamjobs.options.options import Options
+from streamjobs.options.store_options import ELASTICSEARCH_OPTIONS
+from streamjobs.sinks.contract import SinkColumn, SinkTable
 
 OPTIONS: Options = ELASTICSEARCH_OPTIONS.parse({"endPoint": "http://127.0.0.1:1"}, "table t")
 FORM = DocumentForm(SinkTable("t", (SinkColumn("id", "BIGINT"),), ("id",), {}))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.dead_letter import Stage
+from streamjobs.changes.dead_letter import Stage
 from streamjobs.demo.events import Event, EventFeed, read_events
 from streamjobs.demo.scenario import shop_events
 from streamjobs.demo.tables import BEHAVIOR_CONVERSION_TOPIC, BEHAVIOR_IMPRESSION_TOPIC

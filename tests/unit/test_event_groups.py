@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql import event_groups
-from connectors.mysql.binlog_file import open_file
-from connectors.mysql.changes import Begin, BinlogEvent, Commit, Ddl, Receiving
+from connectors.mysql.binlog import event_groups
+from connectors.mysql.binlog.file import open_file
 from connectors.mysql.errors import BinlogError, RefusedError
+from connectors.mysql.events import Begin, BinlogEvent, Commit, Ddl, Receiving
+from streamjobs.changes.row_batch import RowBatch
 from streamjobs.errors import SystemicError
-from streamjobs.rowbatch import RowBatch
 from tests.unit.binlog_writer import Writer
 from tests.unit.test_binlog_reader import COLUMNS, NAMES, images, read, read_until_error, stored
 

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from connectors.mysql.errors import BehindError, PositionLostError
-from connectors.mysql.failover import require_transactions
-from connectors.mysql.session import Session
+from connectors.mysql.server.failover import require_transactions
+from connectors.mysql.server.session import Session
 
 A, B = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-000000000001"
 SHORT = {"A": A, "B": B}

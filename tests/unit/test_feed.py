@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from streamjobs.broker import Envelope, Receipt
+from streamjobs.brokers.contract import Envelope, Receipt
 from streamjobs.demo.feed import FeedOptions, feed, lagging
 from streamjobs.demo.options import TrafficOptions
 from streamjobs.demo.packing import Packed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.errors import SystemicError
-from streamjobs.fence import Fence, Writer, fenced_off, take
-from streamjobs.sink import Attempt
+from streamjobs.sinks.contract import Attempt
+from streamjobs.sinks.fence import Fence, Writer, fenced_off, take
 
 
 def who(attempt: int = 0, subtask: int = 0, parallelism: int = 1, run: str = "a") -> Attempt:

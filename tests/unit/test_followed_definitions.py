@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.table_changes import Altered, Created, Dropped, Unknown
-from connectors.mysql.table_plan import schema_of
-from connectors.mysql.transactions import Query
-from streamjobs.rowchange import TableId
+from connectors.mysql.rows.table_plan import schema_of
+from connectors.mysql.schema.definitions import Altered, Created, Dropped, Unknown
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from streamjobs.changes.row_change import TableId
 
 T = TableId("d", "t")
 

@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.capture.gone_rows import NewestRows, ReadWhole
+from streamjobs.capture.snapshot.orphan_rows import NewestRows, ReadWhole
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_change import (
+    ABSENT,
+    ChangeKind,
+    Column,
+    Row,
+    RowChange,
+    SqlType,
+    TableId,
+    TableSchema,
+)
 from streamjobs.errors import SystemicError
-from streamjobs.position import Half, Position
-from streamjobs.rowchange import ABSENT, ChangeKind, Column, Row, RowChange, SqlType, TableId, TableSchema
 from thrift_idl.codec import Header, MessageBuilder
 
 ITEM = TableSchema(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.mysql.binlog.transactions import GtidEvent, read_gtid
+from connectors.mysql.codec.framing import EventType
 from connectors.mysql.errors import BinlogError, RefusedError
-from connectors.mysql.framing import EventType
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.transactions import GtidEvent, read_gtid
 from streamjobs.errors import ConfigError
 
 A, B = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-000000000001"

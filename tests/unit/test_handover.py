@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from streamjobs.job.handover import Handover, handover
-from streamjobs.moments import NanoMoment, OutOfRange
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.changes.moments import NanoMoment, OutOfRange
+from streamjobs.job.plan.row_transfer import Handover, handover
+from streamjobs.sinks.contract import SinkColumn, SinkTable
 
 
 def planned(*types: str, key: int = 1) -> Handover:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.hbase.cells import RowForm
-from streamjobs.column_types import UnfitValueError
+from streamjobs.changes.moments import NanoMoment, OutOfRange
+from streamjobs.changes.wire_values import shortest_float
 from streamjobs.errors import ConfigError
-from streamjobs.moments import NanoMoment, OutOfRange
-from streamjobs.sink import SinkColumn, SinkTable
-from streamjobs.values import shortest_float
+from streamjobs.sinks.contract import SinkColumn, SinkTable
+from streamjobs.sinks.stored_types import UnfitValueError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES: dict[str, st.SearchStrategy[Any]] = {

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from connectors.kafka import KafkaConnection
 from connectors.kafka.connection import client_options, error_of
 from connectors.kafka.sockets import DIRECT, ClosingSocket
+from streamjobs.brokers.kafka import connection_of_properties
 from streamjobs.errors import ConfigError, RetriableError, SystemicError
-from streamjobs.kafka_connection import connection_of_properties
 from tests.patience import limit_s
 
 RETRIABLE_THOUGH_KAFKA_SAYS_FINAL = {

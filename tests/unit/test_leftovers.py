@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.job.leftovers import untold
-from streamjobs.job.physical import Condition, Field, Operator
+from streamjobs.job.checks.stale_rows import untold
+from streamjobs.job.flink_plan.physical import Condition, Field, Operator
 
 CHANGES = "I,UB,UA,D"
 SEEN = Operator("TableSourceScan", (Field("id"), Field("shop")))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from streamjobs.cli.live import ProgressLine, lag_text, progress_text, watermark_text
-from streamjobs.job.progress import Progress
+from streamjobs.job.cluster.progress import Progress
 
 AT = datetime(2026, 11, 23, 8, 0, 10, tzinfo=timezone.utc)
 WATERMARK_MS = int((AT - timedelta(seconds=7)).timestamp() * 1000)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamjobs.errors import ConfigError, RetriableError
-from streamjobs.lookup import Cache, CachedLookup, Key, LookupSettings, Row, lookup_settings
+from streamjobs.lookups.contract import Cache, CachedLookup, Key, LookupSettings, Row, lookup_settings
 from streamjobs.metrics import METRICS, MemoryMetrics
 from streamjobs.retry import RetryPolicy
 from tests.unit.test_delivery import HeldClock

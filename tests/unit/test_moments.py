@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.moments import NanoMoment, OutOfRange, calendar_text
+from streamjobs.changes.moments import NanoMoment, OutOfRange, calendar_text
 
 MOMENTS = st.sampled_from([datetime(2024, 1, 1), datetime(2024, 1, 1, 0, 0, 0, 1), datetime(1, 1, 1)])  # noqa: DTZ001
 NANOS = st.integers(0, 999)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.sink_columns import Found, UniqueIndex
-from connectors.mysql.sink_connection import Target
-from connectors.mysql.sink_fits import FITS, MisfitError, fit
-from connectors.mysql.sink_guards import Guard
-from connectors.mysql.sink_indexes import index_problems
-from connectors.mysql.sink_literals import literals_of
-from streamjobs.column_types import Reason, UnfitValueError, column_type
-from streamjobs.values import binary32
+from connectors.mysql.store.columns import Found, UniqueIndex
+from connectors.mysql.store.connection import Target
+from connectors.mysql.store.guards import Guard
+from connectors.mysql.store.indexes import index_problems
+from connectors.mysql.store.literals import literals_of
+from connectors.mysql.store.type_fits import FITS, MisfitError, fit
+from streamjobs.changes.wire_values import binary32
+from streamjobs.sinks.stored_types import Reason, UnfitValueError, column_type
 
 TARGET = Target("db", 3306, "shop", "item")
 PLAIN = Found("c", "bigint", "bigint(20)", None, None, 0, 0, "", "", "", nullable=True, default=None)

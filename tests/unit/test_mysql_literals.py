@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.sink_literals import literals_of
-from connectors.mysql.sink_target import BoundColumn
-from streamjobs.column_types import Reason, UnfitValueError, column_type
+from connectors.mysql.store.literals import literals_of
+from connectors.mysql.store.target import BoundColumn
+from streamjobs.sinks.stored_types import Reason, UnfitValueError, column_type
 
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "TINYINT": st.integers(-200, 200),

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from connectors.mysql.session import Login, Session
+from connectors.mysql.server.session import Login, Session
 from streamjobs.errors import ConfigError
-from streamjobs.options import Secret
+from streamjobs.options.options import Secret
 from tests.patience import limit_s
 
 _CAPABILITIES = 1 | 0x200 | 0x8000 | 0x80000

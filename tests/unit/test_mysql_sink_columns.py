@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from connectors.mysql.sink_columns import Found, UniqueIndex, read_columns, read_unique_indexes
-from connectors.mysql.sink_connection import SinkConnection, Target
-from connectors.mysql.sink_fits import MisfitError, fit
-from streamjobs.column_types import column_type
-from streamjobs.options import Options
-from streamjobs.store_options import MYSQL_OPTIONS
+from connectors.mysql.store.columns import Found, UniqueIndex, read_columns, read_unique_indexes
+from connectors.mysql.store.connection import SinkConnection, Target
+from connectors.mysql.store.type_fits import MisfitError, fit
+from streamjobs.options.options import Options
+from streamjobs.options.store_options import MYSQL_OPTIONS
+from streamjobs.sinks.stored_types import column_type
 
 OPTIONS: Options = MYSQL_OPTIONS.parse({"url": "mysql://127.0.0.1:1/shop", "userName": "u"}, "table t")
 TARGET = Target("127.0.0.1", 1, "shop", "item")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.charsets import decode_all
-from connectors.mysql.server_names import ServerNames
-from connectors.mysql.table_changes import Dropped, Renamed, TableChange, Truncated, Unknown
-from connectors.mysql.transactions import Query
-from streamjobs.rowchange import TableId
+from connectors.mysql.codec.charsets import decode_all
+from connectors.mysql.schema.definitions import Dropped, Renamed, TableChange, Truncated, Unknown
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from connectors.mysql.server.table_names import ServerNames
+from streamjobs.changes.row_change import TableId
 
 T, ITEMS = TableId("d", "t"), TableId("dbname", "items")
 UTF8, LATIN1, GBK, BINARY = 45, 8, 28, 63

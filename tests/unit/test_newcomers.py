@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import LogPlace
-from connectors.mysql.table_changes import (
+from connectors.mysql.position import LogPlace
+from connectors.mysql.schema.definitions import (
     Altered,
     ColumnDefinition,
     Created,
@@ -14,8 +13,9 @@ from connectors.mysql.table_changes import (
     TableDefinition,
     Truncated,
 )
-from connectors.mysql.transactions import Query
-from streamjobs.rowchange import TableId
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from streamjobs.changes.row_change import TableId
 
 OLD, NEW, OTHER = TableId("shop", "old"), TableId("shop", "new"), TableId("shop", "other")
 INT = ColumnDefinition("id", "int", "int")

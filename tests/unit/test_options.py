@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.amounts import duration_ms, size_bytes
 from streamjobs.errors import ConfigError
-from streamjobs.options import (
+from streamjobs.options.options import (
     Option,
     OptionKind,
     OptionProblem,
     OptionSet,
     Secret,
 )
+from streamjobs.options.units import duration_ms, size_bytes
 
 OPTIONS = OptionSet(
     (

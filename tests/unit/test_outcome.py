@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from streamjobs.broker import Envelope
-from streamjobs.dead_letter import DeadLetter, Replayed, Stage
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.dead_letter import DeadLetter, Replayed, Stage
 from streamjobs.demo.comparison import compare, compare_dead_letters
 from streamjobs.demo.ledger import ExpectedDeadLetter
 from streamjobs.demo.outcome import (

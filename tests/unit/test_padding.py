@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamjobs.dialect.statements import parse_script
-from streamjobs.job.padding import OuterJoin, outer_joins, padded_too_late, refusal
-from streamjobs.job.physical import Condition, Field, Operator
+from streamjobs.job.flink_plan.physical import Condition, Field, Operator
+from streamjobs.job.plan.outer_interval_joins import OuterJoin, outer_joins, padded_too_late, refusal
 
 FILE = """\
 CREATE TABLE a (id BIGINT) WITH (type='metaq', topic='a', 'table'='d.a', 'ingest'='append');

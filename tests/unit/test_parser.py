@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ABSENT, Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.metrics import PARSE_SKIPPED
-from streamjobs.position import Position
-from streamjobs.rowchange import ABSENT, Column, RowChange, SqlType, TableId, TableSchema
 from tests.unit.items import (
     FIELDS,
     HEADER,

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamjobs import values
-from streamjobs.position import Position
-from streamjobs.rowchange import ABSENT, ChangeKind, RowChange, SqlType
+from streamjobs.changes import wire_values
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import ABSENT, ChangeKind, RowChange, SqlType
 from tests.unit.items import FIELDS, ITEM, OTHER, letters
 from thrift_idl.codec import Header, PartitionMessageBuilder
 from udfs.parser_spec import MODES, ParserSpec
@@ -108,17 +108,21 @@ def expected(  # noqa: PLR0912 - plain on purpose
 
 def _time_of(value: Any) -> Any:
     try:
-        at = values.decode(SqlType.BIGINT, value) if isinstance(value, bytes) else None
+        at = wire_values.decode(SqlType.BIGINT, value) if isinstance(value, bytes) else None
     except ValueError:
         return None
-    return at if at is not None and values.MIN_EVENT_TIME_MS <= at <= values.MAX_EVENT_TIME_MS else None
+    return (
+        at
+        if at is not None and wire_values.MIN_EVENT_TIME_MS <= at <= wire_values.MAX_EVENT_TIME_MS
+        else None
+    )
 
 
 def _plain(field: Field, value: bytes) -> Any:
     if field.type == "STRING":
         return value.decode("utf-8", "strict")
     if field.type == "BIGINT":
-        return values.decode(SqlType.BIGINT, value)
+        return wire_values.decode(SqlType.BIGINT, value)
     number = Decimal(value.decode())
     if number != round(number, 2) or abs(number) >= 10**8:
         raise ValueError(value)

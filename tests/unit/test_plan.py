@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import SqlError
-from streamjobs.job.lookups import RegisterLookup
-from streamjobs.job.native import TableDdl
-from streamjobs.job.plan import JobPlan, PythonInsert, RegisterFunction
-from streamjobs.job.planning import plan_job
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.sources import SourcePlan
-from streamjobs.job.widening import fits
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.checks.lossless_cast import fits
+from streamjobs.job.plan.flink_ddl import TableDdl
+from streamjobs.job.plan.job_plan import JobPlan, PythonInsert, RegisterFunction
+from streamjobs.job.plan.lookups import RegisterLookup
+from streamjobs.job.plan.planning import plan_job
+from streamjobs.job.plan.run_settings import RunSettings
+from streamjobs.job.plan.sources import SourcePlan
 
 JOBS = Path(__file__).parents[2] / "sql" / "jobs"
 SINK = "CREATE TABLE o (item_id BIGINT, PRIMARY KEY (item_id) NOT ENFORCED) WITH (type='rocksdb');"

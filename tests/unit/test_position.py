@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.position import SEQ_BYTES, Half, Position
+from streamjobs.changes.position import SEQ_BYTES, Half, Position
 from tests.unit.changes import POSITIONS
 
 PLACES = st.tuples(POSITIONS, st.sampled_from(Half))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from connectors.kafka import TopicInfo
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import ConfigError
-from streamjobs.job import preflight as module
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.planning import plan_job
-from streamjobs.job.preflight import preflight
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.cluster import preflight as module
+from streamjobs.job.cluster.preflight import preflight
+from streamjobs.job.plan.job_plan import JobPlan
+from streamjobs.job.plan.planning import plan_job
+from streamjobs.job.plan.run_settings import RunSettings
 
 JOB = """
 CREATE TABLE seen (n BIGINT) WITH (type='metaq', topic='seen', 'table'='shop.seen', ingest='append');

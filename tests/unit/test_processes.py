@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamjobs.processes import identify, own_identity, task_manager_guard
+from streamjobs.process_identity import identify, own_identity, task_manager_guard
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.cli.profile import Profile, read_profile
 from streamjobs.errors import ConfigError
-from streamjobs.kafka_connection import KafkaConnection
 
 
 def written(path: Path, text: str) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from connectors.rocksdb import RocksDbSink, RocksDbTable
 from streamjobs.cli.show import Format, show_rows
 from streamjobs.cli.where import Where
-from streamjobs.sink import Attempt, Record, RecordKind, SinkColumn, SinkTable
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, SinkColumn, SinkTable
 
 COLUMNS = (
     SinkColumn("id", "BIGINT"),

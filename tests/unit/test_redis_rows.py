@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.redis.rows import RowForm, score_text
-from streamjobs.column_types import UnfitValueError
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.sinks.contract import SinkColumn, SinkTable
+from streamjobs.sinks.stored_types import UnfitValueError
 
 COLUMNS = {
     "id": ("BIGINT", st.integers(-(2**63), 2**63 - 1)),

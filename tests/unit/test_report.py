@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamjobs.job.report import brief, exception_name, root_cause
+from streamjobs.job.root_cause import brief, exception_name, root_cause
 
 TEXTS = Path(__file__).parent / "flink_texts"
 UNLUCKY = """\
@@ -51,9 +51,9 @@ def test_a_text_of_another_form_is_given_as_it_is() -> None:
         (UNLUCKY, "ValueError", "ValueError: the number 13 ends in 3 (fragile.py:18, in checked)"),
         (
             "Traceback (most recent call last):\n"
-            '  File "connectors/mysql/sink.py", line 7, in open\n'
+            '  File "connectors/mysql/store/sink.py", line 7, in open\n'
             "    raise NoTableError(message)\n"
-            "connectors.mysql.sink_connection.NoTableError: there is no table shop.wide:\n"
+            "connectors.mysql.store.connection.NoTableError: there is no table shop.wide:\n"
             "  CREATE TABLE shop.wide (…)",
             "NoTableError",
             "there is no table shop.wide: CREATE TABLE shop.wide (…)",

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from connectors.rocksdb import Reason, UnfitValueError, column_type
 from connectors.rocksdb.rows import RowCodec, Schema
+from streamjobs.changes.moments import NanoMoment, OutOfRange
 from streamjobs.errors import ConfigError
-from streamjobs.moments import NanoMoment, OutOfRange
-from streamjobs.sink import SinkColumn, SinkTable
+from streamjobs.sinks.contract import SinkColumn, SinkTable
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.table_changes import (
+from connectors.mysql.rows.table_plan import schema_of
+from connectors.mysql.schema.definitions import (
     Altered,
     Created,
     DatabaseDropped,
@@ -19,10 +19,10 @@ from connectors.mysql.table_changes import (
     Truncated,
     Unknown,
 )  # fmt: skip
-from connectors.mysql.table_plan import schema_of
-from connectors.mysql.transactions import Query
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from streamjobs.changes.row_change import SqlType, TableId
 from streamjobs.errors import ConfigError
-from streamjobs.rowchange import SqlType, TableId
 
 T = TableId("d", "t")
 BASE = (

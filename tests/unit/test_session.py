@@ -8,14 +8,14 @@ from contextlib import closing
 
 import pytest
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import JobError, RetriableError
-from streamjobs.job import session
-from streamjobs.job.limits import Limits
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.rest import FlinkRest
-from streamjobs.job.running_job import RunningFlinkJob
-from streamjobs.job.trouble import Outages, Outside
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.cluster import session
+from streamjobs.job.cluster.limits import Limits
+from streamjobs.job.cluster.rest import FlinkRest
+from streamjobs.job.cluster.running_job import RunningFlinkJob
+from streamjobs.job.cluster.trouble import Outages, Outside
+from streamjobs.job.plan.job_plan import JobPlan
 from tests.unit.flink_answers import FlinkAnswers, flink_that_answers
 
 JOB = "/jobs/7"

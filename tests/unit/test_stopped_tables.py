@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from connectors.mysql.transactions import Query
+from connectors.mysql.schema.definitions import ColumnDefinition, TableDefinition
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
 from streamjobs.capture.state import CaptureState
 from streamjobs.capture.stopped_tables import StoppedTables
-from streamjobs.rowchange import TableId
+from streamjobs.changes.row_change import TableId
 
 ITEM, SHOP = TableId("shop", "item"), TableId("shop", "shop")
 ID = ColumnDefinition("id", "int", "int")

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.errors import ConfigError, JobError
-from streamjobs.job import handed_over
-from streamjobs.job.limits import Limits
-from streamjobs.job.plan import JobPlan
+from streamjobs.job.cluster import handed_over
+from streamjobs.job.cluster.limits import Limits
+from streamjobs.job.cluster.submit import Submission
+from streamjobs.job.plan.job_plan import JobPlan
 from streamjobs.job.planner import early
-from streamjobs.job.submit import HANDING_OVER, Request, Submission, Target
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.planner.request import HANDING_OVER, Request, Target
 from tests.unit.flink_answers import flink_that_answers
 
 PLAN = JobPlan("ctr", "ctr.sql", "", {}, (), (), KafkaConnection("127.0.0.1:1"))

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from streamjobs.errors import ConfigError, JobError
+from streamjobs.job.cluster.submit import Submission
+from streamjobs.job.plan.planning import plan_job
+from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.job.planner import early
-from streamjobs.job.planning import plan_job
-from streamjobs.job.run_settings import RunSettings
-from streamjobs.job.submit import Request, Submission, Target
+from streamjobs.job.planner.request import Request, Target
 
 TRACE = (
     'Traceback (most recent call last):\n  File "x.py", line 1, in f\nValueError: zip() argument 2 is longer'

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from connectors.mysql.changes import LogPlace
-from streamjobs.broker import Envelope, Receipt
-from streamjobs.capture.lanes import Topic
-from streamjobs.capture.outbox import Outbox
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.capture.settings import MessageSettings
-from streamjobs.capture.sweeps import Sweeps
-from streamjobs.capture.telemetry import CaptureStatus, Telemetry
+from connectors.mysql.position import LogPlace
+from streamjobs.brokers.contract import Envelope, Receipt
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.publish.outbox import Outbox
+from streamjobs.capture.publish.partitions import Topic
+from streamjobs.capture.snapshot.reconcile import Sweeps
+from streamjobs.capture.status.status import CaptureStatus, Telemetry
+from streamjobs.changes.position import Half, Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ABSENT, ChangeKind, Column, RowChange, SqlType, TableId, TableSchema
 from streamjobs.errors import RetriableError
-from streamjobs.position import Half, Position
 from streamjobs.retry import SystemClock
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import ABSENT, ChangeKind, Column, RowChange, SqlType, TableId, TableSchema
 from tests.integration.waiting import wait_for
 from tests.unit.test_capture_outbox import refused
 from thrift_idl.codec import decode

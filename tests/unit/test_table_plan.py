@@ -7,22 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.mysql.catalog import Catalog
-from connectors.mysql.changes import BadRow
+from connectors.mysql.codec.framing import EventType
 from connectors.mysql.errors import SchemaMissingError
-from connectors.mysql.framing import EventType
-from connectors.mysql.key_labels import doubtful_labels
-from connectors.mysql.row_events import Origin, RowsHead, TableRows
-from connectors.mysql.snapshot_values import selected
-from connectors.mysql.table_changes import ColumnDefinition, TableDefinition
-from connectors.mysql.table_map import Stored, StoredColumn, TableMap
-from connectors.mysql.table_plan import plan_of
-from connectors.mysql.transactions import Query
-from streamjobs.capture.catalogs import Definitions, definitions_from_json, definitions_to_json
-from streamjobs.capture.routes import Route, Routes
-from streamjobs.position import Position
-from streamjobs.rowbatch import RowBatch
-from streamjobs.rowchange import TableId, Value
+from connectors.mysql.events import BadRow
+from connectors.mysql.rows.row_events import Origin, RowsHead, TableRows
+from connectors.mysql.rows.table_map import Stored, StoredColumn, TableMap
+from connectors.mysql.rows.table_plan import plan_of
+from connectors.mysql.schema.definitions import ColumnDefinition, TableDefinition
+from connectors.mysql.schema.enum_labels import doubtful_labels
+from connectors.mysql.schema.history import Catalog
+from connectors.mysql.schema.statement import Query
+from connectors.mysql.snapshot.columns import selected
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.source.schema_history import Definitions, definitions_from_json, definitions_to_json
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import TableId, Value
 from tests.unit.binlog_writer import row_image, stored_text
 
 T = TableId("d", "t")

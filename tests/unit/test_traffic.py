@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from streamjobs.changes.position import Half
+from streamjobs.changes.row_change import ChangeKind, Row, SqlType, Value
 from streamjobs.demo.options import DAY_MS, HOUR_MS, TrafficOptions
 from streamjobs.demo.sending import Damage, Sending
 from streamjobs.demo.tables import (
@@ -20,8 +22,6 @@ from streamjobs.demo.tables import (
     USER_TOPIC,
 )
 from streamjobs.demo.traffic import Traffic
-from streamjobs.position import Half
-from streamjobs.rowchange import ChangeKind, Row, SqlType, Value
 
 HARD = TrafficOptions.hard(seed=5, impressions=4_000)
 

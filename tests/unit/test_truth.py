@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamjobs.dead_letter import Stage
+from streamjobs.changes.dead_letter import Stage
 from streamjobs.demo.ledger import ExpectedDeadLetter
 from streamjobs.demo.options import HOUR_MS, TrafficOptions
 from streamjobs.demo.packing import PackingOptions

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from connectors.mysql.session import Session
-from streamjobs.capture.check import Finding, Severity, unnamed_columns
+from connectors.mysql.server.session import Session
+from streamjobs.capture.source.preflight import Finding, Severity, unnamed_columns
 
 
 class Variables:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streamjobs.broker import Envelope
-from streamjobs.job import unread
-from streamjobs.job.unread import Unread, is_heartbeat
-from streamjobs.position import Position
-from streamjobs.rowchange import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.brokers.contract import Envelope
+from streamjobs.changes.position import Position
+from streamjobs.changes.row_change import Column, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster import unread
+from streamjobs.job.cluster.unread import Unread, is_heartbeat
 from thrift_idl.codec import Header, MessageBuilder, PartitionMessageBuilder
 
 ITEM = TableSchema(TableId("shop", "item"), (Column("item_id", SqlType.BIGINT, "bigint", key=True),))

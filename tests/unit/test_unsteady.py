@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.job.physical import Condition, Field, Operator
-from streamjobs.job.unsteady import Unsteady, rekeyed, unsteady
+from streamjobs.job.checks.non_deterministic import Unsteady, rekeyed, unsteady
+from streamjobs.job.flink_plan.physical import Condition, Field, Operator
 
 CHANGES = "I,UB,UA,D"
 LATEST = Operator("Rank", (Field("id"), Field("v")), CHANGES, first_only=True)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs import values
-from streamjobs.rowchange import SqlType
+from streamjobs.changes import wire_values
+from streamjobs.changes.row_change import SqlType
 
 UTC = timezone.utc
 IDL = Path(__file__).parents[2] / "thrift_idl" / "dbms_row_change.thrift"
@@ -135,25 +135,25 @@ BAD_VALUES: list[tuple[SqlType, object]] = [
 
 @pytest.mark.parametrize(("sql_type", "value", "data"), GOOD)
 def test_a_value_has_one_form(sql_type: SqlType, value: Any, data: bytes) -> None:
-    assert values.encode(sql_type, value) == data
-    decoded = values.decode(sql_type, data)
+    assert wire_values.encode(sql_type, value) == data
+    decoded = wire_values.decode(sql_type, data)
     assert (type(decoded), decoded) == (type(value), value)
 
 
 @pytest.mark.parametrize(("sql_type", "data"), BAD_DATA)
 def test_what_is_not_the_form_is_refused_with_type_and_value(sql_type: SqlType, data: bytes) -> None:
     with pytest.raises(ValueError, match=f"^{sql_type.name} cannot be {re.escape(repr(data)[:50])}"):
-        values.decode(sql_type, data)
+        wire_values.decode(sql_type, data)
 
 
 @pytest.mark.parametrize(("sql_type", "value"), BAD_VALUES)
 def test_what_is_not_a_value_is_refused_with_type_and_value(sql_type: SqlType, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{sql_type.name} cannot be {re.escape(repr(value)[:50])}"):
-        values.encode(sql_type, value)
+        wire_values.encode(sql_type, value)
 
 
 def test_there_is_a_form_for_every_type_and_the_idl_names_each() -> None:
-    assert set(values.FORMS) == set(SqlType)
+    assert set(wire_values.FORMS) == set(SqlType)
     published = dict(re.findall(r"^  (\w+) = (\d+) +/\*", IDL.read_text(), re.MULTILINE))
     assert {name: int(number) for name, number in published.items()} == {t.name: t.value for t in SqlType}
 
@@ -190,25 +190,25 @@ TYPED = st.sampled_from(SqlType).flatmap(lambda t: st.tuples(st.just(t), ANY[t])
 @given(TYPED)
 def test_every_value_survives_the_round_trip(typed: tuple[SqlType, Any]) -> None:
     sql_type, value = typed
-    data = values.encode(sql_type, value)
-    back = values.decode(sql_type, data)
+    data = wire_values.encode(sql_type, value)
+    back = wire_values.decode(sql_type, data)
     assert (type(back), back) == (type(value), value)
     assert str(back) == str(value)
-    assert values.encode(sql_type, back) == data
+    assert wire_values.encode(sql_type, back) == data
 
 
 @given(st.sampled_from(sorted(set(SqlType) - {SqlType.FLOAT, SqlType.DOUBLE})), st.text("-0123456789.:e aN,"))
 def test_whatever_is_read_is_canonical(sql_type: SqlType, text: str) -> None:
     try:
-        value = values.decode(sql_type, text.encode())
+        value = wire_values.decode(sql_type, text.encode())
     except ValueError:
         return
-    assert values.encode(sql_type, value) == text.encode()
+    assert wire_values.encode(sql_type, value) == text.encode()
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_float_is_spelled_as_short_as_possible(value: float) -> None:
-    data = values.encode(SqlType.FLOAT, value)
+    data = wire_values.encode(SqlType.FLOAT, value)
     digits = len(data.split(b"e")[0].strip(b"-").replace(b".", b"").strip(b"0"))
     for fewer in range(1, digits):
         shorter = float(f"{value:.{fewer}g}")
@@ -220,26 +220,26 @@ def test_a_float_is_spelled_as_short_as_possible(value: float) -> None:
 
 def test_not_a_number_is_spelled_out() -> None:
     for sql_type in (SqlType.FLOAT, SqlType.DOUBLE):
-        assert values.encode(sql_type, math.nan) == b"NaN"
-        assert math.isnan(values.decode(sql_type, b"NaN"))
+        assert wire_values.encode(sql_type, math.nan) == b"NaN"
+        assert math.isnan(wire_values.decode(sql_type, b"NaN"))
 
 
 def test_negative_zero_is_a_float_but_not_a_decimal() -> None:
-    assert values.encode(SqlType.DOUBLE, -0.0) == b"-0.0"
-    assert values.encode(SqlType.DECIMAL, Decimal("-0.00")) == b"0.00"
+    assert wire_values.encode(SqlType.DOUBLE, -0.0) == b"-0.0"
+    assert wire_values.encode(SqlType.DECIMAL, Decimal("-0.00")) == b"0.00"
 
 
 def test_a_time_of_another_zone_is_written_in_utc() -> None:
     zone = timezone(timedelta(hours=8))
     value = datetime(2024, 1, 1, 8, 0, tzinfo=zone)
-    assert values.encode(SqlType.TIMESTAMP, value) == b"2024-01-01 00:00:00"
+    assert wire_values.encode(SqlType.TIMESTAMP, value) == b"2024-01-01 00:00:00"
 
 
 @given(st.sampled_from(SqlType).flatmap(lambda t: st.tuples(st.just(t), st.lists(ANY[t]))))
 def test_a_column_reads_as_its_values_do(typed: tuple[SqlType, list[Any]]) -> None:
     sql_type, column = typed
-    data = [values.encode(sql_type, value) for value in column]
-    assert values.decode_column(sql_type, data) == [values.decode(sql_type, item) for item in data]
+    data = [wire_values.encode(sql_type, value) for value in column]
+    assert wire_values.decode_column(sql_type, data) == [wire_values.decode(sql_type, item) for item in data]
 
 
 @pytest.mark.parametrize(("sql_type", "data"), BAD_DATA)
@@ -247,7 +247,7 @@ def test_a_bad_value_in_a_column_is_named(sql_type: SqlType, data: bytes) -> Non
     good = next(item for t, _, item in GOOD if t is sql_type)
     for column in ([data], [good, data], [data, good], [good, data, good]):
         with pytest.raises(ValueError, match=f"^{sql_type.name} cannot be {re.escape(repr(data)[:50])}"):
-            values.decode_column(sql_type, column)
+            wire_values.decode_column(sql_type, column)
 
 
 @pytest.mark.parametrize(
@@ -257,12 +257,12 @@ def test_a_bad_value_in_a_column_is_named(sql_type: SqlType, data: bytes) -> Non
         (SqlType.BIGINT, b"-1", -1),
         (SqlType.TIMESTAMP, b"1970-01-01 00:00:01.234999", 1234),
         (SqlType.DATETIME, b"1969-12-31 23:59:59.999999", -1),
-        (SqlType.DATETIME, b"0001-01-01 00:00:00", values.MIN_EVENT_TIME_MS),
-        (SqlType.DATETIME, b"9999-12-31 23:59:59.999999", values.MAX_EVENT_TIME_MS),
+        (SqlType.DATETIME, b"0001-01-01 00:00:00", wire_values.MIN_EVENT_TIME_MS),
+        (SqlType.DATETIME, b"9999-12-31 23:59:59.999999", wire_values.MAX_EVENT_TIME_MS),
     ],
 )
 def test_event_time_is_epoch_milliseconds(sql_type: SqlType, data: bytes, expected: int) -> None:
-    assert values.event_time_ms(sql_type, data) == expected
+    assert wire_values.event_time_ms(sql_type, data) == expected
 
 
 @pytest.mark.parametrize(
@@ -279,4 +279,4 @@ def test_event_time_is_epoch_milliseconds(sql_type: SqlType, data: bytes, expect
 )
 def test_what_is_not_an_event_time_is_refused(sql_type: SqlType, data: bytes) -> None:
     with pytest.raises(ValueError, match=rf"{sql_type.name} .*{re.escape(repr(data))}"):
-        values.event_time_ms(sql_type, data)
+        wire_values.event_time_ms(sql_type, data)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.cli.live import ProgressLine
 from streamjobs.cli.signals import Terminated, ended_by_signals
 from streamjobs.cli.watching import watch
 from streamjobs.errors import JobError, RetriableError
-from streamjobs.job.plan import JobPlan
-from streamjobs.job.progress import Progress
-from streamjobs.kafka_connection import KafkaConnection
+from streamjobs.job.cluster.progress import Progress
+from streamjobs.job.plan.job_plan import JobPlan
 
 AWAY = RetriableError("Flink at http://f:8081 does not answer GET /jobs/7: refused")
 

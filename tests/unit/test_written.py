@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.job.written import copied, joined, standing_for
+from streamjobs.job.plan.written import copied, joined, standing_for
 
 FILE = "INSERT INTO r\nSELECT '😀', a,\n  d.b FROM t JOIN d ON d.a = t.a\nWHERE c"
 START = FILE.index("SELECT")

@@ -1,6 +1,6 @@
 """Plans one job on a leased JVM, then submits or explains it: `python -m streamjobs.job.planner.child`.
 
-It reads the request as a line (see `streamjobs.job.submit.packed`), and the line `go` with what the preflight
+It reads the request as a line (see `planner.request`), and the line `go` with what the preflight
 counted when the job may start: Flink plans for seconds, and can do so while the cluster comes up. The line
 HANDING_OVER on standard output says that the cluster may have the job from now on, whatever follows. The
 answer is one line of JSON, the last: `{"job_id": "…"}`, `{"explained": "…"}`,
@@ -20,12 +20,12 @@ from pathlib import Path
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 
 from streamjobs.errors import JobError, StreamjobsError
-from streamjobs.job.flink import built
-from streamjobs.job.native import Partitions
+from streamjobs.job.plan.flink_ddl import Partitions
 from streamjobs.job.planner import lease
+from streamjobs.job.planner.flink_job import built
 from streamjobs.job.planner.gateway import Attached, jvm_command, silence
-from streamjobs.job.refused import JAVA_ERRORS
-from streamjobs.job.submit import HANDING_OVER, Request, Target, configuration, unpacked
+from streamjobs.job.planner.refused import JAVA_ERRORS
+from streamjobs.job.planner.request import HANDING_OVER, Request, Target, configuration, unpacked
 
 Answer = dict[str, str]
 

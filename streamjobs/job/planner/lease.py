@@ -19,7 +19,7 @@ from typing import Any
 
 from streamjobs.errors import ConfigError
 from streamjobs.job.planner import jvm, server
-from streamjobs.processes import identify
+from streamjobs.process_identity import identify
 
 DIRECTORY_VARIABLE = "STREAMJOBS_PLANNER"
 IDLE_VARIABLE = "STREAMJOBS_PLANNER_IDLE_S"

@@ -1,0 +1,1 @@
+"""The log itself: files, the stream of a server, events, transactions."""

@@ -1,0 +1,140 @@
+"""Log files that end in the middle of a transaction, as a MariaDB leaves them that is killed while it writes.
+
+Such a transaction was never committed: the server rolls it back when it comes up, begins another file, and
+leaves the torn one as it is (MySQL cuts it). While a file is written a server sends whole transactions only,
+so this concerns files that another had followed when the stream was opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from connectors.mysql.binlog.event_groups import Group, begun
+from connectors.mysql.codec.framing import EventSource, EventType, Format, FramedEvent
+from connectors.mysql.codec.packet import PackedReader
+from connectors.mysql.errors import PositionLostError
+from connectors.mysql.gtid import MariaGtids
+from connectors.mysql.position import LogPlace
+
+logger = logging.getLogger(__name__)
+
+_END_OF_FILE: Final = (EventType.ROTATE, EventType.FORMAT_DESCRIPTION)
+
+
+class TruncatedFileError(PositionLostError):
+    """The server's answer to a file that ends in the middle of an event."""
+
+
+class ReopeningSource(EventSource, Protocol):
+    """A stream that can be opened again behind a torn file."""
+
+    def skip_to_next_file(self, torn: LogPlace) -> None:
+        """Go on with the file behind the one of `torn`, where its last whole transaction ends.
+
+        Raises: PositionLostError where more than one transaction is missing between, and as Session does.
+        """
+
+
+class WholeTransactions:
+    """The events of a stream without transactions that have no end; implements `EventSource`.
+
+    Up to the file with the number `written` the events of each transaction are held until its last one has
+    come. `report(place)` is called for each that is left out.
+    """
+
+    def __init__(self, source: ReopeningSource, file: str, written: int) -> None:
+        self._source = source
+        self._file = file
+        self._written = written
+        self._end = 4
+        self._held: Group | None = None
+
+    def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]:
+        while True:
+            try:
+                yield from self._events()
+            except TruncatedFileError:
+                if self._is_written:
+                    raise
+                self._leave_out()
+                self._source.skip_to_next_file(LogPlace(self._file, self._end))
+            else:
+                return
+
+    def close(self) -> None:
+        """Free the source."""
+        self._source.close()
+        self._let_go()
+
+    @property
+    def _is_written(self) -> bool:
+        """Whether the server writes the file, or has not yet told which one it sends."""
+        return not self._file or LogPlace(self._file, 4).number >= self._written
+
+    def _events(self) -> Iterator[tuple[FramedEvent, Format]]:
+        for event, used in self._source:
+            kind = event.header.type
+            if kind in _END_OF_FILE and self._held is not None:
+                self._leave_out()
+            if kind == EventType.ROTATE:
+                self._rotated(event, used)
+            if kind == EventType.MARIA_GTID and not self._is_written:
+                yield from self._released(event.start)  # another follows: it was whole
+                self._held = begun(event, used)
+            if self._held is None:
+                self._end = event.end or self._end
+                yield event, used
+                continue
+            self._held.add(event)
+            if self._held.ended_by(event):
+                yield from self._released(event.end)
+
+    def _released(self, end: int | None) -> Iterator[tuple[FramedEvent, Format]]:
+        if self._held is not None:
+            self._end = end or self._end
+            yield from self._held.events()
+        self._let_go()
+
+    def _rotated(self, event: FramedEvent, used: Format) -> None:
+        reader = PackedReader(used.body(event.data, self._file))
+        reader.take(8)
+        file = reader.rest().decode("utf-8", "replace")
+        if file != self._file:
+            self._file, self._end = file, 4
+
+    def _leave_out(self) -> None:
+        if self._held is not None:
+            logger.warning(
+                "the server was killed while it wrote the transaction %s at %s:%d: it was never committed, "
+                "and is left out", self._held.gtid, self._file, self._end,
+            )  # fmt: skip
+        self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+
+def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], MariaGtids]) -> LogPlace:
+    """Give where the log goes on behind a torn file. Raises PositionLostError.
+
+    `state_at` gives the last GTID of each domain before a place. Between the last whole transaction and the
+    next file may be the one that is torn, and no other: else it is the file that is damaged.
+    """
+    following = names[names.index(torn.file) + 1 :] if torn.file in names else []
+    if not following:
+        message = f"{torn.file} ends in the middle of an event, and no file follows it: take a new snapshot"
+        raise PositionLostError(message, str(torn))
+    place = LogPlace(following[0], 4)
+    before, after = state_at(torn).domains, state_at(place).domains
+    missing = sum(number - before.get(domain, (0, 0))[1] for domain, (_, number) in after.items())
+    if missing > 1:
+        message = (
+            f"{torn.file} is damaged behind this place: {missing} transactions are missing before "
+            f"{place.file} begins. Take a new snapshot"
+        )
+        raise PositionLostError(message, str(torn))
+    return place

@@ -1,0 +1,1 @@
+"""Tables as the server declares them, and what statements do to them."""

@@ -1,0 +1,1 @@
+"""MySQL as a store of results: the sink and the lookup."""

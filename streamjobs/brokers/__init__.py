@@ -1,0 +1,1 @@
+"""What a broker must do and may rely on."""

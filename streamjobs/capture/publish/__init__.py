@@ -1,0 +1,1 @@
+"""The way of row changes to the broker: topics, partitions, messages, dead letters."""

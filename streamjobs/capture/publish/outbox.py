@@ -1,0 +1,233 @@
+"""Row changes on their way to the broker: routed, cut into messages, sent in log order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from connectors.mysql.events import BadRow
+from streamjobs.brokers.contract import Envelope, Producer, Receipt
+from streamjobs.capture.config.routes import Route, Routes
+from streamjobs.capture.config.settings import MessageSettings
+from streamjobs.capture.publish.large_rows import OVERHEAD_BYTES, too_large
+from streamjobs.capture.publish.partitions import Lane, LaneWay, Topic
+from streamjobs.changes.row_batch import RowBatch
+from streamjobs.changes.row_change import ChangeKind, RowChange, TableId, TableSchema
+from streamjobs.errors import ConfigError, SystemicError
+from streamjobs.retry import Clock
+from thrift_idl.codec import BuiltMessage, RowTooLargeError, decode
+
+_FLUSH_BYTES = 4 << 20
+_REMEMBERED_SCHEMAS = 4096
+_NO_BOUND_MS = 2**63 - 1
+_LOOK_S = 10.0
+"""How often it is asked whether topics have got partitions, which must hear the time soon."""
+
+
+class Outbox:
+    """Sends the rows of one source; use from one thread.
+
+    Promise: each partition has its rows in the order of `add`; a change of a primary key, or of the columns
+    that choose the partition, is a DELETE and an INSERT, each where its own key leads. Memory is bounded by
+    what one message run holds and by the producer. `acknowledge` returns when the broker has everything.
+
+    Commits of a source are in order, their times need not be (whole seconds; long statements are stamped when
+    they start): a commit time below what was already told to any partition is raised to it, so no row
+    of a table without event-time column is ever late. One above `bound` is lowered to it: a session that sets
+    its clock to next year (SET timestamp) would make all later rows carry that time.
+
+    `open_topics({name: partitions})` makes or finds topics; it is asked once for each. `on_too_large` takes
+    each row that its topic never takes.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        routes: Routes,
+        settings: MessageSettings,
+        producer: Producer,
+        open_topics: Callable[[Mapping[str, int]], Mapping[str, Topic]],
+        clock: Clock,
+        on_too_large: Callable[[BadRow], None],
+    ) -> None:
+        self._source = source
+        self._routes = routes
+        self._settings = settings
+        self._producer = producer
+        self._open_topics = open_topics
+        self._clock = clock
+        self._on_too_large = on_too_large
+        self._lanes: dict[str, Lane] = {}
+        self._ways: dict[int, LaneWay] = {}
+        self._time_ms = 0
+        self._bound_ms = _NO_BOUND_MS
+        self._waiting_since_s: float | None = None
+        self._look_at_s = clock.monotonic_s() + _LOOK_S
+        self.future_batches = 0
+        self.rows_sent = 0
+        self.bytes_sent = 0
+
+    @property
+    def time_ms(self) -> int:
+        """What the log has told of the time, in UTC epoch milliseconds; never goes back."""
+        return self._time_ms
+
+    def open(self, *tables: TableId) -> None:
+        """Make or find the topics of tables before their first rows; nothing for what is not captured."""
+        routed = [(route, table) for table in tables if (route := self._routes.of(table)) is not None]
+        wanted = {route.topic_of(table): route.partitions for route, table in reversed(routed)}
+        new = {name: partitions for name, partitions in wanted.items() if name not in self._lanes}
+        found = self._open_topics(new) if new else {}
+        for route, table in routed:
+            self._lane(route, table, found)
+
+    def is_new(self, table: TableId) -> bool:
+        """Whether the table's topic held nothing when it was opened."""
+        route = self._routes.of(table)
+        lane = None if route is None else self._lanes.get(route.topic_of(table))
+        return lane is not None and lane.was_empty
+
+    def add(self, batch: RowBatch) -> None:
+        """Take a batch; sends what has become full. Raises ConfigError, and what the producer raises."""
+        way = self._ways.get(id(batch.schema))
+        if way is None or way.schema is not batch.schema:
+            if len(self._ways) >= _REMEMBERED_SCHEMAS:
+                self._ways.clear()
+            way = self._ways[id(batch.schema)] = self._way(batch.schema)
+        lane = way.lane
+        time_ms = max(self._time_ms, min(batch.committed_at_ms, self._bound_ms))
+        if time_ms != batch.committed_at_ms:
+            self.future_batches += batch.committed_at_ms > time_ms
+            batch = dataclasses.replace(batch, committed_at_ms=time_ms)
+        self._time_ms = time_ms
+        builder, columns = lane.builder, way.columns
+        if columns is not None:
+            way.require_columns(batch, columns)
+        self._build(way, batch)
+        if builder.rows >= lane.full_rows or builder.bytes >= _FLUSH_BYTES:
+            self._send(lane)
+        elif self._waiting_since_s is None:
+            self._waiting_since_s = self._clock.monotonic_s()
+
+    def _build(self, way: LaneWay, batch: RowBatch) -> None:
+        """Hand the rows to their builder; those that no message can hold are told of."""
+        builder, columns = way.lane.builder, way.columns
+        if columns is not None and batch.kind is ChangeKind.UPDATE:
+            for change in way.split(batch):
+                try:
+                    builder.add(change, columns)
+                except RowTooLargeError as exc:
+                    self._too_large(way.lane, change, exc.size)
+            return
+        try:
+            builder.add_batch(batch, columns)
+        except RowTooLargeError as exc:
+            self._too_large(way.lane, batch.change(exc.index), exc.size)
+            if rest := batch.rest(exc.index + 1):
+                self._build(way, rest)
+
+    def _too_large(self, lane: Lane, change: RowChange, size: int) -> None:
+        bad = too_large(change, size, lane.topic, lane.max_bytes)
+        if self._settings.stop_at_large_rows:
+            raise SystemicError(str(bad))
+        self._on_too_large(bad)
+
+    def passed(self, time_ms: int) -> None:
+        """Say that the log has come to this time: whatever comes later was committed later."""
+        self._time_ms = max(self._time_ms, min(time_ms, self._bound_ms))
+
+    def bound(self, latest_ms: int) -> None:
+        """Say that nothing can have been committed later than this yet."""
+        self._bound_ms = latest_ms
+
+    def tick(self) -> None:
+        """Send what has waited long enough, and heartbeats into partitions that were quiet too long."""
+        now_s = self._clock.monotonic_s()
+        if self._waiting_since_s is not None:
+            if (now_s - self._waiting_since_s) * 1000 >= self._settings.linger_ms:
+                self.send()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + _LOOK_S
+            for lane in self._lanes.values():
+                lane.listen(self._producer.partitions(lane.topic))
+        for lane in self._lanes.values():
+            self._beat(lane, now_s)
+
+    def send(self) -> None:
+        """Hand everything to the producer."""
+        for lane in self._lanes.values():
+            if lane.builder.rows:
+                self._send(lane)
+        self._waiting_since_s = None
+
+    def receipt(self) -> Receipt:
+        """Send everything; gives the receipt for it."""
+        self.send()
+        return self._producer.receipt()
+
+    def acknowledge(self) -> None:
+        """Send everything and wait until the broker has it; raises what the producer raises."""
+        self.send()
+        self._producer.flush()
+
+    def _send(self, lane: Lane) -> None:
+        now_s = self._clock.monotonic_s()
+        for partition, message in lane.builder.flush(lane.header):
+            self._hand_over(lane, partition, message, now_s)
+
+    def _beat(self, lane: Lane, now_s: float) -> None:
+        limit_s = now_s - self._settings.heartbeat_ms / 1000
+        quiet = [
+            partition
+            for partition, sent_s in enumerate(lane.sent_at_s)
+            if sent_s <= limit_s and lane.sent_ms[partition] < self._time_ms
+        ]
+        for partition, message in lane.builder.heartbeat(lane.header, self._time_ms, quiet):
+            self._hand_over(lane, partition, message, now_s)
+
+    def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
+        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # a row alone: others fill less
+            for change in decode(message.payload).changes:
+                self._too_large(lane, change, len(message.payload))
+            return
+        self._producer.send(Envelope(lane.topic, partition, message.payload, message.time_ms))
+        lane.sent_at_s[partition] = now_s
+        lane.sent_ms[partition] = message.time_ms
+        self.rows_sent += message.rows
+        self.bytes_sent += len(message.payload)
+
+    def _way(self, schema: TableSchema) -> LaneWay:
+        route = self._routes.of(schema.table)
+        if route is None:
+            message = f"rows of {schema.table}, which is not captured"
+            raise AssertionError(message)
+        if route.refuse_without_key and not schema.key_indexes:
+            message = (
+                f'{schema.table} has no primary key and its route says without_key = "fail"; add a key, or '
+                'let the route say without_key = "whole": rows are then told apart by all their columns'
+            )
+            raise ConfigError(message)
+        missing = [name for name in route.partition_by if name not in schema.names]
+        if missing:
+            message = f"{schema.table} has no column {missing[0]!r} to partition by; it has {schema.names}"
+            raise ConfigError(message)
+        columns = tuple(schema.names.index(name) for name in route.partition_by) or None
+        self.open(schema.table)
+        return LaneWay(schema, self._lanes[route.topic_of(schema.table)], columns)
+
+    def _lane(self, route: Route, table: TableId, found: Mapping[str, Topic]) -> None:
+        name = route.topic_of(table)
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(name, self._source, route, self._settings, found[name])
+            if route.event_time_column is None:
+                self.passed(max(lane.sent_ms))
+        elif (lane.route.event_time_column, lane.route.disorder_ms) != (
+            route.event_time_column,
+            route.disorder_ms,
+        ):
+            message = (
+                f"topic {name} would carry {table} by the time {route.event_time_column or 'of commit'} "
+                f"and others by {lane.route.event_time_column or 'that of commit'}: give them topics apart"
+            )
+            raise ConfigError(message)

@@ -1,0 +1,1 @@
+"""What a capture needs of its source server, and MySQL and MariaDB as one."""

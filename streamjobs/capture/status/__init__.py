@@ -1,0 +1,1 @@
+"""What a running capture reports, and what it can be asked for."""

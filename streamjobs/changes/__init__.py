@@ -1,0 +1,1 @@
+"""Row changes and their parts: values, positions, batches, dead letters."""

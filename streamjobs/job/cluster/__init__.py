@@ -1,0 +1,1 @@
+"""A cluster: jobs are submitted to it, watched, drained and cancelled."""

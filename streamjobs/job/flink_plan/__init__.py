@@ -1,0 +1,1 @@
+"""Flink's optimized plan as plain data."""

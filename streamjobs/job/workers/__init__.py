@@ -1,0 +1,1 @@
+"""What runs inside Flink's Python workers, and how it gets there."""

@@ -1,0 +1,146 @@
+"""The Python sink operator: a pandas UDF that writes its batch before it answers.
+
+PyFlink drains the bundle before each checkpoint barrier, so what a checkpoint covers has been written:
+at-least-once, and the sink makes a repeated write change nothing (DESIGN §6).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyflink.table.udf import FunctionContext, ScalarFunction
+
+from connectors import CONNECTORS
+from streamjobs.brokers.kafka import KafkaConnection
+from streamjobs.changes.dead_letter import DeadLetter
+from streamjobs.delivery import DeadLetters, Delivery, delivery_settings
+from streamjobs.job.plan.row_transfer import Handover
+from streamjobs.process_identity import task_manager_guard
+from streamjobs.sinks.contract import Attempt, Record, RecordKind, Sink, SinkTable
+from streamjobs.sinks.upsert_batch import Upserts
+
+logger = logging.getLogger(__name__)
+
+_KINDS = {
+    "INSERT": RecordKind.UPSERT,
+    "UPDATE_AFTER": RecordKind.UPSERT,
+    "UPDATE_BEFORE": RecordKind.DELETE,
+    "DELETE": RecordKind.DELETE,
+}
+"""UPDATE_BEFORE is a delete unless the same key's UPDATE_AFTER follows, which the reduction sees to."""
+
+
+@dataclass(frozen=True)
+class SinkSpec:
+    """What a sink operator needs: the connector's name, the declared table, how rows arrive, the job."""
+
+    kind: str
+    table: SinkTable
+    handover: Handover
+    job: str
+    dead_letter_broker: KafkaConnection
+    dead_letter_topic: str
+
+
+class LazyDeadLetters:
+    """Dead letters of a sink go to the dead-letter topic; the client is loaded with the first one."""
+
+    def __init__(self, broker: KafkaConnection, topic: str) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._letters: DeadLetters | None = None
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Send the letters; returns when the broker has them."""
+        if self._letters is None:
+            from connectors.kafka import KafkaDeadLetters  # noqa: PLC0415 - most workers never need it
+
+            self._letters = KafkaDeadLetters(self._broker, self._topic)
+        self._letters.add(letters)
+
+
+class SinkOperator(ScalarFunction):  # type: ignore[misc]
+    """Writes each batch of rows to the sink and gives one 1 a row.
+
+    Called by PyFlink with the change kinds as a pandas Series ('INSERT', 'UPDATE_BEFORE' …, or numbers where
+    all are inserts), and the columns of the handover, each a Series or a scalar. Raising fails the checkpoint
+    and restarts the job from the last one.
+    """
+
+    def __init__(self, spec: SinkSpec) -> None:
+        self._spec = spec
+        self._delivery: Delivery | None = None
+        column = spec.table.options.get("deleteWhenNull")
+        self._delete_when_null = None if column is None else str(column)
+
+    def is_deterministic(self) -> bool:
+        """Keep the planner from folding, reusing or repeating the calls: they write."""
+        return False
+
+    def open(self, function_context: FunctionContext) -> None:
+        """Open the sink for this attempt of this subtask, which fences off every older one."""
+        spec = self._spec
+        module, _, name = CONNECTORS[spec.kind].partition(":")
+        sink: Sink = getattr(importlib.import_module(module), name)(spec.table)
+        attempt = Attempt(
+            run_id=function_context.get_job_parameter("streamjobs.run_id", ""),
+            subtask=function_context.get_index_of_this_subtask(),
+            parallelism=function_context.get_number_of_parallel_subtasks(),
+            attempt=function_context.get_attempt_number(),
+        )
+        self._delivery = Delivery(
+            sink,
+            attempt,
+            job=spec.job,
+            table=spec.table,
+            metrics=function_context.get_metric_group().add_group("sink", spec.table.name),
+            dead_letters=LazyDeadLetters(spec.dead_letter_broker, spec.dead_letter_topic),
+            alive=task_manager_guard(),
+            settings=delivery_settings(spec.kind, spec.table.name, spec.table.options),
+        )
+        self._delivery.open()
+
+    def close(self) -> None:
+        """Let go of the store; Flink calls it at the job's normal end only."""
+        if self._delivery is not None:
+            self._delivery.close()
+
+    def eval(self, kind: Any, *columns: Any) -> Any:
+        """Write one batch; returns when the store has it."""
+        import pandas as pd  # noqa: PLC0415 - only workers write
+
+        length = len(kind)
+        kinds = [_KINDS[each] for each in kind] if kind.dtype == object else [RecordKind.UPSERT] * length
+        self._write(kinds, self._spec.handover.columns(columns, length))
+        return pd.Series([1] * length, dtype="int32")
+
+    def _write(self, kinds: Sequence[RecordKind], columns: Sequence[Sequence[Any]]) -> None:
+        delivery, table = self._delivery, self._spec.table
+        if delivery is None:
+            message = "eval before open"
+            raise AssertionError(message)
+        names = tuple(column.name for column in table.columns)
+        if self._delete_when_null is not None:
+            kinds = _deleted_when_null(kinds, columns[names.index(self._delete_when_null)])
+        keys = list(zip(*(columns[names.index(name)] for name in table.key), strict=True))
+        versions = delivery.next_versions(len(keys))
+        if RecordKind.DELETE not in kinds:
+            delivery.write(Upserts(names, columns, keys, versions))
+            return
+        delivery.write(
+            [
+                Record(key, dict(zip(names, row, strict=True)), kind, version)
+                for key, row, kind, version in zip(
+                    keys, zip(*columns, strict=True), kinds, versions, strict=True
+                )
+            ]
+        )
+
+
+def _deleted_when_null(kinds: Sequence[RecordKind], values: Sequence[Any]) -> Sequence[RecordKind]:
+    """Make deletes of the rows whose value is NULL."""
+    return [RecordKind.DELETE if value is None else kind for kind, value in zip(kinds, values, strict=True)]

@@ -1,0 +1,1 @@
+"""What a lookup must do and may rely on."""

@@ -1,0 +1,1 @@
+"""Options of tables and profiles: parsed once, with their units."""

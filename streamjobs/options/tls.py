@@ -1,0 +1,27 @@
+"""The TLS options that stores share, as a context."""
+
+from __future__ import annotations
+
+import ssl
+
+from streamjobs.errors import ConfigError
+from streamjobs.options.options import Options
+
+
+def tls_context(options: Options, where: str) -> ssl.SSLContext:
+    """Give what `tlsCa`, `tlsCert`, `tlsKey` and `tlsInsecure` ask for; left out, all is verified.
+
+    `where` is the table, for people. Raises ConfigError when a file cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))
+        if (certificate := options.text_or_none("tlsCert")) is not None:
+            context.load_cert_chain(certificate, options.text_or_none("tlsKey"))
+    except OSError as exc:  # an ssl.SSLError is one
+        files = "cannot read the certificates that 'tlsCa', 'tlsCert', 'tlsKey' name"
+        message = f"{where}: {files}; they cannot be used: {exc}"
+        raise ConfigError(message) from exc
+    if options.flag("tlsInsecure"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

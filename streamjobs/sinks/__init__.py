@@ -1,0 +1,1 @@
+"""What a sink must do and may rely on."""
