@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -56,16 +57,20 @@ def stop_in_a_flush(arena: Arena) -> psutil.Process:
 
 
 def stops_while_it_writes(process: psutil.Process, store: Path) -> bool:
-    """Stop the process; when it does not write just now, let it go on and look again, many times a second."""
+    """Stop the process; when it does not write just now, let it go on and look again, many times a second.
+
+    A worker that ends meanwhile, as its job is restarted on a busy machine, does not write.
+    """
     pause = threading.Event()
-    for _ in range(200):
-        process.send_signal(signal.SIGSTOP)
-        while process.status() != psutil.STATUS_STOPPED:
-            pause.wait(0.0005)
-        if writes_to(process.pid, store):
-            return True
-        process.send_signal(signal.SIGCONT)
-        pause.wait(0.003)
+    with suppress(psutil.NoSuchProcess, FileNotFoundError):
+        for _ in range(200):
+            process.send_signal(signal.SIGSTOP)
+            while process.status() != psutil.STATUS_STOPPED:
+                pause.wait(0.0005)
+            if writes_to(process.pid, store):
+                return True
+            process.send_signal(signal.SIGCONT)
+            pause.wait(0.003)
     return False
 
 
