@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import struct
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,6 +152,26 @@ class KafkaServer(Service):
         (self._home / "server.properties").write_text(lines, encoding="utf-8")
         (self._home / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
         if not (self._home / "data" / "meta.properties").exists():
-            self._group.start("kafka-format", self._format, self._env)
-            self._group.wait_for_success("kafka-format", self._deadline_s)
+            self._format_storage()
         super().launch()
+
+    def _format_storage(self) -> None:
+        """Copy a storage that this release of Kafka has formatted, or let it format one and keep a copy.
+
+        Kafka's tool is a JVM of its own, and what it writes does not depend on ports or settings of ours.
+        """
+        data, formatted = self._home / "data", places.archive_dir() / f"storage-of-{_release()}"
+        if formatted.is_dir():
+            shutil.copytree(formatted, data)
+            return
+        self._group.start("kafka-format", self._format, self._env)
+        self._group.wait_for_success("kafka-format", self._deadline_s)
+        formatted.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=formatted.parent) as draft, suppress(OSError):
+            shutil.copytree(data, Path(draft) / "storage")
+            (Path(draft) / "storage").rename(formatted)  # fails where another process has kept one
+
+
+def _release() -> str:
+    """Return the name of the broker's jar without its suffix, e.g. "kafka_2.13-4.3.1"."""
+    return next(places.jar_dir("kafka").glob("kafka_*.jar")).stem

@@ -29,6 +29,17 @@ def test_services_start_from_the_archives_that_the_set_up_recorded(tmp_path: Pat
         services = (made.kafka, made.flink.jobmanager, *made.flink.taskmanagers)
         for service, archive in zip(services, RECORDED, strict=True):
             assert _maps(service.pid, places.archive_dir() / archive), archive
+        assert not (tmp_path / "logs" / "kafka-format.log").exists()
+
+
+def test_a_broker_formats_its_storage_once_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "archive_dir", lambda: tmp_path / "archives")
+    for name, formats in (("one", True), ("two", False)):
+        with Environment(tmp_path / name, flink=False, deadline_s=limit_s(DEADLINE_S)) as made:
+            assert made.kafka.alive
+            assert (tmp_path / name / "logs" / "kafka-format.log").exists() is formats
+    (kept,) = (tmp_path / "archives").iterdir()
+    assert {file.name for file in kept.iterdir()} == {"bootstrap.checkpoint", "meta.properties"}
 
 
 def test_the_planner_starts_from_its_archive(tmp_path: Path) -> None:
