@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -127,6 +130,17 @@ def test_log_files_change_under_it(live: Rig, capture: CaptureFile) -> None:
     assert replayed(sent_items(live, capture)) == live.rows(items(capture))
 
 
+def checked(capture: CaptureFile, password: Secret) -> list[str]:
+    """Run `capture check` and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streamjobs.cli.main", "capture", "check", str(capture.path)],
+        env={**os.environ, LOGIN_VARIABLE: password.reveal()},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
 def test_what_check_asks_for_is_enough(live: Rig, capture: CaptureFile) -> None:
     user = f"reader_{capture.name}"
     login = replace(live.login, user=user, password=Secret("pw of a reader"))
@@ -141,6 +155,10 @@ def test_what_check_asks_for_is_enough(live: Rig, capture: CaptureFile) -> None:
         assert len(grants) > 1
         for grant in grants:
             session.execute(grant)
+        first, second, *_, last = checked(reader, login.password)
+        assert first == "1 tables that this account sees are captured:"
+        assert second == f"  {capture.name}.items to topic {capture.name}.items, partition by its primary key"
+        assert last.endswith(f"@{login.host}:{login.port}: ready to be captured.")
         reader.start().streaming()
         try:
             session.execute(f"UPDATE {capture.name}.items SET version = version + 1")

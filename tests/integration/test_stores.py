@@ -20,8 +20,10 @@ from streamjobs import metrics as names
 from streamjobs.brokers.contract import Envelope
 from streamjobs.changes.position import Position
 from streamjobs.changes.row_change import Column, Row, RowChange, SqlType, TableId, TableSchema
+from streamjobs.job.cluster.running_job import RunningFlinkJob
 from streamjobs.job.cluster.session import FlinkSession
 from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC
+from streamjobs.job.plan.planning import plan_file
 from streamjobs.job.plan.run_settings import RunSettings
 from streamjobs.local.kafka import KafkaServer
 from streamjobs.local.mariadb import MariaDbServer
@@ -208,22 +210,32 @@ def sink_metrics(services: Services, job_id: str) -> set[str]:
     return found
 
 
+def _saw_a_cause(job: RunningFlinkJob, causes: list[str]) -> bool:
+    if not causes:
+        job.watch(causes.append)
+    return bool(causes)
+
+
 def test_both_stores_end_as_a_batch_computation(services: Services, tmp_path: Path) -> None:
     shop, bootstrap = Shop(7), services.bootstrap
     ask(services, "CREATE DATABASE shop")
     ask(services, "CREATE USER writer@'127.0.0.1' IDENTIFIED BY 'secret-7'")
     ask(services, "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO writer@'127.0.0.1'")
-    ask(
-        services,
-        "CREATE TABLE shop.by_category (category_id BIGINT PRIMARY KEY, n BIGINT, total DECIMAL(38,2), "
-        "dearest VARCHAR(100))",
-    )
     create_topic(bootstrap, "shop.item", 2)
     produce(bootstrap, shop.changes(CHANGES // 2))
     file = tmp_path / "stores.sql"
     file.write_text(JOB.format(mysql=services.mariadb.port, redis=services.redis.port), encoding="utf-8")
-    job = FlinkSession(services.rest_url).start(file, RunSettings(bootstrap, tmp_path, 2, None))
+    causes: list[str] = []
+    plan = plan_file(file, RunSettings(bootstrap, tmp_path, 2, None))
+    job = FlinkSession(services.rest_url).run(plan, on_restart=causes.append)
     try:
+        wait_for(lambda: _saw_a_cause(job, causes), "the first failure", 120)
+        assert f"there is no table shop.by_category at 127.0.0.1:{services.mariadb.port}" in causes[0]
+        ask(
+            services,
+            "CREATE TABLE shop.by_category (category_id BIGINT PRIMARY KEY, n BIGINT, total DECIMAL(38,2), "
+            "dearest VARCHAR(100))",
+        )
         wait_for(lambda: bool(found_categories(services)) and bool(found_items(services)), "rows", 120)
         wait_for(lambda: sink_metrics(services, job.job_id) >= SHOWN, "all metrics of a sink", 60)
         services.mariadb.kill()

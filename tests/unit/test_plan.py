@@ -100,6 +100,13 @@ def test_a_tag_on_kafka_is_refused_at_its_place() -> None:
         planned(table("'ingest'='append', tag='u'") + SINK + INSERT)
 
 
+def test_the_tag_that_means_all_messages_changes_nothing() -> None:
+    with_tag, without = (
+        planned(table(f"'ingest'='append'{tag}") + SINK + INSERT) for tag in (", tag='*'", "")
+    )
+    assert ddl(with_tag) == ddl(without)
+
+
 def test_names_with_quotes_stay_names() -> None:
     topic = """it''s"a\\topic"""
     plan = planned(table(topic=topic) + SINK + INSERT, name="""the 'job' "x\\""")
