@@ -37,6 +37,8 @@ from typing import Any
 
 WORKER = "pyflink.fn_execution.beam.beam_boot"
 """What Flink's pyflink-udf-runner.sh runs as `python -m`."""
+NAME = "python-worker"
+"""How `ps -o comm` and `top` show a worker; its command line is that of the pool."""
 _IMPORTS = (
     "pyflink.fn_execution.beam.beam_sdk_worker_main",
     "pyflink.fn_execution.table.operations",
@@ -60,7 +62,7 @@ _OF_ONE_WORKER = frozenset(
 _CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 """Modules that an interpreter imports when it starts, if they are on its path."""
 _CONNECT_LIMIT_S = 10.0
-"""A pool binds its address before it imports anything."""
+"""A pool binds its address before its first process ends, and before it imports anything."""
 _ANSWER_LIMIT_S = 60.0
 """The first workers wait until the pool has imported everything."""
 _REQUEST_LIMIT_S = 5.0
@@ -174,6 +176,8 @@ class Pool:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(_address(taskmanager))
         self._listener.listen(64)
+        if os.fork():
+            os._exit(0)  # who started it waits for a worker, and could not reap it
         self._path = list(sys.path)
         self._variables = _common(os.environ)
         self._installed = self._changed_at()
@@ -237,6 +241,7 @@ class Pool:
     def _become_worker(
         self, request: Mapping[str, Any], outputs: list[int], connection: socket.socket
     ) -> list[str]:
+        Path("/proc/self/comm").write_text(NAME, encoding="ascii")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._listener.close()
         os.close(self._taskmanager)

@@ -1,10 +1,11 @@
-"""Workers that are forks of a pool, under a real Java process that starts them as a TaskManager does."""
+"""Workers that are forks of a pool, under a process called `java` that starts them as a TaskManager does."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,26 +19,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streamjobs.local import places, python_workers
+from streamjobs.local import python_workers
 from tests.integration.waiting import wait_for
 from tests.patience import limit_s
 from tests.services.workers import pool_of, workers_of
 
-RUNNER = """
-import java.io.*;
-public class Runner {
-    public static void main(String[] args) throws Exception {
-        var lines = new BufferedReader(new InputStreamReader(System.in));
-        for (String line; (line = lines.readLine()) != null; ) {
-            var command = new ProcessBuilder("sh", "-c", line).redirectError(new File(args[0]));
-            new Thread(() -> {
-                try { command.start().waitFor(); } catch (Exception e) { e.printStackTrace(); }
-            }).start();
-        }
-    }
-}
-"""
-"""Runs each line of its input as a command, all at once: what a worker gets above it is `java`, then `sh`."""
 PROBE = """
 import json, os, random, signal, sys
 import numpy, pyflink, {extra}
@@ -56,7 +42,7 @@ OWN = {"parent", "pid", "random", "argv"}
 
 
 class JavaParent:
-    """A Java process, and the workers that it starts through the launcher."""
+    """A process whose program is called `java` (a copy of the shell), and the workers that it starts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -66,13 +52,8 @@ class JavaParent:
         bin_dir.mkdir()
         python_workers.write_launcher(bin_dir, self.log)
         self.launcher = bin_dir / "python"
-        source = root / "Runner.java"
-        source.write_text(RUNNER, encoding="utf-8")
-        self.process = subprocess.Popen(
-            [places.java(), "-Xmx64m", str(source), str(root / "stderr.txt")],
-            stdin=subprocess.PIPE,
-            text=True,
-        )
+        java = shutil.copy(Path("/bin/sh").resolve(), root / "java")
+        self.process = subprocess.Popen([java], stdin=subprocess.PIPE, text=True)
         self.python = Path(sys.executable)
         self._count = 0
 
@@ -93,10 +74,11 @@ class JavaParent:
         settings = "".join(f"export {name}={shlex.quote(value)}; " for name, value in variables.items())
         words = " ".join(map(shlex.quote, ("-m", module, *arguments)))
         assert self.process.stdin is not None
-        self.process.stdin.write(
+        command = (
             f"cd {shlex.quote(str(self.root))}; {settings}{python} {words} 2>&1 </dev/null"
-            f" | cat >>{shlex.quote(str(self.root / 'output.txt'))}\n"
+            f" | cat >>{shlex.quote(str(self.root / 'output.txt'))}"
         )
+        self.process.stdin.write(f"/bin/sh -c {shlex.quote(command)} &\n")
         self.process.stdin.flush()
 
     def pool(self) -> psutil.Process:
@@ -106,7 +88,9 @@ class JavaParent:
         return found
 
     def end(self) -> None:
-        """End Java; the pool ends by itself."""
+        """End the workers and the process; the pool ends by itself."""
+        for worker in workers_of(self.process.pid):
+            worker.kill()
         self.process.kill()
         self.process.communicate()
 
@@ -208,19 +192,18 @@ def test_workers_survive_their_pool_and_the_next_one_gets_another(parent: JavaPa
     (worker,) = workers_of(parent.process.pid)
     first = parent.pool()
     first.kill()
-    first.wait()
+    wait_for(lambda: not first.is_running(), "the first pool to end", 10)
     assert worker.is_running()
     report = parent.run("probe", PYTHONPATH=path)
     assert report["parent"] == parent.pool().pid != first.pid
     worker.send_signal(signal.SIGKILL)
     wait_for(lambda: not worker.is_running(), "the worker to end", 10)
-    wait_for(lambda: _starters(parent.process.pid) == [], "who started it to end", 10)
+    wait_for(lambda: _starters(parent.log) == [], "who started it to end", 10)
     assert parent.log.read_text() == ""
 
 
-def _starters(java: int) -> list[str]:
-    below = psutil.Process(java).children(recursive=True)
-    return [" ".join(each.cmdline()) for each in below if "start" in each.cmdline()]
+def _starters(log: Path) -> list[int]:
+    return [each.pid for each in psutil.process_iter(["cmdline"]) if str(log) in (each.info["cmdline"] or ())]
 
 
 def test_many_workers_at_once_share_one_pool(parent: JavaParent) -> None:
@@ -241,7 +224,7 @@ def test_an_address_that_does_not_answer_costs_no_worker(parent: JavaParent) -> 
         squatter.bind(f"\0streamjobs-python-workers-{os.geteuid()}-{parent.process.pid}")
         squatter.listen()
         parent.begin("probe", str(parent.root / "report.json"), PYTHONPATH=path)
-        squatter.settimeout(limit_s(10))
+        squatter.settimeout(limit_s(60))
         squatter.accept()[0].close()
         wait_for((parent.root / "report.json").exists, "the worker to start by itself", 30)
     assert parent.log.read_text().startswith("a Python worker starts by itself: ")

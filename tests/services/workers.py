@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import psutil
 
+from streamjobs.local.python_workers import NAME
+
 
 def pool_of(taskmanager: int) -> psutil.Process | None:
     """Return the pool of the TaskManager with this pid; None when there is none."""
-    pools = _with_command_of_pool(taskmanager)
-    pids = {process.pid for process, _ in pools}
-    return next((process for process, parent in pools if parent not in pids), None)
+    return next((each for each in _of(taskmanager) if each.name() != NAME), None)
 
 
 def workers_of(taskmanager: int) -> list[psutil.Process]:
-    """Return the living workers of the TaskManager with this pid; raises nothing for those that end."""
-    pool = pool_of(taskmanager)
-    return [process for process, parent in _with_command_of_pool(taskmanager) if pool and parent == pool.pid]
+    """Return the living workers of the TaskManager with this pid."""
+    return [each for each in _of(taskmanager) if each.name() == NAME]
 
 
-def _with_command_of_pool(taskmanager: int) -> list[tuple[psutil.Process, int]]:
-    """Each process with the command of the pool, with its parent: forks keep the command."""
+def _of(taskmanager: int) -> list[psutil.Process]:
+    """The pool and the workers: forks keep the command line of the pool."""
     found = []
     for process in psutil.process_iter():
         try:
             command = process.cmdline()
-            if command[-2:] == ["pool", str(taskmanager)] and "python_workers.py" in command[-3]:
-                found.append((process, process.ppid()))
-        except (psutil.NoSuchProcess, IndexError):
+            process.name()  # kept by psutil from now on
+        except psutil.NoSuchProcess:
             continue
+        if command[-2:] == ["pool", str(taskmanager)] and "python_workers.py" in command[-3]:
+            found.append(process)
     return found
