@@ -1,7 +1,7 @@
 """Row images -> rows, by straight-line Python code that is generated once for each table and set of columns.
 
-The fast function decodes all rows of an event. When anything in them is not as it should be, it raises, and
-the careful one reads the same event value by value: it finds the row, the column and the bytes.
+The fast function decodes all rows of an event. It raises if anything in them is wrong; then the careful one
+reads the same event value by value and finds the row, the column and the bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from connectors.mysql.rows.table_plan import TablePlan
 from streamjobs.changes.row_change import ABSENT, Row, Value
 
 FAILURES: Final = (ValueError, IndexError, KeyError, OverflowError, TypeError, struct.error)
-"""What the generated code raises on bytes that are no rows."""
+"""The errors that the generated code raises for bytes that are not rows."""
 
 Present = tuple[bool, ...]
-"""Which columns of the table are in an image."""
+"""For each column of the table: whether it is in an image."""
 
 FastDecoder = Callable[[bytes, int, "tuple[list[Row], ...]"], None]
 """Decodes from an offset to the end of the bytes; appends the images of each row to one list each."""
@@ -29,7 +29,7 @@ FastDecoder = Callable[[bytes, int, "tuple[list[Row], ...]"], None]
 
 @dataclass(frozen=True)
 class Undecodable:
-    """The first value of an image that has no meaning."""
+    """The first value of an image that cannot be decoded."""
 
     column: int
     data: bytes
@@ -37,7 +37,7 @@ class Undecodable:
 
 
 def compile_rows(plan: TablePlan, images: Sequence[Present]) -> FastDecoder:
-    """Generate the function for events whose rows have these images, one after the other."""
+    """Generate the function for events whose rows have these images in this order."""
     names: dict[str, Any] = {"from_bytes": int.from_bytes, "ABSENT": ABSENT, "BinlogError": BinlogError}
     lines = ["def decode(d, o, outs):", " end = len(d)"]
     lines += [f" add{number} = outs[{number}].append" for number in range(len(images))]
@@ -77,7 +77,7 @@ def _image_lines(plan: TablePlan, present: Present, add: str, names: dict[str, A
 
 
 def _read_lines(columns: Sequence[tuple[int, Codec]], names: dict[str, Any]) -> Iterator[str]:
-    """Read raw values into r0, r1, …: neighbours of fixed size by one unpack."""
+    """Yield lines that read raw values into r0, r1, …: neighbours of fixed size with one unpack."""
     run: list[tuple[int, str]] = []
     for place, codec in columns:
         if codec.form is not None:
@@ -113,7 +113,7 @@ def _unsigned(data: str, at: str, size: int) -> str:
 
 
 def _expression(codec: Codec, place: int, variable: str, names: dict[str, Any]) -> str:
-    """The codec's expression over a variable, its names made unique to the column."""
+    """Return the codec's expression over a variable, its names made unique to the column."""
     expression = codec.expression
     for name, value in codec.names.items():
         names[f"{name}_{place}"] = value
@@ -129,9 +129,9 @@ class CarefulDecoder:
         self._converters = [_converter(codec, place) for place, codec in enumerate(plan.codecs)]
 
     def raw(self, data: bytes, at: int, present: Present) -> tuple[list[bytes | None], int]:
-        """Split one image into the bytes of the columns that it has, None for NULL; give where it ends.
+        """Split one image into the bytes of its columns, None for NULL; also return where it ends.
 
-        Raises: BinlogError when it ends behind the data: then nothing of the event can be trusted.
+        Raises: BinlogError when it ends after the end of the data: then nothing in the event can be trusted.
         """
         here = [codec for codec, there in zip(self._plan.codecs, present, strict=True) if there]
         size = (len(here) + 7) // 8
@@ -147,7 +147,7 @@ class CarefulDecoder:
         return values, at
 
     def convert(self, raw: Sequence[bytes | None], present: Present) -> Row | Undecodable:
-        """Give the row of one image, or what in it has no meaning."""
+        """Return the row of one image, or its first value that cannot be decoded."""
         row: list[Value] = []
         values = iter(raw)
         for place, there in enumerate(present):
@@ -166,7 +166,7 @@ class CarefulDecoder:
 
 
 def raw_value(codec: Codec, data: bytes, at: int) -> tuple[bytes, int]:
-    """Give one value's bytes, without a length before them, and where they end. Raises BinlogError."""
+    """Return one value's bytes, without the length before them, and where they end. Raises BinlogError."""
     if codec.form is not None:
         size = struct.calcsize("<" + codec.form)
     else:
@@ -194,5 +194,5 @@ def _converter(codec: Codec, place: int) -> Callable[[bytes], Value]:
 
 
 def reason_of(exc: BaseException) -> str:
-    """Say why a value could not be decoded."""
+    """Return why a value could not be decoded."""
     return str(exc) if isinstance(exc, ValueError) else f"out of range: {exc}"
