@@ -61,7 +61,7 @@ def open_stream(
 ) -> LogReader:  # fmt: skip
     """Follow a server's log from `place`, or after the transactions in `gtids` when `place` is None.
 
-    The reader's set also starts with `gtids`; "" with a place: the set becomes known with the next log file.
+    The reader's set also starts with `gtids`. If that is "", the set becomes known with the next log file.
     `server_id` must be unique among the server's replicas: a newer reader with the same id ends this one. The
     server sends a heartbeat after `heartbeat_s` without an event; the reader gives up after `silence_s`
     without either. `file_made_at_s` is what an earlier reader reported for the file of `place`: another file

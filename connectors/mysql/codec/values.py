@@ -203,12 +203,12 @@ def _whole_lines(left: Sequence[_Group]) -> Iterator[str]:
     if not left:
         yield " w = 0"
         return
-    yield f" w = n >> {8 * left[-1].behind}"
+    yield f" w = n >> {8 * left[-1].bytes_after}"
     yield f" if w > {10 ** left[-1].digits - 1}:"
     yield from (f"  {line}" for line in _group_lines(left))
     number = "g0"
-    for place in range(1, len(left)):
-        number = f"({number}) * 1000000000 + g{place}"
+    for index in range(1, len(left)):
+        number = f"({number}) * 1000000000 + g{index}"
     yield f"  w = {number}"
 
 
@@ -223,13 +223,13 @@ def _part_lines(right: Sequence[_Group], scope: dict[str, Any]) -> Iterator[str]
     else:
         yield from (f" {line}" for line in _group_lines(right))
         form = "%d." + "".join(f"%0{group.digits}d" for group in right)
-        yield f' text = b"{form}" % (w, {", ".join(f"g{place}" for place in range(len(right)))})'
+        yield f' text = b"{form}" % (w, {", ".join(f"g{index}" for index in range(len(right)))})'
 
 
 def _group_lines(groups: Sequence[_Group]) -> Iterator[str]:
-    for place, group in enumerate(groups):
-        yield f"g{place} = n >> {8 * group.behind} & {group.mask:#x}"
-    limits = " or ".join(f"g{place} > {10**group.digits - 1}" for place, group in enumerate(groups))
+    for index, group in enumerate(groups):
+        yield f"g{index} = n >> {8 * group.bytes_after} & {group.mask:#x}"
+    limits = " or ".join(f"g{index} > {10**group.digits - 1}" for index, group in enumerate(groups))
     yield f"if {limits}: raise ValueError(REFUSED)"
 
 
@@ -238,7 +238,7 @@ class _Group(NamedTuple):
 
     digits: int
     size: int
-    behind: int
+    bytes_after: int
 
     @property
     def mask(self) -> int:
@@ -246,11 +246,11 @@ class _Group(NamedTuple):
 
 
 def _groups(whole: Sequence[int], part: Sequence[int]) -> list[_Group]:
-    groups, behind = [], 0
+    groups, bytes_after = [], 0
     for digits in reversed([*whole, *part]):
         if digits:
-            groups.append(_Group(digits, _DIGIT_BYTES[digits], behind))
-            behind += _DIGIT_BYTES[digits]
+            groups.append(_Group(digits, _DIGIT_BYTES[digits], bytes_after))
+            bytes_after += _DIGIT_BYTES[digits]
     return groups[::-1]
 
 
@@ -262,7 +262,7 @@ class Sets(Remembered):
             if bits >> len(labels):
                 message = f"bits {bits:#x} of a SET of {len(labels)} labels"
                 raise ValueError(message)
-            return b",".join(label for place, label in enumerate(labels) if bits >> place & 1)
+            return b",".join(label for index, label in enumerate(labels) if bits >> index & 1)
 
         super().__init__(compute)
 

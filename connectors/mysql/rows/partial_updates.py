@@ -51,6 +51,6 @@ def _edited_columns(plan: TablePlan, data: bytes, at: int) -> tuple[frozenset[in
     reader = PackedReader(data, at)
     if not reader.length() & PARTIAL_JSON:
         return frozenset(), reader.at
-    places = [place for place, json in enumerate(plan.json) if json]
-    marks = int.from_bytes(reader.take((len(places) + 7) // 8), "little")
-    return frozenset(place for number, place in enumerate(places) if marks >> number & 1), reader.at
+    indexes = [index for index, json in enumerate(plan.json) if json]
+    marks = int.from_bytes(reader.take((len(indexes) + 7) // 8), "little")
+    return frozenset(index for number, index in enumerate(indexes) if marks >> number & 1), reader.at

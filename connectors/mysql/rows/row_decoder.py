@@ -51,27 +51,27 @@ def compile_rows(plan: TablePlan, images: Sequence[Present]) -> FastDecoder:
 
 
 def _image_lines(plan: TablePlan, present: Present, add: str, names: dict[str, Any]) -> Iterator[str]:
-    here = [place for place, there in enumerate(present) if there]
+    here = [index for index, there in enumerate(present) if there]
     size = (len(here) + 7) // 8
     mask = (1 << len(here)) - 1
     yield f"n = {_unsigned('d', 'o', size)} & {mask:#x}"
     yield f"o += {size}"
     yield "if n:"
-    for number, place in enumerate(here):
-        codec = plan.codecs[place]
-        yield f" if n & {1 << number:#x}: v{place} = None"
+    for number, index in enumerate(here):
+        codec = plan.codecs[index]
+        yield f" if n & {1 << number:#x}: v{index} = None"
         yield " else:"
-        for line in _read_lines([(place, codec)], names):
+        for line in _read_lines([(index, codec)], names):
             yield f"  {line}"
-        yield f"  v{place} = {_expression(codec, place, f'r{place}', names)}"
-    values = [f"v{place}" if there else "ABSENT" for place, there in enumerate(present[: plan.width])]
+        yield f"  v{index} = {_expression(codec, index, f'r{index}', names)}"
+    values = [f"v{index}" if there else "ABSENT" for index, there in enumerate(present[: plan.width])]
     yield f" {add}(({', '.join(values)},))"
     yield "else:"
-    for line in _read_lines([(place, plan.codecs[place]) for place in here], names):
+    for line in _read_lines([(index, plan.codecs[index]) for index in here], names):
         yield f" {line}"
     values = [
-        _expression(codec, place, f"r{place}", names) if present[place] else "ABSENT"
-        for place, codec in enumerate(plan.codecs[: plan.width])
+        _expression(codec, index, f"r{index}", names) if present[index] else "ABSENT"
+        for index, codec in enumerate(plan.codecs[: plan.width])
     ]
     yield f" {add}(({', '.join(values)},))"
 
@@ -79,15 +79,15 @@ def _image_lines(plan: TablePlan, present: Present, add: str, names: dict[str, A
 def _read_lines(columns: Sequence[tuple[int, Codec]], names: dict[str, Any]) -> Iterator[str]:
     """Yield lines that read raw values into r0, r1, …: neighbours of fixed size with one unpack."""
     run: list[tuple[int, str]] = []
-    for place, codec in columns:
+    for index, codec in columns:
         if codec.form is not None:
-            run.append((place, codec.form))
+            run.append((index, codec.form))
             continue
         yield from _run_lines(run, names)
         run = []
         size = codec.length_bytes or 0
         yield f"e = o + {size}; e += {_unsigned('d', 'o', size)}"
-        yield f"r{place} = d[o + {size}:e]; o = e"
+        yield f"r{index} = d[o + {size}:e]; o = e"
     yield from _run_lines(run, names)
 
 
@@ -100,7 +100,7 @@ def _run_lines(run: list[tuple[int, str]], names: dict[str, Any]) -> Iterator[st
     form = struct.Struct("<" + "".join(code for _, code in run))
     name = f"unpack_{form.format.replace('<', '')}"
     names[name] = form.unpack_from
-    targets = "".join(f"r{place}, " for place, _ in run)
+    targets = "".join(f"r{index}, " for index, _ in run)
     yield f"{targets}= {name}(d, o); o += {form.size}"
 
 
@@ -112,12 +112,12 @@ def _unsigned(data: str, at: str, size: int) -> str:
     return f'from_bytes({data}[{at}:{at} + {size}], "little")'
 
 
-def _expression(codec: Codec, place: int, variable: str, names: dict[str, Any]) -> str:
+def _expression(codec: Codec, index: int, variable: str, names: dict[str, Any]) -> str:
     """Return the codec's expression over a variable, its names made unique to the column."""
     expression = codec.expression
     for name, value in codec.names.items():
-        names[f"{name}_{place}"] = value
-        expression = re.sub(rf"\b{name}\b", f"{name}_{place}", expression)
+        names[f"{name}_{index}"] = value
+        expression = re.sub(rf"\b{name}\b", f"{name}_{index}", expression)
     return expression.replace("{v}", variable)
 
 
@@ -126,7 +126,7 @@ class CarefulDecoder:
 
     def __init__(self, plan: TablePlan) -> None:
         self._plan = plan
-        self._converters = [_converter(codec, place) for place, codec in enumerate(plan.codecs)]
+        self._converters = [_converter(codec, index) for index, codec in enumerate(plan.codecs)]
 
     def raw(self, data: bytes, at: int, present: Present) -> tuple[list[bytes | None], int]:
         """Split one image into the bytes of its columns, None for NULL; also return where it ends.
@@ -150,18 +150,18 @@ class CarefulDecoder:
         """Return the row of one image, or its first value that cannot be decoded."""
         row: list[Value] = []
         values = iter(raw)
-        for place, there in enumerate(present):
+        for index, there in enumerate(present):
             if not there:
-                if place < self._plan.width:
+                if index < self._plan.width:
                     row.append(ABSENT)
                 continue
             data = next(values)
-            if place >= self._plan.width:
+            if index >= self._plan.width:
                 continue
             try:
-                row.append(None if data is None else self._converters[place](data))
+                row.append(None if data is None else self._converters[index](data))
             except FAILURES as exc:
-                return Undecodable(place, data or b"", reason_of(exc))
+                return Undecodable(index, data or b"", reason_of(exc))
         return tuple(row)
 
 
@@ -183,9 +183,9 @@ def _slice(data: bytes, at: int, size: int) -> bytes:
     return data[at : at + size]
 
 
-def _converter(codec: Codec, place: int) -> Callable[[bytes], Value]:
+def _converter(codec: Codec, index: int) -> Callable[[bytes], Value]:
     names: dict[str, Any] = {"from_bytes": int.from_bytes}
-    expression = _expression(codec, place, "v", names)
+    expression = _expression(codec, index, "v", names)
     function: Callable[[Any], Value] = eval(f"lambda v: {expression}", names)  # noqa: S307
     if codec.form is None:
         return function

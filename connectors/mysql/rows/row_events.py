@@ -199,8 +199,8 @@ class TableRows:
             return
         befores, afters = outs
         if not all(images[1]):
-            places = [place for place, there in enumerate(images[1]) if not there and images[0][place]]
-            afters = [_filled(before, after, places) for before, after in zip(befores, afters, strict=True)]
+            indexes = [index for index, there in enumerate(images[1]) if not there and images[0][index]]
+            afters = [_filled(before, after, indexes) for before, after in zip(befores, afters, strict=True)]
             if self._may_be_replace(images):
                 yield from self._replaced(befores, afters, origin)
                 return
@@ -219,10 +219,10 @@ class TableRows:
         return (
             self._mariadb
             and bool(self._key)
-            and all(images[1][place] for place in self._key)
+            and all(images[1][index] for index in self._key)
             and not all(
-                before or after or place in self.plan.generated
-                for place, (before, after) in enumerate(zip(*images, strict=True))
+                before or after or index in self.plan.generated
+                for index, (before, after) in enumerate(zip(*images, strict=True))
             )
         )
 
@@ -251,7 +251,7 @@ class TableRows:
         ]
 
     def _key_change(self, before: Row, after: Row, origin: Origin) -> Iterator[RowBatch | BadRow]:
-        lost = [place for place, value in enumerate(after) if value is ABSENT]
+        lost = [index for index, value in enumerate(after) if value is ABSENT]
         if not self.plan.generated.issuperset(lost):
             yield self._bad(ChangeKind.UPDATE, Undecodable(lost[0], b"", MINIMAL_KEY_CHANGE), origin)
             return

@@ -165,18 +165,18 @@ def read_table_map(body: bytes, width: int, *, mariadb: bool) -> TableMap:
         raise BinlogError(message)
     types = reader.take(count)
     meta = PackedReader(reader.counted())
-    columns = [_stored(number, meta, table, place) for place, number in enumerate(types)]
+    columns = [_stored(number, meta, table, index) for index, number in enumerate(types)]
     nullable = bits(reader.take((count + 7) // 8), count)
     columns = [replace(column, nullable=null) for column, null in zip(columns, nullable, strict=True)]
     found = _metadata(reader, columns, _MARIADB_CHARACTER if mariadb else CHARACTER)
     return TableMap(table_id_of(body, width), table, _with_metadata(columns, found), found.primary_key)
 
 
-def _stored(number: int, meta: PackedReader, table: TableId, place: int) -> StoredColumn:
+def _stored(number: int, meta: PackedReader, table: TableId, index: int) -> StoredColumn:
     try:
         kind = Stored(number)
     except ValueError as exc:
-        message = f"column {place + 1} of {table} has storage type {number}, which is not known"
+        message = f"column {index + 1} of {table} has storage type {number}, which is not known"
         raise RefusedError(message) from exc
     if kind in _ONE_BYTE:
         return StoredColumn(kind, meta.integer(1))
@@ -269,11 +269,11 @@ def _default_collations(
     count = sum(column.type in kinds for column in columns)
     collations = [reader.length()] * count
     while reader.left:
-        place, collation = reader.length(), reader.length()
-        if place >= count:
-            message = f"a collation for column {place + 1} of {count} columns of text"
+        index, collation = reader.length(), reader.length()
+        if index >= count:
+            message = f"a collation for column {index + 1} of {count} columns of text"
             raise BinlogError(message)
-        collations[place] = collation
+        collations[index] = collation
     return collations
 
 
@@ -295,14 +295,14 @@ def _with_metadata(columns: list[StoredColumn], found: _Metadata) -> tuple[Store
     return tuple(
         replace(
             column,
-            name=names.get(place),
-            unsigned=signed.get(place),
-            collation=collations.get(place),
-            labels=labels.get(place),
-            geometry=geometries.get(place),
-            dimensions=dimensions.get(place),
+            name=names.get(index),
+            unsigned=signed.get(index),
+            collation=collations.get(index),
+            labels=labels.get(index),
+            geometry=geometries.get(index),
+            dimensions=dimensions.get(index),
         )
-        for place, column in enumerate(columns)
+        for index, column in enumerate(columns)
     )
 
 
@@ -320,12 +320,11 @@ def _handed_out(
     columns: list[StoredColumn], kinds: frozenset[Stored], items: Sequence[_T] | None
 ) -> dict[int, _T]:
     """Return column index -> item: one for each column of these kinds. Raises BinlogError."""
-    places = [place for place, column in enumerate(columns) if column.type in kinds]
+    indexes = [index for index, column in enumerate(columns) if column.type in kinds]
     if items is None:
         return {}
-    if len(items) != len(places):
-        message = (
-            f"metadata for {len(items)} columns of {len(places)} ({', '.join(sorted(k.name for k in kinds))})"
-        )
+    if len(items) != len(indexes):
+        names = ", ".join(sorted(kind.name for kind in kinds))
+        message = f"metadata for {len(items)} columns of {len(indexes)} ({names})"
         raise BinlogError(message)
-    return dict(zip(places, items, strict=True))
+    return dict(zip(indexes, items, strict=True))

@@ -92,20 +92,20 @@ def plan_of(stored: TableMap, definition: TableDefinition | None, *, mariadb: bo
             column.name or (declaration.name if declaration else ""),
             sql_type(column.type, meaning, declaration),
             declaration.native_type if declaration else native_type(column, meaning),
-            place in key,
+            index in key,
             column.nullable,
         )
-        for place, (column, meaning, declaration) in enumerate(
+        for index, (column, meaning, declaration) in enumerate(
             zip(stored.columns, meanings, declared, strict=True)
         )
     )
     meanings += [Meaning(unsigned=True)] * (len(whole.columns) - len(stored.columns))
     codecs = tuple(
-        codec_of(column.type, column.size, column.scale, replace(meaning, in_key=place in key))
-        for place, (column, meaning) in enumerate(zip(whole.columns, meanings, strict=True))
+        codec_of(column.type, column.size, column.scale, replace(meaning, in_key=index in key))
+        for index, (column, meaning) in enumerate(zip(whole.columns, meanings, strict=True))
     )
     json = tuple(column.type is Stored.JSON for column in whole.columns)
-    generated = frozenset(place for place, column in enumerate(declared) if column and column.generated)
+    generated = frozenset(index for index, column in enumerate(declared) if column and column.generated)
     needed = stored.complete and any(column.type in OLD_TIMES and column.size for column in stored.columns)
     return TablePlan(TableSchema(stored.table, columns), codecs, json, generated, needed)
 
@@ -169,7 +169,7 @@ def _key(stored: TableMap, known: TableDefinition | None) -> frozenset[int]:
         return frozenset()  # the log names a UNIQUE key without NULLs; snapshots do not
     if stored.complete or known is None:
         return frozenset(stored.primary_key or ())
-    return frozenset(place for place, column in enumerate(known.columns) if column.name in known.primary_key)
+    return frozenset(index for index, column in enumerate(known.columns) if column.name in known.primary_key)
 
 
 def _without_hashes(stored: TableMap, definition: TableDefinition | None) -> TableMap:
@@ -208,9 +208,9 @@ def _misfit(stored: TableMap, definition: TableDefinition | None) -> str:
             f"its definition has {len(definition.columns)} columns ({names}), the log {len(stored.columns)}"
             + (_MAY_BE_HASH if hashes else "")
         )
-    for place, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
+    for index, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
         if column.name is not None and column.name != declaration.name:
-            return f"column {place + 1} is {column.name} in the log and {declaration.name} in its definition"
+            return f"column {index + 1} is {column.name} in the log and {declaration.name} in its definition"
         expected = stored_of(declaration)
         if _shape(column) != _shape(expected):
             return (

@@ -98,7 +98,7 @@ def set_texts(labels: Sequence[str], lost: Mapping[int, str], *, in_key: bool) -
     sets = Sets([label.encode() for label in labels])
     if not lost and not (in_key and read_alike(labels, lost)):
         return sets
-    again = sum(1 << place for place, label in enumerate(labels) if label in labels[:place])
+    again = sum(1 << index for index, label in enumerate(labels) if label in labels[:index])
     empty = 1 << labels.index("") if "" in labels else -1
 
     def text(bits: int) -> bytes:

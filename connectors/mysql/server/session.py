@@ -1,4 +1,4 @@
-"""A logged-in connection to a server, and the one place where pymysql's errors become ours."""
+"""A logged-in connection to a server, and the only module that turns pymysql's errors into ours."""
 
 from __future__ import annotations
 

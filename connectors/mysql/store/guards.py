@@ -98,15 +98,15 @@ def enum(found: Found) -> Guard:
 
 def label_set(found: Found) -> Guard:
     """Return the guard of SET: as ENUM; and labels come back in the declared order, each once."""
-    places = {label: place for place, label in enumerate(found.labels)}
+    indexes = {label: index for index, label in enumerate(found.labels)}
 
     def one(value: str) -> None:
         labels = value.split(",") if value else []
-        if any(label not in places for label in labels):
+        if any(label not in indexes for label in labels):
             raise UnfitValueError(
                 Reason.RANGE, f"{value!r:.100} has a label that {found.declared:.200} lacks"
             )
-        order = [places[label] for label in labels]
+        order = [indexes[label] for label in labels]
         if order != sorted(set(order)):
             detail = f"{value!r:.100} would come back in the order of {found.declared:.200}, each label once"
             raise UnfitValueError(Reason.TYPE, detail)

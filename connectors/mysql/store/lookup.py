@@ -38,9 +38,9 @@ class MySqlLookup:
         self._target = target_of(options, table.name)
         self._connection = SinkConnection(options, self._target, self._where)
         self._types = [(column.name, column_type(column.type)) for column in table.columns]
-        places = {column.name: place for place, column in enumerate(table.columns)}
-        self._key = [places[name] for name in table.key]
-        floats = [name for name in table.key if self._types[places[name]][1].name == "FLOAT"]
+        indexes = {column.name: index for index, column in enumerate(table.columns)}
+        self._key = [indexes[name] for name in table.key]
+        floats = [name for name in table.key if self._types[indexes[name]][1].name == "FLOAT"]
         if floats:
             message = (
                 f"{self._where}: a lookup by {floats[0]}, a FLOAT, compares digits that are never shown: "
@@ -103,8 +103,8 @@ class MySqlLookup:
         """Return a key's literal; None if the type cannot hold the key, which then has no row."""
         try:
             cells = [
-                literals_of(self._types[place][1]).one(self._types[place][1].store(value))
-                for place, value in zip(self._key, key, strict=True)
+                literals_of(self._types[index][1]).one(self._types[index][1].store(value))
+                for index, value in zip(self._key, key, strict=True)
             ]
         except UnfitValueError:
             return None
@@ -120,7 +120,7 @@ class MySqlLookup:
         found = self._connection.run(statement, "looking up rows")
         self._connection.commit("looking up rows")  # the next lookup sees newer writes
         rows = [self._row(cells) for cells in found]
-        return [(tuple(row[place] for place in self._key), row) for row in rows]
+        return [(tuple(row[index] for index in self._key), row) for row in rows]
 
     def _row(self, cells: Sequence[Any]) -> Row:
         return tuple(
