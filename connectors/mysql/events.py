@@ -1,4 +1,4 @@
-"""What a binlog reader gives: transactions, their rows, statements and signs of life, in log order."""
+"""The events of a binlog reader: transactions, their rows, statements and heartbeats, in log order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from streamjobs.changes.row_change import ChangeKind, TableId, TableSchema
 
 @dataclass(frozen=True)
 class Begin:
-    """A transaction starts. `place` is its first event: never start reading behind it and before its Commit.
+    """A transaction starts. `place` is its first event: never start reading between it and the Commit.
 
-    `gtid`: `uuid:7`, `0-1-7`, or "" when the log has none. `committed_at_ms`: commit time where the server
+    `gtid`: `uuid:7`, `0-1-7`, or "" when the log has none. `committed_at_ms`: commit time if the server
     logs it (MySQL 8), else the time of this event in whole seconds; all rows of the transaction carry it.
     """
 
@@ -29,10 +29,10 @@ class Begin:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be decoded; the rows around it are good. Its other columns are not given.
+    """A row that cannot be decoded; the rows around it are good. Its other columns are left out.
 
-    `data` is what `column` holds in the log, `reason` says why it has no value. `row` of the position counts
-    on over it, so the rows behind it keep their seq.
+    `data` is what `column` holds in the log; `reason` is why that is not a value. The row counts in `row` of
+    the position, so the rows after it keep their seq.
     """
 
     schema: TableSchema
@@ -52,9 +52,9 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Commit:
-    """A transaction ends: the only place from which reading may start again.
+    """A transaction ends: only here may reading start again.
 
-    `place` is where the next read starts. The reader's `gtids` already holds `gtid`.
+    `place` is where the next read starts. The reader's `gtids` already contains `gtid`.
     """
 
     place: LogPlace
@@ -64,11 +64,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Ddl:
-    """A statement that may concern a table's shape, outside or inside of a transaction.
+    """A statement that may change a table's shape, outside or inside a transaction.
 
-    `changes` is what it does to tables, already applied to the reader's catalog; empty: it concerns no table.
-    An `Unknown` among them was not understood. `place` is behind it. `gtid` as in Begin. A Begin precedes and
-    a Commit follows it, as with rows.
+    `changes` is what it does to tables, already applied to the reader's catalog; empty: it changes no table.
+    An `Unknown` among them was not understood. `place` is the end of the statement. `gtid` as in Begin. A
+    Begin comes before it and a Commit after it, as with rows.
     """
 
     place: LogPlace
@@ -81,14 +81,14 @@ class Ddl:
 
 @dataclass(frozen=True)
 class Rotate:
-    """The log goes on in another file; `place` is its first event."""
+    """The log continues in another file; `place` is the first event of that file."""
 
     place: LogPlace
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The server has nothing new: a sign of life. Streams only; `place` is the end of what it has sent."""
+    """The server is alive and has nothing new. Streams only; `place` is the end of what it has sent."""
 
     place: LogPlace
     received_at_ms: int
@@ -96,45 +96,45 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Receiving:
-    """A long transaction is being received, and nothing of it may be used yet; `place` is before it."""
+    """A long transaction is being received and may not be used yet; `place` is before it."""
 
     place: LogPlace
 
 
 BinlogEvent = Begin | RowBatch | BadRow | Commit | Ddl | Rotate | Heartbeat | Receiving
-"""Between Begin and Commit come RowBatch, BadRow and Ddl; the others only outside."""
+"""RowBatch, BadRow and Ddl come between Begin and Commit; the others come only outside."""
 
 
 class Wanted(Protocol):
-    """Says which tables are decoded; asked once for each table map, and remembered."""
+    """Decides which tables are decoded; called once for each table map, and remembered."""
 
     def __call__(self, table: TableId, /) -> bool:
-        """Whether changes of this table are wanted."""
+        """Return whether changes of this table are wanted."""
 
 
 class BinlogReader(Protocol):
     """An open log. One thread; iterate once.
 
-    Promise: every event in log order, rows exact or BadRow, nothing skipped but tables that are not wanted.
-    Memory is bounded by the largest single event, never by a transaction.
-    Raises, while it is iterated: BinlogError and its kinds, ConnectionLostError (streams).
+    Promise: every event in log order, rows exact or BadRow; only tables that are not wanted are skipped.
+    The largest single event bounds the memory, not the transaction.
+    Raises, while it is iterated: BinlogError and its subclasses, ConnectionLostError (streams).
     """
 
     @property
     def place(self) -> LogPlace:
-        """The end of the last transaction: where to read on from."""
+        """The end of the last transaction: where to continue reading."""
 
     @property
     def gtids(self) -> str:
-        """The set of all transactions so far in the server's own spelling; "" when the log has no GTIDs."""
+        """The set of all transactions so far, as the server writes it; "" when the log has no GTIDs."""
 
     @property
     def file_made_at_s(self) -> int:
-        """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
+        """The creation time of the log file, by the server's clock in epoch seconds; 0: not known."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """XA transactions that are prepared and not decided: their rows would be lost after this place."""
+        """XA transactions that are prepared, not decided: a start from `place` would lose their rows."""
 
     def __iter__(self) -> Iterator[BinlogEvent]: ...
 
@@ -145,4 +145,4 @@ class BinlogReader(Protocol):
     ) -> None: ...
 
     def close(self) -> None:
-        """Free the file or the connection; the iteration ends. Safe to call twice."""
+        """Free the file or the connection; the iteration ends. May be called twice."""

@@ -1,4 +1,4 @@
-"""Sets of transactions in both dialects: `uuid:1-7:9` of MySQL, `0-1-590` of MariaDB."""
+"""GTID sets in both dialects: MySQL's `uuid:1-7:9`, MariaDB's `0-1-590`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Interval = tuple[int, int]
 
 @dataclass(frozen=True)
 class GtidSet:
-    """A set of MySQL's GTIDs, with gaps. `str()` is the server's spelling, sorted by server.
+    """A set of MySQL GTIDs, which may have gaps. `str()` writes it as the server does, sorted by server.
 
     Shape: intervals by source, where a source is a lower-case UUID, or `uuid:tag` for tagged GTIDs (MySQL
     8.3).
@@ -39,14 +39,12 @@ class GtidSet:
                     else:
                         source = f"{server}:{_tag(word)}"
             except ValueError as exc:
-                message = (
-                    f"{part!r} is no GTID set; one looks like 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-7:9"
-                )
+                message = f"{part!r} is not a GTID set, such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-7:9"
                 raise ConfigError(message) from exc
         return cls({source: _merged(ranges) for source, ranges in found.items()})
 
     def with_gtid(self, gtid: str) -> GtidSet:
-        """The set with one more transaction: `uuid:7` or `uuid:tag:7`."""
+        """Return the set with one more transaction: `uuid:7` or `uuid:tag:7`."""
         source, _, number = gtid.rpartition(":")
         before = self.intervals.get(source, ())
         value = int(number)
@@ -61,7 +59,7 @@ class GtidSet:
         return any(low <= int(number) <= high for low, high in self.intervals.get(source, ()))
 
     def covers(self, other: GtidSet) -> bool:
-        """Whether every transaction of `other` is in this set."""
+        """Return whether every transaction of `other` is in this set."""
         return all(
             any(low <= start and end <= high for low, high in self.intervals.get(source, ()))
             for source, ranges in other.intervals.items()
@@ -69,7 +67,7 @@ class GtidSet:
         )
 
     def without(self, other: GtidSet) -> GtidSet:
-        """The transactions that the other set does not have."""
+        """Return the transactions that the other set lacks."""
         left = {
             source: tuple(_gaps(ranges, other.intervals.get(source, ())))
             for source, ranges in self.intervals.items()
@@ -77,7 +75,7 @@ class GtidSet:
         return GtidSet({source: ranges for source, ranges in left.items() if ranges})
 
     def union(self, other: GtidSet) -> GtidSet:
-        """All transactions of both."""
+        """Return all transactions of both sets."""
         sources = [*self.intervals, *(source for source in other.intervals if source not in self.intervals)]
         return GtidSet(
             {
@@ -98,7 +96,7 @@ class GtidSet:
         return ",".join(parts.values())
 
     def encoded(self) -> bytes:
-        """The form in which COM_BINLOG_DUMP_GTID takes it."""
+        """Return the bytes that COM_BINLOG_DUMP_GTID expects."""
         tagged = any(":" in source for source in self.intervals)
         data = _set_head(len(self.intervals), tagged=tagged)
         for source in sorted(self.intervals):
@@ -113,7 +111,7 @@ class GtidSet:
 
     @classmethod
     def decode(cls, data: bytes) -> GtidSet:
-        """Read the form of a PREVIOUS_GTIDS event. Raises BinlogError."""
+        """Read the bytes of a PREVIOUS_GTIDS event. Raises BinlogError."""
         found: dict[str, list[Interval]] = {}
         try:
             tagged, count, at = data[7] == 1, struct.unpack_from("<Q", data)[0], 8
@@ -130,11 +128,11 @@ class GtidSet:
                 (ranges,) = struct.unpack_from("<Q", data, at)
                 at += 8
                 for _ in range(ranges):
-                    low, behind = struct.unpack_from("<QQ", data, at)
-                    found.setdefault(source, []).append(_interval(low, behind - 1))
+                    low, end = struct.unpack_from("<QQ", data, at)
+                    found.setdefault(source, []).append(_interval(low, end - 1))
                     at += 16
         except (struct.error, ValueError, IndexError) as exc:
-            message = f"no GTID set: {data[:64].hex()}"
+            message = f"not a GTID set: {data[:64].hex()}"
             raise BinlogError(message) from exc
         return cls({source: _merged(ranges) for source, ranges in found.items()})
 
@@ -156,34 +154,34 @@ class MariaGtids:
             try:
                 domain, server, number = map(int, part.split("-"))
             except ValueError as exc:
-                message = f"{part!r} is no MariaDB GTID; one looks like 0-1-590"
+                message = f"{part!r} is not a MariaDB GTID, such as 0-1-590"
                 raise ConfigError(message) from exc
             if domain in domains:
-                message = f"{text!r} names domain {domain} twice; a position has one GTID a domain"
+                message = f"{text!r} names domain {domain} twice; a position has one GTID for each domain"
                 raise ConfigError(message)
             domains[domain] = (server, number)
         return cls(domains)
 
     @classmethod
     def decode(cls, data: bytes) -> MariaGtids:
-        """Read the form of a GTID_LIST event: of each domain the last one counts. Raises BinlogError."""
+        """Read a GTID_LIST event: the last GTID of each domain counts. Raises BinlogError."""
         try:
             count = struct.unpack_from("<I", data)[0] & 0xFFFFFFF
             entries: Iterable[tuple[int, int, int]] = [
                 struct.unpack_from("<IIQ", data, 4 + 16 * index) for index in range(count)
             ]
         except struct.error as exc:
-            message = f"no GTID list: {data[:64].hex()}"
+            message = f"not a GTID list: {data[:64].hex()}"
             raise BinlogError(message) from exc
         return cls({domain: (server, number) for domain, server, number in entries})
 
     def with_gtid(self, gtid: str) -> MariaGtids:
-        """The position behind one more transaction: `0-1-591`."""
+        """Return the position after one more transaction: `0-1-591`."""
         domain, server, number = map(int, gtid.split("-"))
         return MariaGtids({**self.domains, domain: (server, number)})
 
     def covers(self, other: MariaGtids) -> bool:
-        """Whether `other` is not ahead in any domain."""
+        """Return whether `other` is not ahead in any domain."""
         return all(
             domain in self.domains and self.domains[domain][1] >= number
             for domain, (_, number) in other.domains.items()
@@ -197,13 +195,13 @@ class MariaGtids:
 
 def _interval(low: int, high: int) -> Interval:
     if not 0 < low <= high < 1 << 63:
-        message = f"{low}-{high} is no range of transactions"
+        message = f"{low}-{high} is not a range of transactions"
         raise ValueError(message)
     return low, high
 
 
 def _gaps(ranges: Iterable[Interval], taken: Iterable[Interval]) -> Iterator[Interval]:
-    """What is left of ranges without others; both are sorted."""
+    """Return what is left of the ranges without the taken ones; both are sorted."""
     taken = tuple(taken)
     for low, high in ranges:
         at = low
@@ -219,7 +217,7 @@ def _gaps(ranges: Iterable[Interval], taken: Iterable[Interval]) -> Iterator[Int
 
 def _tag(word: str) -> str:
     if not (0 < len(word) <= 32 and word.isidentifier() and word.isascii()):
-        message = f"{word!r} is no tag"
+        message = f"{word!r} is not a tag"
         raise ValueError(message)
     return word
 

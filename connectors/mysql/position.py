@@ -1,4 +1,4 @@
-"""Where something stands in the log of one server."""
+"""A position in the log of one server."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from streamjobs.changes.position import Position
 
 @dataclass(frozen=True, order=True)
 class LogPlace:
-    """A place in one server's log: file name and byte offset, such as `bin.000008:373`."""
+    """A position in one server's log: file name and byte offset, such as `bin.000008:373`."""
 
     file: str
     offset: int
 
     @property
     def number(self) -> int:
-        """The file's number: 8 of `bin.000008`; 0 for a copy whose name has none, such as `bin.copy`."""
+        """The file's number: 8 for `bin.000008`; 0 if the name has none, as in a copy named `bin.copy`."""
         number = self.file.rpartition(".")[2]
         return int(number) if number.isdecimal() else 0
 
     def position(self, epoch: int, row: int = 0) -> Position:
-        """The same place as a position of the source."""
+        """Return the same position in the form that the source uses."""
         return Position(epoch, self.number, self.offset, row)
 
     def __str__(self) -> str:

@@ -155,7 +155,7 @@ def test_without_its_definition_it_is_refused_by_name(login: Login, session: Ses
         logged(login, place, Catalog(mariadb=True))
     assert raised.value.detail == (
         f"{TABLE} stores at in the format of MariaDB 5.3 (mysql56_temporal_format = OFF), for which the log "
-        "does not tell the digits of fractions, and its definition is not known. Give the schema; or SET "
-        "GLOBAL mysql56_temporal_format = ON, and in a new session ALTER TABLE "
+        "does not have the number of fraction digits, and its definition is not known. Give the schema; or "
+        "SET GLOBAL mysql56_temporal_format = ON, and in a new session ALTER TABLE "
         f"`{TABLE.database}`.`{TABLE.table}` FORCE, then take a new snapshot"
     )

@@ -190,7 +190,7 @@ def test_mysql_gives_all_digits_of_a_float(store: MySql) -> None:
     with pytest.raises(ConfigError) as caught:
         MySqlLookup(replace(table, key=("f",)))
     assert str(caught.value) == (
-        f"table {table.name}: a lookup by f, a FLOAT, compares digits that no reader sees: look up by "
+        f"table {table.name}: a lookup by f, a FLOAT, compares digits that are never shown: look up by "
         "another column, or make it a DOUBLE or DECIMAL"
     )
 

@@ -39,7 +39,7 @@ def test_a_target_that_changes_under_way_stops_the_job(mysql: MySql, trouble: st
 @pytest.mark.parametrize(
     ("type_", "told"),
     [
-        ("DECIMAL(10,1)", "1 digits behind the point: the others would be rounded off"),
+        ("DECIMAL(10,1)", "1 digits after the point: the others would be rounded off"),
         ("DECIMAL(10,0)", "0 digits behind the point"),
         ("DOUBLE", "which does not keep all its values"),
         ("BIGINT", "which does not keep all its values"),
@@ -50,7 +50,7 @@ def test_a_column_that_is_altered_to_round_stops_the_job(mysql: MySql, type_: st
     with delivering(mysql, table) as (delivery, letters):
         delivery.write([upsert(1, price=Decimal("7.00"))])
         mysql.sql(f"ALTER TABLE {table.name} MODIFY price {type_}")
-        with pytest.raises(SystemicError, match=r"altered under the job.*column price") as caught:
+        with pytest.raises(SystemicError, match=r"altered while the job runs.*column price") as caught:
             delivery.write([upsert(2, 2, price=Decimal("1.25"))])
     assert told in str(caught.value)
     assert letters.kept == []
@@ -72,7 +72,7 @@ def test_other_columns_that_are_altered_stop_the_job(
     with delivering(mysql, table) as (delivery, letters):
         delivery.write([upsert(1)])
         mysql.sql(f"ALTER TABLE {table.name} MODIFY `{column}` {type_}")
-        with pytest.raises(SystemicError, match=f"altered under the job.*column {column}"):
+        with pytest.raises(SystemicError, match=f"altered while the job runs.*column {column}"):
             delivery.write([upsert(2, 2, **({} if column == "id" else {column: value}))])
     assert letters.kept == []
 
@@ -82,7 +82,7 @@ def test_a_unique_index_that_comes_under_way_stops_the_job(mysql: MySql) -> None
     with delivering(mysql, table) as (delivery, _):
         delivery.write([upsert(1)])
         mysql.sql(f"ALTER TABLE {table.name} ADD UNIQUE KEY by_big (big)")
-        with pytest.raises(SystemicError, match=r"altered under the job.*UNIQUE index by_big"):
+        with pytest.raises(SystemicError, match=r"altered while the job runs.*UNIQUE index by_big"):
             delivery.write([upsert(2, 2)])
 
 
@@ -158,4 +158,4 @@ def test_an_alter_that_waits_while_a_sink_is_opened_is_seen(mysql: MySql) -> Non
             with running(lambda: told.append(refusal(table))):
                 wait_for(lambda: mysql.sql(waiting) == [["2"]], "the sink to wait behind it", 30)
                 reader.rollback()
-    assert "with 1 digits behind the point: the others would be rounded off" in told[0]
+    assert "with 1 digits after the point: the others would be rounded off" in told[0]

@@ -57,7 +57,7 @@ def test_a_0_in_a_counted_column_beside_the_key_is_0(mysql: MySql) -> None:
 )
 def test_a_unique_index_over_columns_that_the_job_does_not_give_is_refused(mysql: MySql, more: str) -> None:
     table = mysql.table((ID, NAME), types={"name": "VARCHAR(50)"}, more=more)
-    told = "would turn a new row into a change of another one: make it a plain index: ALTER TABLE "
+    told = "would turn a new row into an update of another row: make it a plain index: ALTER TABLE "
     assert f"{told}`{table.name}` DROP INDEX `u`, ADD INDEX `u` (" in refusal(table)
 
 
@@ -73,7 +73,8 @@ def test_a_key_of_which_the_index_has_only_the_beginning_is_refused(mysql: MySql
     mysql.sql(f"CREATE TABLE {name} (a VARCHAR(50) COLLATE utf8mb4_nopad_bin NOT NULL, PRIMARY KEY (a(3)))")
     table = SinkTable(name, (SinkColumn("a", "STRING"),), ("a",), mysql.table().options)
     assert "the UNIQUE index PRIMARY of store." in refusal(table)
-    assert "holds only the first characters of a, so keys that begin alike would be one row" in refusal(table)
+    shown = "contains only the first characters of a, so keys with the same beginning would be one row"
+    assert shown in refusal(table)
 
 
 def test_a_number_as_a_text_key_deletes_itself_alone(mysql: MySql) -> None:
@@ -119,7 +120,7 @@ def test_a_column_without_a_default_that_the_job_does_not_give_is_refused(mysql:
     mysql.sql(f"ALTER TABLE {table.name} ADD COLUMN must {type_}")
     assert refusal(table) == (
         f"table {table.name}: column must of store.{table.name} at 127.0.0.1:{mysql.service.port} is NOT "
-        "NULL without a default, and the job does not give it"
+        "NULL without a default, and the job does not write it"
     )
 
 
@@ -164,12 +165,12 @@ def test_a_trigger_that_stores_other_values_is_refused(
     shown = f"table {table.name}: the trigger {name} (BEFORE {event}) of store.{table.name} at "
     shown += f"127.0.0.1:{mysql.service.port} "
     assert refusal(table) == (
-        f"{shown}sets {sets}, so other values would be stored than the job gives: let it set columns that "
-        f"the job does not give, or DROP TRIGGER `{name}`"
+        f"{shown}sets {sets}, so other values would be stored than the job writes: let it set only columns "
+        f"that the job does not write, or DROP TRIGGER `{name}`"
     )
     mysql.sql(f"REVOKE TRIGGER ON {table.name} FROM writer@127.0.0.1")
     assert refusal(table) == (
-        f"{shown}cannot be read, so it may store other values than the job gives: GRANT TRIGGER on the "
+        f"{shown}cannot be read, so it may store other values than the job writes: GRANT TRIGGER on the "
         f"table to the job's user, or DROP TRIGGER `{name}`"
     )
 

@@ -139,8 +139,8 @@ def test_changes_that_no_log_shows_are_found(tmp_path: Path) -> None:
             ),
             (
                 "error",
-                "shop.old: system-versioned tables are refused: old versions of rows are rows in their log, "
-                "and not in SELECT. Leave the table out (exclude in [[tables]])",
+                "shop.old: system-versioned tables are refused: their log contains old versions of rows, "
+                "which SELECT does not show. Leave the table out (exclude in [[tables]])",
             ),
         ]
         assert findings[-1].fix == 'exclude = "shop.old"'

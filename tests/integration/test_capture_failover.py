@@ -197,7 +197,7 @@ def test_a_replica_that_lags_is_named_and_waited_for(live: Rig, replica: Replica
             lambda: f"it says that the replica is behind: {second.status()} {second.log()}",
         )
         trouble = str((second.status() or {})["trouble"])
-        assert f"is behind: it has not {gtids}, up to which this was captured" in trouble
+        assert f"is behind: it lacks {gtids}, the last transaction captured" in trouble
         assert f"gtid_slave_pos {behind or 'empty'}" in trouble
         assert f":{replica.login.port}" in trouble
         replica.session.execute("START SLAVE")
@@ -232,7 +232,7 @@ def test_a_replica_that_was_promoted_without_the_last_transactions_is_refused(
         replica.session.execute(f"INSERT INTO {table} VALUES ({number}, {number})")
     has = replica.session.text("SELECT @@gtid_binlog_pos")
     why = refused(live, database, replica)
-    assert f"has not {lost}, up to which this was captured, and has others in its place" in why
+    assert f"lacks {lost}, the last transaction captured, and has others instead" in why
     assert f"gtid_binlog_pos {has}" in why
     assert "Nothing was skipped: the position stays" in why
     assert f"({lost})" in why
@@ -260,7 +260,7 @@ def test_a_replica_that_has_purged_its_log_is_named(live: Rig, replica: Replica)
 
     wait_for(purged, "the replica's old logs are gone")
     assert (
-        f"has purged what follows {gtids}, up to which this was captured: its log begins with {file}, after "
+        f"has purged what follows {gtids}, the last ones captured: its log begins with {file}, after "
         f"{position(live)}"
     ) in refused(live, database, replica)
 
@@ -282,7 +282,7 @@ def test_a_replica_whose_log_begins_later_is_refused(
             old.execute(f"INSERT INTO {database}.t VALUES (5, 5)")
             replica.has(position(live))
             why = refused(live, database, replica)
-            assert f"The log after {gtids} cannot be read from it" in why
+            assert f"The log after {gtids} cannot be read there" in why
             assert replayed(live.sent(f"{database}.t")) == [(b"1", b"1"), (b"2", b"2"), (b"3", b"3")]
 
 
@@ -297,7 +297,7 @@ def test_a_replica_that_does_not_log_what_it_replicates_is_refused(
             old.execute(f"INSERT INTO {database}.t VALUES (4, 4)")
         replica.has(position(live))
         why = refused(live, database, replica)
-        assert f"has applied {gtids}, up to which this was captured, and has not logged it" in why
+        assert f"has applied {gtids}, the last transaction captured, but has not logged it" in why
 
 
 def test_a_log_that_was_begun_anew_is_refused(live: Rig) -> None:

@@ -266,7 +266,7 @@ def test_one_source_has_one_capture(live: Rig, capture: CaptureFile) -> None:
     finally:
         second.close()
     log = capture.log()  # by the broker, or by the server, which knows one reader of this server_id
-    own = "Another reader uses this server_id: give each its own"
+    own = "Another reader uses this server_id: each reader needs its own"
     assert "was taken over by another process" in log or own in log
 
 

@@ -277,7 +277,7 @@ def test_an_xa_transaction_that_is_committed_at_once_is_a_plain_one(tmp_path: Pa
 def test_an_unknown_event_may_be_left_out_only_if_it_says_so(tmp_path: Path) -> None:
     writer = Writer()
     writer.event(99, b"what is this")
-    with pytest.raises(RefusedError, match="type 99, which is not known and may not be left out"):
+    with pytest.raises(RefusedError, match="type 99, which is not known and must not be skipped"):
         read(bytes(writer.data), tmp_path)
 
 
@@ -332,13 +332,13 @@ def test_rows_without_a_begin_are_told_by_where_reading_began(tmp_path: Path) ->
     writer.table_map((INT,), ("id",))
     writer.rows(30, [row_image((b"\1\0\0\0",))], 1)
     _, at, rows_at = writer.starts
-    found = f"bin.000007:{rows_at}: an event of type 30, and no transaction began since bin.000007"
+    found = f"bin.000007:{rows_at}: an event of type 30, but no transaction began since bin.000007"
     assert told(writer.data, tmp_path) == (
-        f"{found}:4: the file begins inside of one, or its server logs rows without BEGIN, as MySQL 5.1 can: "
-        "its rows cannot be told apart by transaction"
+        f"{found}:4: the file begins inside a transaction, or its server logs rows without BEGIN, as MySQL "
+        "5.1 can: then it is not known to which transaction a row belongs"
     )
     assert told(writer.data, tmp_path, offset=at) == (
-        f"{found}:{at}: reading started inside of one. Start where a Commit ended"
+        f"{found}:{at}: reading started inside a transaction. Start at the end of a Commit"
     )
 
 

@@ -69,8 +69,8 @@ def watch(server: Server, catalog: Catalog, *, active: bool = True) -> Definitio
     [
         (table(A, B), table(A, B), []),
         (table(A), table(replace(A, native_type="int")), []),
-        (table(A, B), table(A), [f"column 2 is {IS_B} in the log and not there on the server"]),
-        (table(A), table(A, B), [f"column 2 is not there in the log and {IS_B} on the server"]),
+        (table(A, B), table(A), [f"column 2 is {IS_B} in the log and missing on the server"]),
+        (table(A), table(A, B), [f"column 2 is missing in the log and {IS_B} on the server"]),
         (
             table(A, replace(A, name="c")),
             table(A, replace(A, name="d"), key=()),
@@ -101,7 +101,7 @@ def watch(server: Server, catalog: Catalog, *, active: bool = True) -> Definitio
         (
             table(A),
             replace(table(A), charset="latin1"),
-            ["new columns are of utf8mb4 in the log and of latin1 on the server"],
+            ["new columns get utf8mb4 in the log and latin1 on the server"],
         ),
         (replace(table(A), charset="utf8mb3"), replace(table(A), charset="utf8"), []),
     ],

@@ -279,8 +279,8 @@ def test_an_xa_commit_whose_rows_are_not_known_is_refused(tmp_path: Path) -> Non
     with pytest.raises(RefusedError) as caught:
         read(bytes(model.writer.data), tmp_path)
     assert caught.value.detail == (
-        f"XA COMMIT {XID}: it was prepared before the log was read from here, and its rows are not known. "
-        "Send the tables again: `streamjobs capture run --resnapshot`"
+        f"XA COMMIT {XID}: it was prepared before the position where reading started, so its rows are not "
+        "known. Send the tables again: `streamjobs capture run --resnapshot`"
     )
 
 

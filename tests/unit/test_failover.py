@@ -62,25 +62,25 @@ HAS = "(gtid_binlog_pos 0-2-95,7-1-3, gtid_slave_pos 0-1-90,7-1-3,9-1-5)"
 @pytest.mark.parametrize(
     ("gtids", "error", "said"),
     [
-        ("0-1-96", BehindError, f"is behind: it has not 0-1-96, up to which this was captured {HAS}. As a"),
-        ("8-1-1", BehindError, f"is behind: it has not 8-1-1, up to which this was captured {HAS}. As a"),
+        ("0-1-96", BehindError, f"is behind: it lacks 0-1-96, the last transaction captured {HAS}. If it"),
+        ("8-1-1", BehindError, f"is behind: it lacks 8-1-1, the last transaction captured {HAS}. If it"),
         (
             "0-1-91",
             PositionLostError,
-            "has not 0-1-91, up to which this was captured, and has others in its place "
-            f"{HAS}: it was promoted without what the old server had committed last, and those rows are "
+            "lacks 0-1-91, the last transaction captured, and has others instead "
+            f"{HAS}: it was promoted without the last commits of the old server, and those rows are already "
             "downstream",
         ),
         (
             "9-1-4",
             PositionLostError,
-            f"has applied 9-1-4, up to which this was captured, and has not logged it {HAS}: it does not log "
+            f"has applied 9-1-4, the last transaction captured, but has not logged it {HAS}: it does not log "
             "what it replicates (log_slave_updates), or is a restored copy",
         ),
         (
             "0-1-39,7-1-3",
             PositionLostError,
-            "has purged what follows 0-1-39,7-1-3, up to which this was captured: its log begins with "
+            "has purged what follows 0-1-39,7-1-3, the last ones captured: its log begins with "
             "bin.000007, after 0-1-40",
         ),
     ],
@@ -103,13 +103,13 @@ def test_a_mysql_that_has_not() -> None:
     with pytest.raises(BehindError) as behind:
         require(Server(is_mariadb=False, **MYSQL), "A:1-93,B:1-5")
     assert str(behind.value) == (
-        f"mysql://u@db2:3306 is behind: it has not {A}:91-93, and {B}:1-5,{A}:1-93 was captured "
-        f"(gtid_executed {B}:1-5,{A}:1-90). As a replica it may get them still, and this is tried again "
-        "until then. If it was promoted without them, it never will, and rows that it does not have are "
-        "downstream: `streamjobs capture run --resnapshot`"
+        f"mysql://u@db2:3306 is behind: it lacks {A}:91-93, and {B}:1-5,{A}:1-93 was captured "
+        f"(gtid_executed {B}:1-5,{A}:1-90). If it is a replica, it may still receive them, and the capture "
+        "tries again until then. If it was promoted without them, it never will, and rows that it lacks are "
+        "already downstream: run `streamjobs capture run --resnapshot`"
     )
     with pytest.raises(PositionLostError) as purged:
         require(Server(is_mariadb=False, **MYSQL), "A:1-38")
     assert str(purged.value) == (
-        f"mysql://u@db2:3306 has purged {A}:39-40, which follow {A}:1-38, up to which this was captured"
+        f"mysql://u@db2:3306 has purged {A}:39-40, which follow {A}:1-38, the last ones captured"
     )

@@ -211,24 +211,24 @@ def test_what_is_not_understood_is_of_its_table_alone(statement: str) -> None:
         ),
         (
             "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (p WITHOUT OVERLAPS)",
-            "the primary key has the period p, and its columns are not known",
+            "the primary key has the period p, whose columns are not known",
         ),
         (
             "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (nope)",
-            "the primary key of d.t has 'nope', which is no column",
+            "the primary key of d.t has 'nope', which is not a column",
         ),
         ("CREATE TABLE t (a INT) WOBBLY", "'WOBBLY' after the columns of a table is not understood"),
         (
             "ALTER TABLE t ADD x ENUM('é') CHARSET ascii",
-            "the label 'é' of column x cannot be spelled in ascii",
+            "the label 'é' of column x cannot be encoded in ascii",
         ),
         (
             "ALTER TABLE t ADD x SET('€') CHARSET cp850",
-            "the label '€' of column x cannot be spelled in cp850",
+            "the label '€' of column x cannot be encoded in cp850",
         ),
         (
             "ALTER TABLE t ADD x ENUM('😀') CHARSET utf8",
-            "the label '😀' of column x cannot be spelled in utf8mb3",
+            "the label '😀' of column x cannot be encoded in utf8mb3",
         ),
         ("ALTER TABLE t ADD x\xa0y INT", "a no-break space outside of quotes: 'x\\xa0y'"),
         ("ALTER TABLE t SEQUENCE=1", "a table that becomes a sequence, or a sequence that becomes a table"),

@@ -110,11 +110,11 @@ def test_a_conversion_to_a_default_that_is_not_known_is_refused() -> None:
     catalog = Catalog()
     catalog.apply(Query("d", "CREATE TABLE t (c TEXT) CHARSET latin1"))
     assert catalog.apply(Query("d", "ALTER TABLE t CONVERT TO CHARACTER SET DEFAULT")) == (
-        Unknown(T, "the character set that its texts are converted to is not known"),
+        Unknown(T, "the character set to which its texts are converted is not known"),
     )
     catalog = catalog_after("CREATE TABLE t (c TEXT) CHARSET latin1", d="greek", e="gbk")
     assert catalog.apply(Query("e", "ALTER TABLE d.t CONVERT TO CHARACTER SET DEFAULT")) == (
-        Unknown(T, "DEFAULT is one character set for the table's database, and another for the session's"),
+        Unknown(T, "DEFAULT is one character set in the table's database and another in the session's"),
     )
 
 
@@ -162,8 +162,8 @@ def test_a_conversion_of_labels_that_are_other_bytes_is_refused(column: str, to:
     assert catalog.apply(Query("d", f"ALTER TABLE t CONVERT TO CHARACTER SET {to}")) == (
         Unknown(
             T,
-            f"the labels of column g are converted from {charset} to {to}, of which MariaDB makes other "
-            "labels",
+            f"the labels of column g are converted from {charset} to {to}, which turns them into other "
+            "labels in MariaDB",
         ),
     )
 

@@ -73,6 +73,6 @@ def test_what_is_unfit_is_left_to_the_closer_look() -> None:
         column("DOUBLE").spell(float("nan"))
     with pytest.raises(UnfitValueError) as caught:
         column("STRING").spell("\ud800")
-    assert caught.value.args == ("column c: '\\ud800' is no valid Unicode text: 'utf-8' codec can't encode "
+    assert caught.value.args == ("column c: '\\ud800' is not valid Unicode text: 'utf-8' codec can't encode "
                                  "character '\\ud800' in position 0: surrogates not allowed",)  # fmt: skip
     assert caught.value.reason is Reason.ENCODING

@@ -71,11 +71,11 @@ def test_a_byte_that_is_no_character_spoils_itself_alone(
 def test_names_and_labels_with_such_bytes_are_refused() -> None:
     spoiled = decode_all(b"ALTER TABLE t ADD c ENUM('a', '\xfc')", UTF8)
     assert catalog_after(TABLE).apply(Query("d", spoiled)) == (
-        Unknown(T, "the label '\\udcfc' of column c cannot be spelled in utf8mb4"),
+        Unknown(T, "the label '\\udcfc' of column c cannot be encoded in utf8mb4"),
     )
     spoiled = decode_all(b"ALTER TABLE t ADD `\xfc` INT", UTF8)
     assert catalog_after(TABLE).apply(Query("d", spoiled)) == (
-        Unknown(T, "the name '\\udcfc' has bytes that are no characters of its client's set"),
+        Unknown(T, "the name '\\udcfc' has bytes that are not characters of its client's set"),
     )
 
 

@@ -246,7 +246,7 @@ def test_other_statements_say_what_they_do(statement: str, changes: list[object]
             "are refused",
         ),
         ("ALTER TABLE t ADD SYSTEM VERSIONING", "system-versioned tables are refused"),
-        ("ALTER TABLE t ADD c ENUM('a', x'62')", "a label that is no text: 'x 62'"),
+        ("ALTER TABLE t ADD c ENUM('a', x'62')", "a label that is not a text: 'x 62'"),
         ("CREATE TABLE t (id INT", "parenthesis that does not end"),
         ("ALTER TABLE t COMMENT 'x", "quote that does not end"),
         ("FROBNICATE t", "'FROBNICATE' is not known"),

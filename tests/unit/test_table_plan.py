@@ -59,7 +59,7 @@ def labelled(kind: str, charset: str, *labels: str) -> ColumnDefinition:
 
 
 LOST = (
-    "label 2 of column g is '?' in the server's catalogue, which also spells so what it cannot show; "
+    "label 2 of column g is '?' in the server's catalogue, which shows '?' for what it cannot encode; "
     "SET GLOBAL binlog_row_metadata = 'FULL'"
 )
 
@@ -213,8 +213,8 @@ def test_what_may_be_a_hash_is_refused_without_a_definition() -> None:
     with pytest.raises(SchemaMissingError) as raised:
         plan_of(HASHED, None, mariadb=True)
     assert str(raised.value) == (
-        "DB_ROW_HASH_1 of d.t may be a column, or the server's own hash of a UNIQUE key, and its definition "
-        "is not known. Give the schema"
+        "DB_ROW_HASH_1 of d.t may be a column, or the server's hidden hash of a UNIQUE key, and the table's "
+        "definition is not known. Give the schema"
     )
 
 
@@ -224,8 +224,8 @@ def test_a_hash_that_the_log_does_not_name_is_told() -> None:
         plan_of(unnamed, definition(URL), mariadb=True)
     assert str(raised.value) == (
         "the log does not name the columns of d.t, and its definition has 2 columns (id, url), the log 4; "
-        "MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB), which only FULL "
-        "metadata tells from a column. Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
+        "MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB); only FULL metadata "
+        "shows which columns are hidden. Give the schema, or SET GLOBAL binlog_row_metadata = 'FULL'"
     )
 
 
@@ -267,7 +267,7 @@ def test_an_old_time_without_its_definition_is_refused_by_name(
         plan_of(OLD, known, mariadb=True)
     assert str(raised.value) == (
         "d.t stores at in the format of MariaDB 5.3 (mysql56_temporal_format = OFF), for which the log does "
-        f"not tell the digits of fractions, and {why}. Give the schema; or SET GLOBAL "
+        f"not have the number of fraction digits, and {why}. Give the schema; or SET GLOBAL "
         "mysql56_temporal_format = ON, and in a new session ALTER TABLE `d`.`t` FORCE, then take a new "
         "snapshot"
     )

@@ -1,1 +1,1 @@
-"""The log itself: files, the stream of a server, events, transactions."""
+"""The binlog: files, a server's stream, events, transactions."""

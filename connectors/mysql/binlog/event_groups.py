@@ -1,9 +1,9 @@
-"""Transactions of a log, held until they have ended: what was rolled back is never read.
+"""Transactions of a log, held until they end, so that rows that were rolled back are never read.
 
-A log holds transactions that were rolled back, in whole or to a savepoint, where something in them cannot
-be rolled back: a temporary table, or a table of another engine. Rows of tables without transactions are in
-groups of their own, which were committed. Rows of an XA transaction that was prepared come out where it is
-committed, as rows of that place.
+A log contains a transaction that was rolled back, completely or to a savepoint, if something in it cannot be
+rolled back: a temporary table, or a table of another engine. Rows of tables without transactions are in
+separate groups, which were committed. Rows of a prepared XA transaction are returned at its commit, with the
+position of that commit.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from streamjobs.errors import SystemicError
 Framed = tuple[FramedEvent, Format]
 
 _IN_MEMORY: Final = 16 << 20
-"""Bytes of a transaction that are held in memory; what comes after them waits in a file without a name."""
+"""Bytes of a transaction that are held in memory; the rest waits in an unnamed temporary file."""
 _SIGN_BYTES: Final = 1 << 20
-"""So often the reader is told that a long transaction still comes."""
+"""Bytes after which the reader reports again that a long transaction is being received."""
 _PLACE: Final = struct.Struct("<QQI")
 _GTIDS: Final = frozenset(
     {EventType.GTID, EventType.ANONYMOUS_GTID, EventType.MARIA_GTID, EventType.TAGGED_GTID}
@@ -47,10 +47,10 @@ _SAVEPOINT: Final = re.compile(
 
 
 class EventGroups:
-    """Holds the events of a transaction until its last one has come.
+    """Holds the events of a transaction until its last event has arrived.
 
-    Promise: a transaction comes out whole, in order, without the rows that were rolled back, or, where it has
-    no end, without any rows. Memory is bounded, whatever a transaction's size.
+    Promise: a transaction is returned complete and in order, without rows that were rolled back; without any
+    rows if it has no end. Memory is bounded, whatever a transaction's size.
     """
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class EventGroups:
         self._unsigned_bytes = 0
         self._prepared: dict[str, Group] = {}
         self.decided_xa = False
-        """Whether what came out last is an XA transaction whose rows count: committed, at once or later."""
+        """Whether the last result is an XA transaction whose rows count: committed, at once or later."""
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """XA transactions that are prepared, and neither committed nor rolled back yet, by their names."""
+        """The names of XA transactions that are prepared, but not yet committed or rolled back."""
         return tuple(self._prepared)
 
     def offer(self, event: FramedEvent, used: Format) -> Iterable[Framed]:
-        """Take the next event; return what may be read now. Raises SystemicError when the disk is full."""
+        """Add the next event; return what may be read now. Raises SystemicError when the disk is full."""
         kind = event.header.type
         group = self._group
         if group is None:
@@ -79,7 +79,7 @@ class EventGroups:
             return (*self.rest(), *self.offer(event, used))
         elif kind in _SIGNS_OF_LIFE:
             self._unsigned_bytes = _SIGN_BYTES
-            return ()  # it is true for the end of the transaction, which has not come
+            return ()  # its position is the end of the transaction, which has not arrived
         group.add(event)
         self._unsigned_bytes += len(event.data)
         if not group.ended_by(event):
@@ -88,7 +88,7 @@ class EventGroups:
         return self._decided(group, event)
 
     def _decided(self, group: Group, last: FramedEvent) -> Iterable[Framed]:
-        """Return what a group gives that has ended. Raises RefusedError for rows that are not known."""
+        """Return the events of a group that has ended. Raises RefusedError if its rows are not known."""
         self.decided_xa = group.ends_xa == "ONE PHASE"
         if group.ends_xa == "PREPARE":
             self._released = None
@@ -101,8 +101,8 @@ class EventGroups:
             prepared = self._prepared.pop(group.xid, None)
             if prepared is None:
                 message = (
-                    f"XA COMMIT {group.xid}: it was prepared before the log was read from here, and its rows "
-                    "are not known. Send the tables again: `streamjobs capture run --resnapshot`"
+                    f"XA COMMIT {group.xid}: it was prepared before the position where reading started, so "
+                    "its rows are not known. Send the tables again: `streamjobs capture run --resnapshot`"
                 )
                 raise RefusedError(message)
             self.decided_xa, self._released = True, prepared
@@ -110,19 +110,19 @@ class EventGroups:
         return group.events()
 
     def rest(self) -> Iterable[Framed]:
-        """Return what is held at the end of the log, without rows."""
+        """Return the events held at the end of the log, without rows."""
         group, self._group, self._released = self._group, None, self._group
         return () if group is None else group.events(rows=False)
 
     def sign_is_due(self) -> bool:
-        """Tell whether much has come since this was true last, and nothing of it may be read yet."""
+        """Return whether many bytes arrived since this was last true, and none may be read yet."""
         if self._group is None or self._unsigned_bytes < _SIGN_BYTES:
             return False
         self._unsigned_bytes = 0
         return True
 
     def close(self) -> None:
-        """Free what is held."""
+        """Free the held events."""
         for group in (self._group, self._released, *self._prepared.values()):
             if group is not None:
                 group.close()
@@ -131,7 +131,7 @@ class EventGroups:
 
 
 def _committed_later(group: Group, prepared: Group, last: FramedEvent) -> Iterator[Framed]:
-    """Return the events of an XA COMMIT, with the rows of the transaction before its last one."""
+    """Yield the events of an XA COMMIT, with the rows of the prepared transaction before its last event."""
     *before, at_last = group.events()
     yield from before
     for row, used in prepared.events():
@@ -141,7 +141,7 @@ def _committed_later(group: Group, prepared: Group, last: FramedEvent) -> Iterat
 
 
 def begun(event: FramedEvent, used: Format) -> Group | None:
-    """Return the group that an event begins; None where it stands for itself."""
+    """Return the group that an event begins, or None if the event is not part of a group."""
     kind = event.header.type
     if kind in _GTIDS:
         found = read_gtid(kind, used.body(event.data, ""), event.header.server_id)
@@ -168,16 +168,16 @@ class Group:
         self._filed = 0
         self._savepoints: dict[str, int] = {}
         self._undone: list[range] = []
-        self._known: set[int] = set()  # statements that undo what is left out, and nothing else
+        self._known: set[int] = set()  # statements that undo only what is left out
         self.xid = ""
         self.ends_xa = ""
-        """How it ended as an XA transaction: PREPARE, ONE PHASE, COMMIT, ROLLBACK; "" where it is none."""
+        """How it ended as an XA transaction: PREPARE, ONE PHASE, COMMIT, ROLLBACK; "" if it is not one."""
 
     def __len__(self) -> int:
         return len(self._events) + self._filed
 
     def add(self, event: FramedEvent) -> None:
-        """Take the next event. Raises SystemicError when the disk is full."""
+        """Add the next event. Raises SystemicError when the disk is full."""
         self._bytes += len(event.data)
         if self._bytes <= _IN_MEMORY:
             self._events.append(event)
@@ -196,7 +196,7 @@ class Group:
         self._filed += 1
 
     def ended_by(self, event: FramedEvent) -> bool:
-        """Whether the transaction has its end with this event, which was added."""
+        """Return whether the transaction ends with this event, which must be added already."""
         kind = event.header.type
         if kind == EventType.XA_PREPARE:
             at_once = self._used.body(event.data, "")[:1] == b"\1"
@@ -210,7 +210,7 @@ class Group:
                 return False
             case ("XA", "COMMIT" | "ROLLBACK" as word):
                 self.xid, self.ends_xa = _xid(query), word
-                if _ONE_PHASE.search(query.sql):  # so MariaDB ends a transaction that was never prepared
+                if _ONE_PHASE.search(query.sql):  # MariaDB ends an unprepared transaction so
                     self.ends_xa = "ONE PHASE"
                 return True
             case ("SAVEPOINT", _):
@@ -232,7 +232,7 @@ class Group:
         return not self._explicit
 
     def _undo(self, savepoint: str) -> None:
-        """Leave out the rows since a savepoint; one that the log has not is left to the reader, to refuse."""
+        """Leave out the rows since a savepoint; the reader refuses a savepoint that the log does not have."""
         since = self._savepoints.get(savepoint)
         if since is not None:
             self._undone.append(range(since, len(self)))
@@ -240,9 +240,9 @@ class Group:
             self._savepoints = {name: at for name, at in self._savepoints.items() if at <= since}
 
     def events(self, *, rows: bool = True, close: bool = True) -> Iterator[Framed]:
-        """Return them, in order, without what was rolled back; with `rows` False without any rows.
+        """Yield the events in order without what was rolled back; without any rows if `rows` is False.
 
-        What holds them is freed then, unless `close` is False.
+        Afterwards the held events are freed, unless `close` is False.
         """
         try:
             for number, event in enumerate(self._all()):
@@ -276,6 +276,6 @@ def _xid(query: Query) -> str:
 
 
 def _savepoint(text: str) -> str:
-    """Return the name in "`s`", "ROLLBACK TO `s`"; servers compare names without regard to case."""
+    """Return the name in "`s`", "ROLLBACK TO `s`"; servers ignore the case of names."""
     found = _SAVEPOINT.match(text)
     return found[1].strip("`").replace("``", "`").casefold() if found else ""

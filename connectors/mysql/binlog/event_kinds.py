@@ -1,4 +1,4 @@
-"""Kinds of events that a reader leaves out, refuses, or knows only by what they do.
+"""Kinds of events that a reader skips, refuses, or handles as a group.
 
 Source: the enumeration Log_event_type of both servers, binlog_event.h and log_event.h.
 """
@@ -10,11 +10,11 @@ from typing import Final
 from connectors.mysql.codec.framing import EventType
 
 IGNORABLE: Final = 0x80
-"""Flag of an event that who does not know it may leave out."""
+"""Flag of an event that a reader may skip if it does not know it."""
 OF_NO_EFFECT: Final = frozenset(
     {3, 5, 13, 14, 28, 29, 36, 37, EventType.ANNOTATE_ROWS, EventType.BINLOG_CHECKPOINT}
 )
-"""Events that change nothing: stop, variables of statements, the texts of row statements, group views."""
+"""Events that change no rows: stop, variables of statements, the texts of row statements, group views."""
 LOAD_DATA: Final = frozenset({6, 12, 17, 18})
 """Parts of LOAD DATA in statement format."""
 REFUSED: Final = {
@@ -22,8 +22,8 @@ REFUSED: Final = {
     EventType.START_ENCRYPTION: (
         "the log is encrypted (MariaDB encrypt_binlog): read it from the server, or turn the encryption off"
     ),
-    20: "row events of MySQL 5.1 before its release",
-    21: "row events of MySQL 5.1 before its release",
-    22: "row events of MySQL 5.1 before its release",
+    20: "row events of a MySQL 5.1 before its release are not read",
+    21: "row events of a MySQL 5.1 before its release are not read",
+    22: "row events of a MySQL 5.1 before its release are not read",
 }
-"""Why these are refused."""
+"""Event type -> why it is refused."""

@@ -1,4 +1,4 @@
-"""Binlog files, plain and .gz, read from the disk."""
+"""Reads binlog files, plain and .gz, from disk."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def open_file(
     offset: int = 4, gtids: GtidSet | MariaGtids | None = None,
     names: ServerNames = ServerNames.AS_SPELLED,
 ) -> LogReader:  # fmt: skip
-    """Open a binlog file; `.gz` is unpacked on the way.
+    """Open a binlog file; `.gz` is unpacked while it is read.
 
-    `name` is the file's name on its server (by default this one's, without .gz); its number is part of every
-    position, 0 where it has none. `offset` is where to start: 4, or where a Commit ended. `gtids` are those
-    before it, None: as the file tells. `catalog` has the tables at that place and is followed; without one,
-    `names` says which names are the same to the server. Raises: BinlogError when it is no binlog,
-    RefusedError when it is an encrypted one, OSError.
+    `name` is the file's name on its server (default: the name of this file, without .gz); its number is part
+    of every position, 0 if it has none. `offset` is where to start: 4, or the end of a Commit. `gtids` are
+    those before it, None: those that the file contains. `catalog` has the tables at that position and is kept
+    up to date; without a catalog, `names` is how the server compares names. Raises: BinlogError when it is
+    not a binlog, RefusedError when it is encrypted, OSError.
     """
     server_name = name or path.name.removesuffix(".gz")
     place = LogPlace(server_name, offset)
@@ -66,7 +66,7 @@ class _FileSource:
                 message = f"{path} is encrypted (MySQL binlog_encryption): read it from the server"
                 raise RefusedError(message)
             if magic != MAGIC:
-                message = f"{path} is no binlog: it starts with {magic.hex(' ')}"
+                message = f"{path} is not a binlog: it starts with {magic.hex(' ')}"
                 raise BinlogError(message)
             event = self._event(4)
             if event is None or event[4] != EventType.FORMAT_DESCRIPTION:
@@ -88,7 +88,7 @@ class _FileSource:
         if self._offset <= 4:
             yield FramedEvent(read_header(self._first, ""), self._first, 4, at), self._plain(self._first)
         elif self._offset < at:
-            message = f"{self._path}: offset {self._offset} is inside of the first event, which ends at {at}"
+            message = f"{self._path}: offset {self._offset} is inside the first event, which ends at {at}"
             raise BinlogError(message)
         else:
             self._skip(self._offset - at)
@@ -108,13 +108,13 @@ class _FileSource:
         self._file.close()
 
     def _plain(self, event: bytes) -> Format:
-        """The format to check an event with: the FORMAT_DESCRIPTION itself always has a checksum."""
+        """Return the format that checks an event: the FORMAT_DESCRIPTION itself always has a checksum."""
         if event[4] == EventType.FORMAT_DESCRIPTION:
             return Format(self._format.server_version, checksum=False, post_header=self._format.post_header)
         return self._format
 
     def _event(self, at: int) -> bytes | None:
-        """The next whole event; None at the end. Raises BinlogError when it is cut off."""
+        """Return the next complete event; None at the end. Raises BinlogError when it is cut off."""
         head = self._read(HEADER_BYTES)
         if not head:
             return None
@@ -138,11 +138,11 @@ class _FileSource:
         try:
             return self._file.read(size)
         except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-            message = f"{self._path} is no whole .gz file: {exc}"
+            message = f"{self._path} is not a complete .gz file: {exc}"
             raise BinlogError(message) from exc
 
 
 def _opened(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # it reads like any other
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # it is read like any other file
     return path.open("rb", buffering=_READ_AHEAD)

@@ -1,4 +1,4 @@
-"""The binlog as transactions: the machine that turns framed events into what capture works with."""
+"""The binlog as transactions: turns framed events into the events that a capture works with."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _LOAD: Final = "LOAD DATA"
 _LOADED: Final[tuple[TableChange, ...]] = (Unknown(None, "LOAD DATA in statement format"),)
 _FIRST_OFFSET = 4
 _ENDS, _ANOTHER = "the log ends", "another transaction starts"
-_NEW_LOG, _ROTATED = "the server started a new log", "the log goes on in another file"
+_NEW_LOG, _ROTATED = "the server started a new log", "the log continues in another file"
 _DUMMY_TABLE: Final = 0xFFFFFF
 _PLANS: Final = 1024
 
@@ -96,26 +96,26 @@ class LogReader:
 
     @property
     def gtids(self) -> str:
-        """The set of all transactions so far; "" as long as it is not known."""
+        """The set of all transactions so far; "" while it is not known."""
         return "" if self._gtids is None else str(self._gtids)
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """The XA transactions whose rows are held until they are committed; see `BinlogReader`."""
+        """The XA transactions whose rows are held until their commit; see `BinlogReader`."""
         return self._groups.undecided
 
     @property
     def catalog(self) -> Catalog:
-        """The tables as they are where it is."""
+        """The tables at the current position."""
         return self._catalog
 
     @property
     def file_made_at_s(self) -> int:
-        """When the log's file was begun, by the server's clock in epoch seconds; 0: not known."""
+        """The creation time of the log file, by the server's clock in epoch seconds; 0: not known."""
         return self._made_at_s
 
     def __iter__(self) -> Iterator[BinlogEvent]:
-        """Give all events to the end of the source."""
+        """Yield all events to the end of the source."""
         for event, log_format in self._source:
             try:
                 ready = self._groups.offer(event, log_format)
@@ -142,7 +142,7 @@ class LogReader:
         return f"{self._file}:{event.start if event.start is not None else '(sent by the server)'}"
 
     def close(self) -> None:
-        """Free the source and what is held of a transaction."""
+        """Free the source and the held part of a transaction."""
         self._groups.close()
         self._source.close()
 
@@ -187,7 +187,7 @@ class LogReader:
         elif kind in REFUSED:
             raise RefusedError(REFUSED[kind])
         elif kind not in OF_NO_EFFECT and not event.header.flags & IGNORABLE:
-            message = f"an event of type {kind}, which is not known and may not be left out"
+            message = f"an event of type {kind}, which is not known and must not be skipped"
             raise RefusedError(message)
         if event.end is not None and self._group is None:
             place = LogPlace(self._file, event.end)
@@ -196,7 +196,7 @@ class LogReader:
     def _begin_file(self, made_at_s: int) -> None:
         if self._expected_s and made_at_s != self._expected_s:
             message = (
-                f"{self._file} was begun at {utc_text(made_at_s)}, and the one that was read at "
+                f"{self._file} was created at {utc_text(made_at_s)}, but the file that was read before at "
                 f"{utc_text(self._expected_s)}: the log was reset (RESET MASTER), or the server restored "
                 "from a copy. Take a new snapshot"
             )
@@ -207,7 +207,7 @@ class LogReader:
 
     def _start(self, event: FramedEvent) -> LogPlace:
         if event.start is None:
-            message = f"an event of type {event.header.type} that is in no file"
+            message = f"an event of type {event.header.type} that is not in a file"
             raise BinlogError(message)
         return LogPlace(self._file, event.start)
 
@@ -221,11 +221,11 @@ class LogReader:
         begin = Begin(self._start(event), found.gtid, committed_at_us // 1000)
         decided = self._groups.decided_xa
         self._group = _Group(begin, found.explicit, found.prepared_xa and not decided, found.void)
-        self._payload_rows = 0 if decided else None  # rows of an XA transaction count on from its commit
+        self._payload_rows = 0 if decided else None  # rows of an XA transaction are numbered from its commit
         return begin
 
     def _begin_plain(self, event: FramedEvent, *, explicit: bool) -> Iterator[Begin]:
-        """Start a group by a statement, where no GTID event has done so."""
+        """Start a group at a statement, unless a GTID event has started it."""
         if self._group is None:
             begin = Begin(self._start(event), "", event.header.timestamp_s * 1000)
             self._group = _Group(begin, explicit)
@@ -246,13 +246,13 @@ class LogReader:
 
     def _in_group(self, event: FramedEvent) -> _Group:
         if self._group is None:
-            message = f"an event of type {event.header.type}, and no transaction began since {self._began}: "
+            message = f"an event of type {event.header.type}, but no transaction began since {self._began}: "
             if self._began.offset > _FIRST_OFFSET:
-                message += "reading started inside of one. Start where a Commit ended"
+                message += "reading started inside a transaction. Start at the end of a Commit"
             else:
                 message += (
-                    "the file begins inside of one, or its server logs rows without BEGIN, as MySQL 5.1 can: "
-                    "its rows cannot be told apart by transaction"
+                    "the file begins inside a transaction, or its server logs rows without BEGIN, as MySQL "
+                    "5.1 can: then it is not known to which transaction a row belongs"
                 )
             raise BinlogError(message)
         return self._group
@@ -284,7 +284,7 @@ class LogReader:
                 self._in_group(event).prepared_xa = not self._groups.decided_xa
             case ("XA", "END") | ("SAVEPOINT", _) | ("RELEASE", _):
                 self._in_group(event)
-            case ("XA", _):  # COMMIT: its rows have come before it
+            case ("XA", _):  # COMMIT: its rows came before it
                 yield from self._begin_plain(event, explicit=False)
                 yield self._commit(event)
             case _:
@@ -292,7 +292,7 @@ class LogReader:
 
     def _refuse_rows(self, event: FramedEvent, what: str) -> None:
         if self._in_group(event).rows:
-            message = f"{what}; its rows have been read already"
+            message = f"{what}, but its rows have been read already"
             raise RefusedError(message)
 
     def _statement(self, event: FramedEvent, query: Query) -> Iterator[BinlogEvent]:
@@ -323,7 +323,7 @@ class LogReader:
             if read_table_map(body, width, mariadb=log_format.is_mariadb).may_be_sequence:
                 self._maps[number] = None
                 return
-            self._catalog.is_table(table)  # what it was before was dropped where the log did not show it
+            self._catalog.is_table(table)  # the sequence was dropped, and the log did not show it
         definition = self._catalog.table(table)
         shape = body[width:]
         known = self._plans.get(shape)
@@ -345,7 +345,7 @@ class LogReader:
         flags = int.from_bytes(body[width : width + 2], "little")
         if number not in self._maps:
             if not (number == _DUMMY_TABLE and flags & STATEMENT_END):
-                message = f"a row event of table id {number:#x}, which no table map has named"
+                message = f"a row event of table id {number:#x}, for which there was no table map"
                 raise BinlogError(message)
         elif (table := self._maps[number]) is not None:
             if group.prepared_xa:
@@ -368,7 +368,7 @@ class LogReader:
             self._maps.clear()
 
     def _payload(self, event: FramedEvent, body: bytes, log_format: Format) -> Iterator[BinlogEvent]:
-        """A compressed transaction: its events all stand where the payload does, their rows count on."""
+        """Read a compressed transaction: its events share the payload's position, and number their rows."""
         self._payload_rows = 0
         inner_format = replace(log_format, checksum=False)
         for data in payload_events(body):

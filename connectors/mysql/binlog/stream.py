@@ -1,4 +1,4 @@
-"""A server's binlog as it is written: the replication protocol on a connection that pymysql has logged in.
+"""The stream of a server's binlog: the replication protocol on a connection that pymysql has logged in.
 
 Source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication.html and
 https://mariadb.com/kb/en/replication-protocol/
@@ -38,11 +38,11 @@ _COM_BINLOG_DUMP_GTID: Final = 0x1E
 _THROUGH_GTID: Final = 4
 _MAX_PACKET: Final = 0xFFFFFF
 _READ_AHEAD: Final = 256 * 1024
-"""Some dozens of events with one system call: behind each of these a thread waits for its turn again."""
+"""Some dozens of events for one system call: after each call a thread waits for its turn again."""
 _FATAL: Final = 1236
-"""ER_MASTER_FATAL_ERROR_READING_BINLOG: all that is wrong with a position, and some other things."""
+"""ER_MASTER_FATAL_ERROR_READING_BINLOG: any problem with a position, and some others."""
 _SAME_ID: Final = 4052
-"""ER_SLAVE_SAME_ID of MariaDB 11, which says that with _FATAL before."""
+"""ER_SLAVE_SAME_ID of MariaDB 11; older ones report it as _FATAL."""
 _TRUNCATED: Final = b"truncated in the middle of event"
 _GOING: Final = frozenset({1053, 1077, 1152, 1158, 1159, 1160, 1161, 1317, 1927})
 """Shutdown, aborted and killed connections, network errors."""
@@ -50,7 +50,7 @@ _MOST_OFFSET: Final = 0xFFFFFFFF
 _ANNOTATED: Final = 2
 """BINLOG_SEND_ANNOTATE_ROWS_EVENT."""
 _WITHOUT_ENDS: Final = (11, 4)
-"""From this MariaDB on, events inside of a transaction do not say where they end (MDEV-31273)."""
+"""From this MariaDB on, events inside a transaction do not contain their end (MDEV-31273)."""
 _UUID_SPACE: Final = uuid.UUID("9d2d9a6c-5f4e-4f0a-9a55-6f3a2d1c7b10")
 
 
@@ -59,24 +59,27 @@ def open_stream(
     catalog: Catalog | None = None, epoch: int = 0, heartbeat_s: float = 1.0, silence_s: float = 30.0,
     file_made_at_s: int = 0,
 ) -> LogReader:  # fmt: skip
-    """Follow a server's log from `place`, or from behind the transactions in `gtids` when `place` is None.
+    """Follow a server's log from `place`, or after the transactions in `gtids` when `place` is None.
 
-    `gtids` is also what the reader's set starts with; "" with a place: it becomes known with the next log
-    file. `server_id` must be this reader's alone among the server's replicas: a newer one with the same id
-    ends this one. After `heartbeat_s` without an event the server sends a sign of life; after `silence_s`
-    without any the reader gives up. `file_made_at_s` is what an earlier reader told of the place's file:
-    another file of its name is refused; 0: any. Semi-synchronous replication is never asked for. Raises: as
-    Session does; while it is iterated PositionLostError (purged, or another server's position), RefusedError,
+    The reader's set also starts with `gtids`. If that is "", the set becomes known with the next log file.
+    `server_id` must be unique among the server's replicas: a newer reader with the same id ends this one. The
+    server sends a heartbeat after `heartbeat_s` without an event; the reader gives up after `silence_s`
+    without either. `file_made_at_s` is what an earlier reader reported for the file of `place`: another file
+    with that name is refused; 0: any. Semi-synchronous replication is never requested. Raises: as Session
+    does; while it is iterated PositionLostError (purged, or another server's position), RefusedError,
     ConnectionLostError, SystemicError (privileges).
     """
     session = Session(login, timeout_s=max(silence_s, 10.0))
     try:
         known = (MariaGtids.parse if session.is_mariadb else GtidSet.parse)(gtids)
         if place is None and not gtids:
-            message = f"{login}: a stream needs a place or a set of GTIDs to start from"
+            message = f"{login}: a stream needs a position or a set of GTIDs to start from"
             raise RefusedError(message)
         if place is not None and place.offset > _MOST_OFFSET:
-            message = f"{login}: the protocol cannot start at {place}, behind 4 GiB of a file; start by GTIDs"
+            message = (
+                f"{login}: cannot start at {place}: the replication protocol addresses only the first 4 GiB "
+                "of a binlog file; start by GTIDs"
+            )
             raise RefusedError(message)
         stream = _StreamSource(session, silence_s, server_id, heartbeat_s)
         source: EventSource = stream
@@ -99,9 +102,9 @@ def open_stream(
 
 
 class _Offsets:
-    """Where the events of a stream stand in their file, which may have more than 4 GiB.
+    """The offsets of a stream's events in their file, which may have more than 4 GiB.
 
-    A server tells the lower 32 bits of an event's end, or nothing: then the sizes are counted.
+    A server sends the lower 32 bits of an event's end, or nothing: then the sizes are added up.
     """
 
     def __init__(self) -> None:
@@ -109,7 +112,7 @@ class _Offsets:
         self._counted = False
 
     def of(self, header: Header) -> tuple[int | None, int | None]:
-        """Return where an event starts and ends; None: it is in no file. Raises BinlogError."""
+        """Return where an event starts and ends; None: it is not in a file. Raises BinlogError."""
         if header.type == EventType.ROTATE:
             at, self._at, self._counted = self._at, 0, False
             if header.artificial or not header.end:
@@ -120,7 +123,7 @@ class _Offsets:
             return None, None
         if not header.end:
             return self._count(header)
-        if header.type == EventType.FORMAT_DESCRIPTION:  # sent again wherever a stream starts
+        if header.type == EventType.FORMAT_DESCRIPTION:  # sent again at each start of a stream
             self._at = max(self._at, header.end)
             return header.end - header.size, header.end
         end = _whole(self._at, header.end)
@@ -138,7 +141,7 @@ class _Offsets:
 
 
 def _whole(at: int, low: int) -> int:
-    """Return the first offset from `at` on whose lower 32 bits are these."""
+    """Return the first offset from `at` on that has these lower 32 bits."""
     end = at & ~_MOST_OFFSET | low
     return end if end >= at else end + _MOST_OFFSET + 1
 
@@ -157,7 +160,7 @@ class _StreamSource:
         self._asked = ""
 
     def start(self, place: LogPlace | None, gtids: GtidSet | MariaGtids) -> None:
-        """Say who reads, what it understands, and from where."""
+        """Send who reads, what the reader understands, and where to start."""
         session, server_id = self._session, self._server_id
         self._asked = str(place or gtids)
         replica = uuid.uuid5(_UUID_SPACE, str(server_id))
@@ -188,7 +191,7 @@ class _StreamSource:
             )
             return
         offset, file = (place.offset, place.file) if place else (4, "")
-        # Where sizes are counted, no event may be left out: by default a server leaves these out.
+        # No event may be missing where sizes are added up: by default a server does not send these.
         flags = _ANNOTATED if session.is_mariadb and session.version_numbers >= _WITHOUT_ENDS else 0
         self._command(_COM_BINLOG_DUMP, struct.pack("<IHI", offset, flags, server_id) + file.encode())
 
@@ -205,7 +208,7 @@ class _StreamSource:
                 yield framed, used
 
     def skip_to_next_file(self, torn: LogPlace) -> None:
-        """Go on with the file behind a torn one; see `ReopeningSource`."""
+        """Continue with the file after a torn one; see `ReopeningSource`."""
         self._session.close()
         session = self._session = Session(self._session.login, timeout_s=max(self._silence_s, 10.0))
         names = [row["Log_name"] for row in session.named("SHOW BINARY LOGS")]
@@ -217,9 +220,9 @@ class _StreamSource:
         self._session.close()
 
     def _is_of_skipping(self, event: FramedEvent, used: Format) -> bool:
-        """Whether it is a sign of life of a MySQL that skips transactions, not of one that has no more.
+        """Return whether it is a heartbeat of a MySQL that skips transactions, not of one that has no more.
 
-        It can only skip what was there when the stream was opened: from there on all is read.
+        It can skip only transactions that existed when the stream was opened: it sends all later ones.
         """
         if self._skipping_until is None or event.header.type != EventType.HEARTBEAT:
             return False
@@ -246,15 +249,15 @@ class _StreamSource:
     # the protocol
 
     def _read_ahead(self) -> None:
-        """Put a larger buffer in the place of pymysql's, which is empty between its commands."""
+        """Replace pymysql's buffer, which is empty between commands, by a larger one."""
         connection: Any = self._session.connection
-        with mysql_errors(f"{self._session.login}: asking for the log"):
+        with mysql_errors(f"{self._session.login}: requesting the log"):
             connection._rfile.close()  # noqa: SLF001 (pymysql has no public way)
             connection._rfile = connection._sock.makefile("rb", _READ_AHEAD)  # noqa: SLF001
 
     def _command(self, command: int, data: bytes) -> None:
         connection: Any = self._session.connection
-        with mysql_errors(f"{self._session.login}: asking for the log"):
+        with mysql_errors(f"{self._session.login}: requesting the log"):
             connection._execute_command(command, data)  # noqa: SLF001 (pymysql has no public way)
             connection._sock.settimeout(self._silence_s)  # noqa: SLF001
 
@@ -264,7 +267,7 @@ class _StreamSource:
             raise self._error(data)
 
     def _packet(self) -> bytes:
-        """The next packet, put together when it came in parts of 16 MiB."""
+        """Return the next packet, joined if it came in parts of 16 MiB."""
         size, data = self._part()
         if size < _MAX_PACKET:
             return data
@@ -284,7 +287,7 @@ class _StreamSource:
             size = int.from_bytes(head[:3], "little")
             data = stream.read(size)
         except TimeoutError as exc:
-            message = f"{self._session.login}: no sign of life for {self._silence_s:g} s"
+            message = f"{self._session.login}: nothing was received for {self._silence_s:g} s"
             raise ConnectionLostError(message) from exc
         except (OSError, ValueError) as exc:
             message = f"{self._session.login}: the connection broke: {exc}"
@@ -303,6 +306,6 @@ class _StreamSource:
         if code not in (_FATAL, _SAME_ID):
             return SystemicError(message)
         if b"same server" in text.lower():
-            return RefusedError(f"{message}. Another reader uses this server_id: give each its own")
+            return RefusedError(f"{message}. Another reader uses this server_id: each reader needs its own")
         kind = TruncatedFileError if _TRUNCATED in text else PositionLostError
-        return kind(f"{message}. The log after {self._asked} cannot be read from it: take a new snapshot")
+        return kind(f"{message}. The log after {self._asked} cannot be read there: take a new snapshot")

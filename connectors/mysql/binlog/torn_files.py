@@ -1,8 +1,8 @@
-"""Log files that end in the middle of a transaction, as a MariaDB leaves them that is killed while it writes.
+"""Log files that end in the middle of a transaction, because MariaDB was killed while it wrote.
 
-Such a transaction was never committed: the server rolls it back when it comes up, begins another file, and
-leaves the torn one as it is (MySQL cuts it). While a file is written a server sends whole transactions only,
-so this concerns files that another had followed when the stream was opened.
+Such a transaction was never committed: the server rolls it back at its restart, begins another file, and
+leaves the torn one as it is (MySQL cuts it off). A server sends only complete transactions of the file that
+it is writing, so only older files can be torn: those that had a successor when the stream was opened.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _END_OF_FILE: Final = (EventType.ROTATE, EventType.FORMAT_DESCRIPTION)
 
 
 class TruncatedFileError(PositionLostError):
-    """The server's answer to a file that ends in the middle of an event."""
+    """The server reports that a file ends in the middle of an event."""
 
 
 class ReopeningSource(EventSource, Protocol):
-    """A stream that can be opened again behind a torn file."""
+    """A stream that can be opened again after a torn file."""
 
     def skip_to_next_file(self, torn: LogPlace) -> None:
-        """Go on with the file behind the one of `torn`, where its last whole transaction ends.
+        """Continue with the file after that of `torn`, which is the end of its last complete transaction.
 
-        Raises: PositionLostError where more than one transaction is missing between, and as Session does.
+        Raises: PositionLostError if more than one transaction is missing between, and as Session does.
         """
 
 
 class WholeTransactions:
-    """The events of a stream without transactions that have no end; implements `EventSource`.
+    """Removes transactions without an end from the events of a stream; implements `EventSource`.
 
-    Up to the file with the number `written` the events of each transaction are held until its last one has
-    come. `report(place)` is called for each that is left out.
+    The events of each transaction are held until its last one has arrived, in files before the number
+    `written`. A warning is logged for each transaction that is left out.
     """
 
     def __init__(self, source: ReopeningSource, file: str, written: int) -> None:
@@ -70,7 +70,7 @@ class WholeTransactions:
 
     @property
     def _is_written(self) -> bool:
-        """Whether the server writes the file, or has not yet told which one it sends."""
+        """Return whether the server is writing the file, or has not yet sent the file's name."""
         return not self._file or LogPlace(self._file, 4).number >= self._written
 
     def _events(self) -> Iterator[tuple[FramedEvent, Format]]:
@@ -81,7 +81,7 @@ class WholeTransactions:
             if kind == EventType.ROTATE:
                 self._rotated(event, used)
             if kind == EventType.MARIA_GTID and not self._is_written:
-                yield from self._released(event.start)  # another follows: it was whole
+                yield from self._released(event.start)  # another follows: it was complete
                 self._held = begun(event, used)
             if self._held is None:
                 self._end = event.end or self._end
@@ -107,8 +107,8 @@ class WholeTransactions:
     def _leave_out(self) -> None:
         if self._held is not None:
             logger.warning(
-                "the server was killed while it wrote the transaction %s at %s:%d: it was never committed, "
-                "and is left out", self._held.gtid, self._file, self._end,
+                "the server was killed while it wrote transaction %s at %s:%d; the transaction was never "
+                "committed and is skipped", self._held.gtid, self._file, self._end,
             )  # fmt: skip
         self._let_go()
 
@@ -119,10 +119,10 @@ class WholeTransactions:
 
 
 def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], MariaGtids]) -> LogPlace:
-    """Give where the log goes on behind a torn file. Raises PositionLostError.
+    """Return where the log continues after a torn file. Raises PositionLostError.
 
-    `state_at` gives the last GTID of each domain before a place. Between the last whole transaction and the
-    next file may be the one that is torn, and no other: else it is the file that is damaged.
+    `state_at` returns the last GTID of each domain before a position. Only the torn transaction may be
+    missing between the last complete one and the next file: if more are missing, the file is damaged.
     """
     following = names[names.index(torn.file) + 1 :] if torn.file in names else []
     if not following:
@@ -133,7 +133,7 @@ def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], M
     missing = sum(number - before.get(domain, (0, 0))[1] for domain, (_, number) in after.items())
     if missing > 1:
         message = (
-            f"{torn.file} is damaged behind this place: {missing} transactions are missing before "
+            f"{torn.file} is damaged after this position: {missing} transactions are missing before "
             f"{place.file} begins. Take a new snapshot"
         )
         raise PositionLostError(message, str(torn))

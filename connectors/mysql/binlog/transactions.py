@@ -1,4 +1,4 @@
-"""Events that frame transactions: GTIDs of both dialects, and queries with what the session said of them."""
+"""Events that frame transactions: GTIDs of both dialects, and queries with their session's settings."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _SOURCE, _NUMBER, _TAG, _COMMITTED, _TAGGED_FIELDS = 1, 2, 3, 6, 10
 class GtidEvent:
     """The start of a group of events.
 
-    `gtid` is "" for an anonymous transaction. `committed_at_us` is None where the log does not tell.
-    `explicit`: the group ends by a commit, not with its first statement. `prepared_xa`: its rows count only
+    `gtid` is "" for an anonymous transaction. `committed_at_us` is None if the log does not contain it.
+    `explicit`: the group ends with a commit, not with its first statement. `prepared_xa`: its rows count only
     after another group. `void`: its statement counts only in another group, or never.
     """
 
@@ -67,7 +67,7 @@ def read_gtid(event_type: int, body: bytes, server_id: int) -> GtidEvent:
 
 
 def _is_unfinished_alter(reader: PackedReader, flags: int) -> bool:
-    """Whether it is of an ALTER that starts, or failed: one that is done has a group of its own."""
+    """Return whether it is the start or failure of an ALTER; a finished ALTER has a separate group."""
     reader.take(8 if flags & _GROUP_COMMIT else 0)
     if flags & (_PREPARED_XA | _COMPLETED_XA):
         reader.take(4)
@@ -77,19 +77,19 @@ def _is_unfinished_alter(reader: PackedReader, flags: int) -> bool:
 
 
 def _read_tagged(reader: PackedReader) -> GtidEvent:
-    """Read a tagged GTID: fields behind their numbers, in their order; those that are default may be missing.
+    """Read a tagged GTID: each field follows its number, in order; fields with default values may be missing.
 
     Raises: RefusedError for a later version of it.
     """
     version, _, needed = reader.serialized(), reader.serialized(), reader.serialized()
     if version != 1 or needed > _TAGGED_FIELDS:
-        message = f"a tagged GTID of version {version} whose field {needed} must be known; it is not"
+        message = f"a tagged GTID of version {version} requires field {needed}, which is not known"
         raise RefusedError(message)
     source, tag, found = "", "", -1
     numbers: dict[int, int] = {}
     while reader.left and (field := reader.serialized()) <= _COMMITTED:
         if field <= found:
-            message = f"field {field} of a tagged GTID behind field {found}"
+            message = f"field {field} of a tagged GTID after field {found}"
             raise BinlogError(message)
         found = field
         if field == _SOURCE:
@@ -132,7 +132,7 @@ def read_query(event_type: int, body: bytes) -> Query:
 
 @dataclass
 class _Session:
-    """A query's session: sql_mode, the client's collation, two default sets; "" where it does not tell."""
+    """A query's session: sql_mode, the client's collation, two default charsets; "" if not in the log."""
 
     sql_mode: int = 0
     client: int | None = None
@@ -141,7 +141,7 @@ class _Session:
 
 
 def _session(status: bytes) -> _Session:
-    """Read the status variables: they stand in the order in which the servers write them.
+    """Read the status variables, which are in the order in which the servers write them.
 
     Source: Query_log_event::write in sql/log_event_server.cc of MariaDB 10.11.
     """

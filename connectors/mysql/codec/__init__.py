@@ -1,1 +1,1 @@
-"""Bytes of the protocol and of stored values, read exactly as the server reads them."""
+"""Reads bytes of the protocol and of stored values exactly as the server does."""

@@ -26,22 +26,22 @@ _NUMBERS: Final = {
 }
 _DOUBLE_FORM: Final = struct.Struct("<d")
 _MAX_DEPTH: Final = 101
-"""Deepest nesting of the server, 100, and the scalar in it."""
+"""The server's deepest nesting, 100, plus the scalar in it."""
 _DATE, _TIMESTAMP, _TIME, _DATETIME, _DECIMAL = 10, 7, 11, 12, 246
 
 
 def text_of(data: bytes) -> bytes:
-    """Give the document's text in UTF-8. Raises ValueError for bytes that are no binary JSON.
+    """Return the document's text in UTF-8. Raises ValueError for bytes that are not binary JSON.
 
-    An empty value, which the server stores for an empty string in a column made JSON, reads as null there,
-    and here.
+    An empty value reads as null, as on the server, which stores it for an empty string in a column that was
+    altered to JSON.
     """
     if not data:
         return b"null"
     try:
         return _value(data[0], data[1:], 1).encode()
     except (struct.error, IndexError, RecursionError) as exc:
-        message = f"binary JSON that ends early or nests too deep: {exc}"
+        message = f"binary JSON that ends too early or nests too deep: {exc}"
         raise ValueError(message) from exc
 
 
@@ -66,8 +66,9 @@ def _value(kind: int, data: bytes, depth: int) -> str:
 
 
 def _container(data: bytes, depth: int, *, large: bool, keys: bool) -> str:
-    """An object or array: count, size, key entries (offset and 2 bytes of length), value entries (type,
-    offset).
+    """Return the text of an object or array.
+
+    It has count, size, key entries (offset and 2 bytes of length), value entries (type, offset).
     """
     width = 4 if large else 2
     count = int.from_bytes(data[:width], "little")
@@ -93,7 +94,7 @@ def _container(data: bytes, depth: int, *, large: bool, keys: bool) -> str:
 
 
 def _member(data: bytes, at: int, depth: int, *, large: bool) -> str:
-    """A value entry: small values stand in the offset's place."""
+    """Return the text of a value entry: small values are stored instead of the offset."""
     kind, width = data[at], 4 if large else 2
     if kind == _LITERAL or kind in (_INT16, _UINT16) or (large and kind in (_INT32, _UINT32)):
         return _value(kind, data[at + 1 : at + 1 + width], depth + 1)
@@ -116,7 +117,7 @@ def _literal(number: int) -> str:
 
 
 def _sized(data: bytes, at: int) -> bytes:
-    """Bytes behind a length of 7 bits a byte."""
+    """Return the bytes after a length of 7 bits in each byte."""
     length = 0
     for shift in range(0, 35, 7):
         byte = data[at]
@@ -132,12 +133,12 @@ def _sized(data: bytes, at: int) -> bytes:
 
 
 def quoted(text: str) -> str:
-    """Quote a string as the server does: only what JSON demands is escaped."""
+    """Quote a string as the server does: escape only what JSON requires."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def double_text(value: float) -> str:
-    """Print a double as the server does inside of JSON: 1.0, 0.00001, 1e22.
+    """Return a double as the server prints it in JSON: 1.0, 0.00001, 1e22.
 
     Source: my_gcvt in the server's strings/dtoa.cc: shortest digits, exponents outside of 1e-15 to 1e15.
     """
@@ -164,7 +165,7 @@ def double_text(value: float) -> str:
 
 
 def _opaque(kind: int, data: bytes) -> str:
-    """A value of a SQL type that JSON has not: numbers as numbers, times and everything else quoted."""
+    """Return a value of a SQL type that JSON lacks: numbers as numbers, everything else quoted."""
     if kind == _DECIMAL:
         if len(data) < 3 or len(data) != 2 + values.decimal_bytes(data[0], data[1]):
             message = f"a DECIMAL of {len(data)} bytes in binary JSON"

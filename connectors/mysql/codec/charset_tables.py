@@ -1,6 +1,6 @@
-"""What Python's codecs do not know of the servers' character sets.
+"""Differences between Python's codecs and the servers' character sets.
 
-Source: asked of MariaDB 10.11 byte by byte (CONVERT … USING utf32); a contract test asks again.
+Source: MariaDB 10.11, byte by byte (CONVERT … USING utf32); a contract test compares again.
 U+FFFE marks bytes that have no character.
 """
 
@@ -49,7 +49,7 @@ SWE7: Final = {
     0x7D: "å",
     0x7E: "ü",
 }
-"""Where swe7 is not ASCII."""
+"""The bytes of swe7 that are not ASCII."""
 
 CORRECTIONS: Final = {
     "latin1": {byte: chr(byte) for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)},
@@ -58,7 +58,7 @@ CORRECTIONS: Final = {
     "greek": {0xA1: "\u02bd", 0xA2: "\u02bc"},
     "cp866": {0xFC: "\u207f", 0xFD: "\u00b2"},
 }
-"""Bytes of single-byte sets that the server reads otherwise than Python's codec of that name."""
+"""Bytes of single-byte sets that the server and Python's codec of that name read differently."""
 
 _GAIJI = {
     **{bytes((lead, 0xA1)): 0xE000 + 94 * (lead - 0xF5) for lead in range(0xF5, 0xFF)},
@@ -82,7 +82,7 @@ EXTRA_RUNS: Final[dict[str, dict[bytes, str]]] = {
         ),
     },
 }
-"""Runs of characters that Python's codec lacks: first code, and the characters from there on."""
+"""Runs of characters that Python's codec lacks: first code -> characters from there on."""
 
 TRANSLATIONS: Final[dict[str, dict[int, str]]] = {
     "sjis": {
@@ -95,7 +95,7 @@ TRANSLATIONS: Final[dict[str, dict[int, str]]] = {
         "\uffe2", 0x00A6: "\uffe4",
     },
 }  # fmt: skip
-"""Characters that the server reads otherwise than Python's codec (see `charsets.CODECS`)."""
+"""Characters that the server and Python's codec (see `charsets.CODECS`) read differently."""
 
 FULLWIDTH_TILDE: Final = b"\x8f\xa2\xb7"
 """U+FF5E in eucjpms."""

@@ -32,7 +32,7 @@ _COLLATIONS: Final = {
 }  # fmt: skip
 """Collation numbers; MariaDB's NOPAD twin of a collation below 1024 is 1024 higher.
 
-Source: information_schema of MariaDB 10.11 (its UCA 14 collations stand in blocks of 256 from 2048 on) and
+Source: information_schema of MariaDB 10.11 (its UCA 14 collations are in blocks of 256 from 2048 on) and
 MySQL 9.7.
 """
 
@@ -45,10 +45,10 @@ CODECS: Final = {
     "cp932": "cp932", "eucjpms": "euc_jp", "gb18030": "gb18030", "utf8mb3": "utf-8", "utf8mb4": "utf-8",
     "ucs2": "utf-16-be", "utf16": "utf-16-be", "utf16le": "utf-16-le", "utf32": "utf-32-be",
 }  # fmt: skip
-"""The nearest Python codec; a superset reads characters that the server itself cannot convert."""
+"""The nearest Python codec; a superset also reads characters that the server cannot convert."""
 
 _NARROW: Final = {"gbk": "gbk", "sjis": "shift_jis", "euckr": "euc_kr", "eucjpms": "euc_jp"}
-"""Codecs with no character more than the server's, for those above that are supersets."""
+"""Codecs without extra characters, for the codecs above that are supersets of the server's sets."""
 _MAX_BYTES = {
     "big5": 2, "ujis": 3, "sjis": 2, "euckr": 2, "gb2312": 2, "gbk": 2, "utf8mb3": 3, "ucs2": 2, "cp932": 2,
     "eucjpms": 3, "utf8mb4": 4, "utf16": 4, "utf16le": 4, "utf32": 4, "gb18030": 4,
@@ -65,8 +65,8 @@ _SINGLE_BYTE = frozenset(
 class Charset:
     """One character set.
 
-    `max_bytes` is the length of its longest character. `ascii` says that ASCII bytes stand for themselves.
-    `decode` raises UnicodeDecodeError for bytes that are no text in it.
+    `max_bytes` is the length of its longest character. `ascii`: ASCII bytes mean ASCII characters.
+    `decode` raises UnicodeDecodeError for bytes that are not a text in it.
     """
 
     name: str
@@ -76,18 +76,18 @@ class Charset:
 
     @property
     def is_utf8(self) -> bool:
-        """Whether the bytes are UTF-8 already."""
+        """Return whether the bytes are UTF-8 already."""
         return self.name.startswith("utf8")
 
     @property
     def is_binary(self) -> bool:
-        """Whether it is no text at all."""
+        """Return whether it is bytes, not text."""
         return self.name == "binary"
 
 
 @cache
 def charset(name: str) -> Charset:
-    """Find a set by its name. Raises KeyError when there is none."""
+    """Return the set with this name. Raises KeyError if there is none."""
     known = _ALIASES.get(name.lower(), name.lower())
     if known not in _COLLATIONS:
         raise KeyError(name)
@@ -95,16 +95,16 @@ def charset(name: str) -> Charset:
 
 
 def of_collation(number: int) -> Charset:
-    """Find the set of a collation by its number. Raises KeyError when there is none."""
+    """Return the set of the collation with this number. Raises KeyError if there is none."""
     names = _names_by_number()
     return charset(names[number] if number in names else names[number - 1024])
 
 
 def of_collation_name(collation: str, context: str = "") -> Charset | None:
-    """Find the set of a collation by its name: `latin1_swedish_ci`.
+    """Return the set of the collation with this name, such as `latin1_swedish_ci`.
 
-    MariaDB's `uca1400_as_ci` and `DEFAULT` are collations of whatever set holds where they stand: that is the
-    `context`, None when it is not known ("") either. Raises KeyError when there is no such collation.
+    MariaDB's `uca1400_as_ci` and `DEFAULT` are collations of the set in their context, which is `context`;
+    None if that is not known (""). Raises KeyError if there is no such collation.
     """
     name = collation.lower().partition("_")[0]
     if name in ("uca1400", "default"):
@@ -113,9 +113,9 @@ def of_collation_name(collation: str, context: str = "") -> Charset | None:
 
 
 def decode_all(data: bytes, collation: int | None) -> str:
-    """Decode a statement of a client of this collation; None: UTF-8.
+    """Decode the statement of a client that uses this collation; None: UTF-8.
 
-    A byte that is no character becomes a lone surrogate, as by "surrogateescape", and all others are read.
+    A byte that is not a character becomes a lone surrogate, as with "surrogateescape"; all others are read.
     """
     try:
         found = of_collation(collation) if collation else charset("utf8mb4")
@@ -145,9 +145,9 @@ def _character_by_character(data: bytes, of: Charset) -> Iterator[str]:
 
 
 def can_spell(of: Charset, text: str) -> bool:
-    """Whether a set has all characters of a text; the server stores `?` for one that it has not.
+    """Return whether a set has all characters of a text; the server stores `?` for others.
 
-    No set has the lone surrogates that `decode_all` leaves.
+    No set has the lone surrogates that `decode_all` returns.
     """
     if any("\ud800" <= character <= "\udfff" for character in text):
         return False
@@ -164,9 +164,9 @@ def can_spell(of: Charset, text: str) -> bool:
 
 
 def shown_as_they_are(of: Charset) -> bool:
-    """Whether all bytes are characters that the servers' own set for names and types (utf8mb3) has.
+    """Return whether all bytes are characters of the servers' set for names and types (utf8mb3).
 
-    What it has not is shown as `?`; so are bytes that are no character, as a conversion may leave them.
+    Other characters are shown as `?`; so are bytes that are not characters, which a conversion may leave.
     """
     return of.name in _SINGLE_BYTE and len(_characters(of.name)) == 256
 

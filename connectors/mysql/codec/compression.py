@@ -16,7 +16,7 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 
 def inflate_event(body: bytes, at: int) -> bytes:
-    """Unpack what stands from `at` on in an event of MariaDB's log_bin_compress.
+    """Unpack the data from `at` on in an event of MariaDB's log_bin_compress.
 
     A first byte with the algorithm (bits 4 to 6, 0 is zlib) and the length of the length (bits 0 to 2), the
     length big-endian, a zlib stream. Raises BinlogError.
@@ -44,7 +44,7 @@ def inflate_event(body: bytes, at: int) -> bytes:
 
 @dataclass(frozen=True)
 class Payload:
-    """A TRANSACTION_PAYLOAD: how it is compressed, and where its data start in the event's body."""
+    """A TRANSACTION_PAYLOAD: its compression, and where its data start in the event's body."""
 
     compression: int
     uncompressed_bytes: int
@@ -69,9 +69,9 @@ def read_payload(body: bytes) -> Payload:
 
 
 def payload_events(body: bytes) -> Iterator[bytes]:
-    """Give the whole events in a TRANSACTION_PAYLOAD, each without a checksum.
+    """Yield the complete events in a TRANSACTION_PAYLOAD, each without a checksum.
 
-    Promise: memory for one event and a chunk, whatever the transaction unpacks to.
+    Promise: it needs memory for one event and a chunk, whatever the unpacked size of the transaction.
     Raises: BinlogError and RefusedError.
     """
     payload = read_payload(body)

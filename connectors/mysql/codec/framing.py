@@ -1,4 +1,4 @@
-"""Events of a binlog as the server frames them: header, checksum, and what every reader must know first.
+"""Frames of binlog events: header, checksum, and the format description that every reader needs first.
 
 Source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html and
 https://mariadb.com/kb/en/2-binlog-event-header/
@@ -23,13 +23,13 @@ MAX_EVENT_BYTES: Final = 1 << 30
 """The servers' own limit (max_allowed_packet)."""
 
 _CHECKED_AT_ONCE: Final = 5 * 1024
-"""Of more bytes zlib lets other threads run meanwhile, and then waits for its turn: longer than it works."""
+"""zlib releases the GIL for more bytes; waiting to get it back takes longer than the checksum itself."""
 _HEADER: Final = struct.Struct("<IBIIIH")
 _CRC: Final = struct.Struct("<I")
 
 
 class EventType(IntEnum):
-    """Numbers of the events that are read or refused by name."""
+    """Type numbers of the events that are read or refused by name."""
 
     QUERY = 2
     ROTATE = 4
@@ -69,7 +69,7 @@ class EventType(IntEnum):
 
 
 class Header(NamedTuple):
-    """An event's header; `end` is the low 32 bits of the offset behind it, 0 when it is in no file."""
+    """An event's header; `end` is the low 32 bits of the offset after it, 0 if it is not in a file."""
 
     timestamp_s: int
     type: int
@@ -80,7 +80,7 @@ class Header(NamedTuple):
 
     @property
     def artificial(self) -> bool:
-        """Whether the server made it for the reader only (flag 0x20)."""
+        """Return whether the server made it only for the reader (flag 0x20)."""
         return bool(self.flags & 0x20)
 
 
@@ -98,7 +98,7 @@ def read_header(data: bytes, place: str) -> Header:
 
 @dataclass(frozen=True)
 class FramedEvent:
-    """One event of a log: its header, all of its bytes, where it starts and ends; None: it is in no file."""
+    """One event of a log: its header, all of its bytes, its start and end; None: it is not in a file."""
 
     header: Header
     data: bytes
@@ -108,9 +108,9 @@ class FramedEvent:
 
 @dataclass(frozen=True)
 class Format:
-    """What the FORMAT_DESCRIPTION says about all events behind it.
+    """The contents of a FORMAT_DESCRIPTION, which apply to all events after it.
 
-    `post_header` gives the length of the fixed part by event type, from type 1 on.
+    `post_header` has the length of the fixed part for each event type, from type 1 on.
     """
 
     server_version: str
@@ -119,20 +119,20 @@ class Format:
 
     @property
     def is_mariadb(self) -> bool:
-        """Which of the two dialects it is."""
+        """Return whether the dialect is MariaDB's, not MySQL's."""
         return "mariadb" in self.server_version.lower()
 
     def post_header_bytes(self, event_type: int) -> int:
-        """Length of the fixed part of an event. Raises BinlogError for a type the server did not announce."""
+        """Return the length of an event's fixed part. Raises BinlogError for a type that is not described."""
         if not 0 < event_type <= len(self.post_header):
             message = (
-                f"an event of type {event_type}, of which the server ({self.server_version}) does not tell"
+                f"an event of type {event_type}, which the server ({self.server_version}) does not describe"
             )
             raise BinlogError(message)
         return self.post_header[event_type - 1]
 
     def body(self, event: bytes, place: str) -> bytes:
-        """Give an event's bytes behind its header, checked and without the checksum. Raises BinlogError."""
+        """Return an event's bytes after its header, checked and without the checksum. Raises BinlogError."""
         if not self.checksum:
             return event[HEADER_BYTES:]
         check_crc(event, place)
@@ -140,12 +140,12 @@ class Format:
 
 
 class EventSource(Protocol):
-    """Where framed events come from. Checksums are checked by the reader."""
+    """A source of framed events. The reader checks the checksums."""
 
     def __iter__(self) -> Iterator[tuple[FramedEvent, Format]]: ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free the resources of the source."""
 
 
 def check_crc(event: bytes, place: str) -> None:
@@ -159,13 +159,13 @@ def check_crc(event: bytes, place: str) -> None:
         found = zlib.crc32(view[at : at + _CHECKED_AT_ONCE], found)
     if stored != found:
         message = (
-            f"the checksum is {stored:08x} but the event has {found:08x}: it is damaged (type {event[4]})"
+            f"the checksum is {stored:08x}, but the event has {found:08x}: it is damaged (type {event[4]})"
         )
         raise BinlogError(message, place)
 
 
 def read_format(event: bytes, place: str) -> Format:
-    """Read a whole FORMAT_DESCRIPTION event. Raises BinlogError and RefusedError."""
+    """Read a complete FORMAT_DESCRIPTION event. Raises BinlogError and RefusedError."""
     body = event[HEADER_BYTES:]
     if len(body) < 57:
         message = f"a FORMAT_DESCRIPTION of {len(body)} bytes"
@@ -193,12 +193,12 @@ def read_format(event: bytes, place: str) -> Format:
 
 
 def _as_written(event: bytes) -> bytes:
-    """A FORMAT_DESCRIPTION as its checksum was made: without the flag that the file is in use."""
+    """Return a FORMAT_DESCRIPTION as it was checksummed: without the flag that the file is in use."""
     return event[:17] + bytes((event[17] & 0xFE,)) + event[18:]
 
 
 def _has_checksum_byte(server_version: str) -> bool:
-    """Servers since MySQL 5.6.1 and MariaDB 5.3 end the event with algorithm and checksum."""
+    """Return whether the event ends with algorithm and checksum, as since MySQL 5.6.1 and MariaDB 5.3."""
     numbers = []
     for part in server_version.partition("-")[0].split(".")[:3]:
         digits = "".join(character for character in part if character.isdigit())

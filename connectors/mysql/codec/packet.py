@@ -1,4 +1,4 @@
-"""Lengths and strings as the protocol packs them, read with bounds."""
+"""Reads the protocol's packed lengths and strings, within bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WIDTHS = {252: 2, 253: 3, 254: 8}
 
 
 class PackedReader:
-    """Steps through bytes. Every method raises BinlogError when they end too early."""
+    """Reads bytes step by step. Every method raises BinlogError if they end too early."""
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self._data = data
@@ -16,11 +16,11 @@ class PackedReader:
 
     @property
     def left(self) -> int:
-        """Bytes that are left."""
+        """The number of bytes that are left."""
         return len(self._data) - self.at
 
     def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
+        """Read the next `size` bytes."""
         end = self.at + size
         if end > len(self._data):
             message = f"{size} bytes at byte {self.at} of an event body of {len(self._data)}"
@@ -30,11 +30,11 @@ class PackedReader:
         return data
 
     def integer(self, size: int) -> int:
-        """An unsigned little-endian number of `size` bytes."""
+        """Read an unsigned little-endian number of `size` bytes."""
         return int.from_bytes(self.take(size), "little")
 
     def length(self) -> int:
-        """A length-encoded number: one byte up to 250, or 2, 3, 8 bytes behind a mark."""
+        """Read a length-encoded number: one byte up to 250, or 2, 3, 8 bytes after a mark."""
         first = self.integer(1)
         if first < 251:
             return first
@@ -44,7 +44,7 @@ class PackedReader:
         return self.integer(_WIDTHS[first])
 
     def serialized(self) -> int:
-        """A number as mysql::serialization writes it: the low one bits of its first byte count the others.
+        """Read a number of mysql::serialization: the low one bits of its first byte count the other bytes.
 
         Source: https://dev.mysql.com/doc/dev/mysql-server/latest/PageLibsMysqlSerialization.html
         """
@@ -54,14 +54,14 @@ class PackedReader:
         return value >> min(more + 1, 8)
 
     def counted(self) -> bytes:
-        """Bytes behind their length-encoded number."""
+        """Read bytes after their length-encoded number."""
         return self.take(self.length())
 
     def name(self) -> str:
-        """A name of at most 255 bytes, with its length before and a zero behind it."""
+        """Read a name of at most 255 bytes, with its length before it and a NUL after it."""
         data = self.take(self.integer(1))
         if self.take(1) != b"\0":
-            message = f"the name {data!r} has no zero behind it"
+            message = f"the name {data!r} is not NUL-terminated"
             raise BinlogError(message)
         try:
             return data.decode()
@@ -70,16 +70,16 @@ class PackedReader:
             raise BinlogError(message) from exc
 
     def rest(self) -> bytes:
-        """All bytes that are left."""
+        """Read all bytes that are left."""
         return self.take(self.left)
 
 
 def bits(data: bytes, count: int) -> tuple[bool, ...]:
-    """The first `count` bits, lowest first."""
+    """Return the first `count` bits, lowest first."""
     number = int.from_bytes(data, "little")
-    return tuple(bool(number >> place & 1) for place in range(count))
+    return tuple(bool(number >> index & 1) for index in range(count))
 
 
 def bits_high_first(data: bytes, count: int) -> tuple[bool, ...]:
-    """The first `count` bits, highest first, as table metadata has them."""
-    return tuple(bool(data[place // 8] >> (7 - place % 8) & 1) for place in range(count))
+    """Return the first `count` bits, highest first, as table metadata has them."""
+    return tuple(bool(data[index // 8] >> (7 - index % 8) & 1) for index in range(count))

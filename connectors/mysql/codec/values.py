@@ -1,7 +1,7 @@
 """MySQL's stored bytes -> canonical forms (`streamjobs.changes.wire_values`), for the compiled decoders.
 
-Everything raises ValueError (IndexError where a table is looked up by number) for bytes that are no value.
-Tables fill themselves as values occur and stay small: dates and clock times of a log repeat.
+Everything raises ValueError (IndexError for tables that are looked up by number) for bytes that are not a
+value. Tables fill themselves as values occur and stay small: the dates and clock times of a log repeat.
 Source: https://dev.mysql.com/doc/dev/mysql-server/latest/field__types_8h.html and the servers' sql-
 common/my_time.
 """
@@ -23,14 +23,14 @@ _REMEMBERED = 1 << 16
 _DAY_ZERO = 719_163  # date.toordinal() of 1970-01-01
 
 INT8: Final = tuple(b"%d" % number for number in (*range(0x80), *range(-0x80, 0)))
-"""Signed bytes, by the unsigned number of the byte."""
+"""Text of a signed byte, by the byte's unsigned number."""
 UINT8: Final = tuple(b"%d" % number for number in range(0x100))
 YEARS: Final = (b"0000", *(b"%d" % (1900 + number) for number in range(1, 0x100)))
 ZERO_TIME: Final = b"0000-00-00 00:00:00"
 
 
 class Remembered(dict[int, bytes]):
-    """A function's values by argument, computed once each; forgets everything when it has too many."""
+    """Remembers a function's values by argument; forgets all of them when there are too many."""
 
     def __init__(self, compute: Callable[[int], bytes]) -> None:
         super().__init__()
@@ -44,23 +44,23 @@ class Remembered(dict[int, bytes]):
 
 
 def date_text(year: int, month: int, day: int) -> bytes:
-    """Spell a date, also a zero or partial one: 2015-05-00."""
+    """Return the text of a date, also of a zero or partial one: 2015-05-00."""
     if year > 9999 or month > 12 or day > 31:
-        message = f"{year}-{month}-{day} is no date"
+        message = f"{year}-{month}-{day} is not a date"
         raise ValueError(message)
     return b"%04d-%02d-%02d" % (year, month, day)
 
 
 def clock_text(hour: int, minute: int, second: int) -> bytes:
-    """Spell a time of day, with a space before it."""
+    """Return the text of a time of day, with a space before it."""
     if hour > 23 or minute > 59 or second > 59:
-        message = f"{hour}:{minute}:{second} is no time of day"
+        message = f"{hour}:{minute}:{second} is not a time of day"
         raise ValueError(message)
     return b" %02d:%02d:%02d" % (hour, minute, second)
 
 
 def _packed_day(packed: int) -> bytes:
-    """The upper bits of a DATETIME: a 1, then (year * 13 + month), 5 bits of day."""
+    """Return the date in the upper bits of a DATETIME: a 1, then (year * 13 + month), 5 bits of day."""
     if not packed >> 22 & 1:
         message = f"{packed:#x} is a negative DATETIME"
         raise ValueError(message)
@@ -73,21 +73,21 @@ def _epoch_day(days: int) -> bytes:
 
 
 DAYS: Final = Remembered(_packed_day)
-"""By bits 17 to 39 of a DATETIME's five bytes."""
+"""Date, by bits 17 to 39 of a DATETIME's five bytes."""
 HOURS: Final = Remembered(lambda packed: clock_text(packed >> 6, packed & 63, 0)[:6])
-"""Hour and minute, with a space before: by bits 6 to 16 of a DATETIME's five bytes."""
+"""Hour and minute, with a space before, by bits 6 to 16 of a DATETIME's five bytes."""
 SECONDS: Final = tuple(b":%02d" % second for second in range(60))
-"""By bits 0 to 5 of a DATETIME's five bytes."""
+"""Seconds, by bits 0 to 5 of a DATETIME's five bytes."""
 EPOCH_DAYS: Final = Remembered(_epoch_day)
-"""By days since 1970."""
+"""Date, by days since 1970."""
 EPOCH_HOURS: Final = tuple(clock_text(minute // 60, minute % 60, 0)[:6] for minute in range(24 * 60))
-"""Hour and minute, with a space before: by minute of the day."""
+"""Hour and minute, with a space before, by minute of the day."""
 DATES: Final = Remembered(lambda packed: date_text(packed >> 9, packed >> 5 & 15, packed & 31))
-"""By the three bytes of a DATE."""
+"""Date, by the three bytes of a DATE."""
 
 
 def fraction(micros: int) -> bytes:
-    """Spell microseconds as a fraction with its point; nothing for none."""
+    """Return microseconds as a fraction with its point; empty for 0."""
     if micros >= 1_000_000:
         message = f"{micros} microseconds in a fraction of a second"
         raise ValueError(message)
@@ -98,14 +98,14 @@ FRACTIONS: Final = Remembered(fraction)
 MILLIS: Final = tuple(b".%03d" % number for number in range(1000))
 """The first three digits of a fraction, with the point."""
 MICROS: Final = tuple(b"%03d" % number for number in range(1000))
-"""The three digits behind them."""
+"""The three digits after them."""
 
 
 def time_of(packed: int, digits: int) -> bytes:
-    """Spell a TIME from its bytes, big-endian, with `digits` of fraction.
+    """Return the text of a TIME from its bytes, big-endian, with `digits` of fraction.
 
-    It is stored as one number of 24 bits and the fraction, biased; so a negative one has its fraction
-    complemented.
+    It is stored as one biased number of 24 bits and the fraction, so a negative TIME has a complemented
+    fraction.
     """
     size = (digits + 1) // 2
     value = packed - (0x800000 << 8 * size)
@@ -114,23 +114,23 @@ def time_of(packed: int, digits: int) -> bytes:
     micros = part * 10 ** (6 - 2 * size)
     hour, minute, second = whole >> 12, whole >> 6 & 63, whole & 63
     if hour > 838 or minute > 59 or second > 59:
-        message = f"{hour}:{minute}:{second} is no TIME"
+        message = f"{hour}:{minute}:{second} is not a TIME"
         raise ValueError(message)
     return b"%b%02d:%02d:%02d%b" % (sign, hour, minute, second, fraction(micros))
 
 
 def old_time(number: int) -> bytes:
-    """Spell a TIME of before MySQL 5.6: hhmmss as a signed number."""
+    """Return the text of a TIME of before MySQL 5.6: hhmmss as a signed number."""
     size = abs(number)
     hour, minute, second = size // 10_000, size // 100 % 100, size % 100
     if hour > 838 or minute > 59 or second > 59:
-        message = f"{number} is no TIME"
+        message = f"{number} is not a TIME"
         raise ValueError(message)
     return b"%b%02d:%02d:%02d" % (b"-" if number < 0 else b"", hour, minute, second)
 
 
 def old_datetime(number: int) -> bytes:
-    """Spell a DATETIME of before MySQL 5.6: YYYYMMDDhhmmss as a number."""
+    """Return the text of a DATETIME of before MySQL 5.6: YYYYMMDDhhmmss as a number."""
     day, clock = divmod(number, 1_000_000)
     return date_text(day // 10_000, day // 100 % 100, day % 100) + clock_text(
         clock // 10_000, clock // 100 % 100, clock % 100
@@ -138,7 +138,7 @@ def old_datetime(number: int) -> bytes:
 
 
 def timestamp(second: int, micros: int = 0) -> bytes:
-    """Spell a TIMESTAMP in UTC; second 0 is the zero timestamp."""
+    """Return the text of a TIMESTAMP in UTC; second 0 is the zero timestamp."""
     if not second:
         return ZERO_TIME + fraction(micros)
     clock = EPOCH_HOURS[second % 86_400 // 60] + SECONDS[second % 60]
@@ -146,12 +146,12 @@ def timestamp(second: int, micros: int = 0) -> bytes:
 
 
 def float32(value: float) -> bytes:
-    """Spell a FLOAT."""
+    """Return the text of a FLOAT."""
     return wire_values.encode(SqlType.FLOAT, value)
 
 
 def float64(value: float) -> bytes:
-    """Spell a DOUBLE."""
+    """Return the text of a DOUBLE."""
     return wire_values.encode(SqlType.DOUBLE, value)
 
 
@@ -160,20 +160,20 @@ _DIGIT_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
 def decimal_bytes(precision: int, scale: int) -> int:
-    """Length of a stored DECIMAL."""
+    """Return the length of a stored DECIMAL in bytes."""
     whole = precision - scale
     return whole // 9 * 4 + _DIGIT_BYTES[whole % 9] + scale // 9 * 4 + _DIGIT_BYTES[scale % 9]
 
 
 def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
-    """Make the function that spells the DECIMALs of one declaration.
+    """Make the function that returns the text of the DECIMALs of one declaration.
 
-    Groups of nine digits stand in four bytes each, from the point outwards; the first bit is the sign,
-    inverted, and a negative number has all its bits inverted. Groups that could hold too much are refused,
-    those behind the point of three digits and fewer by the end of their table.
+    Each group of nine digits has four bytes, from the point outwards; the first bit is the inverted sign, and
+    a negative number has all its bits inverted. A group with a too large number is refused; for groups of at
+    most three digits after the point the end of their table does this.
     """
     if not 0 < precision <= 65 or not 0 <= scale <= min(30 + 8, precision):
-        message = f"DECIMAL({precision},{scale}) cannot be"
+        message = f"DECIMAL({precision},{scale}) is not possible"
         raise ValueError(message)
     whole = precision - scale
     groups = _groups([whole % 9, *[9] * (whole // 9)], [*[9] * (scale // 9), scale % 9])
@@ -199,21 +199,21 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], bytes]:
 
 
 def _whole_lines(left: Sequence[_Group]) -> Iterator[str]:
-    """Set `w` to what stands before the point; most numbers have but their last group."""
+    """Yield lines that set `w` to the digits before the point; most numbers have only their last group."""
     if not left:
         yield " w = 0"
         return
-    yield f" w = n >> {8 * left[-1].behind}"
+    yield f" w = n >> {8 * left[-1].bytes_after}"
     yield f" if w > {10 ** left[-1].digits - 1}:"
     yield from (f"  {line}" for line in _group_lines(left))
     number = "g0"
-    for place in range(1, len(left)):
-        number = f"({number}) * 1000000000 + g{place}"
+    for index in range(1, len(left)):
+        number = f"({number}) * 1000000000 + g{index}"
     yield f"  w = {number}"
 
 
 def _part_lines(right: Sequence[_Group], scope: dict[str, Any]) -> Iterator[str]:
-    """Set `text` to the whole number and what stands behind the point."""
+    """Yield lines that set `text` to the integer part and the digits after the point."""
     if not right:
         yield ' text = b"%d" % w'
     elif len(right) == 1 and right[0].digits <= _DIGITS_OF_A_TABLE:
@@ -223,22 +223,22 @@ def _part_lines(right: Sequence[_Group], scope: dict[str, Any]) -> Iterator[str]
     else:
         yield from (f" {line}" for line in _group_lines(right))
         form = "%d." + "".join(f"%0{group.digits}d" for group in right)
-        yield f' text = b"{form}" % (w, {", ".join(f"g{place}" for place in range(len(right)))})'
+        yield f' text = b"{form}" % (w, {", ".join(f"g{index}" for index in range(len(right)))})'
 
 
 def _group_lines(groups: Sequence[_Group]) -> Iterator[str]:
-    for place, group in enumerate(groups):
-        yield f"g{place} = n >> {8 * group.behind} & {group.mask:#x}"
-    limits = " or ".join(f"g{place} > {10**group.digits - 1}" for place, group in enumerate(groups))
+    for index, group in enumerate(groups):
+        yield f"g{index} = n >> {8 * group.bytes_after} & {group.mask:#x}"
+    limits = " or ".join(f"g{index} > {10**group.digits - 1}" for index, group in enumerate(groups))
     yield f"if {limits}: raise ValueError(REFUSED)"
 
 
 class _Group(NamedTuple):
-    """Digits of a DECIMAL that are stored together: how many bytes, and how many stand behind them."""
+    """Digits of a DECIMAL that are stored together: the number of bytes, and of bytes after them."""
 
     digits: int
     size: int
-    behind: int
+    bytes_after: int
 
     @property
     def mask(self) -> int:
@@ -246,23 +246,23 @@ class _Group(NamedTuple):
 
 
 def _groups(whole: Sequence[int], part: Sequence[int]) -> list[_Group]:
-    groups, behind = [], 0
+    groups, bytes_after = [], 0
     for digits in reversed([*whole, *part]):
         if digits:
-            groups.append(_Group(digits, _DIGIT_BYTES[digits], behind))
-            behind += _DIGIT_BYTES[digits]
+            groups.append(_Group(digits, _DIGIT_BYTES[digits], bytes_after))
+            bytes_after += _DIGIT_BYTES[digits]
     return groups[::-1]
 
 
 class Sets(Remembered):
-    """The texts of a SET's values, by bitmap."""
+    """Texts of a SET's values, by bitmap."""
 
     def __init__(self, labels: Sequence[bytes]) -> None:
         def compute(bits: int) -> bytes:
             if bits >> len(labels):
                 message = f"bits {bits:#x} of a SET of {len(labels)} labels"
                 raise ValueError(message)
-            return b",".join(label for place, label in enumerate(labels) if bits >> place & 1)
+            return b",".join(label for index, label in enumerate(labels) if bits >> index & 1)
 
         super().__init__(compute)
 
@@ -276,17 +276,17 @@ def geometry(data: bytes) -> bytes:
 
 
 def uuid_text(data: bytes) -> bytes:
-    """Spell MariaDB's UUID."""
+    """Return the text of MariaDB's UUID."""
     return str(UUID(bytes=data.ljust(16, b"\0"))).encode()
 
 
 def inet4_text(data: bytes) -> bytes:
-    """Spell MariaDB's INET4."""
+    """Return the text of MariaDB's INET4."""
     return b"%d.%d.%d.%d" % tuple(data.ljust(4, b"\0"))
 
 
 def inet6_text(data: bytes) -> bytes:
-    """Spell MariaDB's INET6 as the server does: a single zero shortens too, and IPv4 may stand at the end."""
+    """Return the text of MariaDB's INET6: a single zero is shortened too, IPv4 may be at the end."""
     words = struct.unpack(">8H", data.ljust(16, b"\0"))
     runs = [
         (sum(1 for _ in takewhile(lambda word: not word, words[start:])), -start)

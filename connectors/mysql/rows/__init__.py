@@ -1,1 +1,1 @@
-"""Row events: which table they are of, and how their images become rows."""
+"""Row events: their tables, and how row images become rows."""

@@ -1,6 +1,6 @@
-"""One column: how its values stand in a row, and the expression that gives their canonical form.
+"""Codecs of columns: how a row image stores a value, and the expression for its canonical form.
 
-`codec_of` is the one table from storage types to code; `decoders` puts the pieces of a row together.
+`codec_of` is the one table from storage types to code; `row_decoder` puts the codecs of a row together.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from connectors.mysql.schema.enum_labels import enum_texts, set_texts
 class Codec:
     """How to read one column.
 
-    Exactly one of `form` and `length_bytes` says where a value ends: a `struct` code of a fixed size, little-
-    endian (`i`, `5s`), or how many bytes of length stand before it. `expression` gives the value from the
-    variable that `{v}` stands for (what `struct` gives, or the bytes); `names` are the objects in it.
+    Exactly one of `form` and `length_bytes` determines where a value ends: a `struct` code of a fixed size,
+    little-endian (`i`, `5s`), or the number of length bytes before the value. `expression` computes the value
+    from the variable `{v}` (the result of `struct`, or the bytes); `names` are the objects in it.
     """
 
     expression: str
@@ -35,11 +35,11 @@ class Codec:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a column's bytes mean, from the log's metadata and the schema that is known together.
+    """What a column's bytes mean, from the log's metadata together with the known schema.
 
     `charset` is None for types without one. `labels` are decoded. `special` is `uuid`, `inet4`, `inet6` or
-    "". `in_key`: values that the server tells apart must have texts that differ. `lost`: why the label of
-    this number, the first is 1, is not known.
+    "". `in_key`: values that differ for the server must have different texts. `lost`: number of a label, from
+    1 on -> why the label is not known.
     """
 
     unsigned: bool = False
@@ -67,7 +67,7 @@ _SPECIAL = {"uuid": (values.uuid_text, 16), "inet4": (values.inet4_text, 4), "in
 
 
 def codec_of(kind: Stored, size: int, scale: int, meaning: Meaning) -> Codec:
-    """Give the codec of a column. Raises RefusedError for storage that cannot be read."""
+    """Return the codec of a column. Raises RefusedError for storage that cannot be read."""
     if kind in OLD_TIMES and size:
         width, spell = old_time_decoder(kind, size)
         return Codec("OLD({v})", f"{width}s", names={"OLD": spell})
@@ -94,7 +94,7 @@ def codec_of(kind: Stored, size: int, scale: int, meaning: Meaning) -> Codec:
             read = {Stored.JSON: binary_json.text_of, Stored.GEOMETRY: values.geometry, Stored.VECTOR: bytes}
             return Codec("READ({v})", length_bytes=size, names={"READ": read[kind]})
         case _:
-            message = f"storage type {kind.name} is not read"
+            message = f"storage type {kind.name} is not supported"
             raise RefusedError(message)
 
 
@@ -105,7 +105,7 @@ def _integer(kind: Stored, *, unsigned: bool) -> Codec:
     if kind is Stored.TINY:
         return Codec("INT8[{v}]", "B", names={"INT8": values.UINT8 if unsigned else values.INT8})
     form = _INTEGERS[kind][unsigned]
-    return Codec('b"%d" % {v}', form)  # orjson is faster, but its bytes waste memory while they are kept
+    return Codec('b"%d" % {v}', form)  # orjson is faster, but its bytes need more memory
 
 
 def _decimal(precision: int, scale: int) -> Codec:
@@ -127,7 +127,7 @@ def _labelled(kind: Stored, size: int, meaning: Meaning) -> Codec:
 
 
 def _time(kind: Stored, digits: int) -> Codec:
-    """Times with a fraction: seconds big-endian, then the fraction in as many bytes as two digits need."""
+    """Return the codec of times: seconds big-endian, then a byte for each two digits of the fraction."""
     if not 0 <= digits <= 6:
         message = f"{kind.name} with {digits} digits of fraction"
         raise RefusedError(message)
@@ -142,7 +142,7 @@ def _time(kind: Stored, digits: int) -> Codec:
         return Codec(f"TIME({_BIG}, {digits})", f"{3 + part}s", names=names)
     scale = f" * {10 ** (6 - 2 * part)}" if part < 3 else ""
     tail = f" + FRACTIONS[(x & {(1 << 8 * part) - 1:#x}){scale}]" if part else ""
-    if part == 3:  # too many to be remembered
+    if part == 3:  # too many values to remember
         tail = ' + (MILLIS[f // 1000] + MICROS[f % 1000] if (f := x & 0xFFFFFF) else b"")'
     if kind is Stored.DATETIME2:
         shift = 8 * part
@@ -158,7 +158,7 @@ def _time(kind: Stored, digits: int) -> Codec:
 
 
 def _char(size: int, meaning: Meaning) -> Codec:
-    """CHAR loses its trailing spaces, as in SELECT; BINARY gets back the zeros that the log has not."""
+    """Return the codec of CHAR (without trailing spaces, as in SELECT) or BINARY (with its zeros again)."""
     length_bytes = 1 if size < 256 else 2
     if meaning.special:
         spell, width = _SPECIAL[meaning.special]
@@ -178,7 +178,7 @@ def _text(length_bytes: int, meaning: Meaning) -> Codec:
     charset = meaning.charset
     if charset is None or charset.is_binary:
         return Codec("{v}", length_bytes=length_bytes)
-    if charset.is_utf8:  # str() of bytes that are not empty is true, or raises
+    if charset.is_utf8:  # str() of non-empty bytes is true, or raises
         return Codec('({v} if {v}.isascii() or str({v}, "utf-8") else {v})', length_bytes=length_bytes)
     names = {"CONVERT": text_converter(charset, strip=False)}
     if charset.ascii:
@@ -187,7 +187,7 @@ def _text(length_bytes: int, meaning: Meaning) -> Codec:
 
 
 def _inflated(codec: Codec) -> Codec:
-    """A value of MariaDB's COMPRESSED columns: the same, unpacked first."""
+    """Return the codec of a MariaDB COMPRESSED column: it unpacks the value, then uses the given codec."""
     inner = codec.expression.replace("{v}", "w")
     expression = f"({inner} if (w := INFLATE({{v}})) is not None else None)"
     return Codec(
@@ -196,9 +196,9 @@ def _inflated(codec: Codec) -> Codec:
 
 
 def text_converter(charset: Charset, *, strip: bool) -> Callable[[bytes], bytes]:
-    """Give what turns a text's stored bytes into UTF-8; it raises UnicodeDecodeError for bytes that are none.
+    """Return a function from a text's stored bytes to UTF-8; it raises UnicodeDecodeError for other bytes.
 
-    `strip`: without the spaces that pad a CHAR.
+    `strip`: remove the spaces that pad a CHAR.
     """
     decode = charset.decode
     if charset.is_utf8:
@@ -215,7 +215,7 @@ def text_converter(charset: Charset, *, strip: bool) -> Callable[[bytes], bytes]
 
 _FIXED: Mapping[Stored, Codec] = {
     Stored.FLOAT: Codec("FLOAT({v})", "f", names={"FLOAT": values.float32}),
-    # orjson is six times faster than repr(), and spells only very large and small numbers otherwise
+    # orjson is six times faster than repr(), and differs only for very large and small numbers
     Stored.DOUBLE: Codec(
         "(DUMPS({v}) if 1e-4 <= {v} < 1e16 or -1e16 < {v} <= -1e-4 else DOUBLE({v}))",
         "d",

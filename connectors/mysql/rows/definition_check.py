@@ -1,4 +1,4 @@
-"""A followed definition held against the server's: in what rows would be read differently."""
+"""Compares a definition that was followed through the log with the server's."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ _ALIASES = {"geomcollection": "geometrycollection"}
 
 
 def differences(followed: TableDefinition, shown: TableDefinition) -> list[str]:
-    """Say how a definition that was followed through the log is not the one that the server shows.
+    """Return how a definition that was followed through the log differs from the server's.
 
-    Only what rows depend on counts: the columns' names, storage, signs, sets and labels, the set of columns
-    that are added later, and the primary key.
-    A label that the server's catalogue cannot spell is like any other. Shape of a line: "column 2 is `a` int
-    in the log and `b` int on the server".
+    Only what rows depend on counts: the columns' names, storage, signs, character sets and labels, the
+    character set of new columns, and the primary key. A label that the server's catalogue cannot show equals
+    any other. Shape of a line: "column 2 is `a` int in the log and `b` int on the server".
     """
     found = [
-        f"column {place} is {_spelled(ours)} in the log and {_spelled(theirs)} on the server"
-        for place, (ours, theirs) in enumerate(zip_longest(followed.columns, shown.columns), start=1)
+        f"column {number} is {_shown(ours)} in the log and {_shown(theirs)} on the server"
+        for number, (ours, theirs) in enumerate(zip_longest(followed.columns, shown.columns), start=1)
         if ours is None or theirs is None or not _alike(ours, theirs)
     ]
     if followed.charset and _charset(followed.charset) != _charset(shown.charset):
-        found.append(f"new columns are of {followed.charset} in the log and of {shown.charset} on the server")
+        found.append(f"new columns get {followed.charset} in the log and {shown.charset} on the server")
     if followed.primary_key != shown.primary_key:
         keys = [f"({', '.join(one.primary_key)})" for one in (followed, shown)]
         found.append(f"the primary key is {keys[0]} in the log and {keys[1]} on the server")
@@ -47,7 +46,7 @@ def _alike(ours: ColumnDefinition, theirs: ColumnDefinition) -> bool:
 
 
 def _charset(name: str) -> str:
-    """One name for a set: older servers say utf8 for utf8mb3."""
+    """Return one name for a character set: older servers call utf8mb3 utf8."""
     return charsets.charset(name).name if name else ""
 
 
@@ -57,8 +56,8 @@ def _labels_alike(ours: ColumnDefinition, theirs: ColumnDefinition) -> bool:
     return all(number in lost or one == other for number, (one, other) in enumerate(pairs, start=1))
 
 
-def _spelled(column: ColumnDefinition | None) -> str:
+def _shown(column: ColumnDefinition | None) -> str:
     if column is None:
-        return "not there"
+        return "missing"
     charset = f" CHARACTER SET {column.charset}" if column.charset else ""
     return f"`{column.name}` {column.native_type}{charset}"

@@ -1,8 +1,8 @@
 """TIME, DATETIME and TIMESTAMP with a fraction as MariaDB 5.3 stores them (`mysql56_temporal_format = OFF`).
 
-The log has the type numbers of times without a fraction, and not how many digits a fraction has: only the
-table's definition tells. Source: the server's sql/field.cc (`Field_time_hires` and its like) and sql-common/
-my_time.c (`pack_time`, `sec_part_shift`).
+The log has the type numbers of times without a fraction, but not how many digits a fraction has: only the
+table's definition has that. Source: the server's sql/field.cc (`Field_time_hires` and similar) and
+sql-common/my_time.c (`pack_time`, `sec_part_shift`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _BYTES: Final[Mapping[Stored, tuple[int, ...]]] = {
     Stored.DATETIME: (5, 6, 6, 7, 7, 7, 8),
     Stored.TIMESTAMP: (4, 5, 5, 6, 6, 7, 7),
 }
-"""How long a value is, by the digits of its fraction."""
+"""The length of a value in bytes, by the digits of its fraction."""
 _SECOND: Final = 1_000_000
 _ZERO_TIME_S: Final = 838 * 3600 + 59 * 60 + 60
-"""What is added to a TIME, in seconds, so that none is negative."""
+"""The seconds added to each stored TIME so that none is negative."""
 
 
 def with_digits(stored: TableMap, definition: TableDefinition | None) -> TableMap:
-    """The table with the digits of its old times, as far as a definition declares them.
+    """Return the table with the digits of its old times, if a definition declares them.
 
     For logs of MariaDB only: MySQL has no fractions in this storage.
     """
@@ -46,7 +46,7 @@ def with_digits(stored: TableMap, definition: TableDefinition | None) -> TableMa
 
 
 def undefined_digits(stored: TableMap) -> str:
-    """Say which columns cannot be read without a definition that fits; "": there are none."""
+    """Return the columns that cannot be read without a definition that fits, "" if there are none."""
     names = [
         column.name or f"number {number}"
         for number, column in enumerate(stored.columns, start=1)
@@ -56,15 +56,15 @@ def undefined_digits(stored: TableMap) -> str:
 
 
 def cure_of(table: TableId) -> str:
-    """The statements that give a table the storage whose digits the log tells."""
+    """Return the statements that give a table the storage whose digits are in the log."""
     name = f"`{table.database}`.`{table.table}`"
     return f"SET GLOBAL mysql56_temporal_format = ON, and in a new session ALTER TABLE {name} FORCE"
 
 
 def old_time_decoder(kind: Stored, digits: int) -> tuple[int, Callable[[bytes], bytes]]:
-    """Return how many bytes a value with `digits` of fraction has, and the function that spells it.
+    """Return how many bytes a value with `digits` of fraction has, and the function that makes its text.
 
-    Raises: RefusedError for digits that cannot be.
+    Raises: RefusedError for an impossible number of digits.
     """
     if not 0 < digits <= 6:
         message = f"{kind.name} with {digits} digits of fraction"
@@ -81,7 +81,7 @@ def _time(biased_us: int) -> bytes:
     us = biased_us - _ZERO_TIME_S * _SECOND
     seconds, micros = divmod(abs(us), _SECOND)
     if seconds >= _ZERO_TIME_S:
-        message = f"{us} microseconds are no TIME"
+        message = f"{us} microseconds are not a TIME"
         raise ValueError(message)
     sign = b"-" if us < 0 else b""
     clock = b"%02d:%02d:%02d" % (seconds // 3600, seconds // 60 % 60, seconds % 60)

@@ -23,7 +23,7 @@ REFUSED_EDIT: Final = (
 def read_partial_updates(
     decoder: CarefulDecoder, plan: TablePlan, data: bytes, images: Sequence[Present]
 ) -> Iterator[tuple[Row, ...] | Undecodable]:
-    """Give before and after image of every row; a row with edits in it is undecodable by name.
+    """Yield the before and after image of every row; a row with edits is Undecodable, with the column's name.
 
     Raises: BinlogError when the event ends in the middle of a row.
     """
@@ -32,11 +32,11 @@ def read_partial_updates(
         before, at = decoder.raw(data, at, images[0])
         edited, at = _edited_columns(plan, data, at)
         after, at = decoder.raw(data, at, images[1])
-        places = [place for place, there in enumerate(images[1]) if there]
+        indexes = [index for index, there in enumerate(images[1]) if there]
         edits = [
-            (place, value)
-            for place, value in zip(places, after, strict=True)
-            if place in edited and value is not None
+            (index, value)
+            for index, value in zip(indexes, after, strict=True)
+            if index in edited and value is not None
         ]
         if edits:
             yield Undecodable(edits[0][0], edits[0][1], REFUSED_EDIT)
@@ -47,10 +47,10 @@ def read_partial_updates(
 
 
 def _edited_columns(plan: TablePlan, data: bytes, at: int) -> tuple[frozenset[int], int]:
-    """Which columns hold edits: one bit for each JSON column of the table, when the options say so."""
+    """Return which columns hold edits (one bit for each JSON column, if the options say so) and the end."""
     reader = PackedReader(data, at)
     if not reader.length() & PARTIAL_JSON:
         return frozenset(), reader.at
-    places = [place for place, json in enumerate(plan.json) if json]
-    marks = int.from_bytes(reader.take((len(places) + 7) // 8), "little")
-    return frozenset(place for number, place in enumerate(places) if marks >> number & 1), reader.at
+    indexes = [index for index, json in enumerate(plan.json) if json]
+    marks = int.from_bytes(reader.take((len(indexes) + 7) // 8), "little")
+    return frozenset(index for number, index in enumerate(indexes) if marks >> number & 1), reader.at

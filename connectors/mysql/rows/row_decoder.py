@@ -1,7 +1,7 @@
 """Row images -> rows, by straight-line Python code that is generated once for each table and set of columns.
 
-The fast function decodes all rows of an event. When anything in them is not as it should be, it raises, and
-the careful one reads the same event value by value: it finds the row, the column and the bytes.
+The fast function decodes all rows of an event. It raises if anything in them is wrong; then the careful one
+reads the same event value by value and finds the row, the column and the bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from connectors.mysql.rows.table_plan import TablePlan
 from streamjobs.changes.row_change import ABSENT, Row, Value
 
 FAILURES: Final = (ValueError, IndexError, KeyError, OverflowError, TypeError, struct.error)
-"""What the generated code raises on bytes that are no rows."""
+"""The errors that the generated code raises for bytes that are not rows."""
 
 Present = tuple[bool, ...]
-"""Which columns of the table are in an image."""
+"""For each column of the table: whether it is in an image."""
 
 FastDecoder = Callable[[bytes, int, "tuple[list[Row], ...]"], None]
 """Decodes from an offset to the end of the bytes; appends the images of each row to one list each."""
@@ -29,7 +29,7 @@ FastDecoder = Callable[[bytes, int, "tuple[list[Row], ...]"], None]
 
 @dataclass(frozen=True)
 class Undecodable:
-    """The first value of an image that has no meaning."""
+    """The first value of an image that cannot be decoded."""
 
     column: int
     data: bytes
@@ -37,7 +37,7 @@ class Undecodable:
 
 
 def compile_rows(plan: TablePlan, images: Sequence[Present]) -> FastDecoder:
-    """Generate the function for events whose rows have these images, one after the other."""
+    """Generate the function for events whose rows have these images in this order."""
     names: dict[str, Any] = {"from_bytes": int.from_bytes, "ABSENT": ABSENT, "BinlogError": BinlogError}
     lines = ["def decode(d, o, outs):", " end = len(d)"]
     lines += [f" add{number} = outs[{number}].append" for number in range(len(images))]
@@ -51,43 +51,43 @@ def compile_rows(plan: TablePlan, images: Sequence[Present]) -> FastDecoder:
 
 
 def _image_lines(plan: TablePlan, present: Present, add: str, names: dict[str, Any]) -> Iterator[str]:
-    here = [place for place, there in enumerate(present) if there]
+    here = [index for index, there in enumerate(present) if there]
     size = (len(here) + 7) // 8
     mask = (1 << len(here)) - 1
     yield f"n = {_unsigned('d', 'o', size)} & {mask:#x}"
     yield f"o += {size}"
     yield "if n:"
-    for number, place in enumerate(here):
-        codec = plan.codecs[place]
-        yield f" if n & {1 << number:#x}: v{place} = None"
+    for number, index in enumerate(here):
+        codec = plan.codecs[index]
+        yield f" if n & {1 << number:#x}: v{index} = None"
         yield " else:"
-        for line in _read_lines([(place, codec)], names):
+        for line in _read_lines([(index, codec)], names):
             yield f"  {line}"
-        yield f"  v{place} = {_expression(codec, place, f'r{place}', names)}"
-    values = [f"v{place}" if there else "ABSENT" for place, there in enumerate(present[: plan.width])]
+        yield f"  v{index} = {_expression(codec, index, f'r{index}', names)}"
+    values = [f"v{index}" if there else "ABSENT" for index, there in enumerate(present[: plan.width])]
     yield f" {add}(({', '.join(values)},))"
     yield "else:"
-    for line in _read_lines([(place, plan.codecs[place]) for place in here], names):
+    for line in _read_lines([(index, plan.codecs[index]) for index in here], names):
         yield f" {line}"
     values = [
-        _expression(codec, place, f"r{place}", names) if present[place] else "ABSENT"
-        for place, codec in enumerate(plan.codecs[: plan.width])
+        _expression(codec, index, f"r{index}", names) if present[index] else "ABSENT"
+        for index, codec in enumerate(plan.codecs[: plan.width])
     ]
     yield f" {add}(({', '.join(values)},))"
 
 
 def _read_lines(columns: Sequence[tuple[int, Codec]], names: dict[str, Any]) -> Iterator[str]:
-    """Read raw values into r0, r1, …: neighbours of fixed size by one unpack."""
+    """Yield lines that read raw values into r0, r1, …: neighbours of fixed size with one unpack."""
     run: list[tuple[int, str]] = []
-    for place, codec in columns:
+    for index, codec in columns:
         if codec.form is not None:
-            run.append((place, codec.form))
+            run.append((index, codec.form))
             continue
         yield from _run_lines(run, names)
         run = []
         size = codec.length_bytes or 0
         yield f"e = o + {size}; e += {_unsigned('d', 'o', size)}"
-        yield f"r{place} = d[o + {size}:e]; o = e"
+        yield f"r{index} = d[o + {size}:e]; o = e"
     yield from _run_lines(run, names)
 
 
@@ -100,7 +100,7 @@ def _run_lines(run: list[tuple[int, str]], names: dict[str, Any]) -> Iterator[st
     form = struct.Struct("<" + "".join(code for _, code in run))
     name = f"unpack_{form.format.replace('<', '')}"
     names[name] = form.unpack_from
-    targets = "".join(f"r{place}, " for place, _ in run)
+    targets = "".join(f"r{index}, " for index, _ in run)
     yield f"{targets}= {name}(d, o); o += {form.size}"
 
 
@@ -112,12 +112,12 @@ def _unsigned(data: str, at: str, size: int) -> str:
     return f'from_bytes({data}[{at}:{at} + {size}], "little")'
 
 
-def _expression(codec: Codec, place: int, variable: str, names: dict[str, Any]) -> str:
-    """The codec's expression over a variable, its names made unique to the column."""
+def _expression(codec: Codec, index: int, variable: str, names: dict[str, Any]) -> str:
+    """Return the codec's expression over a variable, its names made unique to the column."""
     expression = codec.expression
     for name, value in codec.names.items():
-        names[f"{name}_{place}"] = value
-        expression = re.sub(rf"\b{name}\b", f"{name}_{place}", expression)
+        names[f"{name}_{index}"] = value
+        expression = re.sub(rf"\b{name}\b", f"{name}_{index}", expression)
     return expression.replace("{v}", variable)
 
 
@@ -126,12 +126,12 @@ class CarefulDecoder:
 
     def __init__(self, plan: TablePlan) -> None:
         self._plan = plan
-        self._converters = [_converter(codec, place) for place, codec in enumerate(plan.codecs)]
+        self._converters = [_converter(codec, index) for index, codec in enumerate(plan.codecs)]
 
     def raw(self, data: bytes, at: int, present: Present) -> tuple[list[bytes | None], int]:
-        """Split one image into the bytes of the columns that it has, None for NULL; give where it ends.
+        """Split one image into the bytes of its columns, None for NULL; also return where it ends.
 
-        Raises: BinlogError when it ends behind the data: then nothing of the event can be trusted.
+        Raises: BinlogError when it ends after the end of the data: then nothing in the event can be trusted.
         """
         here = [codec for codec, there in zip(self._plan.codecs, present, strict=True) if there]
         size = (len(here) + 7) // 8
@@ -147,26 +147,26 @@ class CarefulDecoder:
         return values, at
 
     def convert(self, raw: Sequence[bytes | None], present: Present) -> Row | Undecodable:
-        """Give the row of one image, or what in it has no meaning."""
+        """Return the row of one image, or its first value that cannot be decoded."""
         row: list[Value] = []
         values = iter(raw)
-        for place, there in enumerate(present):
+        for index, there in enumerate(present):
             if not there:
-                if place < self._plan.width:
+                if index < self._plan.width:
                     row.append(ABSENT)
                 continue
             data = next(values)
-            if place >= self._plan.width:
+            if index >= self._plan.width:
                 continue
             try:
-                row.append(None if data is None else self._converters[place](data))
+                row.append(None if data is None else self._converters[index](data))
             except FAILURES as exc:
-                return Undecodable(place, data or b"", reason_of(exc))
+                return Undecodable(index, data or b"", reason_of(exc))
         return tuple(row)
 
 
 def raw_value(codec: Codec, data: bytes, at: int) -> tuple[bytes, int]:
-    """Give one value's bytes, without a length before them, and where they end. Raises BinlogError."""
+    """Return one value's bytes, without the length before them, and where they end. Raises BinlogError."""
     if codec.form is not None:
         size = struct.calcsize("<" + codec.form)
     else:
@@ -183,9 +183,9 @@ def _slice(data: bytes, at: int, size: int) -> bytes:
     return data[at : at + size]
 
 
-def _converter(codec: Codec, place: int) -> Callable[[bytes], Value]:
+def _converter(codec: Codec, index: int) -> Callable[[bytes], Value]:
     names: dict[str, Any] = {"from_bytes": int.from_bytes}
-    expression = _expression(codec, place, "v", names)
+    expression = _expression(codec, index, "v", names)
     function: Callable[[Any], Value] = eval(f"lambda v: {expression}", names)  # noqa: S307
     if codec.form is None:
         return function
@@ -194,5 +194,5 @@ def _converter(codec: Codec, place: int) -> Callable[[bytes], Value]:
 
 
 def reason_of(exc: BaseException) -> str:
-    """Say why a value could not be decoded."""
+    """Return why a value could not be decoded."""
     return str(exc) if isinstance(exc, ValueError) else f"out of range: {exc}"

@@ -1,4 +1,4 @@
-"""Row events -> row batches: images, keys that change, and the rows that cannot be decoded."""
+"""Row events -> row batches: images, key changes, and rows that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streamjobs.changes.row_batch import RowBatch
 from streamjobs.changes.row_change import ABSENT, ChangeKind, Row
 
 STATEMENT_END: Final = 1
-"""Flag of a row event: the table maps are forgotten behind it."""
+"""Flag of a row event: the table maps end after it."""
 _KINDS: Final = {
     EventType.WRITE_ROWS_V1: ChangeKind.INSERT,
     EventType.WRITE_ROWS: ChangeKind.INSERT,
@@ -51,15 +51,15 @@ MINIMAL_KEY_CHANGE: Final = (
     "SET GLOBAL binlog_row_image = 'FULL'"
 )
 MINIMAL_REPLACE: Final = (
-    "the row image leaves out columns, and MariaDB writes a REPLACE, which resets them, like an UPDATE, "
-    "which keeps them; SET GLOBAL binlog_row_image = 'FULL'"
+    "the row image leaves out columns, and MariaDB logs a REPLACE (which resets them) like an UPDATE "
+    "(which keeps them); SET GLOBAL binlog_row_image = 'FULL'"
 )
 _EMPTY: Final[tuple[Row, ...]] = ()
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows of an event come from; the first row has `position`."""
+    """The origin of an event's rows; the first row has `position`."""
 
     position: Position
     committed_at_ms: int
@@ -93,7 +93,7 @@ def read_rows_head(event_type: int, body: bytes, post_header_bytes: int) -> Rows
 
 
 class TableRows:
-    """The compiled decoders of one table, of a log of MariaDB or MySQL."""
+    """The compiled decoders of one table, for a log of MariaDB or MySQL."""
 
     def __init__(self, plan: TablePlan, *, mariadb: bool) -> None:
         self.plan = plan
@@ -105,7 +105,7 @@ class TableRows:
     def read(
         self, event_type: int, head: RowsHead, body: bytes, origin: Origin
     ) -> tuple[list[RowBatch | BadRow], int]:
-        """Give what the event's rows are, and how many rows it has.
+        """Return the event's rows as batches and bad rows, and the number of rows.
 
         Raises: BinlogError when the event does not fit the table, or ends in the middle of a row.
         """
@@ -120,7 +120,7 @@ class TableRows:
             try:
                 self._decoder(head.images)(data, 0, outs)
             except FAILURES:
-                pass  # the careful decoder says what is wrong
+                pass  # the careful decoder finds what is wrong
             else:
                 return list(self._batches(kind, self._visible(head.images), outs, origin)), len(outs[0])
             rows: Iterable[tuple[Row, ...] | Undecodable] = self._read_carefully(data, head.images)
@@ -129,7 +129,7 @@ class TableRows:
         return self._sorted_out(kind, self._visible(head.images), rows, origin)
 
     def _visible(self, images: tuple[Present, ...]) -> tuple[Present, ...]:
-        """The images without the columns that only the server knows."""
+        """Return the images without the server's hidden columns."""
         width = self.plan.width
         return tuple(present[:width] for present in images)
 
@@ -165,7 +165,7 @@ class TableRows:
         self, kind: ChangeKind, images: tuple[Present, ...], rows: Iterable[tuple[Row, ...] | Undecodable],
         origin: Origin,
     ) -> tuple[list[RowBatch | BadRow], int]:  # fmt: skip
-        """Batches of the good rows, with the bad ones between them."""
+        """Return batches of the good rows, with the bad ones between them."""
         found: list[RowBatch | BadRow] = []
         good: list[tuple[Row, ...]] = []
         number = 0
@@ -199,8 +199,8 @@ class TableRows:
             return
         befores, afters = outs
         if not all(images[1]):
-            places = [place for place, there in enumerate(images[1]) if not there and images[0][place]]
-            afters = [_filled(before, after, places) for before, after in zip(befores, afters, strict=True)]
+            indexes = [index for index, there in enumerate(images[1]) if not there and images[0][index]]
+            afters = [_filled(before, after, indexes) for before, after in zip(befores, afters, strict=True)]
             if self._may_be_replace(images):
                 yield from self._replaced(befores, afters, origin)
                 return
@@ -215,14 +215,14 @@ class TableRows:
             yield self._batch(kind, afters[start:], befores[start:], _later(origin, start))
 
     def _may_be_replace(self, images: tuple[Present, ...]) -> bool:
-        """Both SET key = … and REPLACE put the key into a partial image of MariaDB."""
+        """Return whether it may be a REPLACE: SET key = … and REPLACE put the key into a partial image."""
         return (
             self._mariadb
             and bool(self._key)
-            and all(images[1][place] for place in self._key)
+            and all(images[1][index] for index in self._key)
             and not all(
-                before or after or place in self.plan.generated
-                for place, (before, after) in enumerate(zip(*images, strict=True))
+                before or after or index in self.plan.generated
+                for index, (before, after) in enumerate(zip(*images, strict=True))
             )
         )
 
@@ -234,7 +234,7 @@ class TableRows:
             yield self._bad(ChangeKind.UPDATE, bad, _later(origin, index))
 
     def _key_changes(self, befores: Sequence[Row], afters: Sequence[Row]) -> list[int]:
-        """Rows whose key is another one now: all, where there is no key and the row is its own."""
+        """Return the rows whose key changed: all rows if there is no key, as the whole row is the key."""
         if len(self._key) == 1:
             key = self._key[0]
             return [
@@ -251,7 +251,7 @@ class TableRows:
         ]
 
     def _key_change(self, before: Row, after: Row, origin: Origin) -> Iterator[RowBatch | BadRow]:
-        lost = [place for place, value in enumerate(after) if value is ABSENT]
+        lost = [index for index, value in enumerate(after) if value is ABSENT]
         if not self.plan.generated.issuperset(lost):
             yield self._bad(ChangeKind.UPDATE, Undecodable(lost[0], b"", MINIMAL_KEY_CHANGE), origin)
             return
@@ -274,11 +274,11 @@ class TableRows:
         )
 
 
-def _filled(before: Row, after: Row, places: Sequence[int]) -> Row:
-    """An after image that leaves out what did not change, with what the before image knows."""
+def _filled(before: Row, after: Row, indexes: Sequence[int]) -> Row:
+    """Return an after image with its missing, unchanged columns copied from the before image."""
     row = list(after)
-    for place in places:
-        row[place] = before[place]
+    for index in indexes:
+        row[index] = before[index]
     return tuple(row)
 
 

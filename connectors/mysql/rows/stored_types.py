@@ -1,4 +1,4 @@
-"""Declarations and storage: how a declared column is stored, and how a stored one would be declared."""
+"""Converts between declared and stored columns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _BLOB_KINDS: Final = frozenset(
 
 
 def stored_of(column: ColumnDefinition) -> StoredColumn:
-    """How a server of today stores a declared column. Raises RefusedError for a type that is not known."""
+    """Return how a current server stores a declared column. Raises RefusedError for an unknown type."""
     kind = column.type
     if kind in _SIMPLE:
         return StoredColumn(_SIMPLE[kind])
@@ -86,7 +86,7 @@ def _bytes(column: ColumnDefinition) -> int:
 
 
 def native_type(column: StoredColumn, meaning: Meaning) -> str:
-    """Spell the type of a stored column as MySQL 8 would, when no declaration is known."""
+    """Return the type text of a stored column as MySQL 8 writes it, for a column without declaration."""
     kind, size = column.type, column.size
     sign = " unsigned" if meaning.unsigned and kind is not Stored.YEAR else ""
     binary = meaning.charset is None or meaning.charset.is_binary
@@ -115,7 +115,7 @@ def native_type(column: StoredColumn, meaning: Meaning) -> str:
             return f"binary({size})" if binary else f"char({_characters(size, meaning)})"
         case _:
             if kind is Stored.VARCHAR_COMPRESSED:
-                size -= 1  # room for the mark of compression
+                size -= 1  # the byte that marks compression
             return f"varbinary({size})" if binary else f"varchar({_characters(size, meaning)})"
 
 

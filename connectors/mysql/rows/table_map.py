@@ -1,4 +1,4 @@
-"""TABLE_MAP events: which table the following row events are of, and all that the log tells of its columns.
+"""TABLE_MAP events: the table of the following row events, and the log's metadata of its columns.
 
 Source: https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Table__map__event.html
 """
@@ -16,7 +16,7 @@ from streamjobs.changes.row_change import TableId
 
 
 class Stored(IntEnum):
-    """How a column's values are stored in row events: the servers' type numbers."""
+    """The servers' type numbers: how row events store a column's values."""
 
     TINY = 1
     SHORT = 2
@@ -88,7 +88,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """A column as a TABLE_MAP describes it. None: the log does not tell.
+    """A column as a TABLE_MAP describes it. None: not in the log.
 
     `size`: bytes of CHAR and VARCHAR and of ENUM and SET values, length bytes of BLOBs, precision of DECIMAL,
     bits of BIT, fraction digits of times. `collation` is a number; 63 is binary. `labels` are undecoded.
@@ -108,7 +108,7 @@ class StoredColumn:
 
 @dataclass(frozen=True)
 class TableMap:
-    """One TABLE_MAP. `primary_key` has column indexes; None: the log does not tell."""
+    """One TABLE_MAP. `primary_key` has column indexes; None: not in the log."""
 
     table_id: int
     table: TableId
@@ -117,19 +117,19 @@ class TableMap:
 
     @property
     def complete(self) -> bool:
-        """Whether the columns can be named and decoded by the log alone (row metadata FULL)."""
+        """Return whether the log alone names and decodes the columns (row metadata FULL)."""
         return all(column.name is not None for column in self.columns)
 
     @property
     def may_be_sequence(self) -> bool:
-        """Whether its columns are those that the numbers of a MariaDB sequence have in the log."""
+        """Return whether its columns are those of a MariaDB sequence in the log."""
         kinds = [column.type for column in self.columns]
         return len(kinds) == 8 and kinds[6] is Stored.TINY and all(kind in _INTEGERS for kind in kinds)
 
 
 @dataclass
 class _Metadata:
-    """The optional fields, as lists over the columns that each field is about."""
+    """The optional fields, each as a list over the columns to which it applies."""
 
     character: frozenset[Stored]
     signedness: bytes | None = None
@@ -147,15 +147,15 @@ def table_id_of(body: bytes, width: int) -> int:
 
 
 def read_table_name(body: bytes, width: int) -> TableId:
-    """Read the table's name alone: enough for tables that nobody wants. Raises BinlogError."""
+    """Read only the table's name: enough for tables that are not wanted. Raises BinlogError."""
     reader = PackedReader(body, width + 2)
     return TableId(reader.name(), reader.name())
 
 
 def read_table_map(body: bytes, width: int, *, mariadb: bool) -> TableMap:
-    """Read a whole TABLE_MAP; `width` is the length of table ids. Raises BinlogError and RefusedError.
+    """Read a complete TABLE_MAP; `width` is the length of table ids. Raises BinlogError and RefusedError.
 
-    The dialects differ: MariaDB tells a collation of geometries too.
+    The dialects differ: MariaDB also has a collation for geometries.
     """
     reader = PackedReader(body, width + 2)
     table = TableId(reader.name(), reader.name())
@@ -165,18 +165,18 @@ def read_table_map(body: bytes, width: int, *, mariadb: bool) -> TableMap:
         raise BinlogError(message)
     types = reader.take(count)
     meta = PackedReader(reader.counted())
-    columns = [_stored(number, meta, table, place) for place, number in enumerate(types)]
+    columns = [_stored(number, meta, table, index) for index, number in enumerate(types)]
     nullable = bits(reader.take((count + 7) // 8), count)
     columns = [replace(column, nullable=null) for column, null in zip(columns, nullable, strict=True)]
     found = _metadata(reader, columns, _MARIADB_CHARACTER if mariadb else CHARACTER)
     return TableMap(table_id_of(body, width), table, _with_metadata(columns, found), found.primary_key)
 
 
-def _stored(number: int, meta: PackedReader, table: TableId, place: int) -> StoredColumn:
+def _stored(number: int, meta: PackedReader, table: TableId, index: int) -> StoredColumn:
     try:
         kind = Stored(number)
     except ValueError as exc:
-        message = f"column {place + 1} of {table} has storage type {number}, which is not known"
+        message = f"column {index + 1} of {table} has storage type {number}, which is not known"
         raise RefusedError(message) from exc
     if kind in _ONE_BYTE:
         return StoredColumn(kind, meta.integer(1))
@@ -195,7 +195,7 @@ def _stored(number: int, meta: PackedReader, table: TableId, place: int) -> Stor
 
 
 def _string(first: int, second: int) -> StoredColumn:
-    """CHAR, ENUM and SET: two bits of the length hide in the type."""
+    """Return a CHAR, ENUM or SET column: two bits of the length are in the type."""
     if first & 0x30 != 0x30:
         return StoredColumn(Stored(first | 0x30), second | ((first & 0x30) ^ 0x30) << 4)
     return StoredColumn(Stored(first) if first in (247, 248) else Stored.STRING, second)
@@ -233,7 +233,7 @@ def _read_field(kind: int, data: bytes, columns: list[StoredColumn], found: _Met
         case 13:
             found.dimensions = _lengths(field_reader)
         case _:
-            pass  # visibility (12), and what later servers may add: rows do not depend on it
+            pass  # visibility (12), and later additions: rows do not depend on them
 
 
 def _lengths(reader: PackedReader) -> list[int]:
@@ -265,20 +265,20 @@ def _label_lists(reader: PackedReader) -> list[tuple[bytes, ...]]:
 def _default_collations(
     reader: PackedReader, columns: list[StoredColumn], kinds: frozenset[Stored]
 ) -> list[int]:
-    """One collation for all columns of these kinds, then pairs for those that differ."""
+    """Read one collation for all columns of these kinds, then pairs for those that differ."""
     count = sum(column.type in kinds for column in columns)
     collations = [reader.length()] * count
     while reader.left:
-        place, collation = reader.length(), reader.length()
-        if place >= count:
-            message = f"a collation for column {place + 1} of {count} columns of text"
+        index, collation = reader.length(), reader.length()
+        if index >= count:
+            message = f"a collation for column {index + 1} of {count} columns of text"
             raise BinlogError(message)
-        collations[place] = collation
+        collations[index] = collation
     return collations
 
 
 def _with_metadata(columns: list[StoredColumn], found: _Metadata) -> tuple[StoredColumn, ...]:
-    """Hand the lists out to the columns that they are about."""
+    """Return the columns with the items of the lists that apply to them."""
     signed = _handed_out(columns, NUMERIC, _signs(found.signedness, columns))
     collations: dict[int, int] = {}
     for kinds, numbers in found.collations.items():
@@ -295,14 +295,14 @@ def _with_metadata(columns: list[StoredColumn], found: _Metadata) -> tuple[Store
     return tuple(
         replace(
             column,
-            name=names.get(place),
-            unsigned=signed.get(place),
-            collation=collations.get(place),
-            labels=labels.get(place),
-            geometry=geometries.get(place),
-            dimensions=dimensions.get(place),
+            name=names.get(index),
+            unsigned=signed.get(index),
+            collation=collations.get(index),
+            labels=labels.get(index),
+            geometry=geometries.get(index),
+            dimensions=dimensions.get(index),
         )
-        for place, column in enumerate(columns)
+        for index, column in enumerate(columns)
     )
 
 
@@ -319,13 +319,12 @@ def _signs(signedness: bytes | None, columns: list[StoredColumn]) -> tuple[bool,
 def _handed_out(
     columns: list[StoredColumn], kinds: frozenset[Stored], items: Sequence[_T] | None
 ) -> dict[int, _T]:
-    """Give the items by column index: one for each column of these kinds. Raises BinlogError."""
-    places = [place for place, column in enumerate(columns) if column.type in kinds]
+    """Return column index -> item: one for each column of these kinds. Raises BinlogError."""
+    indexes = [index for index, column in enumerate(columns) if column.type in kinds]
     if items is None:
         return {}
-    if len(items) != len(places):
-        message = (
-            f"metadata for {len(items)} columns of {len(places)} ({', '.join(sorted(k.name for k in kinds))})"
-        )
+    if len(items) != len(indexes):
+        names = ", ".join(sorted(kind.name for kind in kinds))
+        message = f"metadata for {len(items)} columns of {len(indexes)} ({names})"
         raise BinlogError(message)
-    return dict(zip(places, items, strict=True))
+    return dict(zip(indexes, items, strict=True))

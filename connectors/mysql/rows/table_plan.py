@@ -1,4 +1,4 @@
-"""What a table's rows mean: the log's metadata and the known definition put together, once a table."""
+"""How to read a table's rows: combines the log's metadata and the known definition, once for each table."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streamjobs.changes.row_change import Column, SqlType, TableSchema
 
 _HASH: Final = re.compile(r"DB_ROW_HASH_\d+")
 _MAY_BE_HASH: Final = (
-    "; MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB), which only FULL "
-    "metadata tells from a column"
+    "; MariaDB adds a hidden column for each UNIQUE key of long columns (TEXT, BLOB); only FULL metadata "
+    "shows which columns are hidden"
 )
 _SPECIAL: Final = frozenset({"uuid", "inet4", "inet6"})
 _SIGNED: Final = {
@@ -43,14 +43,14 @@ _ALIKE: Final = {
     Stored.NEWDATE: Stored.DATE, Stored.VAR_STRING: Stored.VARCHAR, Stored.TINY_BLOB: Stored.BLOB,
     Stored.MEDIUM_BLOB: Stored.BLOB, Stored.LONG_BLOB: Stored.BLOB,
 }  # fmt: skip
-"""Storage types that one declaration may have, depending on the server's age."""
+"""Storage types of one declaration that depend on the server's age."""
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A table's schema and the codec of each of its stored columns, in their order.
+    """A table's schema and the codec of each of its stored columns, in order.
 
-    Those after the schema's are the server's own: they are read, and are in no row.
+    The columns after those of the schema are the server's hidden ones: they are read, but are not in a row.
     """
 
     schema: TableSchema
@@ -58,22 +58,22 @@ class TablePlan:
     json: tuple[bool, ...]
     """Which columns hold MySQL's binary JSON."""
     generated: frozenset[int] = frozenset()
-    """Places of generated columns, which an image may leave out; see ColumnDefinition."""
+    """Indexes of generated columns, which an image may leave out; see ColumnDefinition."""
     needs_definition: bool = False
-    """Whether the log names all columns and rows cannot be read without the definition all the same."""
+    """Whether rows cannot be read without the definition although the log names all columns."""
 
     @property
     def width(self) -> int:
-        """How many columns a row has."""
+        """The number of columns in a row."""
         return len(self.schema.columns)
 
 
 def plan_of(stored: TableMap, definition: TableDefinition | None, *, mariadb: bool) -> TablePlan:
-    """Put together what the log and the definition tell.
+    """Return the plan that combines the log and the definition.
 
-    The log has the last word where it tells something; the definition fills in names, types and labels that
-    it leaves out, and the spelling of types. A definition that does not fit is not used. Raises:
-    SchemaMissingError when the log leaves something out and no definition that fits tells it.
+    The log decides whatever it contains; the definition adds missing names, types and labels, and the text of
+    types. A definition that does not fit is not used. Raises: SchemaMissingError when the log lacks something
+    that no fitting definition has.
     """
     whole = with_digits(stored, definition) if mariadb else stored
     stored = _without_hashes(whole, definition)
@@ -92,26 +92,26 @@ def plan_of(stored: TableMap, definition: TableDefinition | None, *, mariadb: bo
             column.name or (declaration.name if declaration else ""),
             sql_type(column.type, meaning, declaration),
             declaration.native_type if declaration else native_type(column, meaning),
-            place in key,
+            index in key,
             column.nullable,
         )
-        for place, (column, meaning, declaration) in enumerate(
+        for index, (column, meaning, declaration) in enumerate(
             zip(stored.columns, meanings, declared, strict=True)
         )
     )
     meanings += [Meaning(unsigned=True)] * (len(whole.columns) - len(stored.columns))
     codecs = tuple(
-        codec_of(column.type, column.size, column.scale, replace(meaning, in_key=place in key))
-        for place, (column, meaning) in enumerate(zip(whole.columns, meanings, strict=True))
+        codec_of(column.type, column.size, column.scale, replace(meaning, in_key=index in key))
+        for index, (column, meaning) in enumerate(zip(whole.columns, meanings, strict=True))
     )
     json = tuple(column.type is Stored.JSON for column in whole.columns)
-    generated = frozenset(place for place, column in enumerate(declared) if column and column.generated)
+    generated = frozenset(index for index, column in enumerate(declared) if column and column.generated)
     needed = stored.complete and any(column.type in OLD_TIMES and column.size for column in stored.columns)
     return TablePlan(TableSchema(stored.table, columns), codecs, json, generated, needed)
 
 
 def _refuse_without_definition(stored: TableMap, misfit: str, *, mariadb: bool) -> None:
-    """Raise SchemaMissingError for a table that the log does not tell entirely."""
+    """Raise SchemaMissingError for a table that the log does not describe completely."""
     if not stored.complete:
         message = (
             f"the log does not name the columns of {stored.table}, and {misfit}. "
@@ -121,14 +121,14 @@ def _refuse_without_definition(stored: TableMap, misfit: str, *, mariadb: bool) 
     if mariadb and (names := undefined_digits(stored)):
         message = (
             f"{stored.table} stores {names} in the format of MariaDB 5.3 (mysql56_temporal_format = OFF), "
-            f"for which the log does not tell the digits of fractions, and {misfit}. Give the schema; or "
-            f"{cure_of(stored.table)}, then take a new snapshot"
+            f"for which the log does not have the number of fraction digits, and {misfit}. Give the schema; "
+            f"or {cure_of(stored.table)}, then take a new snapshot"
         )
         raise SchemaMissingError(message)
 
 
 def schema_of(definition: TableDefinition) -> TableSchema:
-    """The schema of rows that are read by SELECT: the same as that of the log's rows."""
+    """Return the schema of rows that are read by SELECT; it equals that of the log's rows."""
     return TableSchema(
         definition.table,
         tuple(
@@ -145,14 +145,14 @@ def schema_of(definition: TableDefinition) -> TableSchema:
 
 
 def declared_meaning(column: ColumnDefinition) -> Meaning:
-    """What a column's bytes mean by its declaration. Raises RefusedError for an unknown character set."""
+    """Return what a column's bytes mean by its declaration. Raises RefusedError for an unknown charset."""
     charset = _charset_named(column.charset) if column.charset else None
     special = column.type if column.type in _SPECIAL else ""
     return Meaning(column.unsigned, charset, column.labels, special, lost=lost_in_catalogue(column))
 
 
 def sql_type(kind: Stored, meaning: Meaning, declaration: ColumnDefinition | None) -> SqlType:
-    """Give the wire's type."""
+    """Return the column's type on the wire."""
     if kind in _SIGNED:
         return (_UNSIGNED if meaning.unsigned else _SIGNED)[kind]
     if kind in _PLAIN:
@@ -166,16 +166,16 @@ def sql_type(kind: Stored, meaning: Meaning, declaration: ColumnDefinition | Non
 
 def _key(stored: TableMap, known: TableDefinition | None) -> frozenset[int]:
     if known is not None and not known.primary_key:
-        return frozenset()  # the log names a UNIQUE key without NULLs there, which snapshots do not know
+        return frozenset()  # the log names a UNIQUE key without NULLs; snapshots do not
     if stored.complete or known is None:
         return frozenset(stored.primary_key or ())
-    return frozenset(place for place, column in enumerate(known.columns) if column.name in known.primary_key)
+    return frozenset(index for index, column in enumerate(known.columns) if column.name in known.primary_key)
 
 
 def _without_hashes(stored: TableMap, definition: TableDefinition | None) -> TableMap:
-    """The columns that are the table's own: MariaDB adds a hash at the end for a UNIQUE key of long columns.
+    """Return the declared columns: MariaDB adds a hash at the end for a UNIQUE key of long columns.
 
-    Raises: SchemaMissingError when one may be such a hash, and no definition tells.
+    Raises: SchemaMissingError when a column may be such a hash and no definition is known.
     """
     columns = stored.columns
     count = 0
@@ -185,8 +185,8 @@ def _without_hashes(stored: TableMap, definition: TableDefinition | None) -> Tab
         return stored
     if definition is None:
         message = (
-            f"{columns[-count].name} of {stored.table} may be a column, or the server's own hash of a UNIQUE "
-            "key, and its definition is not known. Give the schema"
+            f"{columns[-count].name} of {stored.table} may be a column, or the server's hidden hash of a "
+            "UNIQUE key, and the table's definition is not known. Give the schema"
         )
         raise SchemaMissingError(message)
     own = len(definition.columns)
@@ -197,7 +197,7 @@ def _without_hashes(stored: TableMap, definition: TableDefinition | None) -> Tab
 
 
 def _misfit(stored: TableMap, definition: TableDefinition | None) -> str:
-    """Say in which way a definition is not of this table; "": it fits."""
+    """Return why a definition does not fit this table, "" if it fits."""
     if definition is None:
         return "its definition is not known"
     if len(definition.columns) != len(stored.columns):
@@ -208,9 +208,9 @@ def _misfit(stored: TableMap, definition: TableDefinition | None) -> str:
             f"its definition has {len(definition.columns)} columns ({names}), the log {len(stored.columns)}"
             + (_MAY_BE_HASH if hashes else "")
         )
-    for place, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
+    for index, (column, declaration) in enumerate(zip(stored.columns, definition.columns, strict=True)):
         if column.name is not None and column.name != declaration.name:
-            return f"column {place + 1} is {column.name} in the log and {declaration.name} in its definition"
+            return f"column {index + 1} is {column.name} in the log and {declaration.name} in its definition"
         expected = stored_of(declaration)
         if _shape(column) != _shape(expected):
             return (

@@ -1,1 +1,1 @@
-"""Tables as the server declares them, and what statements do to them."""
+"""Table definitions as the server declares them, and how statements change them."""

@@ -1,6 +1,6 @@
-"""ALTER TABLE: its list of changes, read whole, as steps on the definition.
+"""ALTER TABLE: reads its complete list of changes as steps on the definition.
 
-Nothing is passed over that is not known: a change that is not understood refuses the statement. Source:
+No unknown change is skipped: a change that is not understood makes the whole statement refused. Source:
 alter_list_item in sql/sql_yacc.yy of MariaDB 10.11 and of MySQL 9.
 """
 
@@ -31,19 +31,19 @@ from connectors.mysql.schema.tokens import Cursor, Token, table_of
 from streamjobs.changes.row_change import TableId
 
 VERSIONED: Final = (
-    "system-versioned tables are refused: old versions of rows are rows in their log, and not in SELECT. "
-    "Leave the table out (exclude in [[tables]])"
+    "system-versioned tables are refused: their log contains old versions of rows, which SELECT does not "
+    "show. Leave the table out (exclude in [[tables]])"
 )
 Step = Callable[[AlteredTable], None]
 
 
 @dataclass
 class AlterSql:
-    """What a list of changes says.
+    """The contents of a list of changes.
 
-    `converts_to`: the character set that all columns take, None where it converts none. `renamed`: the new
-    name, None: it keeps its name. `rows_of`: tables whose rows go or come unseen, `partition_sql.ITSELF`
-    among them.
+    `converts_to`: the character set that all columns get; None: none is converted. `renamed`: the new name;
+    None: it keeps its name. `rows_of`: tables whose rows appear or disappear without row events;
+    `partitions.ITSELF` means the altered table.
     """
 
     database: str
@@ -56,7 +56,7 @@ class AlterSql:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The character sets of the table's database and of the session's; "" when they are not known.
+    """The character sets of the table's database and of the session's; "" if not known.
 
     CONVERT TO CHARACTER SET DEFAULT means the first to MariaDB 10.11, the second to MySQL and before.
     """
@@ -66,7 +66,7 @@ class Defaults:
 
 
 def read_alter(cursor: Cursor, database: str) -> AlterSql:
-    """Take all changes of an ALTER TABLE; `database` is that of names without one.
+    """Read all changes of an ALTER TABLE; `database` is the default of names without one.
 
     Raises: RefusedError for a change that is not understood.
     """
@@ -86,7 +86,7 @@ def read_alter(cursor: Cursor, database: str) -> AlterSql:
 def applied(
     found: AlterSql, definition: TableDefinition | None, defaults: Defaults, *, mariadb: bool
 ) -> tuple[TableDefinition | None, tuple[str, ...]]:
-    """The definition afterwards, None when none was known before, and the kinds of change (`Altered`).
+    """Return the definition afterwards (None if it was not known before) and the kinds of change (`Altered`).
 
     Raises: RefusedError when the changes do not fit the definition.
     """
@@ -110,10 +110,10 @@ def applied(
 def _converted_to(options: TableOptions, before: str, defaults: Defaults) -> str:
     charset = options.resolved(before, defaults.of_database)
     if charset != options.resolved(before, defaults.of_session):
-        message = "DEFAULT is one character set for the table's database, and another for the session's"
+        message = "DEFAULT is one character set in the table's database and another in the session's"
         raise RefusedError(message)
     if not charset:
-        message = "the character set that its texts are converted to is not known"
+        message = "the character set to which its texts are converted is not known"
         raise RefusedError(message)
     return charset
 
@@ -143,7 +143,7 @@ def _item(cursor: Cursor, found: AlterSql) -> None:
 
 
 def _no_change(cursor: Cursor) -> bool:
-    """Take what changes nothing that rows show."""
+    """Read a change that rows do not show, and return whether there was one."""
     if cursor.peek().is_word("ALGORITHM", "LOCK"):
         cursor.next()
         cursor.skip_mark("=")
@@ -162,7 +162,7 @@ def _no_change(cursor: Cursor) -> bool:
 
 
 def _options(cursor: Cursor, found: AlterSql) -> None:
-    """Options of the table, which need no commas between them."""
+    """Read options of the table, which need no commas between them."""
     taken = False
     while not at_item_end(cursor):
         after = read_option(cursor, found.options)
@@ -175,7 +175,7 @@ def _options(cursor: Cursor, found: AlterSql) -> None:
 
 
 def _charset_options(cursor: Cursor) -> TableOptions:
-    """The character set and collation after CONVERT TO."""
+    """Read the character set and collation after CONVERT TO."""
     found = TableOptions()
     while (after := read_charset(cursor, found)) is not None:
         found = after
@@ -235,7 +235,7 @@ def _drop(cursor: Cursor, found: AlterSql) -> None:
 
 
 def drops_primary_key(cursor: Cursor) -> bool:
-    """Whether INDEX `PRIMARY` comes next: the primary key under its name as an index. Takes nothing."""
+    """Return whether INDEX `PRIMARY` is next: the primary key by its index name. The cursor does not move."""
     if not cursor.peek().is_word("INDEX", "KEY", "CONSTRAINT"):
         return False
     name = cursor.peek(3 if cursor.peek(1).is_word("IF") else 1)
@@ -252,7 +252,7 @@ def _change(cursor: Cursor, found: AlterSql, *, renames: bool) -> None:
 
 
 def _alter(cursor: Cursor) -> None:
-    """ALTER of a column's default or visibility, of an index or a constraint: rows do not show it."""
+    """Read an ALTER of a column's default or visibility, an index or a constraint: rows do not show it."""
     if cursor.skip_any("INDEX", "KEY", "CHECK", "CONSTRAINT"):
         skip_item(cursor)
         return
@@ -291,7 +291,7 @@ def _pair(cursor: Cursor) -> tuple[str, str]:
 
 
 def _order(cursor: Cursor) -> None:
-    """Take the columns of ORDER BY, which ends the list of changes."""
+    """Read the columns of ORDER BY, which ends the list of changes."""
     while True:
         cursor.qualified_name()
         cursor.skip_any("ASC", "DESC")
@@ -300,7 +300,7 @@ def _order(cursor: Cursor) -> None:
 
 
 def gets_versions(found: list[Token]) -> bool:
-    """Whether CREATE or ALTER TABLE makes a table system-versioned."""
+    """Return whether CREATE or ALTER TABLE makes a table system-versioned."""
     triples = zip(found, found[1:], found[2:], strict=False)
     return any(
         a.is_word("WITH", "ADD") and b.is_word("SYSTEM") and c.is_word("VERSIONING") for a, b, c in triples

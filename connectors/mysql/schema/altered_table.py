@@ -1,4 +1,4 @@
-"""A table's definition after an ALTER TABLE: what its parts say, put together as the server does."""
+"""Applies the parts of an ALTER TABLE to a table's definition, as the server does."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streamjobs.changes.row_change import TableId
 
 @dataclass(frozen=True)
 class TextRules:
-    """What an ALTER TABLE says of texts.
+    """The character sets in an ALTER TABLE.
 
-    `charset`: that of new columns, "" when it is not known. `converts_to`: that which all columns take, None
-    where the statement converts none.
+    `charset`: the set of new columns, "" if not known. `converts_to`: the set that all columns get; None: the
+    statement converts none.
     """
 
     charset: str
@@ -24,11 +24,11 @@ class TextRules:
 
 
 class AlteredTable:
-    """Collects what the parts of one statement say; `after` returns the definition after it.
+    """Collects the parts of one statement; `after` returns the definition after it.
 
-    Without a definition before, only the kinds of change are found. Every old name means a column as it was
-    before the statement, so names can be swapped; the place of a column (`AFTER x`) is told by new names.
-    Columns change or stay first; those that are added or moved are put in then, in the statement's order.
+    Only the kinds of change are found if the definition before is not known. Every old name means a column as
+    it was before the statement, so names can be swapped; the position of a column (`AFTER x`) uses new names.
+    Columns are first changed or kept; then added and moved columns are inserted, in the statement's order.
     """
 
     def __init__(self, definition: TableDefinition | None, rules: TextRules, *, mariadb: bool) -> None:
@@ -43,19 +43,19 @@ class AlteredTable:
         self._drops_key = False
         self._periods: list[PeriodSql] = []
         self.kinds: list[str] = []
-        """As in `table_changes.Altered`."""
+        """As in `definitions.Altered`."""
         self.renamed: TableId | None = None
-        """The new name, its database empty where the statement names none."""
+        """The new name; its database is empty if the statement names none."""
 
     def note(self, kind: str) -> None:
-        """Remember what kind of change was made."""
+        """Remember the kind of a change."""
         if kind not in self.kinds:
             self.kinds.append(kind)
 
     def _finished(self, found: ColumnSql, *, unless_there: bool = False) -> ColumnSql:
-        """A column of the statement with its set; it may be the primary key, `unless_there` is one.
+        """Return a column of the statement with its character set; set the primary key if it is one.
 
-        MariaDB takes the column's own IF EXISTS or IF NOT EXISTS for that.
+        `unless_there`: only if there is no key yet; MariaDB uses the column's IF EXISTS or IF NOT EXISTS so.
         """
         if found.primary_key:
             self.set_key(KeySql((found.column.name,), unless_there=unless_there))
@@ -65,7 +65,7 @@ class AlteredTable:
         return finished(found, self._rules.charset, mariadb=self._mariadb)
 
     def add(self, found: ColumnSql, *, unless_there: bool) -> None:
-        """Put in a column that is new; `unless_there`: not when there is one of its name."""
+        """Add a new column; `unless_there`: not if a column with its name exists."""
         name = found.column.name
         if unless_there and (self.has(name) or _place([one.column for one in self._put], name) is not None):
             return
@@ -73,7 +73,7 @@ class AlteredTable:
         self._put.append(self._finished(found, unless_there=unless_there))
 
     def change(self, name: str, found: ColumnSql, *, if_there: bool) -> None:
-        """Put a column instead of the one that has this name."""
+        """Replace the column that has this name."""
         if if_there and self.lacks(name):
             return
         if name.lower() != found.column.name.lower():
@@ -90,7 +90,7 @@ class AlteredTable:
             self._put.append(found)
 
     def drop(self, name: str, *, if_there: bool) -> None:
-        """Take a column out."""
+        """Drop a column."""
         if if_there and self.lacks(name):
             return
         self.note("drop column")
@@ -109,13 +109,13 @@ class AlteredTable:
             self._moved[old.name] = to
 
     def set_key(self, key: KeySql) -> None:
-        """Set the primary key, by the new names of its columns.
+        """Set the primary key; its columns have their new names.
 
-        Raises: RefusedError when it depends on what the statement does before.
+        Raises: RefusedError when the key depends on earlier parts of the statement.
         """
         if key.unless_there and self._before is not None and self._before.primary_key:
             if self._drops_key or self._dropped:
-                message = "a primary key IF NOT EXISTS in the statement that drops one is not understood"
+                message = "a primary key IF NOT EXISTS in a statement that drops one is not understood"
                 raise RefusedError(message)
             return
         self._key = key
@@ -125,21 +125,21 @@ class AlteredTable:
         self._drops_key = True
 
     def add_period(self, period: PeriodSql) -> None:
-        """Define a period, which may be a part of the key."""
+        """Define a period, which may be part of the key."""
         self._periods.append(period)
 
     def has(self, name: str) -> bool:
-        """Whether the definition before is known and has this column."""
+        """Return whether the definition before is known and has this column."""
         return self._before is not None and _place(self._before.columns, name) is not None
 
     def lacks(self, name: str) -> bool:
-        """Whether the definition before is known and has no such column."""
+        """Return whether the definition before is known and has no such column."""
         return self._before is not None and not self.has(name)
 
     def after(self) -> TableDefinition | None:
-        """The definition after the statement; None when none was known before.
+        """Return the definition after the statement; None if it was not known before.
 
-        Raises: RefusedError when a column is put after one that is not there.
+        Raises: RefusedError when a column is placed after a column that does not exist.
         """
         before = self._before
         key = self._new_key()
@@ -156,12 +156,12 @@ class AlteredTable:
         return with_key(replace(before, columns=tuple(columns), charset=self._rules.charset), key)
 
     def _kept(self, column: ColumnDefinition) -> ColumnDefinition:
-        """A column that the statement does not define anew."""
+        """Return a column that the statement does not redefine."""
         to = self._rules.converts_to
         return column if to is None else converted(column, to)
 
     def _new_key(self) -> tuple[str, ...]:
-        """The primary key's columns by their new names; a column that is dropped leaves the key."""
+        """Return the primary key's columns by their new names; a column that is dropped leaves the key."""
         before = self._before.primary_key if self._before else ()
         left = tuple(self._moved.get(name, name) for name in before if name not in self._dropped)
         if self._key is not None or self._drops_key or len(left) < len(before):
@@ -171,7 +171,7 @@ class AlteredTable:
         return () if self._drops_key else left
 
     def _known(self, name: str) -> ColumnDefinition | None:
-        """The column that had this name before the statement; None when no definition is known."""
+        """Return the column that had this name before the statement; None if no definition is known."""
         if self._before is None:
             return None
         place = _place(self._before.columns, name)
@@ -181,7 +181,7 @@ class AlteredTable:
 
 
 def _after(columns: list[ColumnDefinition], place: str | None) -> int:
-    """Where a column is put: None last, "" first, else after the column of that name."""
+    """Return the index of a new column: None: last, "": first, else after the column of that name."""
     if not place:
         return len(columns) if place is None else 0
     found = _place(columns, place)

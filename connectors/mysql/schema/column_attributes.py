@@ -1,4 +1,4 @@
-"""Attributes of columns that rows do not show: they are known, so that what is not known stands out."""
+"""Column attributes that rows do not show; they are listed so that an unknown attribute is noticed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _WITH_VALUE: Final = (
     "SECONDARY_ENGINE_ATTRIBUTE",
 )  # fmt: skip
 _TYPED_TEXT: Final = ("N", "X", "B", "DATE", "TIME", "TIMESTAMP")
-"""Words before a text in quotes that belong to it; so does `_utf8mb4`."""
+"""Words that belong to the quoted text after them, as `_utf8mb4` does."""
 
 
 def skip_attribute(cursor: Cursor) -> bool:
-    """Take an attribute that changes neither name, type, sign, set, key nor place; False: it is none."""
+    """Skip an attribute that keeps name, type, sign, charset, key and position; False: it is not one."""
     if cursor.skip_any(*_ALONE):
         return True
     if cursor.skip("NOT", "SECONDARY") or cursor.skip("NOT", "ENFORCED") or cursor.skip("NOT", "INVISIBLE"):
@@ -55,7 +55,7 @@ def _skip_longer(cursor: Cursor) -> bool:
     if cursor.skip_any("REFERENCES"):
         _skip_reference(cursor)
         return True
-    if cursor.peek().is_name and cursor.peek(1).is_mark("="):  # MariaDB: options that engines define
+    if cursor.peek().is_name and cursor.peek(1).is_mark("="):  # MariaDB: options of engines
         cursor.next()
         cursor.next()
         cursor.next()
@@ -82,9 +82,9 @@ def _skip_reference(cursor: Cursor) -> None:
 
 
 def skip_value(cursor: Cursor) -> None:
-    """Take a value without operators outside of parentheses: 'x', -1, NOW(6), (a + 1), CASE … END.
+    """Skip a value without operators outside parentheses: 'x', -1, NOW(6), (a + 1), CASE … END.
 
-    Raises: RefusedError when there is none.
+    Raises: RefusedError if there is none.
     """
     if cursor.skip_mark("-") or cursor.skip_mark("+"):
         pass
@@ -107,7 +107,7 @@ def skip_value(cursor: Cursor) -> None:
 
 
 def _skip_call(cursor: Cursor) -> None:
-    """A word, name or call: NULL, b'1', _utf8'x', d.f(1)."""
+    """Skip a word, name or call: NULL, b'1', _utf8'x', d.f(1)."""
     first, then = cursor.next(), cursor.peek()
     is_set = first.kind is Kind.WORD and first.text.startswith("_")
     if (first.is_word(*_TYPED_TEXT) and then.kind is Kind.STRING) or (

@@ -1,4 +1,4 @@
-"""Column definitions in SQL, as CREATE and ALTER TABLE have them."""
+"""Reads column definitions in SQL, as in CREATE and ALTER TABLE."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _AS_BINARY: Final = {
 
 @dataclass(frozen=True)
 class ColumnSql:
-    """A column definition, and what else it says; `finished` adds what the table says of its text.
+    """A column definition and its position; `finished` adds the table's character set.
 
-    `place`: None at the end, "" first, else the name of the column that it stands after. `charset` and
-    `collation` are the column's own, "" where it names none.
+    `place`: None: at the end, "": first, else the name of the column before it. `charset` and `collation`
+    are the column's own, "" if it names none.
     """
 
     column: ColumnDefinition
@@ -62,7 +62,7 @@ class _Type:
 
 
 def read_column(cursor: Cursor) -> ColumnSql:
-    """Take `name type attributes [FIRST | AFTER x]`, all of it.
+    """Read all of `name type attributes [FIRST | AFTER x]`.
 
     Raises: RefusedError for a definition with anything that is not understood.
     """
@@ -79,7 +79,7 @@ def read_column(cursor: Cursor) -> ColumnSql:
 
 
 def _read_attribute(cursor: Cursor, found: ColumnSql) -> ColumnSql | None:
-    """Take one attribute; None, with nothing taken, when it is none that is known."""
+    """Read one attribute; return None and do not move if it is not a known one."""
     for read in (_text_attribute, _column_attribute, _placed):
         if (after := read(cursor, found)) is not None:
             return after
@@ -101,7 +101,7 @@ def _text_attribute(cursor: Cursor, found: ColumnSql) -> ColumnSql | None:
 
 
 def _charset_word(cursor: Cursor) -> str:
-    """Take the name of a character set or collation, which may be text."""
+    """Read the name of a character set or collation, which may be quoted."""
     cursor.skip_mark("=")
     token = cursor.next()
     if not (token.is_name or token.kind is Kind.STRING):
@@ -191,25 +191,25 @@ def _column(name: str, kind: _Type) -> ColumnDefinition:
 
 def _label(part: list[Token]) -> str:
     if len(part) != 1 or part[0].kind is not Kind.STRING:
-        message = f"a label that is no text: {' '.join(token.text for token in part)!r}"
+        message = f"a label that is not a text: {' '.join(token.text for token in part)!r}"
         raise RefusedError(message)
     return part[0].text
 
 
 def labelled_type(kind: str, labels: Iterable[str]) -> str:
-    """Spell ENUM or SET with its labels."""
+    """Return the type text of ENUM or SET with its labels."""
     return f"{kind}({','.join(quoted_label(label) for label in labels)})"
 
 
 def quoted_label(label: str) -> str:
-    """A label in quotes, as the servers spell it."""
+    """Return a label in quotes, as the servers write it."""
     return "'" + label.replace("'", "''") + "'"
 
 
 def finished(found: ColumnSql, default_charset: str, *, mariadb: bool) -> ColumnSql:
-    """The column with its text's character set; `default_charset` is the table's, "" when it is not known.
+    """Return the column with its character set; `default_charset` is the table's, "" if not known.
 
-    Raises: RefusedError for a set or collation that is not known, and a label that cannot be spelled in it.
+    Raises: RefusedError for an unknown set or collation, and for a label that the set cannot encode.
     """
     column, charset = found.column, found.charset
     if column.type == "json" and mariadb:
@@ -226,9 +226,9 @@ def finished(found: ColumnSql, default_charset: str, *, mariadb: bool) -> Column
 
 
 def charset_of(charset: str, collation: str, context: str) -> str:
-    """The name of the set that a charset and a collation, "" where there is none, mean in a context.
+    """Return the name of the set that a charset and a collation ("" if absent) mean in a context.
 
-    Returns "" when only the context tells, and is not known. Raises RefusedError for what is not known.
+    Returns "" when it depends on the context, and that is not known. Raises RefusedError for unknown names.
     """
     try:
         if charset:
@@ -242,7 +242,7 @@ def charset_of(charset: str, collation: str, context: str) -> str:
 
 
 def with_charset(column: ColumnDefinition, charset: str) -> ColumnDefinition:
-    """A column of text in a character set; in `binary` it becomes one of bytes.
+    """Return a text column in a character set; `binary` makes it a column of bytes.
 
     Raises: RefusedError for a set that is not known.
     """
@@ -265,16 +265,16 @@ def with_charset(column: ColumnDefinition, charset: str) -> ColumnDefinition:
 
 
 def converted(column: ColumnDefinition, charset: str) -> ColumnDefinition:
-    """A column after CONVERT TO CHARACTER SET: texts take the set, and a type that holds as many characters.
+    """Return a column after CONVERT TO CHARACTER SET: texts get the set, and a type for as many characters.
 
-    Raises: RefusedError for a set that is not known, and a label that cannot be spelled in it.
+    Raises: RefusedError for an unknown set, and for a label that the set cannot encode.
     """
     if column.type not in TEXTS or column.charset == "binary" or not charset:
         return column
     if column.labels and not _same_labels(column, charset):
         message = (
             f"the labels of column {column.name} are converted from {column.charset or 'an unknown set'} to "
-            f"{charset}, of which MariaDB makes other labels"
+            f"{charset}, which turns them into other labels in MariaDB"
         )
         raise RefusedError(message)
     limit = _TEXT_LIMITS.get(column.type)
@@ -286,7 +286,7 @@ def converted(column: ColumnDefinition, charset: str) -> ColumnDefinition:
 
 
 def _same_labels(column: ColumnDefinition, charset: str) -> bool:
-    """Whether labels read the same in another set: MariaDB 10.11 keeps their bytes in a conversion."""
+    """Return whether labels read the same in another set: MariaDB 10.11 keeps their bytes in a conversion."""
     if not column.charset or column.charset == charset:
         return column.charset == charset
     before, after = charsets.charset(column.charset), charsets.charset(charset)
@@ -295,7 +295,7 @@ def _same_labels(column: ColumnDefinition, charset: str) -> bool:
 
 
 def _shortened(column: ColumnDefinition) -> ColumnDefinition:
-    """VARCHAR and VARBINARY of more bytes than a row has: the server makes them TEXT and BLOB."""
+    """Return VARCHAR and VARBINARY as TEXT and BLOB, as the server does, if they exceed a row."""
     if column.type not in ("varchar", "varbinary") or column.length is None:
         return column
     width = charsets.charset(column.charset).max_bytes if column.charset else 1
@@ -305,7 +305,7 @@ def _shortened(column: ColumnDefinition) -> ColumnDefinition:
 
 
 def _with_labels(column: ColumnDefinition) -> ColumnDefinition:
-    """The labels as the server keeps them: without spaces at their end, which only bytes have."""
+    """Return the column with labels as the server keeps them: without spaces at the end, except in binary."""
     if not column.labels:
         return column
     charset = column.charset or "utf8mb4"
@@ -313,13 +313,13 @@ def _with_labels(column: ColumnDefinition) -> ColumnDefinition:
     labels = column.labels if known.is_binary else tuple(label.rstrip(" ") for label in column.labels)
     for label in labels:
         if not charsets.can_spell(known, label):
-            message = f"the label {label!r} of column {column.name} cannot be spelled in {charset}"
+            message = f"the label {label!r} of column {column.name} cannot be encoded in {charset}"
             raise RefusedError(message)
     lost = doubtful_labels(labels, "binary") if known.is_binary else column.lost_labels
     return replace(column, labels=labels, native_type=labelled_type(column.type, labels), lost_labels=lost)
 
 
 def _sized(column: ColumnDefinition, size: int, family: str) -> ColumnDefinition:
-    """TEXT(n) and BLOB(n) are the smallest of their kind that holds n."""
+    """Return TEXT(n) or BLOB(n) as the smallest type of its kind that holds n."""
     prefix = next(prefix for prefix, limit in _SIZED if size < limit or prefix == "long")
     return replace(column, type=prefix + family, native_type=prefix + family, length=None)

@@ -1,4 +1,4 @@
-"""CREATE TABLE with its columns: the definition that it makes."""
+"""Reads the definition in a CREATE TABLE with columns."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from connectors.mysql.schema.tokens import Cursor
 from streamjobs.changes.row_change import TableId
 
 _SELECTS = ("SELECT", "WITH", "VALUES", "TABLE", "AS", "IGNORE", "REPLACE")
-"""What begins a query after the options: the table has its columns too, which are not told."""
+"""Words that begin a query after the options: the table also has the query's columns, which are unknown."""
 
 
 @dataclass(frozen=True)
 class CreateSql:
-    """What a CREATE TABLE defines; `is_sequence`: MariaDB's SEQUENCE=1, which dumps print."""
+    """The definition in a CREATE TABLE; `is_sequence`: MariaDB's SEQUENCE=1, which dumps print."""
 
     definition: TableDefinition
     is_sequence: bool
 
 
 def read_create(table: TableId, cursor: Cursor, default_charset: str, *, mariadb: bool) -> CreateSql | None:
-    """Take all after the table's name; None: a query tells its columns.
+    """Read all after the table's name; return None if a query defines its columns.
 
-    `default_charset` is the database's, "" when it is not known. Raises: RefusedError for what is not
-    understood.
+    `default_charset` is the database's, "" if not known. Raises: RefusedError for anything not understood.
     """
     if not cursor.peek().is_mark("("):
         return None

@@ -1,4 +1,4 @@
-"""Statements on tables: what they do, and the definition of a table after them."""
+"""Reads statements on tables: what they do, and the table's definition after them."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ _WRITES: Final = frozenset(
 _OPTIONS: Final = (
     "DEFAULT", "CHARACTER", "CHAR", "CHARSET", "COLLATE", "COMMENT", "ENCRYPTION", "READ", "UPGRADE"
 )  # fmt: skip
-"""What may come next in an ALTER DATABASE that names none: it is of the session's own."""
+"""Words that may come next in an ALTER DATABASE without a name, which alters the session's database."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What reading a statement depends on: the session, the dialect, the tables and databases that are known.
+    """What reading a statement depends on: the session, the dialect, the known tables and databases.
 
-    `database_charsets` has the default of each database that is known. `passes_over` tells tables that may be
-    there though they are not known. `named` returns a table under the name that the server knows it by.
-    `is_sequence`: whether a name is one of MariaDB's.
+    `database_charsets` has the default of each known database. `passes_over` returns whether a table may
+    exist although it is not known. `named` returns a table under the server's name for it. `is_sequence`:
+    whether a name is that of a MariaDB sequence.
     """
 
     query: Query
@@ -81,27 +81,27 @@ class Context:
     is_sequence: Callable[[TableId], bool]
 
     def charset_of(self, database: str) -> str:
-        """The default of a new table; "" when it is not known."""
+        """Return the default character set of a new table; "" if not known."""
         return self.database_charsets.get(database, "")
 
     @property
     def session_charset(self) -> str:
-        """The default of the session's own database; "" when it is not known."""
+        """The default character set of the session's database; "" if not known."""
         return self.query.database_charset or self.charset_of(self.query.database)
 
     def table(self, cursor: Cursor) -> TableId:
-        """Take a table's name. Raises RefusedError."""
+        """Read a table's name. Raises RefusedError."""
         return self.named(table_of(cursor, self.query.database))
 
     def database(self, name: str) -> str:
-        """A database under the name that the server knows it by."""
+        """Return a database under the server's name for it."""
         return self.named(TableId(name, "")).database
 
 
 def read_statement(context: Context) -> tuple[Change, ...]:
-    """Say what a statement does to tables. Never raises: what is not understood is `Unknown`.
+    """Return what a statement does to tables. Never raises: a statement that is not understood is `Unknown`.
 
-    That names its table wherever the statement can be read so far, so that it concerns nobody else.
+    `Unknown` names its table if the statement can be read so far, so that no other table is affected.
     """
     query = context.query
     found, problem = tokens_until(
@@ -122,7 +122,7 @@ def read_statement(context: Context) -> tuple[Change, ...]:
 
 
 def _failed(change: Change, error: int) -> Change:
-    """What a statement did that ended with an error: MariaDB logs a CREATE OR REPLACE that only dropped."""
+    """Return what a failed statement did: MariaDB logs a CREATE OR REPLACE that only dropped."""
     match change:
         case Created(table) | SequenceCreated(table):
             return Dropped(table)
@@ -178,7 +178,7 @@ def _object(verb: str, cursor: Cursor, context: Context, problem: str) -> tuple[
 
 @dataclass(frozen=True)
 class _Table:
-    """CREATE, DROP or ALTER of a table, up to TABLE; `problem`: why the statement's end cannot be read."""
+    """CREATE, DROP or ALTER of a table, up to TABLE; `problem`: why the rest cannot be read."""
 
     verb: str
     replaces: bool
@@ -198,7 +198,7 @@ def _on_table(head: _Table, cursor: Cursor, context: Context) -> tuple[Change, .
     if gets_versions(cursor.rest):
         return (Unknown(table, VERSIONED),)
     if unless_there and (context.lookup(table) or context.passes_over(table)):
-        return ()  # MySQL logs it also when it does nothing
+        return ()  # MySQL also logs it if it does nothing
     try:
         if head.problem:
             return (Unknown(table, head.problem),)
@@ -225,7 +225,7 @@ def _database(verb: str, cursor: Cursor, context: Context) -> tuple[Change, ...]
         options = read_options(cursor)
         charset = options.resolved(server if verb == "CREATE" else known, server)
     except RefusedError:
-        charset = ""  # a set that is not known: its tables' texts are of none that is
+        charset = ""  # an unknown set: the charset of its tables' texts is not known
     return (DatabaseDeclared(name, charset, unless_there),)
 
 
@@ -282,7 +282,7 @@ def _alter(table: TableId, cursor: Cursor, context: Context, *, ignores: bool) -
 
 
 def _drop_primary_key(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
-    """The rest of DROP: INDEX `PRIMARY` ON t."""
+    """Read the rest of DROP: INDEX `PRIMARY` ON t."""
     while not cursor.done and not cursor.skip_any("ON"):
         cursor.next()
     table = context.table(cursor)
@@ -303,7 +303,7 @@ def _rename(cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
 
 
 def _modified(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange, ...]:
-    """Rows changed by a statement: in which table, where that is plain to see."""
+    """Return the table whose rows a statement changes, if that is clear."""
     while cursor.skip_any("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "QUICK", "IGNORE", "INTO"):
         pass
     if verb in ("INSERT", "REPLACE"):
@@ -317,7 +317,7 @@ def _modified(verb: str, cursor: Cursor, context: Context) -> tuple[TableChange,
 
 
 def _names_more(rest: Sequence[Token]) -> bool:
-    """Whether a DELETE FROM is one of several tables: `FROM t, u USING …`, `FROM t.* USING …`."""
+    """Return whether a DELETE FROM names several tables: `FROM t, u USING …`, `FROM t.* USING …`."""
     depth = 0
     for token in rest:
         if token.is_word("WHERE", "ORDER", "LIMIT", "RETURNING"):

@@ -1,4 +1,4 @@
-"""Tables as the server declares them, and what statements do to them."""
+"""Table definitions, and the changes that statements make to tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from streamjobs.changes.row_change import TableId
 
 @dataclass(frozen=True)
 class ColumnDefinition:
-    """A column as SHOW CREATE TABLE or information_schema tells it.
+    """A column as SHOW CREATE TABLE or information_schema shows it.
 
-    `type` is the lower-case base type (`varchar`, `int`, `enum`, `uuid`), `native_type` the whole spelling
+    `type` is the lower-case base type (`varchar`, `int`, `enum`, `uuid`), `native_type` the full type
     (`varchar(32)`, `int(10) unsigned`). `length` is the number in parentheses of CHAR, VARCHAR, BINARY,
-    VARBINARY, BIT and VECTOR, the fraction digits of times, the precision of DECIMAL; None: not there.
+    VARBINARY, BIT and VECTOR, the fraction digits of times, the precision of DECIMAL; None: absent.
     `charset` is a name such as `utf8mb4`; "" for types without one. `labels` are those of ENUM and SET.
     """
 
@@ -31,26 +31,26 @@ class ColumnDefinition:
     json_valid: bool = False
     """MariaDB's JSON: LONGTEXT with CHECK (json_valid(column))."""
     generated: bool = False
-    """Computed from others, stored or not: MariaDB 11.8 logs it with an INSERT alone."""
+    """Computed from others, stored or not: MariaDB 11.8 logs it only with an INSERT."""
     lost_labels: tuple[int, ...] = ()
-    """Numbers, from 1 on, of labels that may be others than those here: a catalogue could not spell them."""
+    """Numbers, from 1 on, of labels that may be wrong here: the catalogue could not show them."""
 
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """A table's columns in order, also generated and invisible ones, and the names of its primary key's."""
+    """A table's columns in order, with generated and invisible ones, and the names of the primary key's."""
 
     table: TableId
     columns: tuple[ColumnDefinition, ...]
     primary_key: tuple[str, ...] = ()
     charset: str = "utf8mb4"
-    """Default of columns that are added without one."""
+    """Default character set of added columns that name none."""
 
 
 def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefinition:
-    """A definition with a primary key: its columns by their declared names, none of them nullable.
+    """Return a definition with a primary key: its columns have their declared names and are not nullable.
 
-    Raises: RefusedError when the key has a part that is no column.
+    Raises: RefusedError when a part of the key is not a column.
     """
     folded = {name.lower() for name in key}
     columns = tuple(
@@ -59,7 +59,7 @@ def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefiniti
     )
     by_name = {column.name.lower(): column.name for column in columns}
     if strange := [name for name in key if name.lower() not in by_name]:
-        message = f"the primary key of {definition.table} has {strange[0]!r}, which is no column"
+        message = f"the primary key of {definition.table} has {strange[0]!r}, which is not a column"
         raise RefusedError(message)
     names = tuple(by_name[name.lower()] for name in key)
     return replace(definition, columns=columns, primary_key=names)
@@ -67,7 +67,7 @@ def with_key(definition: TableDefinition, key: tuple[str, ...]) -> TableDefiniti
 
 @dataclass(frozen=True)
 class Created:
-    """A table came to be: CREATE TABLE, CREATE TABLE LIKE. `definition` is None when it could not be read."""
+    """A table was created: CREATE TABLE, CREATE TABLE LIKE. `definition` is None if it could not be read."""
 
     table: TableId
     definition: TableDefinition | None
@@ -75,10 +75,10 @@ class Created:
 
 @dataclass(frozen=True)
 class Altered:
-    """A table's columns or key changed. `kinds` names what was done.
+    """A table's columns or key changed. `kinds` names the changes.
 
     Words of `kinds`: `add column`, `drop column`, `rename column`, `modify column`, `primary key`, `charset`;
-    empty: only things that rows do not show (indexes, engine, comments). `definition` is None when none was
+    empty: only changes that rows do not show (indexes, engine, comments). `definition` is None if it was not
     known before.
     """
 
@@ -89,7 +89,7 @@ class Altered:
 
 @dataclass(frozen=True)
 class Renamed:
-    """A table has another name now."""
+    """A table was renamed."""
 
     table: TableId
     to: TableId
@@ -97,37 +97,37 @@ class Renamed:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A table is gone."""
+    """A table was dropped."""
 
     table: TableId
 
 
 @dataclass(frozen=True)
 class Truncated:
-    """All rows of a table are gone, without row events."""
+    """All rows of a table were removed without row events."""
 
     table: TableId
 
 
 @dataclass(frozen=True)
 class RowsReplaced:
-    """Some rows of a table went or came, without row events: a partition was dropped or exchanged."""
+    """Some rows of a table were removed or added without row events: a partition was dropped or exchanged."""
 
     table: TableId
 
 
 @dataclass(frozen=True)
 class DatabaseDropped:
-    """A database is gone with all its tables."""
+    """A database was dropped with all its tables."""
 
     database: str
 
 
 @dataclass(frozen=True)
 class SequenceCreated:
-    """A sequence of MariaDB came to be, whose numbers stand in the log like rows of a table.
+    """A MariaDB sequence was created; the log shows its numbers like rows of a table.
 
-    `unless_there`: not when something of its name is there.
+    `unless_there`: not if something with its name exists.
     """
 
     table: TableId
@@ -136,14 +136,14 @@ class SequenceCreated:
 
 @dataclass(frozen=True)
 class SequenceDropped:
-    """A sequence is gone."""
+    """A sequence was dropped."""
 
     table: TableId
 
 
 @dataclass(frozen=True)
 class DatabaseDeclared:
-    """A database has this default character set now, "" when it is not known. `unless_there` as above."""
+    """A database now has this default character set, "" if not known. `unless_there` as above."""
 
     database: str
     charset: str
@@ -159,14 +159,14 @@ class Modified:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A statement on a table that was not understood; `table` is None when not even that is known."""
+    """A statement on a table that was not understood; `table` is None if not even the table is known."""
 
     table: TableId | None
     reason: str
 
 
 Declared = SequenceCreated | SequenceDropped | DatabaseDeclared
-"""What a catalog follows, and nobody else: it is of no table."""
+"""Changes that only a catalog uses: they are not about a table."""
 TableChange = (
     Created | Altered | Renamed | Dropped | Truncated | RowsReplaced | DatabaseDropped | Modified | Unknown
 )

@@ -1,12 +1,12 @@
-"""Texts of ENUM and SET values, where one of them is not known, or does not tell its value from another.
+"""Texts of ENUM and SET values, with values whose text is unknown or equals the text of another value.
 
-In a primary key, an ENUM's invalid value (number 0) reads as '', which may be a label too; a SET of the one
-label '' reads as the empty one; without strict mode a label may be there twice. Such rows would be one row
-downstream, so one of the numbers has no text: its rows are set aside.
+In a primary key, an ENUM's invalid value (number 0) reads as '', which may also be a label; a SET with the
+one label '' reads as the empty set; without strict mode a label may occur twice. Such rows would be one row
+downstream, so one of the numbers has no text: its rows are sent to the dead-letter topic.
 
-A label may be lost on its way: the servers' catalogues show `?` for characters above U+FFFF and for bytes
-that are none, and MariaDB keeps the bytes of labels when it converts their column. Such rows are set aside,
-too.
+A label may be lost: the servers' catalogues show `?` for characters above U+FFFF and for bytes that are not
+characters, and MariaDB keeps the bytes of labels when it converts their column. Rows with such a label are
+sent to the dead-letter topic, too.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from connectors.mysql.codec.values import Remembered, Sets
 from connectors.mysql.schema.definitions import ColumnDefinition
 
 _ALIKE = (
-    "the value number {} reads as {!r}, as another one does, and the server tells keys apart by numbers: "
-    "one row would take the place of the other"
+    "the value number {} reads as {!r}, like another value, but the server compares keys by number: one row "
+    "would replace the other"
 )
 _IN_CATALOGUE: Final = (
-    "label {0} of column {2} is {1!r} in the server's catalogue, which also spells so what it cannot show; "
+    "label {0} of column {2} is {1!r} in the server's catalogue, which shows '?' for what it cannot encode; "
     "SET GLOBAL binlog_row_metadata = 'FULL'"
 )
 _IN_LOG: Final = (
@@ -35,9 +35,9 @@ _BYTES: Final = "label {} is {!r}, and its column has no character set (binary);
 
 
 def doubtful_labels(labels: Sequence[str], charset: str) -> tuple[int, ...]:
-    """Which of the labels that a catalogue shows may have been others, by their numbers from 1 on.
+    """Return the numbers, from 1 on, of labels that may not be what the catalogue shows.
 
-    In a column of bytes (`binary`) they are those of whoever declared it.
+    In a column of bytes (`binary`) the declaring client's character set decides, which is not known.
     """
     if charset == "binary":
         return tuple(number for number, label in enumerate(labels, start=1) if not label.isascii())
@@ -47,7 +47,7 @@ def doubtful_labels(labels: Sequence[str], charset: str) -> tuple[int, ...]:
 
 
 def lost_in_catalogue(column: ColumnDefinition) -> Mapping[int, str]:
-    """Why labels of a declared column are not known, by their numbers."""
+    """Return why labels of a declared column are not known: number -> reason."""
     return {
         number: (_BYTES if column.charset == "binary" else _IN_CATALOGUE).format(
             number, column.labels[number - 1], column.name
@@ -57,7 +57,7 @@ def lost_in_catalogue(column: ColumnDefinition) -> Mapping[int, str]:
 
 
 def labels_in_log(labels: Sequence[bytes], charset: Charset) -> tuple[tuple[str, ...], Mapping[int, str]]:
-    """The labels that a TABLE_MAP has, and why some are not known, by their numbers."""
+    """Return the labels in a TABLE_MAP, and why some are not known: number -> reason."""
     found, lost = [], {}
     for number, data in enumerate(labels, start=1):
         try:
@@ -71,7 +71,10 @@ def labels_in_log(labels: Sequence[bytes], charset: Charset) -> tuple[tuple[str,
 def enum_texts(
     labels: Sequence[str], lost: Mapping[int, str], *, in_key: bool
 ) -> Sequence[bytes] | Mapping[int, bytes]:
-    """The texts of an ENUM's numbers; ValueError for one that is not known, or in a key reads as another."""
+    """Return the texts of an ENUM's numbers.
+
+    A look-up raises ValueError for a number whose text is unknown, or in a key equals another's.
+    """
     texts = (b"", *(label.encode() for label in labels))
     if not lost and not (in_key and read_alike(labels, lost)):
         return texts
@@ -88,11 +91,14 @@ def enum_texts(
 
 
 def set_texts(labels: Sequence[str], lost: Mapping[int, str], *, in_key: bool) -> Mapping[int, bytes]:
-    """The texts of a SET's bitmaps; ValueError for one that is not known, or in a key reads as another."""
+    """Return the texts of a SET's bitmaps.
+
+    A look-up raises ValueError for a bitmap whose text is unknown, or in a key equals another's.
+    """
     sets = Sets([label.encode() for label in labels])
     if not lost and not (in_key and read_alike(labels, lost)):
         return sets
-    again = sum(1 << place for place, label in enumerate(labels) if label in labels[:place])
+    again = sum(1 << index for index, label in enumerate(labels) if label in labels[:index])
     empty = 1 << labels.index("") if "" in labels else -1
 
     def text(bits: int) -> bytes:
@@ -108,6 +114,6 @@ def set_texts(labels: Sequence[str], lost: Mapping[int, str], *, in_key: bool) -
 
 
 def read_alike(labels: Sequence[str], lost: Collection[int]) -> bool:
-    """Whether two values of labels that are known may have one text."""
+    """Return whether two values with known labels may have the same text."""
     known = [label for number, label in enumerate(labels, start=1) if number not in lost]
     return "" in known or len({*known}) < len(known)

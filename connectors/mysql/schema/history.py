@@ -1,4 +1,4 @@
-"""The tables as they are at one place of the log: given once, then followed through its statements."""
+"""The schema history: table definitions at one log position, then updated by the log's statements."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from streamjobs.errors import ConfigError
 class Catalog:
     """Table definitions that follow DDL. Not thread-safe.
 
-    `mariadb` says how JSON is declared. `database_charsets` has the default character set of databases; of
-    one that is not known, a table without a declared set has text that is read as bytes, unless the log tells
-    its set. `sequences` are MariaDB's, whose numbers stand in the log like rows of a table. `names` says
-    which names are the same to the server. `newcomers` says which tables do not count yet. Rows have
-    come of tables in `unnamed` without names of their columns, and of those in `needed` with names, but not
-    to be read without the definition.
+    `mariadb` decides how JSON is declared. `database_charsets` has the default character set of databases. If
+    it is not known, the text of a table without a declared set is read as bytes, unless the log contains its
+    set. `sequences` are MariaDB's; the log shows their numbers like rows of a table. `names` is how the
+    server compares names. `newcomers` decides which tables do not count yet. The log has rows of the tables
+    in `unnamed` without column names. It has rows of those in `needed` with names, but they cannot be read
+    without the definition.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Catalog:
         mariadb: bool = False,
         names: ServerNames = ServerNames.AS_SPELLED,
     ) -> Catalog:
-        """Read CREATE TABLE statements, as SHOW CREATE TABLE and dumps print them.
+        """Return the catalog of CREATE TABLE statements, as SHOW CREATE TABLE and dumps print them.
 
         `database` is that of unqualified names; USE and CREATE DATABASE count. Raises: ConfigError when a
         statement that defines a table is not understood.
@@ -89,29 +89,29 @@ class Catalog:
 
     @property
     def tables(self) -> tuple[TableDefinition, ...]:
-        """All definitions, to be stored beside a position and given to the next catalog."""
+        """All definitions, to be stored with a position and passed to the next catalog."""
         return tuple(self._tables.values())
 
     @property
     def database_charsets(self) -> Mapping[str, str]:
-        """The default character sets of the databases, to be stored too."""
+        """The default character sets of the databases, to be stored with them."""
         return dict(self._charsets)
 
     @property
     def sequences(self) -> frozenset[TableId]:
-        """What looks like a table in the log and is none, to be stored too."""
+        """The sequences, which look like tables in the log, to be stored with them."""
         return frozenset(self._sequences)
 
     def is_sequence(self, table: TableId) -> bool:
-        """Whether rows of this name in the log are the numbers of a sequence."""
+        """Return whether rows of this name in the log are the numbers of a sequence."""
         return table in self._sequences
 
     def is_table(self, table: TableId) -> None:
-        """Say that the log has rows of a table under this name, and no numbers of a sequence."""
+        """Record that the log has rows of a table under this name, not numbers of a sequence."""
         self._sequences.discard(table)
 
     def table(self, table: TableId) -> TableDefinition | None:
-        """The definition of a table now; None when it is not known."""
+        """Return the current definition of a table; None if it is not known."""
         return self._tables.get(table)
 
     def put(self, definition: TableDefinition) -> None:
@@ -120,19 +120,19 @@ class Catalog:
         self._tables[definition.table] = definition
 
     def stop(self, table: TableId) -> None:
-        """Forget a table that was not followed rightly, and pass it over until it is expected."""
+        """Forget a table whose definition went wrong, and skip it until it is expected."""
         self._forget(table)
         self.newcomers.stop(table)
 
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
-        """Say that the log is at `place`, between transactions; return the tables that count from now on."""
+        """Advance to `place`, a position between transactions; return the tables that count from now on."""
         definitions = self.newcomers.arrive(place)
         for definition in definitions:
             self.put(definition)
         return definitions
 
     def apply(self, query: Query) -> tuple[TableChange, ...]:
-        """Follow a statement; return what it does to tables, nothing for other statements. Never raises."""
+        """Apply a statement; return what it does to tables, empty for other statements. Never raises."""
         context = Context(
             query,
             self.mariadb,
@@ -172,7 +172,7 @@ class Catalog:
                     self._charsets[database] = charset
 
     def _is_of_a_sequence(self, change: TableChange) -> bool:
-        """Whether a statement for tables is used on a sequence, which the server lets do."""
+        """Return whether a statement for tables is used on a sequence, which the server allows."""
         match change:
             case (
                 Dropped(table)
@@ -198,7 +198,7 @@ class Catalog:
                 pass
 
     def _follow(self, change: TableChange) -> None:
-        """Keep one meaning of a name: what a statement makes takes the place of what had its name."""
+        """Apply a change; a new table or sequence replaces the old one with its name."""
         match change:
             case Created(table, None) | Altered(table, None) | Dropped(table):
                 self._forget(table)
@@ -230,13 +230,13 @@ class Catalog:
 
 
 def _as_shown(column: ColumnDefinition) -> ColumnDefinition:
-    """A column as SHOW CREATE TABLE prints it: not all labels can be told."""
+    """Return a column as SHOW CREATE TABLE prints it: some labels may be wrong."""
     lost = doubtful_labels(column.labels, column.charset) if column.labels else ()
     return replace(column, lost_labels=lost)
 
 
 def statements(text: str) -> list[str]:
-    """Split a file of SQL at the semicolons that stand in no quotes and comments."""
+    """Split a file of SQL at the semicolons outside quotes and comments."""
     found, start, at, quote = [], 0, 0, ""
     while at < len(text):
         character = text[at]

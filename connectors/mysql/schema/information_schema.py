@@ -1,4 +1,4 @@
-"""Tables as a running server declares them."""
+"""Reads table definitions from a running server."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _ARGUMENTS = re.compile(r"\((\d+)(?:,(\d+))?\)")
 _LABEL = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
 _ESCAPED = re.compile(r"''|\\(.)", re.DOTALL)
 _ESCAPES = {"0": "\0", "n": "\n", "r": "\r"}
-"""What the server escapes in the labels of COLUMN_TYPE; a backslash is doubled."""
+"""The server's escapes in the labels of COLUMN_TYPE; a backslash is doubled."""
 _GENERATED = re.compile(r"\b(VIRTUAL|STORED|PERSISTENT) GENERATED\b", re.IGNORECASE)
 _JSON_VALID = re.compile(r"json_valid\(`((?:[^`]|``)*)`\)", re.IGNORECASE)
 _TIMES = frozenset({"time", "datetime", "timestamp"})
 _STORED_AS = re.compile(r"\s*/\*.*?\*/")
-"""What MariaDB adds to a type whose storage is not that of new columns: `time(6) /* mariadb-5.3 */`."""
+"""MariaDB's comment on a type whose storage differs from that of new columns: `time(6) /* mariadb-5.3 */`."""
 _SIZED = frozenset(
     {"char", "varchar", "binary", "varbinary", "bit", "vector", "time", "datetime", "timestamp", "decimal"}
 )
 
 
 def read_definition(session: Session, table: TableId) -> TableDefinition:
-    """Read a table's declaration.
+    """Read a table's definition.
 
     Raises: RefusedError for a system-versioned table; as Session does, SystemicError when the user may not
     SELECT it.
@@ -39,8 +39,8 @@ def read_definition(session: Session, table: TableId) -> TableDefinition:
         f"FROM information_schema.COLUMNS WHERE {here} ORDER BY ORDINAL_POSITION"
     )
     if not found:
-        session.execute(f"SELECT 1 FROM {table_name(table)} LIMIT 0")  # says why it is not shown
-        message = f"{session.login}: {table} came to be a moment ago; reading it again"
+        session.execute(f"SELECT 1 FROM {table_name(table)} LIMIT 0")  # raises the reason why it is not shown
+        message = f"{session.login}: {table} was created a moment ago; reading it again"
         raise RetriableError(message)
     checked = _json_columns(session, table) if session.is_mariadb else frozenset()
     key = session.named(
@@ -99,7 +99,7 @@ def _json_columns(session: Session, table: TableId) -> frozenset[str]:
 
 
 def _has_full_names(session: Session) -> bool:
-    """MariaDB 10.10 and later name collations in two ways; tables use the full one."""
+    """Return whether tables use full collation names, as in MariaDB 10.10 and later, which has two names."""
     return session.is_mariadb and session.version_numbers >= (10, 10)
 
 

@@ -1,4 +1,4 @@
-"""Keys, constraints and periods in SQL: which columns are the primary key, and none misread as a column."""
+"""Reads keys, constraints and periods in SQL: the primary key's columns; none is misread as a column."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ _KEY_WORDS: Final = (
     "CONSTRAINT",
     "PRIMARY",
 )
-"""Words that both servers reserve: no column has them as its name without quotes."""
+"""Words that both servers reserve: a column of that name is quoted."""
 
 
 @dataclass(frozen=True)
 class KeySql:
-    """What a key or constraint says of the primary key; without `columns` it is another one.
+    """The primary key in a key or constraint; without `columns` it is another key.
 
-    `periods` are those of the columns that are no columns: `p WITHOUT OVERLAPS`. `unless_there`: IF NOT
-    EXISTS.
+    `periods` are those of `columns` that are periods: `p WITHOUT OVERLAPS`. `unless_there`: IF NOT EXISTS.
     """
 
     columns: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class KeySql:
 
 @dataclass(frozen=True)
 class PeriodSql:
-    """PERIOD FOR name (start, end); what it names counts as two columns of a key."""
+    """PERIOD FOR name (start, end); in a key the period means two columns."""
 
     name: str
     start: str
@@ -46,19 +45,19 @@ class PeriodSql:
 
 
 def at_key(cursor: Cursor) -> bool:
-    """Whether a key or constraint comes next, and no column. VECTOR may also name a column."""
+    """Return whether a key or constraint comes next, not a column. VECTOR may also name a column."""
     if cursor.peek().is_word("VECTOR"):
         return cursor.peek(1).is_word("INDEX", "KEY")
     return cursor.peek().is_word(*_KEY_WORDS)
 
 
 def at_period(cursor: Cursor) -> bool:
-    """Whether a period comes next, and no column of that name."""
+    """Return whether a period comes next, not a column named PERIOD."""
     return cursor.peek().is_word("PERIOD") and cursor.peek(1).is_word("FOR", "IF")
 
 
 def read_key(cursor: Cursor) -> KeySql:
-    """Take `[CONSTRAINT name] PRIMARY KEY [IF NOT EXISTS] [USING …] (a, b(10) DESC) …`, or another key.
+    """Read `[CONSTRAINT name] PRIMARY KEY [IF NOT EXISTS] [USING …] (a, b(10) DESC) …`, or another key.
 
     Raises: RefusedError for a primary key that is not understood.
     """
@@ -96,7 +95,7 @@ def _columns(cursor: Cursor, *, unless_there: bool) -> KeySql:
 
 
 def read_period(cursor: Cursor) -> PeriodSql:
-    """Take `PERIOD [IF NOT EXISTS] FOR name (start, end)`. Raises RefusedError."""
+    """Read `PERIOD [IF NOT EXISTS] FOR name (start, end)`. Raises RefusedError."""
     cursor.skip_any("PERIOD")
     cursor.skip("IF", "NOT", "EXISTS")
     if not cursor.skip_any("FOR"):
@@ -111,9 +110,9 @@ def read_period(cursor: Cursor) -> PeriodSql:
 
 
 def key_columns(key: KeySql, periods: Iterator[PeriodSql] | list[PeriodSql]) -> tuple[str, ...]:
-    """The columns of a primary key as the server has them: a period stands for its end and its start.
+    """Return the columns of a primary key as the server has them: a period means its end and its start.
 
-    Raises: RefusedError for a period that nobody has defined.
+    Raises: RefusedError for a period that is not defined.
     """
     known = {period.name.lower(): period for period in periods}
     columns: list[str] = []
@@ -123,14 +122,14 @@ def key_columns(key: KeySql, periods: Iterator[PeriodSql] | list[PeriodSql]) -> 
             continue
         period = known.get(name.lower())
         if period is None:
-            message = f"the primary key has the period {name}, and its columns are not known"
+            message = f"the primary key has the period {name}, whose columns are not known"
             raise RefusedError(message)
         columns += [period.end, period.start]
     return tuple(columns)
 
 
 def skip_item(cursor: Cursor) -> None:
-    """Take the rest of an item: up to the comma after it, or to what says how the table is partitioned."""
+    """Skip the rest of an item: up to the next comma, or to the partitioning of the table."""
     while not at_item_end(cursor):
         if cursor.peek().is_mark("("):
             cursor.group()
@@ -139,12 +138,12 @@ def skip_item(cursor: Cursor) -> None:
 
 
 def at_item_end(cursor: Cursor) -> bool:
-    """Whether an item of a list of columns or changes ends here."""
+    """Return whether an item of a list of columns or changes ends here."""
     return cursor.done or cursor.peek().is_mark(",") or cursor.peek().is_mark(";") or at_partitioning(cursor)
 
 
 def at_partitioning(cursor: Cursor) -> bool:
-    """Whether PARTITION BY comes next, or what takes partitions away: no comma stands before it."""
+    """Return whether PARTITION BY or the removal of partitions comes next: there is no comma before it."""
     here = cursor.peek()
     if here.kind is not Kind.WORD:
         return False
@@ -154,7 +153,7 @@ def at_partitioning(cursor: Cursor) -> bool:
 
 
 def skip_expected(cursor: Cursor, what: str) -> None:
-    """Raises RefusedError unless an item ends here; `what` was read before it."""
+    """Raise RefusedError unless an item ends here; `what` was read before."""
     if not at_item_end(cursor):
         message = f"{cursor.peek().text!r} after {what} is not understood"
         raise RefusedError(message)

@@ -1,4 +1,4 @@
-"""Partitions in SQL: how a table is partitioned is not seen in its rows, but which of them come and go is."""
+"""Reads partitions in SQL: rows do not show how a table is partitioned, but dropped partitions matter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SWAPS_ROWS: Final = ("DISCARD", "IMPORT")
 
 
 def skip_partitioning(cursor: Cursor) -> None:
-    """Take PARTITION BY with all that belongs to it, REMOVE PARTITIONING or UPGRADE PARTITIONING.
+    """Skip PARTITION BY and all its parts, REMOVE PARTITIONING or UPGRADE PARTITIONING.
 
     Raises: RefusedError for what is not understood.
     """
@@ -34,9 +34,9 @@ def skip_partitioning(cursor: Cursor) -> None:
 
 
 def read_partition_change(cursor: Cursor, database: str) -> list[TableId] | None:
-    """Take a change of partitions or tablespaces, which ends the statement; None: none comes next.
+    """Read a change of partitions or tablespaces, which ends the statement; return None if none comes next.
 
-    Returns where rows go or come unseen: the empty list, or with "" as the altered table itself the others.
+    Returns the tables whose rows appear or disappear without row events; `ITSELF` is the altered table.
     """
     verb, then = cursor.peek(), cursor.peek(1)
     moves = verb.is_word(*_MOVES_ROWS) and then.is_word("PARTITION")
@@ -57,4 +57,4 @@ def read_partition_change(cursor: Cursor, database: str) -> list[TableId] | None
 
 
 ITSELF: Final = TableId("", "")
-"""The table that is altered."""
+"""Means the table that is altered."""

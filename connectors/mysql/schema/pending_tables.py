@@ -1,4 +1,4 @@
-"""Tables of which a catalog does not know what they were before some place of the log."""
+"""Tables whose definition is not known before some log position."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from streamjobs.changes.row_change import TableId
 
 
 class Newcomers:
-    """What is passed over of tables that nobody knows yet, and what they are from which place on.
+    """Decides which tables are skipped because they are not known yet, and from which position they count.
 
-    A table that is neither `known` nor defined by a statement of the log is passed over, rows and statements,
-    up to the place at which it is expected, or up to the place before which all unknown tables are. Who
-    expects it reads it whole from there on. So is a table that was stopped, until it is expected, or a
-    statement of the log makes it anew.
+    Rows and statements of a table that is neither `known` nor defined by a statement of the log are skipped.
+    They are skipped up to the position at which the table is expected, or up to the position before which all
+    unknown tables are skipped. The caller that expects a table takes its snapshot there. A stopped table is
+    also skipped, until it is expected or a statement of the log creates it again.
     """
 
     def __init__(self, known: Iterable[TableId] = ()) -> None:
@@ -39,48 +39,48 @@ class Newcomers:
 
     @property
     def waits(self) -> bool:
-        """Whether there is anything that may be passed over."""
+        """Return whether any table may still be skipped."""
         return bool(self._expected) or self._until is not None
 
     def expect(self, table: TableId, definition: TableDefinition | None, place: LogPlace) -> None:
-        """Pass a table over up to `place`, where it is as defined; None: it is gone by then."""
+        """Skip a table up to `place`, where it has this definition; None: it is dropped by then."""
         self._known.discard(table)
         self._stopped.discard(table)
         self._expected[table] = (place, definition)
 
     @property
     def stopped(self) -> frozenset[TableId]:
-        """The tables that are passed over until somebody expects them."""
+        """The tables that are skipped until they are expected."""
         return frozenset(self._stopped)
 
     def stop(self, table: TableId) -> None:
-        """Pass a table over from now on."""
+        """Skip a table from now on."""
         self._expected.pop(table, None)
         self._stopped.add(table)
 
     def pass_over_unknown(self, until: LogPlace, is_known: Callable[[TableId], bool]) -> None:
-        """Pass all tables over up to a place, but those that were known before it."""
+        """Skip all tables up to a position, except those that were known before it."""
         self._until = until
         self._is_known = is_known
 
     def knows(self, table: TableId) -> bool:
-        """Whether somebody has told what it is, or that it comes."""
+        """Return whether the table is known: since the start, or defined or expected since."""
         return table in self._known
 
     def know(self, table: TableId) -> None:
-        """Let a table count from now on."""
+        """Make a table count from now on."""
         self._expected.pop(table, None)
         self._stopped.discard(table)
         self._known.add(table)
 
     def passes_over(self, table: TableId) -> bool:
-        """Whether its rows do not count yet."""
+        """Return whether the table's rows are skipped for now."""
         if table in self._expected or table in self._stopped:
             return True
         return self._until is not None and table not in self._known and not self._is_known(table)
 
     def arrive(self, place: LogPlace) -> list[TableDefinition]:
-        """Say that the log is at `place`, between transactions; give the tables that count from now on."""
+        """Advance to `place`, a position between transactions; return the tables that count from now on."""
         here = (place.number, place.offset)
         if self._until is not None and (self._until.number, self._until.offset) <= here:
             self._until = None
@@ -90,7 +90,7 @@ class Newcomers:
         return [definition for definition in definitions if definition is not None]
 
     def counts(self, change: TableChange) -> bool:
-        """Whether a statement's effect counts; a table that it defines is known from then on."""
+        """Return whether a statement's effect counts; a table that it defines counts from then on."""
         match change:
             case Created(table, definition) if definition is not None:
                 self.know(table)

@@ -1,4 +1,4 @@
-"""A statement as it stands in the log."""
+"""A statement in the log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _WORDS: Final = re.compile(r"\s*(?:/\*.*?\*/\s*)*([A-Za-z_]+)(?:\s+([A-Za-z_]+))
 
 @dataclass(frozen=True)
 class Query:
-    """A statement in the log, with the session's settings that its reading depends on.
+    """A statement in the log, with the session's settings on which its meaning depends.
 
-    `server_charset` is what a database gets that is created without one, "" when the log does not tell.
-    `database_charset` is what DEFAULT stood for in the session, "" when it is the default of `database`.
-    `error`: the number of the error with which it ended, 0 when it was done; what it did before is in force.
+    `server_charset` is the default of a database created without one, "" if the log does not contain it.
+    `database_charset` is what DEFAULT meant in the session, "" for the default of `database`.
+    `error`: the number of the error that ended the statement, 0 if it succeeded; what it did before remains.
     """
 
     database: str

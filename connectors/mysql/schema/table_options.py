@@ -1,4 +1,4 @@
-"""Options of tables: the default character set, what makes a table a sequence, and all others."""
+"""Reads the options of tables: the default character set, SEQUENCE, and all others."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DEFAULT: Final = "default"
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What options say. `charset` and `collation`: "" when they do not, `DEFAULT` for the database's.
+    """Values of table options. `charset` and `collation`: "" if absent, `DEFAULT` for the database's.
 
-    `sequence`: whether it is one of MariaDB's; None: they do not say.
+    `sequence`: whether it is a MariaDB sequence; None: absent.
     """
 
     charset: str = ""
@@ -35,13 +35,13 @@ class TableOptions:
 
     @property
     def name_charset(self) -> bool:
-        """Whether they name a character set, be it by its collation."""
+        """Return whether the options name a character set, directly or by a collation."""
         return bool(self.charset or self.collation)
 
     def resolved(self, context: str, default: str) -> str:
-        """The set's name: `context` holds where they name none, `default` is the database's.
+        """Return the set's name: `context` applies if the options name none, `default` is the database's.
 
-        Returns "" when it is not known. Raises RefusedError for a set that there is not.
+        Returns "" if it is not known. Raises RefusedError for a set that does not exist.
         """
         if self.charset == DEFAULT:
             return charset_of("", self.collation, default)
@@ -49,13 +49,13 @@ class TableOptions:
 
 
 def read_option(cursor: Cursor, found: TableOptions) -> TableOptions | None:
-    """Take one option of a table, with its value; None, with nothing taken, when none comes next.
+    """Read one option of a table, with its value; return None and do not move if none comes next.
 
     Raises: RefusedError for a value that is not understood.
     """
     if (charset := read_charset(cursor, found)) is not None:
         return charset
-    if cursor.skip("START", "TRANSACTION"):  # MySQL: of the CREATE that a CREATE … SELECT becomes
+    if cursor.skip("START", "TRANSACTION"):  # MySQL: in the CREATE into which it turns a CREATE … SELECT
         return found
     if cursor.skip("DATA", "DIRECTORY") or cursor.skip("INDEX", "DIRECTORY"):
         _value(cursor)
@@ -70,7 +70,7 @@ def read_option(cursor: Cursor, found: TableOptions) -> TableOptions | None:
         cursor.next()
         _value(cursor)
         return found
-    if cursor.peek().is_name and cursor.peek(1).is_mark("="):  # MariaDB: options that engines define
+    if cursor.peek().is_name and cursor.peek(1).is_mark("="):  # MariaDB: options of engines
         cursor.next()
         _value(cursor)
         return found
@@ -78,7 +78,7 @@ def read_option(cursor: Cursor, found: TableOptions) -> TableOptions | None:
 
 
 def read_charset(cursor: Cursor, found: TableOptions) -> TableOptions | None:
-    """Take `[DEFAULT] CHARACTER SET x` or `[DEFAULT] COLLATE y`; None, with nothing taken, for others."""
+    """Read `[DEFAULT] CHARACTER SET x` or `[DEFAULT] COLLATE y`; for others return None and do not move."""
     ahead = 1 if cursor.peek().is_word("DEFAULT") else 0
     first, second = cursor.peek(ahead), cursor.peek(ahead + 1)
     is_set = first.is_word("CHARSET") or (first.is_word("CHARACTER", "CHAR") and second.is_word("SET"))
@@ -101,7 +101,7 @@ def _value(cursor: Cursor) -> Token:
 
 
 def read_options(cursor: Cursor) -> TableOptions:
-    """Take all options, with or without commas between them, up to what is none. Raises RefusedError."""
+    """Read all options, with or without commas, up to the first non-option. Raises RefusedError."""
     found = TableOptions()
     while True:
         cursor.skip_mark(",")

@@ -1,4 +1,4 @@
-"""MySQL's SQL as tokens: enough to read statements that shape tables."""
+"""Splits MySQL's SQL into tokens, as far as statements that define tables need it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connectors.mysql.errors import RefusedError
 from streamjobs.changes.row_change import TableId
 
 _SPACE: Final = re.compile(r"(?:[ \t-\r]+|#[^\n]*|--(?=[\x00- ]|$)[^\n]*)+")
-"""The servers' white space: what Python takes for more of it (a no-break space) may stand in their names."""
+"""The servers' white space. Python knows more of it (a no-break space), but that may be in names."""
 _COMMENT: Final = re.compile(r"/\*(?!M?!).*?\*/", re.S)
 _COMMENT_OF_MARIADB: Final = re.compile(r"/\*M!.*?\*/", re.S)
 _EXECUTABLE: Final = re.compile(r"/\*M?!(?:\d{5,6})?")
@@ -19,12 +19,12 @@ _WORD: Final = re.compile(r"[0-9A-Za-z_$\x80-\U0010ffff]+")
 _NUMBER: Final = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![0-9A-Za-z_$\x80-\U0010ffff])")
 _NO_BREAK_SPACE: Final = "\xa0"
 _UNREAD: Final = re.compile("[\ud800-\udfff]")
-"""What stands for a byte that is no character (`charsets.decode_all`)."""
+"""The surrogates of bytes that are not characters (`charsets.decode_all`)."""
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
 
 class Kind(Enum):
-    """What a token is. A NAME was quoted, so it is no keyword."""
+    """The kinds of tokens. A NAME was quoted, so it is not a keyword."""
 
     WORD = "word"
     NAME = "name"
@@ -40,25 +40,25 @@ class Token(NamedTuple):
     text: str
 
     def is_word(self, *words: str) -> bool:
-        """Whether it is one of these keywords, given in capitals."""
+        """Return whether the token is one of these keywords, given in capitals."""
         return self.kind is Kind.WORD and self.text.upper() in words
 
     def is_mark(self, mark: str) -> bool:
-        """Whether it is this mark."""
+        """Return whether the token is this mark."""
         return self.kind is Kind.MARK and self.text == mark
 
     @property
     def is_name(self) -> bool:
-        """Whether it can name something."""
+        """Return whether the token can be a name."""
         return self.kind in (Kind.WORD, Kind.NAME)
 
 
 def tokens(
     sql: str, *, ansi_quotes: bool = False, backslash_escapes: bool = True, mariadb: bool = True
 ) -> list[Token]:
-    """Split a statement. What stands in executable comments counts: /*!50100 … */, for MariaDB /*M! … */.
+    """Split a statement. The text in executable comments counts: /*!50100 … */, for MariaDB /*M! … */.
 
-    The server blanks those in its log that it did not execute. Raises: RefusedError for a quote that does not
+    The server blanks comments in its log that it did not execute. Raises: RefusedError for a quote without an
     end.
     """
     found, problem = tokens_until(
@@ -72,7 +72,7 @@ def tokens(
 def tokens_until(
     sql: str, *, ansi_quotes: bool = False, backslash_escapes: bool = True, mariadb: bool = True
 ) -> tuple[list[Token], str]:
-    """Split a statement as far as it can be split; return also what kept the rest from it, "" at its end."""
+    """Split a statement as far as possible; also return what stopped it, "" if all was split."""
     found: list[Token] = []
     try:
         for token in _tokens(sql, ansi_quotes=ansi_quotes, escapes=backslash_escapes, mariadb=mariadb):
@@ -111,7 +111,7 @@ def _tokens(sql: str, *, ansi_quotes: bool, escapes: bool, mariadb: bool) -> Ite
 
 
 def _skipped(sql: str, at: int, *, mariadb: bool) -> int:
-    """The end of the white space, comment or edge of an executable comment at a place; 0: none is there."""
+    """Return the end of white space, comment or edge of an executable comment at `at`; 0: there is none."""
     skipped = _SPACE.match(sql, at) or _COMMENT.match(sql, at)
     if not skipped and not mariadb:
         skipped = _COMMENT_OF_MARIADB.match(sql, at)
@@ -122,7 +122,7 @@ def _skipped(sql: str, at: int, *, mariadb: bool) -> int:
 
 
 def _plain(word: str) -> str:
-    if _NO_BREAK_SPACE in word:  # a space to a client of latin1, a part of a name to one of UTF-8
+    if _NO_BREAK_SPACE in word:  # a space for a latin1 client, part of a name for a UTF-8 one
         message = f"a no-break space outside of quotes: {word!r}"
         raise RefusedError(message)
     return word
@@ -160,61 +160,61 @@ class Cursor:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left."""
+        """Return whether no token is left."""
         return self._at >= len(self._tokens)
 
     @property
     def rest(self) -> list[Token]:
-        """All that is left."""
+        """All remaining tokens."""
         return self._tokens[self._at :]
 
     def peek(self, ahead: int = 0) -> Token:
-        """The next token, or one after it; an empty mark at the end."""
-        place = self._at + ahead
-        return self._tokens[place] if place < len(self._tokens) else Token(Kind.MARK, "")
+        """Return the next token, or a later one, without moving; an empty mark at the end."""
+        index = self._at + ahead
+        return self._tokens[index] if index < len(self._tokens) else Token(Kind.MARK, "")
 
     def next(self) -> Token:
-        """Take the next token."""
+        """Return the next token and move past it."""
         token = self.peek()
         self._at += 1
         return token
 
     def skip(self, *words: str) -> bool:
-        """Take these keywords if all of them come next, in this order."""
-        if all(self.peek(place).is_word(word) for place, word in enumerate(words)):
+        """Skip these keywords if all of them come next, in this order; return whether they did."""
+        if all(self.peek(index).is_word(word) for index, word in enumerate(words)):
             self._at += len(words)
             return True
         return False
 
     def skip_any(self, *words: str) -> bool:
-        """Take the next token if it is one of these keywords."""
+        """Skip the next token if it is one of these keywords; return whether it was."""
         if self.peek().is_word(*words):
             self._at += 1
             return True
         return False
 
     def skip_mark(self, mark: str) -> bool:
-        """Take the next token if it is this mark."""
+        """Skip the next token if it is this mark; return whether it was."""
         if self.peek().is_mark(mark):
             self._at += 1
             return True
         return False
 
     def name(self) -> str:
-        """Take a name. Raises RefusedError when there is none."""
+        """Read a name. Raises RefusedError if there is none."""
         token = self.next()
         if not token.is_name:
             message = f"a name was expected, not {token.text!r}"
             raise RefusedError(message)
         if _UNREAD.search(token.text):
-            message = f"the name {token.text!r} has bytes that are no characters of its client's set"
+            message = f"the name {token.text!r} has bytes that are not characters of its client's set"
             raise RefusedError(message)
         return token.text
 
     def qualified_name(self) -> str:
-        """Take the name of a column, which may stand after its table's and database's: a, t.a, d.t.a, .a.
+        """Read the name of a column, which may follow its table's and database's: a, t.a, d.t.a, .a.
 
-        Raises: RefusedError when there is none.
+        Raises: RefusedError if there is none.
         """
         parts = 1 if self.skip_mark(".") else 0
         name = self.name()
@@ -223,7 +223,7 @@ class Cursor:
         return name
 
     def group(self) -> list[Token]:
-        """Take a parenthesis, give what is in it. Raises RefusedError when there is none that ends."""
+        """Read a parenthesis and return its contents. Raises RefusedError if there is none that ends."""
         if not self.skip_mark("("):
             message = f"( was expected, not {self.peek().text!r}"
             raise RefusedError(message)
@@ -238,9 +238,9 @@ class Cursor:
 
 
 def table_of(cursor: Cursor, database: str) -> TableId:
-    """Take the name of a table, t, d.t or MariaDB's .t, of `database` where it names none.
+    """Read the name of a table: t, d.t or MariaDB's .t; `database` is the default.
 
-    Raises: RefusedError when there is none.
+    Raises: RefusedError if there is none.
     """
     if cursor.skip_mark("."):
         return TableId(database, cursor.name())
@@ -249,7 +249,7 @@ def table_of(cursor: Cursor, database: str) -> TableId:
 
 
 def split(found: list[Token]) -> list[list[Token]]:
-    """Split at the commas that stand in no parenthesis."""
+    """Split at the commas outside parentheses."""
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in found:

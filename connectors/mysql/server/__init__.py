@@ -1,1 +1,1 @@
-"""A running server: sessions, what it grants, where its log stands, what it calls its tables."""
+"""A running server: sessions, grants, log position, table names."""

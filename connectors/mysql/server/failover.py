@@ -1,4 +1,4 @@
-"""Whether another server can go on where a reader stands by its GTIDs."""
+"""Checks whether a reader can continue on another server, by GTIDs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from connectors.mysql.server.session import Session
 
 _FIRST_EVENT = 4
 _WAIT = (
-    "As a replica it may get them still, and this is tried again until then. If it was promoted without "
-    "them, it never will, and rows that it does not have are downstream: `streamjobs capture run "
-    "--resnapshot`"
+    "If it is a replica, it may still receive them, and the capture tries again until then. If it was "
+    "promoted without them, it never will, and rows that it lacks are already downstream: run `streamjobs "
+    "capture run --resnapshot`"
 )
 
 
 def require_transactions(session: Session, gtids: str) -> None:
-    """Make sure that a server has all transactions of a set, and that its log has all that follow.
+    """Check that a server has all transactions of a set, and that its log has all that follow.
 
-    Raises: BehindError when it lacks some that it may get still; PositionLostError when it never will, or
-    when its log does not have what follows; as Session does.
+    Raises: BehindError when it may still receive those that it lacks; PositionLostError when it never will,
+    or when its log lacks what follows; as Session does.
     """
     if session.is_mariadb:
         _require_of_mariadb(session, MariaGtids.parse(gtids))
@@ -43,19 +43,19 @@ def _require_of_mariadb(session: Session, wanted: MariaGtids) -> None:
             continue
         if applied.domains.get(domain, (0, -1))[1] >= number:
             message = (
-                f"{session.login} has applied {asked}, up to which this was captured, and has not logged it "
+                f"{session.login} has applied {asked}, the last transaction captured, but has not logged it "
                 f"({has}): it does not log what it replicates (log_slave_updates), or is a restored copy"
             )
             raise PositionLostError(message)
         if ends.domains.get(domain, (0, -1))[1] >= number:
             message = (
-                f"{session.login} has not {asked}, up to which this was captured, and has others in its "
-                f"place ({has}): it was promoted without what the old server had committed last, and those "
-                "rows are downstream"
+                f"{session.login} lacks {asked}, the last transaction captured, and has others instead "
+                f"({has}): it was promoted without the last commits of the old server, and those rows are "
+                "already downstream"
             )
             raise PositionLostError(message)
         message = (
-            f"{session.login} is behind: it has not {asked}, up to which this was captured ({has}). {_WAIT}"
+            f"{session.login} is behind: it lacks {asked}, the last transaction captured ({has}). {_WAIT}"
         )
         raise BehindError(message)
     _require_log_of_mariadb(session, wanted)
@@ -74,7 +74,7 @@ def _require_log_of_mariadb(session: Session, wanted: MariaGtids) -> None:
     ]
     if purged:
         message = (
-            f"{session.login} has purged what follows {wanted}, up to which this was captured: its log "
+            f"{session.login} has purged what follows {wanted}, the last ones captured: its log "
             f"begins with {first.file}, after {begin}"
         )
         raise PositionLostError(message)
@@ -85,11 +85,11 @@ def _require_of_mysql(session: Session, wanted: GtidSet) -> None:
     lacking = wanted.without(executed)
     if lacking.intervals:
         message = (
-            f"{session.login} is behind: it has not {lacking}, and {wanted} was captured (gtid_executed "
+            f"{session.login} is behind: it lacks {lacking}, and {wanted} was captured (gtid_executed "
             f"{str(executed) or 'empty'}). {_WAIT}"
         )
         raise BehindError(message)
     purged = GtidSet.parse(session.text("SELECT @@GLOBAL.gtid_purged") or "").without(wanted)
     if purged.intervals:
-        message = f"{session.login} has purged {purged}, which follow {wanted}, up to which this was captured"
+        message = f"{session.login} has purged {purged}, which follow {wanted}, the last ones captured"
         raise PositionLostError(message)

@@ -1,4 +1,4 @@
-"""Foreign keys by which InnoDB changes rows that no log shows."""
+"""Foreign keys that make InnoDB change rows without logging the change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SILENT = frozenset({"CASCADE", "SET NULL", "SET DEFAULT"})
 
 @dataclass(frozen=True)
 class SilentKey:
-    """A foreign key of `table` that changes its rows when a row of `parent` goes or gets another key.
+    """A foreign key of `table` that changes its rows when a row of `parent` is deleted or gets another key.
 
     `on_delete` and `on_update` are the rules, `CASCADE` or `SET NULL`; "": that rule changes no rows.
     """
@@ -30,7 +30,7 @@ class SilentKey:
 
 
 def read_silent_keys(session: Session) -> list[SilentKey]:
-    """Read those of all tables that the user may see; none where the server itself cascades and logs it.
+    """Read those of all tables that the user may see; none if the server itself cascades and logs it.
 
     Source: https://dev.mysql.com/doc/refman/8.4/en/innodb-and-mysql-replication.html; MySQL 9.6 logs them
     unless innodb_native_foreign_keys is on.

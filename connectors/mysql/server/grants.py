@@ -1,4 +1,4 @@
-"""What a user may not read."""
+"""Tables that a user may not read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Source: https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code
 
 @dataclass(frozen=True)
 class Denied:
-    """A table that `account` may not SELECT, or not all columns of it; `reason` is what the server says."""
+    """A table of which `account` may not SELECT some or all columns; `reason` is the server's message."""
 
     table: TableId
     account: str
@@ -32,13 +32,13 @@ class Denied:
 
     def __str__(self) -> str:
         return (
-            f"{self.account} may not SELECT {self.table}, so it cannot be read whole: {self.reason}. "
+            f"{self.account} may not SELECT {self.table}, so no snapshot can be read: {self.reason}. "
             f'{self.grant}; or leave the table out: exclude = "{self.table}"'
         )
 
 
 def read_denied(session: Session, tables: Iterable[TableId]) -> Iterator[Denied]:
-    """Find the tables that the user may not read; those that are not there are none of them."""
+    """Find the tables that the user may not read; tables that do not exist are not among them."""
     for table in tables:
         try:
             session.execute(f"SELECT * FROM {table_name(table)} LIMIT 0")
@@ -51,6 +51,6 @@ def read_denied(session: Session, tables: Iterable[TableId]) -> Iterator[Denied]
 
 
 def account(session: Session) -> str:
-    """Give the account that the server has taken the login for, as GRANT spells it."""
+    """Return the account that the server chose for the login, as GRANT writes it."""
     name, _, host = (session.text("SELECT CURRENT_USER()") or "").rpartition("@")
     return f"'{name}'@'{host}'"

@@ -1,4 +1,4 @@
-"""Where a server's log stands, what its clock says, which tables it has."""
+"""The position of a server's log, its clock, its tables."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from streamjobs.changes.row_change import TableId
 _MAGIC = 4
 """Bytes before the first event of a log file."""
 _LARGEST_HEADER = 1024 * 1024
-"""More than the events before the first transaction take: 16 bytes for each server of each domain."""
+"""More than the events before the first transaction need: 16 bytes for each server of each domain."""
 
 
 @dataclass(frozen=True)
 class ServerPlace:
-    """A place in the log and everything before it as GTIDs ("" without); `at_ms` is the server's clock."""
+    """A position in the log, and all GTIDs before it ("" if it has none); `at_ms` is the server's clock."""
 
     place: LogPlace
     gtids: str
@@ -26,7 +26,7 @@ class ServerPlace:
 
 
 def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, int]:
-    """Give the server's guess of each table's rows."""
+    """Return the server's estimate of each table's rows."""
     sizes = {}
     for table in tables:
         rows = session.rows(
@@ -39,12 +39,12 @@ def table_sizes(session: Session, tables: Sequence[TableId]) -> dict[TableId, in
 
 
 def base_tables(session: Session) -> list[TableId]:
-    """Give every table of the server that is no view, no sequence and no system table, sorted."""
+    """Return every table of the server except views, sequences and system tables, sorted."""
     return _tables(session, "BASE TABLE", "SYSTEM VERSIONED")
 
 
 def sequences(session: Session) -> list[TableId]:
-    """Give every sequence of a MariaDB, sorted."""
+    """Return every sequence of a MariaDB, sorted."""
     return _tables(session, "SEQUENCE")
 
 
@@ -58,7 +58,7 @@ def _tables(session: Session, *types: str) -> list[TableId]:
 
 
 def place_now(session: Session) -> ServerPlace:
-    """Give a place of the log that every chunk read from now on holds completely.
+    """Return a log position: every chunk read from now on contains all changes before it.
 
     Raises: RefusedError when the server writes no binlog, and as Session does.
     """
@@ -72,15 +72,15 @@ def place_now(session: Session) -> ServerPlace:
 
 
 def mariadb_view(session: Session) -> LogPlace:
-    """Open a consistent view and give its place in the log; the view ends with COMMIT.
+    """Open a consistent view and return its log position; the view ends with COMMIT.
 
-    It has nothing that is behind the place. Where the place begins a log file (`begins_file`) the last
-    transactions of the file before may be missing in it.
+    The view contains nothing that is after the position. It may lack the last transactions of the file before
+    if the position begins a log file (`begins_file`).
     """
     session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
     place, again = None, _place_of_view(session)
-    # The server spells this in one buffer for all sessions: what two ask at once, one may get of the other.
+    # The server writes this in one buffer for all sessions: one of two that ask at once may get the other's.
     while place != again:
         place, again = again, _place_of_view(session)
     return again
@@ -98,13 +98,13 @@ def _place_of_view(session: Session) -> LogPlace:
 
 
 def is_written(session: Session, place: LogPlace) -> bool:
-    """Tell whether the log has come to a place: a view may get an old offset with a new file."""
+    """Return whether the log has reached a position: a view may get an old offset with a new file."""
     end = mysql_place(session).place
     return (place.number, place.offset) <= (end.number, end.offset)
 
 
 def begins_file(session: Session, place: LogPlace) -> bool:
-    """Tell whether no transaction stands before a place in its log file; for MariaDB."""
+    """Return whether a position comes before all transactions of its log file; for MariaDB."""
     if place.offset > _LARGEST_HEADER:
         return False
     file = literal(place.file)
@@ -113,12 +113,12 @@ def begins_file(session: Session, place: LogPlace) -> bool:
 
 
 def mariadb_gtids(session: Session, place: LogPlace) -> str:
-    """Give the set of transactions before a place, as MariaDB spells it."""
+    """Return the set of transactions before a position, as MariaDB writes it."""
     return session.text(f"SELECT BINLOG_GTID_POS({literal(place.file)}, {place.offset})") or ""
 
 
 def mysql_place(session: Session) -> ServerPlace:
-    """Give the end of the log, with MySQL's GTIDs."""
+    """Return the end of the log, with MySQL's GTIDs."""
     found = session.named(log_status(session))
     if not found:
         raise _no_binlog(session)
@@ -128,13 +128,13 @@ def mysql_place(session: Session) -> ServerPlace:
 
 
 def log_status(session: Session) -> str:
-    """Spell the statement that tells the end of the log and which databases are logged."""
+    """Return the statement that shows the end of the log and which databases are logged."""
     renamed = not session.is_mariadb and session.version_numbers >= (8, 2)
     return "SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS"
 
 
 def server_clock_ms(session: Session) -> int:
-    """Give the server's time in UTC epoch milliseconds."""
+    """Return the server's time in UTC epoch milliseconds."""
     return int(session.text("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS UNSIGNED)") or 0)
 
 
@@ -145,7 +145,7 @@ def _no_binlog(session: Session) -> RefusedError:
 
 
 def bytes_behind(session: Session, file: str, offset: int) -> int | None:
-    """Count the bytes of the log behind a place; None when the server no longer has that file."""
+    """Count the bytes of the log after a position; None when the server no longer has that file."""
     sizes = {row["Log_name"]: int(row["File_size"]) for row in session.named("SHOW BINARY LOGS")}
     if file not in sizes:
         return None

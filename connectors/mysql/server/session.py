@@ -1,4 +1,4 @@
-"""A logged-in connection to a server, and the one seam where pymysql's errors become ours."""
+"""A logged-in connection to a server, and the only module that turns pymysql's errors into ours."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _CLIENT_ERRORS = 2000
 
 
 class NoSuchTableError(SystemicError):
-    """The server has no such table, and would have shown it to this user."""
+    """The server does not have the table: it would show it to this user."""
 
 
 @dataclass(frozen=True)
 class Login:
     """Where a server is and how to log in; TLS checks certificate and host name.
 
-    `ca_file` None: the system's authorities. `check_host` False: the authority's signature is enough, as for
-    the certificates that a MySQL makes for itself, which name no host.
+    `ca_file` None: the system's authorities. `check_host` False: the authority's signature is enough. The
+    certificates that MySQL makes for itself need this: they name no host.
     """
 
     host: str
@@ -56,7 +56,7 @@ class Login:
         return f"{self.user}@{self.host}:{self.port}"
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """What pymysql's `ssl` takes. Raises ConfigError when the file of authorities cannot be read."""
+        """Return the context for pymysql's `ssl`. Raises ConfigError when `ca_file` cannot be read."""
         if not self.tls:
             return None
         try:
@@ -69,10 +69,10 @@ class Login:
 
 
 class Session:
-    """One connection; times are UTC, texts utf8mb4, values come as the server's text. One thread at a time.
+    """One connection: times are UTC, texts utf8mb4, values are the server's text. One thread at a time.
 
-    Raises: RetriableError, SystemicError (NoSuchTableError) from every method; ConfigError when no login like
-    this can succeed.
+    Raises: RetriableError, SystemicError (NoSuchTableError) from every method; ConfigError when such a login
+    can never succeed.
     """
 
     def __init__(self, login: Login, *, timeout_s: float = 60.0) -> None:
@@ -105,18 +105,18 @@ class Session:
 
     @cached_property
     def version(self) -> str:
-        """Version as the server tells it: `10.11.19-MariaDB-log`, `8.4.3`."""
+        """The version that the server reports: `10.11.19-MariaDB-log`, `8.4.3`."""
         return str(self.text("SELECT VERSION()"))
 
     @property
     def version_numbers(self) -> tuple[int, int]:
-        """First two numbers of the version: `(10, 11)`."""
+        """The first two numbers of the version: `(10, 11)`."""
         major, minor = self.version.split("-")[0].split(".")[:2]
         return int(major), int(minor)
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether the server is a MariaDB."""
+        """Return whether the server is MariaDB."""
         return "mariadb" in self.version.lower()
 
     def execute(self, sql: str) -> None:
@@ -124,13 +124,13 @@ class Session:
         self.rows(sql)
 
     def rows(self, sql: str) -> Sequence[TextRow]:
-        """Run a query and give all of its rows."""
+        """Run a query and return all of its rows."""
         with mysql_errors(f"{self.login}: {sql[:200]}"), self.connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall() or ()
 
     def batches(self, sql: str, size: int) -> Iterator[Sequence[TextRow]]:
-        """Run a query and give its rows in batches as they come; read it to the end, or close the session."""
+        """Run a query and yield its rows in batches as they arrive; read to the end, or close the session."""
         with mysql_errors(f"{self.login}: {sql[:200]}"):
             cursor = self.connection.cursor(pymysql.cursors.SSCursor)
             cursor.execute(sql)
@@ -139,7 +139,7 @@ class Session:
             cursor.close()
 
     def named(self, sql: str) -> list[dict[str, str]]:
-        """Run a query of few rows and give each by column name, NULL as an empty text."""
+        """Run a query of few rows and return each by column name, NULL as an empty text."""
         with mysql_errors(f"{self.login}: {sql[:200]}"), self.connection.cursor() as cursor:
             cursor.execute(sql)
             names = [column[0] for column in cursor.description]
@@ -152,21 +152,21 @@ class Session:
             ]
 
     def text(self, sql: str) -> str | None:
-        """Give the first value of the first row as a text; None for NULL and for no row."""
+        """Return the first value of the first row as text; None if it is NULL or there is no row."""
         rows = self.rows(sql)
         value = rows[0][0] if rows else None
         return None if value is None else value.decode()
 
     def variable(self, name: str) -> str | None:
-        """Give a server variable, None when this server has none of that name."""
+        """Return a server variable, None when the server has none of that name."""
         if not name.isidentifier():
-            message = f"{name!r} is no name of a server variable"
+            message = f"{name!r} is not the name of a server variable"
             raise AssertionError(message)
-        rows = self.rows(f"SHOW GLOBAL VARIABLES LIKE '{name}'")  # it takes no literal with a charset
+        rows = self.rows(f"SHOW GLOBAL VARIABLES LIKE '{name}'")  # a literal with a charset is an error here
         return (rows[0][1] or b"").decode() if rows else None
 
     def close(self) -> None:
-        """Let go of the connection, also in the middle of a result."""
+        """Close the connection, also in the middle of a result."""
         if self.connection.open:
             self.connection._force_close()  # noqa: SLF001 (close() would read the rest of a result first)
 
@@ -180,7 +180,7 @@ class Session:
 
 
 def error_of(exc: Exception, what: str) -> StreamjobsError:
-    """Give our error for one of pymysql's; `what` says what failed and where."""
+    """Return our error for an error of pymysql; `what` says what failed and where."""
     code = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
     detail = exc.args[1] if len(exc.args) > 1 else str(exc)
     text = f"{what}: {detail} ({code})" if code else f"{what}: {exc}"
@@ -192,7 +192,7 @@ def error_of(exc: Exception, what: str) -> StreamjobsError:
 
 @contextmanager
 def mysql_errors(what: str) -> Iterator[None]:
-    """Turn what pymysql raises inside into ours."""
+    """Turn the errors that pymysql raises inside into ours."""
     try:
         yield
     except (pymysql.err.Error, OSError) as exc:
@@ -201,15 +201,15 @@ def mysql_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def login_errors(what: str) -> Iterator[None]:
-    """Turn into ConfigError what no other try of the same login can cure: TLS, and how passwords travel."""
+    """Raise ConfigError for failures that a retry cannot cure: TLS, and how passwords are sent."""
     try:
         yield
     except RuntimeError as exc:
         if "cryptography" not in str(exc):
             raise
         message = (
-            f"{what}: the server takes this password (caching_sha2_password) by TLS only, or encrypted by "
-            "the Python package `cryptography`, which is not installed. Use TLS"
+            f"{what}: the server accepts this password (caching_sha2_password) only over TLS, or encrypted "
+            "by the Python package `cryptography`, which is not installed. Use TLS"
         )
         raise ConfigError(message) from exc
     except pymysql.err.OperationalError as exc:
@@ -217,11 +217,12 @@ def login_errors(what: str) -> Iterator[None]:
         if isinstance(refused, ssl.SSLCertVerificationError):
             message = (
                 f"{what}: its certificate is not accepted: {refused.verify_message}. Name the authority that "
-                "signed it (tls_ca_file); for one that names no host, as MySQL makes itself, tls = verify_ca"
+                "signed it (tls_ca_file). Set tls = verify_ca for a certificate that names no host, such as "
+                "one that MySQL made itself"
             )
             raise ConfigError(message) from exc
         if exc.args[:1] == (CR.CR_SSL_CONNECTION_ERROR,):
-            message = f"{what}: the server offers no TLS. Give it a certificate, or say tls = off"
+            message = f"{what}: the server offers no TLS. Give it a certificate, or set tls = off"
             raise ConfigError(message) from exc
         raise
 
@@ -232,10 +233,10 @@ def quoted(name: str) -> str:
 
 
 def table_name(table: TableId) -> str:
-    """Spell a table's full name for SQL."""
+    """Return a table's full name for SQL."""
     return f"{quoted(table.database)}.{quoted(table.table)}"
 
 
 def literal(text: str) -> str:
-    """Spell a text as a literal that no mode and no charset reads differently."""
+    """Return a text as a literal that means the same in every mode and charset."""
     return f"_utf8mb4 x'{text.encode().hex()}'" if text else "''"

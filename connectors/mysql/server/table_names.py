@@ -1,4 +1,4 @@
-"""Which names of tables and databases are the same to a server (lower_case_table_names)."""
+"""How a server compares names of tables and databases (lower_case_table_names)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class ServerNames(IntEnum):
 
     AS_SPELLED = 0
     IN_LOWER_CASE = 1
-    """Names are kept in lower case, in the log too, whatever statements spell."""
+    """Names are kept in lower case, also in the log, whatever the statement had."""
     ALIKE = 2
-    """Names are kept as they were spelled when they were made, and compared in lower case."""
+    """Names are kept as they were first written, and compared in lower case."""
 
     def known(self, table: TableId, tables: Iterable[TableId]) -> TableId:
-        """The name by which the server knows a table that a statement names; `tables` are those of now.
+        """Return the server's name of a table that a statement names; `tables` are the current tables.
 
         A database alone is a table of the name "".
         """
@@ -37,7 +37,7 @@ class ServerNames(IntEnum):
 
 
 def lower(name: str) -> str:
-    """A name in lower case, each character by itself, as the servers' utf8mb3_general_ci has it."""
+    """Return a name in lower case, character by character, as the servers' utf8mb3_general_ci does."""
     if name.isascii():
         return name.lower()
     return "".join("i" if character == "İ" else _one(character) for character in name)

@@ -1,1 +1,1 @@
-"""Tables read in chunks, each as of one exact position of the log."""
+"""Snapshots of tables, read in chunks; each chunk belongs to one exact log position."""

@@ -1,4 +1,4 @@
-"""The SELECT of a table's chunks: its ranges of keys, and how its rows are read."""
+"""The SELECT of a table's snapshot chunks: the key ranges, and how the rows are read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 
 @dataclass(frozen=True)
 class SelectedRows:
-    """Some rows of a table in canonical form, and the values for whose sake others are not there."""
+    """Some rows of a table in canonical form, and the values that made other rows undecodable."""
 
     rows: Sequence[Row]
     bad: Sequence[Undecodable] = ()
 
 
 class ChunkQuery:
-    """The SELECT of one table's chunks, and how to read its rows."""
+    """Builds the SELECT of one table's chunks, and reads its rows."""
 
     def __init__(self, definition: TableDefinition) -> None:
         columns = {column.name: column for column in definition.columns}
@@ -44,7 +44,7 @@ class ChunkQuery:
         ]
 
     def sql(self, after: Key | None, until: Key | None, limit: int | None) -> str:
-        """Give the query of the rows behind `after` up to `until`."""
+        """Return the query of the rows with keys above `after`, up to and including `until`."""
         conditions = []
         if after is not None:
             conditions.append(self._above(after))
@@ -56,7 +56,7 @@ class ChunkQuery:
         return f"SELECT {', '.join(self._selected)} FROM {table_name(self._table)}{where}{order}{end}"
 
     def read(self, found: Sequence[TextRow]) -> SelectedRows:
-        """Give the row images in canonical form; a row with a value that has none is set aside."""
+        """Return the row images in canonical form; a row with an undecodable value goes to `bad`."""
         if not self._converters:
             return SelectedRows([row[: self._width] for row in found])
         rows: list[Row] = []
@@ -76,11 +76,11 @@ class ChunkQuery:
                     convert(value)
             except FAILURES as exc:
                 return Undecodable(index, value or b"", reason_of(exc))
-        message = f"a row of {self._table} that could not be read a moment ago"
+        message = f"a row of {self._table} could not be decoded, and now it can"
         raise AssertionError(message)
 
     def row(self, found: TextRow) -> Row:
-        """Give the row image in canonical form. Raises one of FAILURES for bytes without value."""
+        """Return the row image in canonical form. Raises one of FAILURES for bytes that are not a value."""
         if not self._converters:
             return found[: self._width]
         values = list(found[: self._width])
@@ -91,14 +91,14 @@ class ChunkQuery:
         return tuple(values)
 
     def key(self, found: TextRow) -> Key:
-        """Give the row's key as literals."""
+        """Return the row's key as literals."""
         values = found[self._width :]
         return tuple(
             key_literal(column, value or b"") for column, value in zip(self._keys, values, strict=True)
         )
 
     def _above(self, key: Key) -> str:
-        """A condition for keys above this one, or above all that begin with it; usable by the index."""
+        """Return a condition, usable by the index, for keys above this one and above its extensions."""
         parts = []
         for count in range(1, len(key) + 1):
             same = [
@@ -113,9 +113,9 @@ class ChunkQuery:
 def split_key(
     session: Session, definition: TableDefinition, parts: int
 ) -> list[tuple[Key | None, Key | None]]:
-    """Give up to `parts` ranges (above, up to) of the first key column that together hold every row.
+    """Return up to `parts` ranges (above, up to) of the first key column that together contain every row.
 
-    One range unless that column is a whole number: only those can be cut without reading the table.
+    One range unless that column is an integer: only integers can be split without reading the table.
     """
     key = definition.primary_key
     first = next((column for column in definition.columns if key and column.name == key[0]), None)

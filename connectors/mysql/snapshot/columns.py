@@ -1,4 +1,4 @@
-"""What a snapshot selects, and how the server's text becomes the canonical form that the binlog gives."""
+"""What a snapshot selects, and how it turns the server's text into the canonical form of binlog rows."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 _BINARIES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 _CONVERTED_EXACTLY = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", "utf16", "utf16le", "utf32"})
-"""Sets that the server turns into utf8mb4 without loss; what it does not know of others becomes '?'."""
+"""Sets that the server converts to utf8mb4 without loss; unknown characters of others become '?'."""
 _NUMBERED = frozenset({"enum", "set", "bit"})
 
 
 @dataclass(frozen=True)
 class SelectedColumn:
-    """How one column is read: the expression, and what makes its text canonical (None: it is already)."""
+    """How one column is read: the expression, and the converter of its text (None: it is canonical)."""
 
     expression: str
     convert: Converter | None
 
 
 def selected(column: ColumnDefinition, *, in_key: bool = False) -> SelectedColumn:
-    """Give how to read a column so that it equals what the binlog gives for the same row."""
+    """Return how to read a column so that its value equals that of the binlog for the same row."""
     name = quoted(column.name)
     kind = column.type
     if in_key and kind in ("enum", "set") and read_alike(column.labels, column.lost_labels):
@@ -56,7 +56,7 @@ def selected(column: ColumnDefinition, *, in_key: bool = False) -> SelectedColum
 
 
 def key_expression(column: ColumnDefinition) -> tuple[str, str]:
-    """Give what a key column is compared and selected as: expression for WHERE, expression for SELECT."""
+    """Return the expressions of a key column: the one for WHERE, the one for SELECT."""
     name = quoted(column.name)
     if column.type in _NUMBERED:
         return f"{name} + 0", f"{name} + 0"
@@ -66,7 +66,7 @@ def key_expression(column: ColumnDefinition) -> tuple[str, str]:
 
 
 def key_literal(column: ColumnDefinition, value: bytes) -> str:
-    """Spell a key column's selected value as a literal that equals it exactly, for `key_expression`."""
+    """Return a key column's selected value as a literal that exactly equals `key_expression`."""
     text = value.decode("ascii")
     if column.type in _TEXTS:
         return f"_{column.charset} x'{text}'" if text else "''"
@@ -77,7 +77,7 @@ def key_literal(column: ColumnDefinition, value: bytes) -> str:
     if column.type in _INTEGERS or column.type in _NUMBERED or column.type in ("decimal", "year"):
         return text
     if not text.isprintable() or "'" in text or "\\" in text:
-        message = f"{column.name} {column.native_type}: {text!r} cannot be a key's literal"
+        message = f"{column.name} {column.native_type}: {text!r} cannot be the literal of a key"
         raise AssertionError(message)
     return f"'{text}'"
 

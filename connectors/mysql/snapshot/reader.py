@@ -1,4 +1,4 @@
-"""Whole tables, read in chunks: each chunk is the table's rows as of one exact place of the log."""
+"""Snapshots of tables, read in chunks: each chunk has the table's rows at one exact log position."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from streamjobs.changes.row_change import TableId
 from streamjobs.errors import RetriableError
 
 _LOCK_WAIT_S = 3
-_WHOLE_WAIT_S = 10.0
-_WHOLE_POLL_S = 0.01
+_VIEW_WAIT_S = 10.0
+_VIEW_POLL_S = 0.01
 _BATCH_ROWS = 500
 _FIRST_STEP, _GROWTH = 100, 8
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of one table as they were at `place`: all changes before it are in them, none behind it is.
+    """Rows of one table as they were at `place`: they contain all changes before it and none after it.
 
     `last_key` is where the next chunk starts, None for a table without primary key. `complete`: no row is
-    left in the range. `batches` is read once, before the session is used again.
+    left in the range. `batches` must be read once, before the session is used again.
     """
 
     definition: TableDefinition
@@ -46,13 +46,13 @@ class Chunk:
 
 
 class TableReader:
-    """Reads one table's rows as of exact places; one session, one thread.
+    """Reads one table's rows as of exact log positions; one session, one thread.
 
-    Promise: on MariaDB no lock is taken: each chunk has a view of its own, and the server tells its place in
-    the log. Where that place begins a log file, the view may lack what the file before has last (decision
-    0047): it is used when its rows are those that uncommitted reads see. On MySQL the one table is locked
-    against writers while the view is opened (milliseconds; given up after 3 s behind somebody's long
-    transaction, as a RetriableError).
+    Promise: MariaDB needs no lock: each chunk has its own view, and the server reports the log position of
+    the view. The view may lack the end of the file before if the position begins a log file (decision 0047);
+    then it is used only if uncommitted reads see the same rows. On MySQL the one table is locked against
+    writers while the view is opened. That takes milliseconds; it raises RetriableError if it waits 3 s for a
+    long transaction.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class TableReader:
         opened: Callable[[LogPlace], bool] = lambda _: True,
         max_bytes: int | None = None,
     ) -> Chunk:
-        """Read up to `limit` rows with a key above `after`, up to and with `until`, in order of the key.
+        """Read up to `limit` rows with a key above `after`, up to and including `until`, in order of the key.
 
-        Fewer when they have about `max_bytes`. `opened` is told the place before the rows are read; when it
-        says False another view is opened. A table without primary key is read as one, whatever the limits;
-        its rows come while they are read.
-        Raises: RetriableError when the table changed its shape meanwhile, and as Session does.
+        It stops earlier at about `max_bytes`. `opened` is called with the log position before the rows are
+        read; another view is opened if it returns False. A table without primary key is read as one chunk,
+        whatever the limits; its rows are streamed.
+        Raises: RetriableError when the table was altered meanwhile, and as Session does.
         """
         definition = self._definition_of(self._session, table)
         query = ChunkQuery(definition)
@@ -107,9 +107,9 @@ class TableReader:
     ) -> Chunk:
         query = ChunkQuery(definition)
         if not definition.primary_key:
-            whole = _Whole(self._session, query, self._close_view, definition)
+            stream = _KeylessRows(self._session, query, self._close_view, definition)
             return Chunk(
-                definition, place, at_ms, whole.read(), lambda: None, lambda: True, lambda: whole.rows
+                definition, place, at_ms, stream.read(), lambda: None, lambda: True, lambda: stream.rows
             )
         found, complete = self._rows(self._session, query, *bounds, *most)
         self._close_view(definition)
@@ -134,7 +134,7 @@ class TableReader:
         limit: int,
         max_bytes: int | None,
     ) -> tuple[list[TextRow], bool]:
-        """Rows that a session sees, in steps that grow as their size allows; whether no more are left."""
+        """Read the rows that a session sees, in steps that grow with the size left; return if none remain."""
         found: list[TextRow] = []
         step, size = limit if max_bytes is None else min(limit, _FIRST_STEP), 0
         while True:
@@ -152,10 +152,10 @@ class TableReader:
             step = min(limit - len(found), max(rows_left, 1), step * _GROWTH)
 
     def _open_view(self, table: TableId, seen_by: Callable[[Session], object]) -> tuple[LogPlace, int]:
-        """Open a view in which what the session sees is exactly that of its place."""
+        """Open a view in which the session sees exactly the state at the view's log position."""
         session = self._session
         if session.is_mariadb:
-            place = self._whole_view(table, seen_by)
+            place = self._complete_view(table, seen_by)
             return place, server_clock_ms(session)
         session.execute(f"SET lock_wait_timeout = {_LOCK_WAIT_S}")
         session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -167,30 +167,32 @@ class TableReader:
             locker.execute("UNLOCK TABLES")
         return place, server_clock_ms(session)
 
-    def _whole_view(self, table: TableId, seen_by: Callable[[Session], object]) -> LogPlace:
-        """Open a view of MariaDB that lacks nothing of what the log has before its place."""
-        session, deadline_s = self._session, time.monotonic() + _WHOLE_WAIT_S
+    def _complete_view(self, table: TableId, seen_by: Callable[[Session], object]) -> LogPlace:
+        """Open a view of MariaDB that contains everything before its log position."""
+        session, deadline_s = self._session, time.monotonic() + _VIEW_WAIT_S
         place = mariadb_view(session)
-        while not is_written(session, place) or (begins_file(session, place) and not self._is_whole(seen_by)):
+        while not is_written(session, place) or (
+            begins_file(session, place) and not self._is_complete(seen_by)
+        ):
             session.execute("COMMIT")
             if time.monotonic() > deadline_s:
                 message = (
-                    f"{session.login}: a transaction that is not committed has changed rows of {table}, and "
-                    f"for {_WHOLE_WAIT_S:g} s none was since the log file {place.file} began"
+                    f"{session.login}: an uncommitted transaction has changed rows of {table}, and nothing "
+                    f"was committed for {_VIEW_WAIT_S:g} s since the log file {place.file} began"
                 )
                 raise RetriableError(message)
-            time.sleep(_WHOLE_POLL_S)
+            time.sleep(_VIEW_POLL_S)
             place = mariadb_view(session)
         return place
 
-    def _is_whole(self, seen_by: Callable[[Session], object]) -> bool:
-        """Tell whether the open view lacks no change, committed or not."""
+    def _is_complete(self, seen_by: Callable[[Session], object]) -> bool:
+        """Return whether the open view contains every change, committed or not."""
         with Session(self._session.login, timeout_s=600.0) as uncommitted:
             uncommitted.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
             return seen_by(self._session) == seen_by(uncommitted)
 
     def _close_view(self, definition: TableDefinition) -> None:
-        """End the view; refuse what was read if the table has another shape by now."""
+        """End the view. Raises RetriableError if the table has been altered since it was opened."""
         self._session.execute("COMMIT")
         if self._definition_of(self._session, definition.table) != definition:
             message = f"{definition.table} was altered while a chunk of it was read; reading it again"
@@ -198,15 +200,15 @@ class TableReader:
 
 
 def _digest(batches: Iterable[Sequence[TextRow]]) -> bytes:
-    """A digest of rows in their order."""
+    """Return a digest of the rows in their order."""
     digest = hashlib.blake2b()
     for batch in batches:
         digest.update(repr(batch).encode())
     return digest.digest()
 
 
-class _Whole:
-    """A table without key, as it streams in."""
+class _KeylessRows:
+    """Streams a table without primary key."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""MySQL as a store of results: the sink and the lookup."""
+"""MySQL as a store: the sink and the lookup."""

@@ -1,4 +1,4 @@
-"""A table's columns and unique indexes as information_schema has them, for the sink."""
+"""A table's columns and unique indexes, read from information_schema for the sink."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WORDS = re.compile(r"[a-z_]+")
 
 @dataclass(frozen=True)
 class Found:
-    """A column: `type` is its bare name (`decimal`), `declared` all of it (`decimal(10,2) unsigned`).
+    """A column: `type` is the bare type (`decimal`), `declared` the full type (`decimal(10,2) unsigned`).
 
-    `scale` of a float or double is None unless it was declared with one. `length` counts characters, or the
-    bytes of binary types; `octets` bytes. `default` is None where there is none, or where it is NULL.
+    `scale` of a float or double is None unless it was declared with one. `length` counts characters, for
+    binary types bytes; `octets` counts bytes. `default` is None if there is no default, or if it is NULL.
     """
 
     name: str
@@ -37,22 +37,22 @@ class Found:
 
     @property
     def is_generated(self) -> bool:
-        """Whether the server computes it; MySQL says DEFAULT_GENERATED of a default that is an expression."""
+        """Return whether the server computes it; MySQL marks a default expression as DEFAULT_GENERATED."""
         return "generated" in self._words
 
     @property
     def is_counter(self) -> bool:
-        """Whether the server counts it up where no value is given."""
+        """Return whether the server assigns the next number when no value is given."""
         return "auto_increment" in self._words
 
     @property
     def follows_updates(self) -> bool:
-        """Whether each update that does not set it sets it to the time of the update."""
+        """Return whether an update sets it to the current time unless the update sets it itself."""
         return "on update" in self.extra
 
     @property
     def _words(self) -> list[str]:
-        """The words of `extra`: MariaDB puts commas between them, MySQL blanks alone."""
+        """The words of `extra`: MariaDB separates them by commas, MySQL only by spaces."""
         return _WORDS.findall(self.extra)
 
     @property
@@ -63,7 +63,7 @@ class Found:
 
 @dataclass(frozen=True)
 class UniqueIndex:
-    """A unique index: its parts in lower case, "" for an expression; it has a prefix of those in `cut`."""
+    """A unique index: its parts in lower case, "" for an expression; of the `cut` ones only a prefix."""
 
     name: str
     parts: tuple[str, ...]
@@ -71,7 +71,7 @@ class UniqueIndex:
 
 
 def read_columns(connection: SinkConnection, target: Target) -> dict[str, Found]:
-    """Read the columns, by their names in lower case."""
+    """Read the columns; the keys are their names in lower case."""
     rows = connection.run(
         "SELECT column_name, data_type, column_type, numeric_scale, datetime_precision, "
         "character_maximum_length, character_octet_length, character_set_name, collation_name, extra, "
@@ -88,7 +88,7 @@ def read_columns(connection: SinkConnection, target: Target) -> dict[str, Found]
 
 
 def read_unique_indexes(connection: SinkConnection, target: Target) -> list[UniqueIndex]:
-    """Read the unique indexes, the primary key among them."""
+    """Read the unique indexes, including the primary key."""
     rows = connection.run(
         "SELECT index_name, column_name, sub_part FROM information_schema.statistics "
         f"WHERE {here(target)} AND non_unique = 0 ORDER BY index_name, seq_in_index",
@@ -104,13 +104,13 @@ def read_unique_indexes(connection: SinkConnection, target: Target) -> list[Uniq
 
 
 def here(target: Target, schema: str = "table_schema", name: str = "table_name") -> str:
-    """Return the condition that finds the table in information_schema, by these columns."""
+    """Return the condition on these columns that finds the table in information_schema."""
     database, table = escape_string(target.database), escape_string(target.table)
     return f"{schema} = '{database}' AND {name} = '{table}'"
 
 
 def text(value: Any) -> str:
-    """Give a name or word of the server, which may come as bytes."""
+    """Return as text a name or word of the server, which may arrive as bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
@@ -123,7 +123,7 @@ def _number(value: Any) -> int | None:
 
 
 def _default(value: Any, version: str) -> str | None:
-    """MariaDB spells a default as SQL, so NULL is no text there; MySQL gives the bare value."""
+    """Return the default: MariaDB shows it as SQL, so NULL is not a text; MySQL shows the bare value."""
     if value is None or (text(value) == "NULL" and "MariaDB" in version):
         return None
     return text(value)

@@ -1,4 +1,4 @@
-"""The sink's connection: made, checked, thrown away after trouble; and what the server's errors mean."""
+"""The sink's connection, which is replaced after an error; and what the server's errors mean."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from streamjobs.options.tls import tls_context
 
 RETRIABLE = frozenset(
     {
-        *(1020, 1205, 1213, 1412, 1614, 3572),  # somebody else writes: deadlock, lock wait, changed table
+        *(1020, 1205, 1213, 1412, 1614, 3572),  # other writers: deadlock, lock wait, changed table
         *(1040, 1203, 1226),  # too many connections
         *(1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 1969, 3024, 3169),  # cut off
         *(1037, 1038, 1041, 1180, 1836, 1878),  # out of memory for now, commit refused, fail-over
         *(1047, 1792, 3100, 3101),  # a Galera or group replication node that is not ready
     }
 )
-"""The same batch may work a moment later.
+"""Errors after which the same batch may succeed a moment later.
 
 Source: https://dev.mysql.com/doc/mysql-errors/9.1/en/server-error-reference.html and
 https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
@@ -41,13 +41,13 @@ POISON = {
     3157: "size",
     1451: "constraint", 1452: "constraint", 1644: "constraint",
 }  # fmt: skip
-"""Errors that one row is to blame for, whatever is sent with it -> the word for its dead letter."""
+"""Errors that one row causes, whatever is sent with it -> the reason in its dead letter."""
 _READ_ONLY = 1290
 _NO_TABLE = 1146
 _GONE, _NO_CODE = 0, -1
 _FIRST_CLIENT_ERROR, _LAST_CLIENT_ERROR = 2000, 2999
 _HOPELESS_CLIENT_ERRORS = frozenset({2026, 2054, 2059, 2061})
-"""No TLS with this server, or no way to log in that both sides know."""
+"""No TLS with this server, or no login method that both sides know."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _URL = re.compile(r"(?:jdbc:)?(?:mysql|mariadb)://([^/:?#@\s]+)(?::(\d+))?/([^/?#\s]+)(?:\?(\S*))?")
 _HARMLESS = frozenset(
@@ -56,13 +56,13 @@ _HARMLESS = frozenset(
         *("usecursorfetch", "usessl", "zerodatetimebehavior", "allowmultiqueries", "tinyint1isbit"),
     }
 )
-"""JDBC's parameters that people copy, none of which means anything to us."""
+"""JDBC parameters that people copy; we ignore them all."""
 
 
 class RefusedBatchError(SystemicError):
-    """The server refuses a statement because of one of its rows; `reason` is the dead letter's word.
+    """The server refuses a statement because of one of its rows; `reason` goes into the dead letter.
 
-    Where no row is at fault (`open`) it is what its base says.
+    In `open`, where no row is involved, it is a plain SystemicError.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -71,12 +71,12 @@ class RefusedBatchError(SystemicError):
 
 
 class NoTableError(SystemicError):
-    """A statement names a table that is not there."""
+    """A statement names a table that does not exist."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a table is."""
+    """The server, database and name of a table."""
 
     host: str
     port: int
@@ -88,7 +88,7 @@ class Target:
 
 
 def target_of(options: Options, name: str) -> Target:
-    """Read where the declared table `name` is. Raises ConfigError."""
+    """Read the target of the declared table `name` from its options. Raises ConfigError."""
     table = options.text_or_none("tableName") or name
     url, host, database = (options.text_or_none(each) for each in ("url", "host", "database"))
     if url is None:
@@ -98,21 +98,23 @@ def target_of(options: Options, name: str) -> Target:
         return Target(host, options.number("port"), database, table)
     match = _URL.fullmatch(url)
     if match is None or host is not None or database is not None:
-        message = f"table {name}: 'url' alone says where it is, as jdbc:mysql://host:port/database"
+        message = (
+            f"table {name}: use 'url' alone, as jdbc:mysql://host:port/database, without host or database"
+        )
         raise ConfigError(message)
     parameters = [pair.partition("=")[0] for pair in (match[4] or "").split("&") if pair]
     unknown = [each for each in parameters if each.lower() not in _HARMLESS]
     if unknown:
-        message = f"table {name}: the url's parameter {unknown[0]} is unknown; say it with an option"
+        message = f"table {name}: the url's parameter {unknown[0]} is unknown; set an option instead"
         raise ConfigError(message)
     return Target(match[1], int(match[2] or 3306), unquote(match[3]), table)
 
 
 class SinkConnection:
-    """One session with a server; no statement is ever sent twice by it.
+    """One session with a server; it never sends a statement twice.
 
-    Promise: after an error that says nothing of the statement the session is closed, so that a late answer
-    cannot be taken for another's; the next `connect` makes a new one.
+    Promise: the session is closed after an error that is not about the statement, so that a late answer is
+    not mistaken for the answer to another statement; the next `connect` opens a new one.
     """
 
     def __init__(self, options: Options, target: Target, where: str) -> None:
@@ -123,11 +125,11 @@ class SinkConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a session."""
+        """Return whether a session is open."""
         return self._connection is not None
 
     def connect(self) -> None:
-        """Make a new session. Raises RetriableError, SystemicError, ConfigError."""
+        """Open a new session. Raises RetriableError, SystemicError, ConfigError."""
         self.close()
         options, target = self._options, self._target
         password = options.secret("password") or Secret("")
@@ -153,9 +155,9 @@ class SinkConnection:
         self.run(assignment(names, max(1, int(timeout_s * 0.8))), "connecting")
 
     def run(self, statement: str | bytes, what: str) -> Sequence[tuple[Any, ...]]:
-        """Run one statement and give its rows.
+        """Run one statement and return its rows.
 
-        Raises: RefusedBatchError for a row's fault, and what the contract says.
+        Raises: RefusedBatchError when a row is the cause; else as the contract of sinks says.
         """
         with self._errors(what), self._connection.cursor() as cursor:
             cursor.execute(statement)
@@ -166,7 +168,7 @@ class SinkConnection:
         self.run("COMMIT", what)
 
     def rollback(self) -> None:
-        """Take back what the open transaction did; without a session there is nothing to take back."""
+        """Roll back the open transaction; do nothing without a session."""
         if self._connection is not None:
             self.run("ROLLBACK", "rolling back")
 
@@ -210,6 +212,6 @@ class SinkConnection:
 def _is_retriable(code: int, message: str) -> bool:
     if _UNTRUSTED in message or code in _HOPELESS_CLIENT_ERRORS:
         return False
-    if code == _READ_ONLY:  # a server that became a replica: the next connection finds its successor
+    if code == _READ_ONLY:  # it became a replica: the next connection finds the new primary
         return "read-only" in message or "read_only" in message
     return code in RETRIABLE or _FIRST_CLIENT_ERROR <= code <= _LAST_CLIENT_ERROR or code == _GONE

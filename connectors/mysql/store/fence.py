@@ -1,4 +1,4 @@
-"""The fence in MySQL: a row beside the tables, locked and checked in each batch's own transaction."""
+"""The fence in MySQL: a row in the same database, locked and checked in the transaction of each batch."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class _Found:
 
 
 class MySqlFence:
-    """Who may write; taken once by `open`, checked under a shared lock by every batch.
+    """Decides who may write: `open` takes it once, every batch checks it under a shared lock.
 
-    A writer that was stopped in the middle of a transaction would hold its locks as long as its connection
-    lives: `take` ends the connections of all that it replaces. It finds them by a lock in the server's memory
-    (GET_LOCK) that each session holds under its token; that lock guards nothing.
+    A writer that is frozen inside a transaction holds its locks as long as its connection lives, so `take`
+    ends the connections of all writers that it replaces. It finds them by a lock in the server's memory
+    (GET_LOCK) that each session holds under its token; that lock protects nothing.
     """
 
     def __init__(self, connection: SinkConnection, table: str, name: str) -> None:
@@ -41,7 +41,7 @@ class MySqlFence:
         self.token = ""
 
     def take(self, attempt: Attempt) -> None:
-        """Become the writer of this subtask. Raises SystemicError when another has taken over from us."""
+        """Become the writer of this subtask. Raises SystemicError when another writer has taken over."""
         self._ensure_table()
         token = secrets.token_hex(8)
         for _ in range(_TRIES):
@@ -53,16 +53,16 @@ class MySqlFence:
                 self.token = token
                 self.enter()
                 return
-        message = f"table {self._table}: others open it all the time"
+        message = f"another running job keeps taking over table {self._table}; stop one of them"
         raise RetriableError(message)
 
     def enter(self) -> None:
-        """Show that this session belongs to our token; to be called in every new session."""
+        """Mark this session with our token; must be called in every new session."""
         if self.token:
             self._connection.run(f"SELECT GET_LOCK('{_lock(self.token)}', 0)", "showing whose session it is")
 
     def check(self) -> None:
-        """Hold the fence for the open transaction. Raises SystemicError when we are no writer any more."""
+        """Hold the fence for the open transaction. Raises SystemicError when another is the writer now."""
         fence = self._read(" LOCK IN SHARE MODE").fence
         if fence is None or self.token not in fence.tokens():
             self._connection.rollback()
@@ -74,9 +74,9 @@ class MySqlFence:
         if found:
             return
         try:
-            self._connection.run(CREATE_FENCE_TABLE, "making the table of fences")
+            self._connection.run(CREATE_FENCE_TABLE, "creating the table of fences")
         except SystemicError as exc:
-            message = f"{exc}; make it once: {CREATE_FENCE_TABLE}"
+            message = f"{exc}; create it once: {CREATE_FENCE_TABLE}"
             raise SystemicError(message) from exc
 
     def _read(self, lock: str) -> _Found:
@@ -109,7 +109,7 @@ class MySqlFence:
             if rows[0][0] is not None:
                 try:
                     self._connection.run(f"KILL {int(rows[0][0])}", "ending the session of an older writer")
-                except SystemicError:  # it has ended by itself, or is another user's: then its locks tell
+                except SystemicError:  # it has ended, or is another user's: then its locks stop us
                     self._connection.connect()
 
 

@@ -1,7 +1,7 @@
-"""Values that a column takes without an error and returns as others: found before they are sent.
+"""Guards: they find values that a column accepts without an error but returns changed.
 
-The strictest sql_mode lets a server cut spaces, pad with zero bytes, read a number as the place of a label,
-and spell addresses anew. Each guard knows one such column.
+Even the strictest sql_mode lets a server cut off spaces, pad with zero bytes, read a number as the index of a
+label, and rewrite addresses. Each guard handles one such column.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MAX_BYTES = {"utf8mb4": 4, "utf8mb3": 3, "utf8": 3, "ucs2": 2, "utf16": 4, "utf
 
 @dataclass(frozen=True)
 class Guard:
-    """Finds values that would come back as others: `one` raises UnfitValueError, `many` says if all fit."""
+    """Finds values that would come back changed: `one` raises UnfitValueError, `many` returns if all fit."""
 
     one: Look
     many: Callable[[Sequence[Any]], bool]
 
 
 def char(found: Found) -> Guard:
-    """CHAR(n): the server cuts off all spaces at the end."""
+    """Return the guard of CHAR(n): the server cuts off all spaces at the end."""
 
     def one(value: str) -> None:
         if value.endswith(" "):
@@ -46,7 +46,10 @@ def char(found: Found) -> Guard:
 
 
 def varchar(found: Found) -> Guard:
-    """VARCHAR(n): spaces beyond n are cut off without an error; the server refuses other characters."""
+    """Return the guard of VARCHAR(n): spaces beyond n are cut off without an error.
+
+    The server refuses other characters beyond n.
+    """
     most = found.length
 
     def one(value: str) -> None:
@@ -57,7 +60,7 @@ def varchar(found: Found) -> Guard:
 
 
 def text(found: Found) -> Guard:
-    """TEXT types: as VARCHAR, but bytes count."""
+    """Return the guard of TEXT types: as VARCHAR, but bytes count."""
     most = found.octets
     widest = _MAX_BYTES.get(found.charset, 1)
 
@@ -71,7 +74,7 @@ def text(found: Found) -> Guard:
 
 
 def binary(found: Found) -> Guard:
-    """BINARY(n): shorter values are filled up with zero bytes."""
+    """Return the guard of BINARY(n): shorter values are filled up with zero bytes."""
     size = found.length
 
     def one(value: bytes) -> None:
@@ -83,27 +86,27 @@ def binary(found: Found) -> Guard:
 
 
 def enum(found: Found) -> Guard:
-    """ENUM: a number in a text is the place of a label, and labels are compared by the collation."""
+    """Return the guard of ENUM: a number in a text is the index of a label; the collation compares labels."""
     labels = frozenset(found.labels)
 
     def one(value: str) -> None:
         if value not in labels:
-            raise UnfitValueError(Reason.RANGE, f"{value!r:.100} is no label of {found.declared:.200}")
+            raise UnfitValueError(Reason.RANGE, f"{value!r:.100} is not a label of {found.declared:.200}")
 
     return Guard(one, labels.issuperset)
 
 
 def label_set(found: Found) -> Guard:
-    """SET: as ENUM; and the labels come back in the order of the declaration, each once."""
-    places = {label: place for place, label in enumerate(found.labels)}
+    """Return the guard of SET: as ENUM; and labels come back in the declared order, each once."""
+    indexes = {label: index for index, label in enumerate(found.labels)}
 
     def one(value: str) -> None:
         labels = value.split(",") if value else []
-        if any(label not in places for label in labels):
+        if any(label not in indexes for label in labels):
             raise UnfitValueError(
-                Reason.RANGE, f"{value!r:.100} has a label that {found.declared:.200} has not"
+                Reason.RANGE, f"{value!r:.100} has a label that {found.declared:.200} lacks"
             )
-        order = [places[label] for label in labels]
+        order = [indexes[label] for label in labels]
         if order != sorted(set(order)):
             detail = f"{value!r:.100} would come back in the order of {found.declared:.200}, each label once"
             raise UnfitValueError(Reason.TYPE, detail)
@@ -112,26 +115,26 @@ def label_set(found: Found) -> Guard:
 
 
 def uuid(found: Found) -> Guard:
-    """UUID: comes back in small letters and with its dashes."""
+    """Return the guard of UUID: it comes back in lower case and with dashes."""
 
     def one(value: str) -> None:
         if not _UUID.fullmatch(value):
             raise UnfitValueError(
                 Reason.TYPE,
-                f"{value!r:.100} is no {found.type} as the server spells it: 8-4-4-4-12 of 0-9 and a-f",
+                f"{value!r:.100} is not a {found.type} as the server writes it: 8-4-4-4-12 of 0-9 and a-f",
             )
 
     return _each(one)
 
 
 def inet(found: Found) -> Guard:
-    """INET4 and INET6: come back in their shortest spelling."""
+    """Return the guard of INET4 and INET6: they come back in their shortest form."""
 
     def one(value: str) -> None:
         try:
             spelled = _address(value, found.type)
         except ValueError as exc:
-            raise UnfitValueError(Reason.TYPE, f"{value!r:.100} is no {found.type}: {exc}") from exc
+            raise UnfitValueError(Reason.TYPE, f"{value!r:.100} is not an {found.type}: {exc}") from exc
         if spelled != value:
             raise UnfitValueError(
                 Reason.TYPE, f"{value!r:.100} would come back from {found.declared} as {spelled!r}"
@@ -141,7 +144,7 @@ def inet(found: Found) -> Guard:
 
 
 def json_document(found: Found) -> Guard:
-    """MySQL's JSON: texts are parsed; the last of two equal names wins, numbers are of 64 bits."""
+    """Return the guard of MySQL's JSON: it is parsed; the last of equal names wins, numbers have 64 bits."""
 
     def one(value: str) -> None:
         try:
@@ -173,7 +176,7 @@ def _cut(value: str, found: Found) -> UnfitValueError:
 
 
 def _address(value: str, kind: str) -> str:
-    """Spell an address as MariaDB does: "::" is the first of the longest runs of 0, also of one 0."""
+    """Return an address as MariaDB writes it: "::" is the first of the longest runs of 0, also of one 0."""
     if kind == "inet4":
         return str(ipaddress.IPv4Address(value))
     address = ipaddress.IPv6Address(value)
@@ -190,7 +193,7 @@ def _address(value: str, kind: str) -> str:
 
 
 def _longest_zeros(groups: Sequence[str]) -> tuple[int, int]:
-    """Give place and length of the longest run of 0, of the first one where several are as long."""
+    """Return start and length of the longest run of 0; of the first one if several are as long."""
     start = longest = at = 0
     for group, same in itertools.groupby(groups):
         length = len(list(same))
@@ -203,17 +206,17 @@ def _longest_zeros(groups: Sequence[str]) -> tuple[int, int]:
 def _names_once(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        message = f"a name comes twice among {names}"
+        message = f"a name is twice in {names}"
         raise ValueError(message)
 
 
 def _whole(digits: str) -> None:
     if not _LOW <= int(digits) <= _HIGH:
-        message = f"{digits} is beyond 64 bits"
+        message = f"{digits} has more than 64 bits"
         raise ValueError(message)
 
 
 def _double(digits: str) -> None:
     if Decimal(repr(float(digits))) != Decimal(digits):
-        message = f"{digits} is no double"
+        message = f"{digits} is not a double"
         raise ValueError(message)

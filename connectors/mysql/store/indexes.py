@@ -1,4 +1,4 @@
-"""Which unique indexes of a table let an upsert by the sink's key do what it should, and nothing else."""
+"""Checks that the unique indexes of a table let an upsert change the row of its key, and no other row."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def index_problems(
     given: Collection[str],
     target: Target,
 ) -> Iterator[str]:
-    """Say what is wrong with the unique indexes of a table, one sentence each.
+    """Yield what is wrong with the unique indexes of a table, one sentence each.
 
-    An upsert changes the row that *any* unique index finds. So the key needs an index of its own, over whole
-    values; and each other one must hold the key too (what it finds is the key's row then), or be such that a
-    new row never meets another one in it: NULL is never the same as another NULL, and a counter is fresh.
+    An upsert changes the row that *any* unique index finds. So the key needs its own index, over complete
+    values. Every other unique index must contain the key too (then it finds the key's row), or a new row must
+    never equal another row in it: NULL never equals another NULL, and a counter is new.
     """
     names = {name.lower() for name in key}
     exact = [index for index in indexes if set(index.parts) == names]
@@ -31,10 +31,9 @@ def index_problems(
     elif all(index.cut for index in exact):
         cut = ", ".join(sorted(exact[0].cut))
         yield (
-            f"the UNIQUE index {exact[0].name} of {target} holds only the first characters of {cut}, "
-            "so keys that "
-            "begin alike would be one row: make one over the whole column, which a VARCHAR of up to 768 "
-            "characters takes"
+            f"the UNIQUE index {exact[0].name} of {target} contains only the first characters of {cut}, so "
+            "keys with the same beginning would be one row: make an index over the whole column; a VARCHAR "
+            "of up to 768 characters can have one"
         )
     declared = {name.lower() for name in given}
     for index in indexes:
@@ -42,13 +41,13 @@ def index_problems(
             continue
         shown = ", ".join(part or "an expression" for part in index.parts)
         yield (
-            f"the UNIQUE index {index.name} ({shown}) of {target} would turn a new row into a change of "
-            f"another one: make it a plain index{_cure(index, target)}"
+            f"the UNIQUE index {index.name} ({shown}) of {target} would turn a new row into an update of "
+            f"another row: make it a plain index{_cure(index, target)}"
         )
 
 
 def _never_met(index: UniqueIndex, columns: Mapping[str, Found], given: Collection[str]) -> bool:
-    """Whether the server fills a part that the job does not give with what no other row has."""
+    """Return whether the server fills a part that the job does not write with a value no other row has."""
     for part in index.parts:
         column = columns.get(part)
         if column is None or part in given or column.is_generated:

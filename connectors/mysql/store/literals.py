@@ -1,7 +1,7 @@
-"""Values as SQL literals: one by one as their type has stored them, or a whole column at once.
+"""SQL literals of values: of one value as its type stores it, or of a whole column at once.
 
-Doubles have an exponent (without one they are DECIMAL to MySQL), texts are escaped for a session without
-NO_BACKSLASH_ESCAPES, bytes are hexadecimal, moments are UTC.
+Doubles have an exponent (MySQL reads them as DECIMAL without one), texts are escaped for a session without
+NO_BACKSLASH_ESCAPES, bytes are hexadecimal, timestamps are UTC.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SPECIAL = re.compile(r"[\0\n\r\x1a\"'\\\\\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Literals:
-    """How values of one type are spelled.
+    """The functions that turn values of one type into literals.
 
-    `one` takes what the type has stored, and raises UnfitValueError. `many` takes values of the class
-    `ColumnType.plain` as they come, and gives None when it cannot vouch for all of them.
+    `one` accepts a value as the type stores it, and raises UnfitValueError. `many` accepts unchanged values
+    of the class `ColumnType.plain`, and returns None when it is not sure of all of them.
     """
 
     one: Callable[[Any], str]
@@ -34,10 +34,10 @@ class Literals:
 
 
 def literals_of(kind: ColumnType, target: str = "") -> Literals:
-    """Give the literals of a type, for a column of the type `target`.
+    """Return the literals of a type, for a column of the type `target`.
 
-    A number in a text column is a text: compared as a number, '5x' and '05' would be 5 too. A FLOAT column
-    holds the binary32, which compares with no shorter text.
+    A number for a text column becomes a text: compared as a number, '5x' and '05' would equal 5. A FLOAT
+    column stores a binary32, which does not equal a shorter text.
     """
     root = kind.name.partition("(")[0]
     is_text = target in _TEXTS
@@ -87,7 +87,7 @@ def _text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as exc:
-        raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
+        raise UnfitValueError(Reason.ENCODING, f"{value!r} is not valid Unicode text: {exc}") from exc
     return f"'{escape_string(value)}'"
 
 

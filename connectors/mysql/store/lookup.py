@@ -1,4 +1,4 @@
-"""Lookups in MySQL: one SELECT with all keys of a batch."""
+"""Lookups in MySQL: one SELECT for all keys of a batch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MIDNIGHT = datetime(1970, 1, 1)  # noqa: DTZ001 - a TIME has no zone
 
 
 class MySqlLookup:
-    """Reads rows of a table or view of MySQL or MariaDB; fulfils `streamjobs.lookups.contract.Lookup`.
+    """Reads rows of a table or view of MySQL or MariaDB; implements `streamjobs.lookups.contract.Lookup`.
 
-    Texts are the same when their characters are, whatever the column's collation says. Moments are UTC. Two
-    rows of one key raise SystemicError. A scan reads one state of the table, all of it into memory.
+    Texts are equal if their characters are, whatever the column's collation. Timestamps are UTC. Two rows
+    with one key raise SystemicError. A scan reads one state of the table, all of it into memory.
     """
 
     def __init__(self, table: SinkTable) -> None:
@@ -38,21 +38,20 @@ class MySqlLookup:
         self._target = target_of(options, table.name)
         self._connection = SinkConnection(options, self._target, self._where)
         self._types = [(column.name, column_type(column.type)) for column in table.columns]
-        places = {column.name: place for place, column in enumerate(table.columns)}
-        self._key = [places[name] for name in table.key]
-        floats = [name for name in table.key if self._types[places[name]][1].name == "FLOAT"]
+        indexes = {column.name: index for index, column in enumerate(table.columns)}
+        self._key = [indexes[name] for name in table.key]
+        floats = [name for name in table.key if self._types[indexes[name]][1].name == "FLOAT"]
         if floats:
             message = (
-                f"{self._where}: a lookup by {floats[0]}, a FLOAT, compares digits that no reader "
-                "sees: look up by "
-                "another column, or make it a DOUBLE or DECIMAL"
+                f"{self._where}: a lookup by {floats[0]}, a FLOAT, compares digits that are never shown: "
+                "look up by another column, or make it a DOUBLE or DECIMAL"
             )
             raise ConfigError(message)
         self._select = ""
         self._singles: set[str] = set()
 
     def open(self) -> None:
-        """Connect, and ask for no row: table and columns must be there."""
+        """Connect, and select no row: the table and its columns must exist."""
         try:
             self._connection.connect()
             self._select = f"SELECT {self._selected()} FROM {quoted(self._target.table)}"
@@ -70,7 +69,7 @@ class MySqlLookup:
         for key, row in self._rows(f"{self._select} WHERE {self._condition(literals)}"):
             if key in found:
                 message = (
-                    f"{self._where}: {self._target} has two rows with the key {key}: look up a unique one"
+                    f"{self._where}: {self._target} has two rows with the key {key}: look up by a unique key"
                 )
                 raise SystemicError(message)
             if key in wanted:
@@ -82,13 +81,13 @@ class MySqlLookup:
         return self._rows(self._select)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def _selected(self) -> str:
-        """Return what is selected: the server prints six digits of a FLOAT, and of a DOUBLE all that it has.
+        """Return the selected expressions: the server prints six digits of a FLOAT, but all of a DOUBLE.
 
-        A FLOAT that is declared as DOUBLE is the shortest number that is this FLOAT, as capture sends it.
+        A FLOAT declared as DOUBLE becomes the shortest number that equals this FLOAT, as capture sends it.
         """
         if any(kind.name in _APPROXIMATE for _, kind in self._types):
             found = read_columns(self._connection, self._target)
@@ -101,11 +100,11 @@ class MySqlLookup:
         )
 
     def _literal(self, key: Key) -> str | None:
-        """Spell a key; None for one that the type does not hold: it has no row."""
+        """Return a key's literal; None if the type cannot hold the key, which then has no row."""
         try:
             cells = [
-                literals_of(self._types[place][1]).one(self._types[place][1].store(value))
-                for place, value in zip(self._key, key, strict=True)
+                literals_of(self._types[index][1]).one(self._types[index][1].store(value))
+                for index, value in zip(self._key, key, strict=True)
             ]
         except UnfitValueError:
             return None
@@ -119,9 +118,9 @@ class MySqlLookup:
         if not self._connection.is_open:
             self._connection.connect()
         found = self._connection.run(statement, "looking up rows")
-        self._connection.commit("looking up rows")  # the next one sees what others have written since
+        self._connection.commit("looking up rows")  # the next lookup sees newer writes
         rows = [self._row(cells) for cells in found]
-        return [(tuple(row[place] for place in self._key), row) for row in rows]
+        return [(tuple(row[index] for index in self._key), row) for row in rows]
 
     def _row(self, cells: Sequence[Any]) -> Row:
         return tuple(
@@ -140,7 +139,7 @@ class MySqlLookup:
 
 
 def _plain(kind: ColumnType, cell: Any) -> Any:
-    """Give the client's value in the class of the declared type, where that loses nothing."""
+    """Return the client's value in the class of the declared type, if that loses nothing."""
     if kind.plain is bool:
         number = int.from_bytes(cell, "big") if isinstance(cell, bytes) else cell
         return bool(number) if number in (0, 1) else cell

@@ -25,16 +25,16 @@ from streamjobs.sinks.upsert_batch import Upserts, columns_of, has_deletes
 _STATEMENT_CHARS = 1024 * 1024
 _UTF8_BYTES = 4
 _OVERHEAD_BYTES = 64 * 1024
-"""What a packet holds beside the rows, generously: column names and the rest of the statement."""
+"""A generous size for what a packet contains besides the rows: column names, the rest of the statement."""
 _DELETED_AT_ONCE = 200
-"""Keys of one DELETE: a longer list of ORs costs the server more than another statement."""
+"""Keys in one DELETE: a longer list of ORs costs the server more than another statement."""
 
 
 class MySqlSink:
-    """Writes one table's rows to a MySQL or MariaDB table; fulfils `streamjobs.sinks.contract.Sink`.
+    """Writes one table's rows to a MySQL or MariaDB table; implements `streamjobs.sinks.contract.Sink`.
 
-    Promise: a batch is one transaction that also holds the fence: it is there whole, or not at all. After
-    trouble with the connection a new one is made by the next write.
+    Promise: a batch is one transaction that also holds the fence, so all of it is written, or nothing. The
+    next write opens a new connection after the connection failed.
     """
 
     traits = SinkTraits(
@@ -43,23 +43,23 @@ class MySqlSink:
         deletes="A delete removes the row; nothing is left.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
         rejects=(
-            "Values that their declared type or the column cannot hold, or that the column would return as "
-            "others (spaces at the end of a CHAR, too few bytes for a BINARY, a number for a label), NULL in "
-            "a key, rows beyond max_allowed_packet, rows that a constraint or trigger refuses."
+            "Values that their declared type or the column cannot hold, or that the column would return "
+            "changed (spaces at the end of a CHAR, too few bytes for a BINARY, a number for a label), NULL "
+            "in a key, rows larger than max_allowed_packet, rows that a constraint or trigger refuses."
         ),
         max_batch_rows=5000,
         max_batch_bytes=4 * 1024 * 1024,
         operation=(
             "The writer needs SELECT, INSERT, UPDATE and DELETE on the table, and CREATE once, for the "
-            "table of fences beside it. A table that is altered under a job is looked at again: one that "
-            "still fits is written on, one that would round or merge values stops the job. Values that a "
-            "narrower column cannot hold are dead letters: sessions are strict whatever the server's "
-            "sql_mode, and set all else that would change a result. A column type that would return other "
-            "values than it was given is refused at the start, with the ALTER TABLE that cures it; so is a "
-            "UNIQUE index that could find another row than the key's "
-            "([decision 0070](decisions/0070-columns-that-return-other-values.md)), and a BEFORE trigger "
-            "that sets the job's columns, or that the writer may not read (GRANT TRIGGER). A SELECT of a "
-            "FLOAT column shows six digits; `column * 1e0` shows all."
+            "table of fences in the same database. A table that is altered while a job runs is checked "
+            "again: the job continues if the table still fits, and stops if it would round or merge values. "
+            "Values that a narrower column cannot hold are dead letters: sessions are strict whatever the "
+            "server's sql_mode, and set everything else that could change a result. The start is refused "
+            "for a column type that would return other values than were written, with the ALTER TABLE that "
+            "cures it, and for a UNIQUE index that could find another row than the key's "
+            "([decision 0070](decisions/0070-columns-that-return-other-values.md)). It is also refused for "
+            "a BEFORE trigger that sets the job's columns, or that the writer may not read (GRANT TRIGGER). "
+            "A SELECT of a FLOAT column shows six digits; `column * 1e0` shows all."
         ),
     )
 
@@ -68,7 +68,7 @@ class MySqlSink:
         options = MYSQL_OPTIONS.parse(table.options, where)
         missing = [name for name in table.key if name not in {column.name for column in table.columns}]
         if missing or not table.key:
-            message = f"{where}: the key {table.key} is none of its columns"
+            message = f"{where}: the key {table.key} is not one of its columns"
             raise ConfigError(message)
         self._table = table
         self._options = options
@@ -83,11 +83,11 @@ class MySqlSink:
         self._max_packet = 0
 
     def open(self, attempt: Attempt) -> None:
-        """Connect, check that the table fits, become the writer of this subtask. Raises ConfigError too."""
+        """Connect, check that the table fits, become the writer of this subtask. Also raises ConfigError."""
         try:
             self._connection.connect()
             self._bind()
-            rows = self._connection.run("SELECT @@max_allowed_packet", "asking for the greatest packet")
+            rows = self._connection.run("SELECT @@max_allowed_packet", "reading max_allowed_packet")
             self._max_packet = int(rows[0][0])
             self._fence.take(attempt)
         except StreamjobsError:
@@ -95,7 +95,7 @@ class MySqlSink:
             raise
 
     def _bind(self) -> None:
-        """Look at the table as it is now, and hold it meanwhile. Raises ConfigError where it does not fit."""
+        """Check the table as it is now, and hold it meanwhile. Raises ConfigError if it does not fit."""
         held = self._held()
         columns = bind(
             self._connection, self._table, self._target, loose_keys=self._options.flag("looseKeys")
@@ -104,23 +104,23 @@ class MySqlSink:
         self._connection.rollback()
 
     def _held(self) -> str:
-        """Give the definition, held: a table nobody holds is not even listed in mid-ALTER."""
+        """Return the definition, held: a table that is not held is not even listed during an ALTER."""
         return definition(self._connection, self._table, self._target)
 
     def _check_definition(self) -> None:
-        """Hold the table's definition for the open transaction; look at the table again where it is another.
+        """Hold the table's definition for the open transaction; check the table again if it has changed.
 
-        A server rounds without a word what an altered column has no digits for, strict as its session is.
-        Raises SystemicError where it does not fit any more, else RetriableError: the batch is spelled anew.
+        A server silently rounds values for which an altered column has too few digits, even in strict mode.
+        Raises SystemicError if the table no longer fits, else RetriableError: the batch is then built again.
         """
         try:
             if self._held() == self._definition:
                 return
             self._bind()
         except ConfigError as exc:
-            message = f"the table was altered under the job: {exc}"
+            message = f"the table was altered while the job runs: {exc}"
             raise SystemicError(message) from exc
-        message = f"table {self._table.name}: {self._target} was altered under the job; it still fits"
+        message = f"table {self._table.name}: {self._target} was altered while the job runs; it still fits"
         raise RetriableError(message)
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
@@ -147,11 +147,11 @@ class MySqlSink:
         return WriteResult(tuple(rejected))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def _statements(self, batch: Sequence[Record], rejected: list[Rejection]) -> Iterator[bytes]:
-        """Spell the batch; records that cannot be spelled are added to `rejected`."""
+        """Yield the batch's statements; add records without a literal to `rejected`."""
         deletes: list[str] = []
         for record in batch if has_deletes(batch) else ():
             if record.kind is RecordKind.DELETE:
@@ -170,7 +170,7 @@ class MySqlSink:
             yield f"DELETE FROM {table} WHERE {keys}".encode()
 
     def _rows(self, records: Sequence[Record], names: Sequence[str]) -> Sequence[str] | None:
-        """Spell rows a column at a time; None where one needs a closer look."""
+        """Return the rows' literals, made column by column; None if a row must be checked alone."""
         if not set(self._table.key) <= set(names):
             return None
         columns = columns_of(records, names)
@@ -209,7 +209,7 @@ class MySqlSink:
     def _fitting(self, text: str) -> str:
         most = self._max_packet - _OVERHEAD_BYTES
         if len(text) * _UTF8_BYTES > most and (size := len(text.encode())) > most:
-            detail = f"the row has {size} bytes, max_allowed_packet is {self._max_packet}"
+            detail = f"the row has {size} bytes; max_allowed_packet is {self._max_packet}"
             raise UnfitValueError(Reason.SIZE, detail)
         return text
 
@@ -234,7 +234,7 @@ class MySqlSink:
 
 
 def _by_columns(batch: Sequence[Record]) -> Mapping[tuple[str, ...], Sequence[Record]]:
-    """Give the UPSERTs by the columns that they set: each set is a statement of its own."""
+    """Return the UPSERTs grouped by the columns that they set: each group needs its own statement."""
     if isinstance(batch, Upserts):
         return {batch.names: batch}
     found: dict[tuple[str, ...], list[Record]] = {}

@@ -1,4 +1,4 @@
-"""The table in MySQL under a declared one: whether it fits, and how each column's values are spelled."""
+"""The MySQL table of a declared table: checks that it fits, and makes the literals of its columns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _COUNTER = re.compile(r" AUTO_INCREMENT=\d+(?= )")
 
 @dataclass(frozen=True)
 class BoundColumn:
-    """A declared column, its type and literals; `pads` where a text that ends in spaces is another's key.
+    """A declared column, its type and literals; `pads`: a key ignores spaces at the end of a text.
 
-    `guard` finds values that the column would return as others. `follows_updates`: see `Found`.
+    `guard` finds values that the column would return changed. `follows_updates`: see `Found`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class BoundColumn:
     follows_updates: bool = False
 
     def spell(self, value: Any) -> str:
-        """Give the literal. Raises UnfitValueError."""
+        """Return the literal. Raises UnfitValueError."""
         if value is None:
             if not self.nullable:
                 raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
@@ -52,7 +52,7 @@ class BoundColumn:
             raise UnfitValueError(exc.reason, f"column {self.name}: {exc}") from exc
 
     def spell_many(self, values: Sequence[Any]) -> Sequence[str] | None:
-        """Give what `spell` (of a key: `spell_key`) gives of each, or None where one needs a closer look."""
+        """Return the literal of each value, as `spell` or `spell_key`; None if one must be checked alone."""
         if self.pads:
             return None
         classes = set(map(type, values))
@@ -69,11 +69,11 @@ class BoundColumn:
         return ["NULL" if value is None else next(next_one) for value in values]
 
     def spell_key(self, value: Any) -> str:
-        """Give the literal of a key's value. Raises UnfitValueError."""
+        """Return the literal of a key's value. Raises UnfitValueError."""
         if value is None:
             raise UnfitValueError(Reason.NULL, f"key column {self.name} is NULL")
         if self.pads and isinstance(value, str) and value.endswith(" "):
-            detail = f"key column {self.name}: its collation takes {value!r} for the text without the spaces"
+            detail = f"key column {self.name}: its collation ignores the spaces at the end of {value!r}"
             raise UnfitValueError(Reason.TYPE, detail)
         return self.spell(value)
 
@@ -86,7 +86,7 @@ def quoted(name: str) -> str:
 def bind(
     connection: SinkConnection, table: SinkTable, target: Target, *, loose_keys: bool
 ) -> list[BoundColumn]:
-    """Look at the table and give its columns, as declared. Raises ConfigError with what does not fit."""
+    """Check the table and return its columns, as declared. Raises ConfigError with what does not fit."""
     found = read_columns(connection, target)
     problems = [*_table_problems(connection, table, target, found)]
     columns = []
@@ -112,15 +112,15 @@ def bind(
 
 
 def definition(connection: SinkConnection, table: SinkTable, target: Target) -> str:
-    """Give the table's definition, and hold it: while the open transaction lasts nobody can alter it.
+    """Return the table's definition, and hold it: no one can alter it while the transaction is open.
 
-    Raises ConfigError where there is no such table.
+    Raises ConfigError if there is no such table.
     """
     name = quoted(target.table)
     try:
         connection.run(f"SELECT 1 FROM {name} LIMIT 0", "holding the table's definition")
     except NoTableError as exc:
-        message = f"table {table.name}: there is no table {target}; make it first"
+        message = f"table {table.name}: there is no table {target}; create it first"
         raise ConfigError(message) from exc
     rows = connection.run(f"SHOW CREATE TABLE {name}", "reading the table's definition")
     return _COUNTER.sub("", text(rows[0][1]))
@@ -129,13 +129,13 @@ def definition(connection: SinkConnection, table: SinkTable, target: Target) -> 
 def _table_problems(
     connection: SinkConnection, table: SinkTable, target: Target, found: Mapping[str, Found]
 ) -> Iterator[str]:
-    """Say what keeps upserts of this key from doing what they should, one sentence each."""
+    """Yield what prevents correct upserts by this key, one sentence each."""
     rows = connection.run(
         f"SELECT table_type, engine FROM information_schema.tables WHERE {here(target)}", "reading the table"
     )
     kind, engine = rows[0]
     if text(kind) != "BASE TABLE" or text(engine).lower() != "innodb":
-        yield f"{target} is no InnoDB table ({text(kind)}, {engine}): a batch is one transaction"
+        yield f"{target} is not an InnoDB table ({text(kind)}, {engine}): a batch needs a transaction"
         return
     given = {column.name.lower() for column in table.columns}
     yield from index_problems(read_unique_indexes(connection, target), found, table.key, given, target)
@@ -144,7 +144,7 @@ def _table_problems(
         filled = column.nullable or column.default is not None or column.is_generated or column.is_counter
         if name not in given and not filled:
             where = f"column {column.name} of {target}"
-            yield f"{where} is NOT NULL without a default, and the job does not give it"
+            yield f"{where} is NOT NULL without a default, and the job does not write it"
 
 
 def _fit(
@@ -154,7 +154,7 @@ def _fit(
         return fit(kind, known)
     except MisfitError as exc:
         cure = f"; {_alter(known, exc.cure, target)}" if exc.cure else ""
-        problems.append(f"column {column.name} is {column.type}, and in MySQL {known.declared}{exc}{cure}")
+        problems.append(f"column {column.name} is {column.type}, but in MySQL {known.declared}{exc}{cure}")
         return None
 
 
@@ -169,8 +169,8 @@ def _collation_problems(known: Found, target: Target) -> list[str]:
         return []
     binary = f"{known.declared} CHARACTER SET {known.charset} COLLATE {known.charset}_bin"
     return [
-        f"the key column {known.name} has the collation {collation}, which takes different texts for one: "
-        f"use a binary one ({_alter(known, binary, target)}), or say 'looseKeys'='true'"
+        f"the key column {known.name} has the collation {collation}, for which different texts can be equal: "
+        f"use a binary one ({_alter(known, binary, target)}), or set 'looseKeys'='true'"
     ]
 
 
@@ -179,7 +179,7 @@ def _pads(collation: str) -> bool:
 
 
 def update_clause(columns: Sequence[str], kept: Sequence[str] = ()) -> str:
-    """Give what an upsert does to a row that is there; `kept` would change by themselves and are held."""
+    """Return what an upsert does to an existing row; `kept` columns do not change by themselves."""
     sets = [f"{quoted(name)} = VALUES({quoted(name)})" for name in columns]
     changes = ", ".join([*sets, *(f"{quoted(name)} = {quoted(name)}" for name in kept)])
     return f" ON DUPLICATE KEY UPDATE {changes}"

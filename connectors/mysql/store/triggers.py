@@ -1,4 +1,4 @@
-"""Triggers that store other values than a job gives."""
+"""Triggers that store other values than a job writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connectors.mysql.store.connection import SinkConnection, Target
 def trigger_problems(connection: SinkConnection, target: Target, given: Collection[str]) -> Iterator[str]:
     """Yield which triggers may assign to a column of `given` (in lower case), one sentence each.
 
-    The server shows what a trigger does to those who have the TRIGGER privilege on its table.
+    The server shows a trigger's statement only to users with the TRIGGER privilege on its table.
     """
     rows = connection.run(
         "SELECT trigger_name, event_manipulation, action_statement FROM information_schema.triggers "
@@ -28,39 +28,37 @@ def trigger_problems(connection: SinkConnection, target: Target, given: Collecti
 
 
 def _may_change(statement: Any, given: Collection[str]) -> str:
-    """Return how a trigger changes what a job gives, and the cure; "" where it does not."""
+    """Return how a trigger changes what a job writes, and the cure; "" if it changes nothing."""
     if statement is None:
         return (
-            "cannot be read, so it may store other values than the job gives: GRANT TRIGGER on the table "
+            "cannot be read, so it may store other values than the job writes: GRANT TRIGGER on the table "
             "to the job's user"
         )
     found, problem = tokens_until(text(statement))
     if problem:
-        return (
-            f"cannot be read ({problem}), so it may store other values than the job gives: write it otherwise"
-        )
+        return f"cannot be read ({problem}), so it may store other values than the job writes: rewrite it"
     columns = [column for column in assigned(found) if column.lower() in given]
     if not columns:
         return ""
     return (
-        f"sets {', '.join(columns)}, so other values would be stored than the job gives: let it set "
-        "columns that the job does not give"
+        f"sets {', '.join(columns)}, so other values would be stored than the job writes: let it set only "
+        "columns that the job does not write"
     )
 
 
 def assigned(statement: Sequence[Token]) -> list[str]:
-    """Return the columns of the new row that a trigger's statement assigns to: `SET NEW.a = …, NEW.b = …`."""
+    """Return the columns that a trigger's statement assigns in the new row: `SET NEW.a = …, NEW.b = …`."""
     found: dict[str, None] = {}
     depth, lists, target = 0, False, False
-    for place, token in enumerate(statement):
+    for index, token in enumerate(statement):
         if token.is_word("SET"):
             depth, lists, target = 0, True, True
             continue
         if token.is_mark(";"):
             lists = False
         depth += token.is_mark("(") - token.is_mark(")")
-        dotted = statement[place + 1 : place + 2]
+        dotted = statement[index + 1 : index + 2]
         if target and token.is_word("NEW") and dotted and dotted[0].is_mark("."):
-            found.update({name.text: None for name in statement[place + 2 : place + 3]})
+            found.update({name.text: None for name in statement[index + 2 : index + 3]})
         target = lists and not depth and token.is_mark(",")
     return list(found)
