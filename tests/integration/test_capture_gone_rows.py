@@ -141,7 +141,7 @@ def test_killed_before_the_deletes_are_stored_it_sends_them(
     wait_for(lambda: (slow.status() or {}).get("snapshot_rows", 0) > 500, slow.log, 60.0)
     slow.kill()
     _, text = slow.command("status", str(slow.path))
-    assert f"sweep       {database}.a: rows that it has no more are still to be deleted downstream" in text
+    assert f"reconcile   {database}.a: deletes of orphan rows are still pending" in text
     in_one_run(live, live.configure(database))
     assert equals(live, database, "a")
     assert deleted(live, f"{database}.a") == 50

@@ -73,7 +73,7 @@ def test_snapshot_under_writers_has_no_gap_and_no_overlap(
     assert replayed(sent) == live.rows(items(capture))
     assert any(one.change.kind is ChangeKind.SNAPSHOT for one in sent)
     assert capture.stop() == 0, capture.log()
-    assert "drained; the next run reads on from" in capture.log()
+    assert "drained; the next run continues from" in capture.log()
 
 
 @pytest.mark.parametrize(("seed", "pause_s"), seeds(range(3, 4), range(4, 23)))
