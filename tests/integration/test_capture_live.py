@@ -192,7 +192,7 @@ def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> Non
     with Writers(live, capture.name, threads=1, seed=9) as writers:
         wait_for(lambda: writers.committed > 20, "writers write")
         code, text = capture.command("snapshot", str(items(capture)), str(capture.path))
-        assert (code, text) == (0, f"{items(capture)} will be sent whole\n")
+        assert (code, text) == (0, f"a snapshot of {items(capture)} will be sent\n")
         wait_for(lambda: _snapshot_rows(capture) > 110, "the rows are sent again")
         capture.streaming()
     live.caught_up(capture)
@@ -203,7 +203,7 @@ def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> Non
         lambda: f"{capture.name}.typo is not sent whole" in capture.log(), "the capture lives, and says no"
     )
     code, text = capture.command("snapshot", "other.table", str(capture.path))
-    assert (code, text) == (2, "streamjobs: other.table is not captured: no route takes it\n")
+    assert (code, text) == (2, "streamjobs: other.table is not captured: no route matches it\n")
 
 
 def test_a_table_that_gets_a_captured_name_brings_its_rows(live: Rig, capture: CaptureFile) -> None:
