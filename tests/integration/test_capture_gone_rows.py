@@ -76,7 +76,7 @@ def test_reading_everything_again_deletes_what_is_gone(
     assert all(equals(live, database, table) for table in "abc")
     assert deleted(live, f"{database}.a") == deleted(live, f"{database}.b") == 34
     assert deleted(live, f"{database}.c") == 35  # a row without a key is another one after an UPDATE
-    assert f"{database}.a was read whole: 34 rows that it has no more deleted downstream" in capture.log()
+    assert f"snapshot of {database}.a: 34 orphan rows deleted downstream" in capture.log()
     in_one_run(live, capture, resnapshot=True)
     assert deleted(live, f"{database}.a") == 34
     assert all(equals(live, database, table) for table in "abc")
