@@ -93,7 +93,7 @@ def test_what_is_sent_is_what_the_server_shows(live: Rig, capture: CaptureFile) 
     for table in TABLES:
         sent = replayed(live.sent(f"{capture.name}.{table}"))
         assert sent == live.rows(TableId(capture.name, table)), table
-    assert "binlog_row_metadata is NO_LOG, and FULL is what to use" in capture.log()
+    assert "binlog_row_metadata is NO_LOG, FULL is recommended" in capture.log()
 
 
 DIFFERENCE = (
