@@ -137,14 +137,11 @@ class Stream:
         self._p.outbox.add(self._p.policy.shaped(batch))
 
     def _statement(self, event: Ddl) -> None:
-        before, self._position.altered = (
-            self._position.altered,
-            True,
-        )  # also for databases and sequences
+        before, self._position.altered = self._position.altered, True  # also by databases and sequences
         try:
             effects = self._p.policy.judge(event)
         except DdlRefusedError:
-            if not before:  # stored are the definitions before it
+            if not before:  # the stored definitions are those before the statement
                 self._position.altered = False
                 self._position.store_all(self._place)
             raise
