@@ -42,7 +42,7 @@ def expect_newcomers(
         catalog.newcomers.expect(definition.table, definition, place)
     if new:
         names = ", ".join(map(str, new))
-        logger.info("new to this capture, followed from %s on: %s", place, names)
+        logger.info("new tables in this capture, followed from %s: %s", place, names)
     return new
 
 

@@ -186,7 +186,7 @@ class Outbox:
             self._hand_over(lane, partition, message, now_s)
 
     def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
-        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # it has one row: larger messages are cut
+        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # it has a single row: others are smaller
             for change in decode(message.payload).changes:
                 self._too_large(lane, change, len(message.payload))
             return

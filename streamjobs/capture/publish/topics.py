@@ -33,7 +33,7 @@ _USED_AGAIN = (
 
 
 class KnownTopics:
-    """Opens topics for an outbox, and stores how many partitions each has; fulfils `state.StateStore`.
+    """Opens topics for an outbox, and stores how many partitions each has; implements `state.StateStore`.
 
     Promise: a topic's number is stored before its first row is sent. From then on, rows go to so many
     partitions, also if the topic gets more: the changes of a key in two partitions could be read out of

@@ -92,7 +92,7 @@ class Handoff:
 
     @property
     def active(self) -> bool:
-        """Whether any snapshot is running."""
+        """Return whether any snapshot is running."""
         return bool(self._parts)
 
     @property
@@ -117,7 +117,7 @@ class Handoff:
         (self._again if self._reads(table) else self._parts)[table] = list(parts)
 
     def start_reads(self, place: Place) -> None:
-        """Let idle readers open their next chunks; the stream is at `place`, between transactions.
+        """Start reads of the next chunks on idle readers; the stream is at `place`, between transactions.
 
         Blocks until each has its position (milliseconds): otherwise, the next changes that the stream sends
         could already be after it.

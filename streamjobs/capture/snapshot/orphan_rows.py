@@ -154,9 +154,7 @@ class NewestRows:
             last = max(last, row.seq)
             key, rest = _bytes_of(image, plan.key), _bytes_of(image, plan.needed)
             if row.kind == ChangeKind.UPDATE and row.before is not None and not plan.keyed:
-                before = _bytes_of(
-                    row.before, plan.key
-                )  # without a primary key, it is another row afterwards
+                before = _bytes_of(row.before, plan.key)  # without a key it is another row afterwards
                 if before != key:
                     self._rows.append((plan.number, before, row.seq, False, plan.shape, b""))
             self._rows.append((plan.number, key, row.seq, not deleted, plan.shape, rest))

@@ -66,7 +66,7 @@ class Sweeps:
 
     @property
     def active(self) -> bool:
-        """Whether any table is waiting to be swept."""
+        """Return whether any table is waiting to be swept."""
         return bool(self._since)
 
     @property
@@ -75,7 +75,7 @@ class Sweeps:
         return {str(table): str(since) for table, since in self._since.items()}
 
     def begin(self, table: TableId, since: LogPlace | None) -> None:
-        """Sweep a table after its snapshot, in which every row gets a message not before `since`.
+        """Register a table to be swept: each of its rows gets a message not before `since`.
 
         None: the position is not known on this server yet.
         """
@@ -192,7 +192,7 @@ class _Sweep:
 
     @property
     def done(self) -> bool:
-        """Whether the read in the other thread has ended, with or without an error."""
+        """Return whether the read in the other thread has ended, with or without an error."""
         return self._read is not None and self._read.done()
 
     def read_rest(self) -> None:

@@ -19,7 +19,7 @@ class Requests:
 
     @property
     def waiting(self) -> bool:
-        """Whether there are requests."""
+        """Return whether there are requests."""
         return bool(self._tables)
 
     @property
