@@ -1,4 +1,4 @@
-"""How far a run is: the position is stored behind the broker's acknowledgements, which nothing waits for."""
+"""Stores the position of a run once the broker has acknowledged all rows before it; does not block."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from streamjobs.retry import Clock
 
 logger = logging.getLogger(__name__)
 
-_XA_TOLD_S = 60.0
+_XA_WARNING_S = 60.0
 _UNCHANGED_S = 10.0
-"""How often a position that has not changed is stored: a next run learns from it how far this one was."""
+"""How often an unchanged position is stored, to tell the next run up to when this one was running."""
 _RECEIPT_S = 0.03
-"""How long a quiet broker takes to acknowledge: the producer's linger and a round trip."""
+"""How long an idle broker needs to acknowledge: the producer's linger and a round trip."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What one run works with; all of it is opened for this run and closed after it."""
+    """The parts of one run; they are opened for it and closed after it."""
 
     source: Source
     reader: BinlogReader
@@ -45,20 +45,20 @@ class Parts:
     rejects: Rejects
     policy: DdlPolicy
     catalog: Callable[[], bytes]
-    """Gives the table definitions as they are now, to be stored."""
+    """Returns the current table definitions, to be stored."""
     late: LateTables
     sweeps: Sweeps
     watch: DefinitionWatch
     stopped: StoppedTables
     rereads_renamed: bool = True
-    """Whether a table is read whole when it gets the name of a captured one."""
+    """Whether a table is snapshotted when it gets the name of a captured one."""
 
 
 @dataclass(frozen=True)
 class _Unstored:
-    """A state that holds once the broker has acknowledged all before it.
+    """A state that is valid once the broker has acknowledged everything before it.
 
-    `catalog` has the table definitions there, None when those that are stored still hold.
+    `catalog` has the table definitions at its position, None if the stored ones are still valid.
     """
 
     state: CaptureState
@@ -67,13 +67,13 @@ class _Unstored:
 
 
 class StoredPosition:
-    """The position of a run, stored every so often; at most one state waits for its acknowledgement.
+    """The position of a run, stored periodically; at most one state waits for its acknowledgement.
 
-    Promise: what is stored is a place between transactions, and the broker has acknowledged every row before
-    it. The stream goes on in the meantime, as far as the producer's bound on unacknowledged bytes lets it.
+    Promise: the stored position is between transactions, and the broker has acknowledged every row before it.
+    The stream continues in the meantime, up to the producer's limit of unacknowledged bytes.
 
-    `changed` is set by what moves the place or the tables, `altered` by what changes their definitions;
-    `born` are tables that the log has made, so that nobody needs to read them.
+    `changed` is set by code that changes the position or the tables, `altered` by code that changes their
+    definitions; `born` are tables created in the log, which need no snapshot.
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class StoredPosition:
         self._taken_at_s = self._stored_at_s = clock.monotonic_s()
         self._unstored: _Unstored | None = None
         self._xa_since_s: float | None = None
-        self._xa_told = False
+        self._xa_warned = False
         self.changed = self.altered = False
         self.born: set[TableId] = set()
 
     def has(self, table: TableId) -> bool:
-        """Whether rows of a table of this name may have been sent."""
+        """Return whether rows of a table with this name may have been sent."""
         return table in self.born or str(table) in {*self._state.tables, *self._state.snapshots}
 
     def store_due(self, place: LogPlace | None, now_s: float) -> None:
-        """Store what has been acknowledged; take this place, between transactions, when it is time for one.
+        """Store the acknowledged state; take this position, between transactions, if the next is due.
 
-        None: it is not known yet. Raises what the broker and the store raise.
+        None: not known yet. Raises what the broker and the store raise.
         """
         self._store(0.0)
         if self._unstored is None and now_s - self._taken_at_s >= self._every_s:
@@ -115,7 +115,7 @@ class StoredPosition:
             self._store(_RECEIPT_S)
 
     def store_all(self, place: LogPlace | None) -> None:
-        """Wait until all is acknowledged and store this place, between transactions; see `store_due`."""
+        """Wait until everything is acknowledged, then store this position, between transactions."""
         self._p.outbox.acknowledge()
         self._store(0.0)
         self._take(place)
@@ -152,18 +152,18 @@ class StoredPosition:
         self.changed = self.altered = False
 
     def _waits_for_xa(self) -> bool:
-        """Whether a start from here would miss rows that are held until their transaction is decided."""
+        """Return whether a start from here would miss held rows of undecided XA transactions."""
         undecided = self._p.reader.undecided
         if not undecided:
-            self._xa_since_s, self._xa_told = None, False
+            self._xa_since_s, self._xa_warned = None, False
             return False
         now_s = self._clock.monotonic_s()
         self._xa_since_s = self._xa_since_s or now_s
-        if now_s - self._xa_since_s > _XA_TOLD_S and not self._xa_told:
-            self._xa_told = True
+        if now_s - self._xa_since_s > _XA_WARNING_S and not self._xa_warned:
+            self._xa_warned = True
             logger.warning(
                 "the position stays at %s:%d until these XA transactions are committed or rolled back: %s. "
-                "They are prepared (XA RECOVER), and a restart reads the log again from there",
+                "They are prepared (XA RECOVER), and a restart reads the log again from that position",
                 self._state.file, self._state.offset, "; ".join(undecided),
             )  # fmt: skip
         return True

@@ -1,4 +1,4 @@
-"""What becomes of a statement that changes a captured table: evolve, ignore or fail."""
+"""The policies for statements that change a captured table: evolve, ignore or fail."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ logger = logging.getLogger(__name__)
 EVOLVE, IGNORE, FAIL = "evolve", "ignore", "fail"
 COLUMNS_WITHOUT_KEY = "columns_without_key"
 _IDENTIFYING = frozenset({"add column", "drop column", "rename column", "modify column"})
-"""What changes by which values the rows of a table without primary key are told apart."""
+"""Changes of the columns that identify a row in a table without a primary key."""
 
 
 class DdlRefusedError(SystemicError):
-    """A statement in the log that the configuration does not allow; the capture stands before it."""
+    """A statement in the log that the configuration does not allow; the capture stops before it."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing that a statement did to a captured table, by the word of the configuration."""
+    """One effect of a statement on a captured table; `word` is its name in the configuration."""
 
     word: str
     table: TableId | None
@@ -49,20 +49,20 @@ class Effect:
 
 @dataclass(frozen=True)
 class KeptShape:
-    """The columns that a table's messages keep, and the word of the statement that was ignored first."""
+    """The columns that a table's messages keep, and the name of the first ignored statement."""
 
     schema: TableSchema
     word: str
 
 
 class DdlPolicy:
-    """Judges statements, and keeps the shape of tables whose changes are ignored.
+    """Applies the policies to statements, and keeps the columns of tables whose changes are ignored.
 
-    `ignore` for a change of columns means: the table's messages keep the columns that they had; a dropped one
-    is absent from then on. `evolve`: messages carry the new columns from the statement on.
+    `ignore` for a change of columns means: the table's messages keep their columns; a dropped column is
+    absent from then on. `evolve`: messages have the new columns after the statement.
 
-    `definitions` are the tables' at the start, `kept` what an earlier run kept; what the configuration no
-    longer ignores is let go.
+    `definitions` are those of the tables at the start, `kept` the columns that an earlier run kept; columns
+    are dropped from it if the configuration no longer ignores the statement.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class DdlPolicy:
 
     @property
     def kept(self) -> list[KeptShape]:
-        """What the next run must know of this one."""
+        """The columns that messages keep; the next run needs them."""
         return [
             KeptShape(self._shapes[table], word)
             for table, word in self._frozen.items()
@@ -93,11 +93,11 @@ class DdlPolicy:
         ]
 
     def learn(self, definition: TableDefinition) -> None:
-        """Know a table that the log has not defined."""
+        """Add the definition of a table that the log has not defined."""
         self._definitions[definition.table] = definition
 
     def judge(self, event: Ddl) -> list[Effect]:
-        """Give what the statement did to captured tables; raises DdlRefusedError."""
+        """Return the effects of the statement on captured tables; raises DdlRefusedError."""
         effects = [effect for change in event.changes for effect in self._effects(change)]
         for effect in effects:
             policy = self._policies[effect.word]
@@ -111,15 +111,15 @@ class DdlPolicy:
         return effects
 
     def loses_rows(self, effect: Effect) -> bool:
-        """Whether rows came or went by it in silence, and the table is to be read whole for it."""
+        """Return whether it changed rows without row events, so that the table needs a snapshot."""
         return effect.word == "truncate_table" and self._policies[effect.word] == EVOLVE
 
     def leaves_unseen(self, effect: Effect) -> bool:
-        """Whether it is passed over and changed rows, or may have, of which the log has none."""
+        """Return whether it is ignored, and changed rows (or may have) without row events."""
         return effect.word in UNSEEN and self._policies[effect.word] == IGNORE
 
     def shaped(self, batch: RowBatch) -> RowBatch:
-        """Give the batch with the columns that its table's messages have."""
+        """Return the batch with the columns of its table's messages."""
         schema, table = batch.schema, batch.schema.table
         if table not in self._frozen:
             self._shapes[table] = schema
@@ -173,7 +173,7 @@ class DdlPolicy:
         return {*self._definitions, *self._shapes, *self._frozen}
 
     def _lacks_key(self, table: TableId, after: TableDefinition | None) -> bool:
-        """Whether a table is known to have no primary key."""
+        """Return whether a table is known to have no primary key."""
         known, shape = self._definitions.get(table, after), self._shapes.get(table)
         return not known.primary_key if known is not None else shape is not None and not shape.key_indexes
 
@@ -208,7 +208,7 @@ class DdlPolicy:
 
 
 class _Projection:
-    """Rows of one shape in another: columns by name, absent where there is none."""
+    """Maps rows from one shape to another: columns by name, absent if there is none."""
 
     def __init__(self, schema: TableSchema, kept: TableSchema) -> None:
         self.schema = schema
@@ -229,29 +229,29 @@ def _refusal(event: Ddl, effect: Effect) -> str:
     reasons = [change.reason for change in event.changes if isinstance(change, Unknown)]
     why = f" ({reasons[0]})" if reasons else ""
     after = (
-        "rows that it removed are still downstream, and those that it brought are not: "
+        "rows that it removed are still downstream, and rows that it added are missing there: "
         if effect.word == "truncate_table"
         else "its rows changed without row events: "
         if effect.word == "statement_format"
-        else "it has no primary key, so its rows are told apart by all their columns, and those downstream "
-        "have other ones than a DELETE of them from now on: "
+        else "it has no primary key, so all columns together identify a row, and a DELETE with the new "
+        "columns does not match a row downstream with the old ones: "
         if effect.word == COLUMNS_WITHOUT_KEY
         else ""
     )
     allowed = '"ignore" in [ddl]'
     if effect.word == "truncate_table":
         allowed = (
-            '"evolve" in [ddl] (the table is read whole, and what it has no more is deleted downstream) or '
-            '"ignore" (put it right yourself)'
+            '"evolve" in [ddl] (makes a snapshot, and deletes rows downstream that it does not contain) or '
+            '"ignore" (correct the rows downstream yourself)'
         )
     if effect.word == COLUMNS_WITHOUT_KEY:
         allowed = (
-            '"evolve" in [ddl]; for readers that keep its rows give it another topic in [[tables]] too, and '
-            f"have it sent whole then (`streamjobs capture snapshot {effect.table}`)"
+            '"evolve" in [ddl]; if readers keep its rows, also set another topic in [[tables]], and then '
+            f"snapshot it (`streamjobs capture snapshot {effect.table}`)"
         )
     return (
         f"{effect.word.replace('_', ' ')} of {effect.table or 'an unknown table'} before {event.place}{why}: "
-        f"{event.statement[:500]!r}. The capture stands before this statement; {after}"
-        f"allow it with {effect.word} = {allowed}, or read everything again with "
+        f"{event.statement[:500]!r}. The capture stops before this statement; {after}"
+        f"allow it with {effect.word} = {allowed}, or snapshot all tables again with "
         "`streamjobs capture run --resnapshot`"
     )

@@ -1,4 +1,4 @@
-"""Holds the definitions that a capture follows through the log against those that the server shows."""
+"""Compares the definitions that a capture derives from the log with those of the server."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from streamjobs.capture.source.contract import Source
 from streamjobs.changes.row_change import TableId
 
 _EVERY_S = 1.0
-_FULL = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log names its columns"
-_TOLD = ", so that the log tells the digits of its times"
+_FULL = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log has the column names"
+_TIMES = ", so that the log has the number of digits of its times"
 _TABLES = 50
-"""How many tables are compared at once: some milliseconds."""
+"""How many tables are compared at once, which needs some milliseconds."""
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Pairs of a definition as it was followed and as the server showed it, to be compared at `until`."""
+    """Pairs of a derived definition and the one that the server showed, to be compared at `until`."""
 
     pairs: Sequence[tuple[TableDefinition, TableDefinition]]
     until: LogPlace
@@ -32,11 +32,11 @@ class _Asked:
 class DefinitionWatch:
     """Compares every definition once, at the start and after each statement that changes it.
 
-    The server is asked for a definition, and then for the end of its log. When the stream comes there, and no
-    statement has changed the table up to there, both are of one place: they must be the same. What differs is
-    asked for a second time before it counts. Use from the stream's thread. `active`: not where the log names
-    its columns by itself (FULL row metadata); then only tables whose rows need it all the same are compared,
-    and those whose rows come without names: the setting was another one then, or is another one since.
+    The server is asked for a definition, and then for the end of its log. If no statement changes the table
+    before the stream gets there, both definitions are of the same position and must be equal. A difference
+    counts only if a second comparison finds it too. Use from the stream's thread. `active` is False if the
+    log has the column names (FULL row metadata). Then only two kinds of tables are compared: those whose rows
+    need the definition anyway, and those whose rows have no column names, because the setting was changed.
     """
 
     def __init__(self, source: Source, catalog: Catalog, routes: Routes, *, active: bool) -> None:
@@ -50,9 +50,9 @@ class DefinitionWatch:
         self._due_s = 0.0
 
     def turn(self, place: LogPlace | None, now_s: float) -> Mapping[TableId, str]:
-        """Say that the stream is at `place`, between transactions; None: not known on this server yet.
+        """Continue, with the stream at `place`, between transactions; None: not known on this server yet.
 
-        Returns: the tables whose rows may have been read wrongly, and in which way the definitions differ.
+        Returns: the tables whose rows may have been decoded wrongly, and how the definitions differ.
         Raises what the server raises.
         """
         if place is None or not (self._active or self._catalog.needed or self._catalog.unnamed):
@@ -81,18 +81,18 @@ class DefinitionWatch:
         ][:_TABLES]
         if not new:
             return
-        there = set(self._source.tables())  # that the user may see
-        asked = [one.table for one in new if one.table in there]
+        visible = set(self._source.tables())  # to the user
+        asked = [one.table for one in new if one.table in visible]
         shown = {one.table: one for one in self._source.definitions(asked)}
-        self._good |= {one.table: one for one in new if one.table not in shown}  # gone, as the log will say
+        self._good |= {one.table: one for one in new if one.table not in shown}  # dropped; the log shows it
         pairs = [(one, shown[one.table]) for one in new if one.table in shown]
         self._asked = _Asked(pairs, self._source.place().place)
 
     def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> str:
-        """Return how the server's definition differs; "": it does not, or it is not known yet."""
+        """Return how the server's definition differs, "" if it does not, or if that is not known yet."""
         table = followed.table
         if self._catalog.table(table) is not followed:
-            return ""  # changed since; it is asked for again
+            return ""  # changed since; the new one is compared later
         found = differences(followed, shown)
         if found and found != self._doubted.get(table):
             self._doubted[table] = found
@@ -102,7 +102,7 @@ class DefinitionWatch:
             self._good[table] = followed
             return ""
         return (
-            f"Its definition, as followed through the log to {place}, is not the one that the server shows: "
+            f"Its definition, as derived from the log up to {place}, differs from the server's: "
             f"{'; '.join(found)}. Rows since the statement that made the difference may have been sent "
-            f"wrongly. {_FULL if self._active or table in self._catalog.unnamed else cure_of(table) + _TOLD}"
+            f"wrongly. {_FULL if self._active or table in self._catalog.unnamed else cure_of(table) + _TIMES}"
         )

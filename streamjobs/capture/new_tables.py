@@ -1,4 +1,4 @@
-"""Tables that a running capture comes to know late: read whole, and followed from an exact place."""
+"""Tables that a running capture discovers: snapshotted, and followed from an exact log position."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 def expect_newcomers(
     source: Source, definitions: Definitions, captured: Sequence[TableId], state: CaptureState
 ) -> list[TableId]:
-    """Let captured tables count from now on that no earlier run has followed; give their names.
+    """Start following tables that are new in this configuration; return their names.
 
-    Promise: what the log has of them before is passed over, so chunks that are read from now on hold it all;
-    so is what it has of tables that are gone by now. Tables that the routes of the earlier run took are
-    followed, also unseen ones, unless they wait to be read whole.
+    Promise: their earlier events in the log are skipped, because the chunks that are read from now on contain
+    all of it; so are events of tables that no longer exist. Tables that match the routes of the earlier run
+    are followed, also unseen ones, unless their snapshot is pending.
     """
     catalog, patterns = definitions.catalog, definitions.patterns
     complete = map(table_id, set(state.tables) - set(state.snapshots))
@@ -42,12 +42,12 @@ def expect_newcomers(
         catalog.newcomers.expect(definition.table, definition, place)
     if new:
         names = ", ".join(map(str, new))
-        logger.info("new to this capture, followed from %s on: %s", place, names)
+        logger.info("new tables in this capture, followed from %s: %s", place, names)
     return new
 
 
 def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, list[TableDefinition]]:
-    """Give a place of the log, not before now, and the definitions of tables that hold there."""
+    """Return a log position, not before now, and the definitions of tables at this position."""
     definitions = source.definitions(tables)
     while True:
         place, before = source.place().place, definitions
@@ -57,10 +57,10 @@ def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, li
 
 
 class LateTables:
-    """Makes tables known to a running capture; use from the stream's thread.
+    """Adds tables to a running capture; use from the stream's thread.
 
-    `reads_whole`: whether rows of before are wanted. `patterns` are those of the routes by which all tables
-    are known where the stream is: an earlier run's, until those that are new to it have arrived.
+    `reads_whole`: whether a new table is snapshotted. `patterns` are those of the routes that selected the
+    tables known at the stream's position: an earlier run's, until the stream has reached all new tables.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LateTables:
         self._reads_whole = reads_whole
 
     def arrive(self, place: LogPlace) -> bool:
-        """Say that the stream is at `place`, between transactions; whether all tables are known now."""
+        """Add tables up to `place`, between transactions; return whether this made all of them known."""
         if not self._catalog.newcomers.waits:
             return False
         for definition in self._catalog.arrive(place):
@@ -91,23 +91,23 @@ class LateTables:
         return True
 
     def is_undefined(self, table: TableId) -> bool:
-        """Whether a statement has made a table that it does not describe."""
+        """Return whether a statement has created a table without its columns (LIKE, SELECT)."""
         return self._catalog.table(table) is None
 
     def expect(self, table: TableId) -> None:
-        """Pass a table over up to now; it is to be read whole then."""
+        """Skip a table's events up to now; it needs a snapshot then."""
         place, definitions = defined_now(self._source, [table])
         self._catalog.newcomers.expect(table, definitions[0] if definitions else None, place)
 
     def meet(self, table: TableId) -> bool:
-        """Say that the log has rows of a table; whether nobody knew of it, and it is to be read whole.
+        """Handle the first rows of a table; return whether it is unknown and needs a snapshot.
 
-        Raises: ConfigError when the user may not read it, so that what it had before would be missed.
+        Raises: ConfigError if the user may not read it, because its earlier rows would be missed.
         """
         newcomers = self._catalog.newcomers
         if newcomers.knows(table):
             return False
         if self._reads_whole:
             self._source.require_select([table])
-        newcomers.know(table)  # or it is gone by now
+        newcomers.know(table)  # or it no longer exists
         return self._reads_whole

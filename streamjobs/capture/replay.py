@@ -1,4 +1,4 @@
-"""Binlog files to the broker, once, as a live capture would have sent them."""
+"""Sends binlog files to the broker, once, as a live capture would have sent them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ POLICIES: Mapping[str, str] = {
     ),
     **dict.fromkeys(("drop_table", "truncate_table", "statement_format", "unknown"), IGNORE),
 }  # fmt: skip
-"""A recorded log cannot be asked again: what rows do not show is passed over, and counted by its words."""
+"""A recorded log has no server for a snapshot: statements without row events are skipped and counted."""
 _QUERY = re.compile(r"\b(?:SELECT|VALUES)\b|\bTABLE\b.*\bTABLE\b", re.IGNORECASE | re.DOTALL)
 _PRODUCED_IN_ORDER = MessageSettings(heartbeat_ms=1 << 40)
 
@@ -44,9 +44,9 @@ _PRODUCED_IN_ORDER = MessageSettings(heartbeat_ms=1 << 40)
 class ReplaySummary:
     """What was sent and acknowledged: row changes by table, transactions, bad rows, statements by effect.
 
-    `unseen` are statements that changed rows of captured tables, or may have, and left no rows in the log.
-    `system_tables` are tables that a pattern takes and that are never sent. `alike` are names in statements
-    that are those of tables with rows but for the case, where it is not said whether these are the same.
+    `unseen` are statements that changed rows of captured tables, or may have, without row events.
+    `system_tables` are tables that match a pattern and are never sent. `alike` are names in statements that
+    differ only by case from a table with rows, if it is not known whether they are the same table.
     """
 
     rows: Mapping[str, int]
@@ -67,10 +67,10 @@ class ReplaySummary:
 class Replay:
     """Sends the row changes of files.
 
-    Promise: when `run` returns, the broker has acknowledged all rows that could be decoded and the others are
-    dead letters. Twice the same files give the same changes with the same `seq`.
-    `schema`: a file with CREATE TABLE statements, for logs that do not name columns. `names`: which names are
-    the same to the server that wrote the files, which they do not tell; None: it is not known.
+    Promise: when `run` returns, the broker has acknowledged all rows that could be decoded, and the others
+    are dead letters. The same files always produce the same changes with the same `seq`.
+    `schema`: a file with CREATE TABLE statements, for logs without column names. `names`: how the server that
+    wrote the files compares table names, which is not in the files; None: not known.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Replay:
         self._names = names
 
     def run(self, files: Sequence[Path]) -> ReplaySummary:
-        """Send the files in order. Raises BinlogError and its kinds, ConfigError, and as the broker does."""
+        """Send the files in order. Raises BinlogError or a subclass, ConfigError; what the broker raises."""
         started_s = self._clock.monotonic_s()
         producer = self._broker.producer()
         letters = self._broker.dead_letters()
@@ -143,14 +143,14 @@ class Replay:
 
 
 class _Seen:
-    """Says which tables are wanted, and remembers those that patterns take in vain."""
+    """Selects the captured tables, and collects system tables that match a pattern."""
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self.system_tables: set[TableId] = set()
 
     def __call__(self, table: TableId, /) -> bool:
-        """Whether the table is captured."""
+        """Return whether the table is captured."""
         if table.database.lower() in SYSTEM_DATABASES and take(self._routes.patterns, table):
             self.system_tables.add(table)
         return self._routes(table)
@@ -170,7 +170,7 @@ class _Run:
         self.transactions = 0
 
     def file(self, path: Path, wanted: Wanted, catalog: Catalog | None) -> Catalog:
-        """Send one file; give the tables as they are at its end."""
+        """Send one file; return the table definitions at its end."""
         try:
             reader = open_file(path, wanted=wanted, catalog=catalog, names=self._names)
         except OSError as exc:
@@ -199,20 +199,20 @@ class _Run:
         return reader.catalog
 
     def alike(self) -> tuple[str, ...]:
-        """The tables that statements name as tables with rows are named, but for the case."""
+        """Return names in statements that differ only by case from the name of a table with rows."""
         folded = {ServerNames.IN_LOWER_CASE.known(table, ()) for table in self._with_rows}
         others = self._named - self._with_rows
         return tuple(sorted(str(one) for one in others if ServerNames.IN_LOWER_CASE.known(one, ()) in folded))
 
 
 def _brings_rows(event: Ddl, effect: Effect) -> bool:
-    """Whether it is a CREATE TABLE … SELECT as a statement: as rows, its definition stands in the log."""
+    """Return whether it is a CREATE TABLE … SELECT in statement format, without columns in the log."""
     undefined = any(isinstance(each, Created) and each.definition is None for each in event.changes)
     return effect.word == "create_table" and undefined and bool(_QUERY.search(event.statement))
 
 
 def _named(change: TableChange) -> Iterator[TableId]:
-    """The tables that a statement names."""
+    """Yield the tables that a statement names."""
     match change:
         case Renamed(table, to):
             yield from (table, to)

@@ -1,4 +1,4 @@
-"""A capture from its start to its end: where it begins, what it does after trouble, how it stops."""
+"""A capture from start to end: runs, retries after errors, and stops."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 class Capture:
     """Captures one source until `stop` is set.
 
-    Promise: at least once, in order per partition, nothing skipped. Trouble outside (server or broker away)
-    is retried from the last stored position with full jitter, for at most the configured budget without any
-    progress; then, and for what no retry cures, `run` raises. Once `stop` is set, from any thread or signal
-    handler, it drains: what has been read up to a commit is acknowledged and stored.
+    Promise: at least once, in order per partition, nothing skipped. If server or broker is unavailable, it
+    retries from the last stored position with full jitter, for at most the configured budget without any
+    progress. After that, and for errors that a retry cannot solve, `run` raises. Once `stop` is set, from any
+    thread or signal handler, it drains: everything read up to the last commit is acknowledged and stored.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Capture:
     def run(self) -> None:
         """Capture until `stop` is set.
 
-        Raises: SystemicError, ConfigError; RetriableError when the budget is spent.
+        Raises: SystemicError, ConfigError; RetriableError when the retry budget is spent.
         """
         policy = RetryPolicy(budget_s=self._context.config.retry_budget_ms / 1000)
         try:
@@ -74,12 +74,12 @@ class Capture:
     def _retried(self, error: RetriableError, wait_s: float) -> None:
         if self._stop.is_set():
             raise _StoppedWhileRetrying
-        logger.warning("trouble, trying again in %.1f s: %s", wait_s, error)
+        logger.warning("error, retrying in %.1f s: %s", wait_s, error)
         self.telemetry.add(retries=1)
         self.telemetry.update(phase="retrying", trouble=str(error))
 
     def _attempt(self) -> None:
-        """Run once; trouble after progress ends the attempt well, so that the next has the whole budget."""
+        """Run once; do not raise an error after progress, so that the next attempt has the full budget."""
         stored_before = self.telemetry.status.stored_at_ms
         try:
             with ExitStack() as stack:
@@ -93,7 +93,7 @@ class Capture:
             place = status.place + (f" ({status.gtids})" if status.gtids else "")
             message = (
                 f"{exc.detail}. Nothing was skipped: the position stays {place}. "
-                "To read all tables again from now on: `streamjobs capture run --resnapshot`"
+                "To snapshot all tables again from now on: `streamjobs capture run --resnapshot`"
             )
             raise PositionLostError(message, exc.place) from exc
 
@@ -113,11 +113,11 @@ class Capture:
             server=source.identity.id, epoch=state.epoch, place=state.place, gtids=state.gtids
         )
         stream = build_stream(context, source, store, start, stack)
-        logger.info("%s: reading on from %s, epoch %d", config.name, state.place, state.epoch)
+        logger.info("%s: continuing from %s, epoch %d", config.name, state.place, state.epoch)
         stream.run()
 
     def _recall(self, store: KnownTopics) -> None:
-        """Let the lag of a new process begin with what the last one stored, also if no server answers."""
+        """Start the lag of a new process with the stored value, also if the server does not answer."""
         self.telemetry.update(owed_since_ms=0)
         if not self.telemetry.status.delivered_to_ms and (known := store.read()) is not None:
             self.telemetry.update(delivered_to_ms=known.delivered_to_ms)

@@ -1,4 +1,4 @@
-"""Where a capture begins: at a stored place, at another server's, or at the end of the log."""
+"""The start of a capture: at the stored position, on another server, or at the end of the log."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 class ServerChangedError(SystemicError):
-    """The source is another server, and its log cannot be found by GTIDs."""
+    """The source is another server, and there are no GTIDs to find the position in its log."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where to read from and the tables as they are there.
+    """The position to read from, and the table definitions there.
 
-    `new` are those that are new to this capture. `by_gtids`: the state's place is another server's, the place
-    here is to be found by GTIDs.
+    `new` are the tables that are new to this capture. `by_gtids`: the state's position is another server's;
+    the position on this server is found by GTIDs.
     """
 
     state: CaptureState
@@ -40,9 +40,9 @@ class Start:
 
 
 class StartFinder:
-    """Finds out where a capture of `source` begins, and stores it.
+    """Finds where a capture of `source` starts, and stores it.
 
-    `resnapshot`: begin at the end of the log and read all tables whole, whatever was stored.
+    `resnapshot`: ignore the stored position, start at the end of the log and snapshot all tables.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class StartFinder:
         self._resnapshot = resnapshot
 
     def find(self) -> Start:
-        """Give where it begins; all of it is stored already.
+        """Return the start, which is already stored.
 
         Raises: ServerChangedError, ConfigError; what the server and the store raise.
         """
@@ -100,12 +100,12 @@ class StartFinder:
             state = replace(state, tables=(*state.tables, *map(str, unread)))
         if known is None or state.catalog != known.catalog:
             self._store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))
-        if state != known and not by_gtids:  # the place is still the old server's
+        if state != known and not by_gtids:  # the position is still the old server's
             self._store.write(state)
         return Start(state, definitions, new, by_gtids)
 
     def _from_now_on(self, epoch: int, known: CaptureState | None) -> tuple[CaptureState, Catalog]:
-        """Start at the end of the log, with the definitions that hold there."""
+        """Return a state at the end of the log, and the table definitions there."""
         catalog = self._source.catalog()
         while True:
             place, before = self._source.place(), catalog.tables
@@ -130,8 +130,8 @@ class StartFinder:
         if not (identity.gtids and state.gtids):
             message = (
                 f"{self._name} was captured from server {state.server} and this is {identity.id}; "
-                f"without GTIDs its place {state.place} cannot be found here. Connect to the "
-                "old server, or read everything again: `streamjobs capture run --resnapshot`"
+                f"without GTIDs the position {state.place} cannot be found here. Connect to the "
+                "old server, or snapshot all tables again: `streamjobs capture run --resnapshot`"
             )
             raise ServerChangedError(message)
         logger.info("server %s takes over from %s after %s", identity.id, state.server, state.gtids)
@@ -139,7 +139,7 @@ class StartFinder:
 
 
 def _routed(state: CaptureState, routes: Routes) -> CaptureState:
-    """A state without the tables that are no longer captured: what comes to them is missed from now on."""
+    """Return the state without the tables that are no longer captured: their changes are now missed."""
     return replace(
         state,
         tables=tuple(table for table in state.tables if routes(table_id(table))),

@@ -1,4 +1,4 @@
-"""What a capture remembers between runs, and where: a file, or a compacted topic."""
+"""The state that a capture stores between runs, in a file or in a compacted topic."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class TablePart:
-    """A range of one table's primary keys that is being read whole, as the server's own literals.
+    """A range of a table's primary keys in a snapshot, as literals of the server.
 
     Shape: `after` is the last key that was sent, None before the first; `until` is the last key of the range,
-    None: the table has no end key (read as one). Keys are tuples of SQL literals, `("17", "x'6162'")`.
+    None: no end (the table is one part). Keys are tuples of SQL literals, `("17", "x'6162'")`.
     """
 
     after: tuple[str, ...] | None = None
@@ -32,17 +32,17 @@ class TablePart:
 
 @dataclass(frozen=True)
 class CaptureState:
-    """Where a capture stands; everything before it has been acknowledged by the broker.
+    """The position of a capture, and what belongs to it; the broker has acknowledged everything before it.
 
-    `server` identifies the server (its UUID); `epoch` counts the servers of this source. `file` and `offset`
-    are where the next read starts, always between transactions; `gtids` is the set of all transactions up to
-    there, "" without. `snapshots` holds the tables that are being read whole, `tables` those that are
-    complete; `catalog` numbers the stored table definitions that hold at this place, 0: none are stored.
-    `file_made_at_s` tells the file from another one of the same name, 0: not known. `partitions` counts those
-    that the rows of every written topic go to; a topic that is not in it may have any number. `sweeps` holds
-    the tables that are read whole, or were, and whose gone rows may still be downstream: each with the place
-    since which all of its rows have messages. `stopped` says why tables are not sent any longer.
-    `delivered_to_ms`: see `CaptureStatus`, 0 when it is not known.
+    `server` identifies the server (its UUID); `epoch` counts the servers of this source. The next read starts
+    at `file` and `offset`, always between transactions; `gtids` is the set of all transactions before it, ""
+    without GTIDs. `snapshots` has the tables with a running snapshot, `tables` those that are complete;
+    `catalog` is the number of the stored table definitions for this position, 0: none are stored.
+    `file_made_at_s` identifies the file among others of the same name, 0: not known. `partitions` has the
+    number of partitions that rows go to, for every written topic; a topic that is not in it may have any
+    number. `sweeps` has the tables with a running or finished snapshot whose orphan rows may still be
+    downstream, each with the position since which all of its rows have messages. `stopped` has the tables
+    that are no longer sent, and why. `delivered_to_ms`: see `CaptureStatus`, 0 if not known.
     """
 
     server: str
@@ -62,21 +62,21 @@ class CaptureState:
 
     @property
     def place(self) -> str:
-        """Where the next read starts, as `file:offset`."""
+        """The position where the next read starts, as `file:offset`."""
         return f"{self.file}:{self.offset}"
 
     def to_json(self) -> bytes:
-        """Give the one-line JSON form."""
+        """Return the state as JSON in one line."""
         fields = asdict(self) | {"v": FORMAT_VERSION, "snapshots": _plain(self.snapshots)}
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> CaptureState:
-        """Read it back. Raises ConfigError when `data` is not such a state."""
+        """Read the state back. Raises ConfigError if `data` is not a state."""
         try:
             fields: dict[str, Any] = json.loads(data)
             if fields.pop("v") != FORMAT_VERSION:
-                message = f"a capture state of another version: {data[:80]!r}"
+                message = f"this capture state has another version: {data[:80]!r}"
                 raise ConfigError(message)
             parts = {
                 table: tuple(TablePart(_key(p["after"]), _key(p["until"]), p["done"], p["rows"]) for p in of)
@@ -89,41 +89,41 @@ class CaptureState:
             raise ConfigError(message) from exc
 
     def at(self, file: str, offset: int, gtids: str, at_ms: int, file_made_at_s: int = 0) -> CaptureState:
-        """The same state at another place of the log."""
+        """Return the same state at another log position."""
         return replace(
             self, file=file, offset=offset, gtids=gtids, at_ms=at_ms, file_made_at_s=file_made_at_s
         )
 
 
 class StateStore(Protocol):
-    """Keeps the newest state of one source.
+    """Stores the latest state of one source.
 
-    Promise: `write` is atomic and durable when it returns: `read` gives the old state or the new one, never
-    a part. Two numbers of table definitions are kept, so that a crash between the two writes loses none. A
-    store that somebody else has taken over since raises SystemicError: two captures of one source would
-    overwrite each other's position.
+    Promise: `write` is atomic and durable when it returns: `read` returns the old state or the new one, never
+    a mix. The last two numbers of table definitions are kept, so that a crash between the two writes loses
+    none. A store that another process has taken over raises SystemicError: otherwise, two captures of one
+    source would overwrite each other's position.
     """
 
     def read(self) -> CaptureState | None:
-        """Give the state, None when there is none yet."""
+        """Return the state, None if there is none yet."""
 
     def write(self, state: CaptureState) -> None:
         """Replace the state."""
 
     def read_catalog(self, number: int) -> bytes | None:
-        """Give the table definitions of this number, None when they are not there."""
+        """Return the table definitions with this number, None if they do not exist."""
 
     def write_catalog(self, number: int, data: bytes) -> None:
-        """Store table definitions before the state that names them; the ones before stay."""
+        """Store table definitions before the state that refers to them; keep the previous ones."""
 
     def close(self) -> None:
-        """Let go of the file or the connection."""
+        """Close the file or the connection."""
 
 
 class FileStore:
-    """The state in one file; a lock beside it lets no second capture in.
+    """The state in one file; a lock file beside it keeps out a second capture.
 
-    Raises: SystemicError when another process holds the file or the disk refuses it.
+    Raises: SystemicError when another process has the lock, or when writing fails.
     """
 
     def __init__(self, path: Path, source: str) -> None:
@@ -135,11 +135,11 @@ class FileStore:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             self._lock.close()
-            message = f"another capture holds {path}: one source is captured by one process"
+            message = f"another capture holds {path}: only one process can capture a source"
             raise SystemicError(message) from exc
 
     def read(self) -> CaptureState | None:
-        """Give the state, None when there is none yet."""
+        """Return the state, None if there is none yet."""
         return read_file(self._path, self._source)
 
     def write(self, state: CaptureState) -> None:
@@ -147,14 +147,14 @@ class FileStore:
         self._replace(self._path, self._source.encode() + b"\n" + state.to_json())
 
     def read_catalog(self, number: int) -> bytes | None:
-        """Give the table definitions of this number, None when they are not there."""
+        """Return the table definitions with this number, None if they do not exist."""
         try:
             return self._slot(number).read_bytes()
         except FileNotFoundError:
             return None
 
     def write_catalog(self, number: int, data: bytes) -> None:
-        """Store table definitions beside the state, durably."""
+        """Store table definitions next to the state, durably."""
         self._replace(self._slot(number), data)
 
     def _slot(self, number: int) -> Path:
@@ -178,12 +178,12 @@ class FileStore:
             raise SystemicError(message) from exc
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.close()
 
 
 def read_file(path: Path, source: str) -> CaptureState | None:
-    """Read a state's file, None when there is none. Raises ConfigError when it is another source's."""
+    """Read a state's file; None if it does not exist. Raises ConfigError if it is another source's."""
     try:
         name, _, data = path.read_bytes().partition(b"\n")
     except FileNotFoundError:
@@ -195,16 +195,16 @@ def read_file(path: Path, source: str) -> CaptureState | None:
 
 
 class Register(Protocol):
-    """A place for one value in a broker (`connectors.kafka.KafkaRegister`)."""
+    """Storage for one value per slot in a broker (`connectors.kafka.KafkaRegister`)."""
 
     def read(self, slot: str = "") -> bytes | None:
-        """Give the value of a slot."""
+        """Return the value of a slot."""
 
     def write(self, value: bytes, slot: str = "") -> None:
         """Replace the value of a slot."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class RegisterStore:
@@ -214,7 +214,7 @@ class RegisterStore:
         self._register = open_register()
 
     def read(self) -> CaptureState | None:
-        """Give the state, None when there is none yet."""
+        """Return the state, None if there is none yet."""
         data = self._register.read()
         return None if data is None else CaptureState.from_json(data)
 
@@ -223,20 +223,20 @@ class RegisterStore:
         self._register.write(state.to_json())
 
     def read_catalog(self, number: int) -> bytes | None:
-        """Give the table definitions of this number, None when they are not there."""
+        """Return the table definitions with this number, None if they do not exist."""
         return self._register.read(f"tables{number % 2}")
 
     def write_catalog(self, number: int, data: bytes) -> None:
-        """Store table definitions beside the state."""
+        """Store table definitions next to the state."""
         self._register.write(data, f"tables{number % 2}")
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._register.close()
 
 
 def table_id(name: str) -> TableId:
-    """Read back the name of a table in a stored state."""
+    """Return the table of a name in a stored state."""
     database, _, table = name.partition(".")
     return TableId(database, table)
 

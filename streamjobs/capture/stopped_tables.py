@@ -1,4 +1,4 @@
-"""Tables that are stopped while others go on: nothing of them is sent until they are read whole."""
+"""Stopped tables: they are not sent until their next snapshot, while all other tables continue."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from streamjobs.changes.row_change import TableId
 
 logger = logging.getLogger(__name__)
 _STOPPED = (
-    "%s is stopped, and nothing of it is sent until it is read whole; all other tables go on. %s. Then send "
-    "it whole: `streamjobs capture snapshot %s`"
+    "%s is stopped and not sent until its next snapshot; all other tables continue. %s. Then snapshot it: "
+    "`streamjobs capture snapshot %s`"
 )
 
 
 class StoppedTables:
-    """Stops tables, and remembers why; use from the stream's thread.
+    """Stops tables, and stores why; use from the stream's thread.
 
-    A stopped table is passed over, rows and statements. It counts again once somebody has it read whole, or a
-    statement of the log makes it anew or drops it. What is `pending` is stored with the position, so that the
-    table is still stopped after a restart; a start says so.
+    Rows and statements of a stopped table are skipped. It is followed again once someone starts its snapshot,
+    or a statement of the log creates it again or drops it. `pending` is stored with the position, so that the
+    table is still stopped after a restart; each start logs it.
     """
 
     def __init__(self, catalog: Catalog, pending: Mapping[str, str]) -> None:
@@ -32,12 +32,12 @@ class StoppedTables:
 
     @property
     def pending(self) -> dict[str, str]:
-        """Why each table is stopped, by its name."""
+        """The reason why each table is stopped, by its name."""
         stopped = self._catalog.newcomers.stopped
         return {str(table): reason for table, reason in self._reasons.items() if table in stopped}
 
     def __contains__(self, table: object) -> bool:
-        """Whether a table is stopped."""
+        """Return whether a table is stopped."""
         return table in self._catalog.newcomers.stopped
 
     def stop(self, table: TableId, reason: str) -> None:

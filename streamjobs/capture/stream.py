@@ -1,4 +1,4 @@
-"""One uninterrupted run from the log to the broker: it ends by a stop, or by the first trouble."""
+"""One uninterrupted run from the log to the broker: it ends by a stop or by the first error."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.02
 _AHEAD_MS = 60_000
-"""So far a commit's time may be ahead of the server's clock, whose drift since the start is not known."""
+"""A commit's time may be so far ahead of the server's clock, whose drift since the start is unknown."""
 _SHOW_S = 0.5
 _SNAPSHOT_TURN_S = 1.0
 _STOP_IN_TRANSACTION_S = 5.0
 _REFERS = re.compile(r"\b(REFERENCES|RENAME)\b", re.IGNORECASE)
-"""What a statement says that may give a captured table a foreign key."""
+"""Words of a statement that may add a foreign key to a captured table."""
 _APPEARS = frozenset({"create_table", "rename_table"})
 
 
 class Stream:
-    """Carries changes to the broker and stores how far it is.
+    """Sends changes to the broker and stores the position.
 
-    Promise: the position is stored only behind a commit, and only after the broker has acknowledged every row
-    before it. Whenever it ends, a next run from the stored state sends each change again that was not stored:
-    duplicates at most, in the same order, with the same `seq`.
+    Promise: the position is stored only after a commit, and only once the broker has acknowledged every row
+    before it. After any end, the next run from the stored state sends each change again that was not stored:
+    at most duplicates, in the same order, with the same `seq`.
 
-    `by_gtids`: the state's place is another server's; nothing is stored before the first commit on this one.
+    `by_gtids`: the state's position is another server's; nothing is stored before the first commit on this
+    one.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Stream:
         self._epoch = state.epoch
         self._transactions = 0
         self._snapshot_rows = 0
-        self._future_told = False
+        self._future_warned = False
         self._now_s = clock.monotonic_s()
         self._tick_at_s = self._shown_at_s = self._now_s
         self._shown_rows = parts.outbox.rows_sent
@@ -84,16 +85,16 @@ class Stream:
         outbox.bound(self._clock.now_ms() + self._ahead_ms + _AHEAD_MS)
         if outbox.future_batches:
             self._telemetry.add(future_commits=outbox.future_batches)
-            if not self._future_told:
+            if not self._future_warned:
                 logger.warning(
                     "the log has commits with times after the server's clock, before %s: a session has set "
-                    "its clock (SET timestamp). Their rows carry the server's time; the metric "
+                    "its clock (SET timestamp). Their rows get the server's time; the metric "
                     "future_commits counts them", self._place,
                 )  # fmt: skip
-            self._future_told, outbox.future_batches = True, 0
+            self._future_warned, outbox.future_batches = True, 0
 
     def run(self) -> None:
-        """Stream until a stop is asked for. Raises what reading, sending and storing raise."""
+        """Stream until a stop is requested. Raises what reading, sending and storing raise."""
         for event in self._p.reader:
             match event:
                 case RowBatch():
@@ -123,7 +124,7 @@ class Stream:
                     self._place = place
                     self._position.changed = True
                 case Rotate() | Receiving():
-                    pass  # found by GTIDs, only a commit tells where this is; but time passes
+                    pass  # by GTIDs, only a commit has the position; but time passes
             if self._tick() and self._stopped_inside():
                 return
 
@@ -131,7 +132,7 @@ class Stream:
         if batch.schema is not self._schema:
             self._schema = batch.schema
             if self._p.late.meet(batch.schema.table):
-                self._begin_whole(batch.schema.table, self._place)
+                self._begin_snapshot(batch.schema.table, self._place)
         self._position.changed = True
         self._p.outbox.add(self._p.policy.shaped(batch))
 
@@ -140,7 +141,7 @@ class Stream:
         try:
             effects = self._p.policy.judge(event)
         except DdlRefusedError:
-            if not before:  # the definitions before the statement are those that are stored
+            if not before:  # the stored definitions are those before the statement
                 self._position.altered = False
                 self._position.store_all(self._place)
             raise
@@ -151,48 +152,48 @@ class Stream:
             if effect.word in _APPEARS:
                 self._appeared(effect.table, effect.word, event.place)
             elif self._p.policy.loses_rows(effect):
-                self._begin_whole(effect.table, event.place)
+                self._begin_snapshot(effect.table, event.place)
         if event.changes and _REFERS.search(event.statement):
             self._p.source.tell_silent_keys()
 
     def _count_unseen(self, effects: Sequence[Effect], place: LogPlace) -> None:
-        """Count what changes rows without rows in the log, but not for a second time after trouble."""
+        """Count statements that changed rows without row events, but not again after a retry."""
         words = [effect.word for effect in effects if self._p.policy.leaves_unseen(effect)]
         here = place.position(self._epoch)
         if words and (self._counted_before is None or here > self._counted_before):
             if not self._telemetry.status.unseen:
                 logger.warning(
-                    "a statement before %s changed rows that the log does not have, and the configuration "
-                    "ignores it (%s): they are not sent, and unseen_statements counts it", place, words[0]
+                    "a statement before %s changed rows without row events, and the configuration ignores it "
+                    "(%s): these changes are not sent, and unseen_statements counts it", place, words[0]
                 )  # fmt: skip
             self._telemetry.count_unseen(words, here)
 
     def _appeared(self, table: TableId, word: str, place: LogPlace) -> None:
         self._p.outbox.open(table)
-        undefined = self._p.late.is_undefined(table)  # LIKE, SELECT or RENAME of what was not captured
-        whole = undefined if word == "create_table" else self._p.rereads_renamed
-        if undefined and whole:
+        undefined = self._p.late.is_undefined(table)  # LIKE, SELECT or RENAME of an uncaptured table
+        snapshot = undefined if word == "create_table" else self._p.rereads_renamed
+        if undefined and snapshot:
             self._p.late.expect(table)
         else:
             if word == "create_table" and self._position.has(table):
-                # rows of the one that was dropped are still downstream
+                # rows of the dropped one are still downstream
                 self._p.sweeps.begin(table, place)
             self._position.born.add(table)
-        if whole:
-            self._begin_whole(table, place)  # renamed, its rows came under another name
+        if snapshot:
+            self._begin_snapshot(table, place)  # renamed: its rows were sent under another name, if at all
 
     def _arrived(self, place: LogPlace) -> None:
         if self._p.late.arrive(place):
             self._position.changed = self._position.altered = True
 
     def _before(self, place: LogPlace) -> None:
-        """Send the chunks that stand before the transaction that starts at `place`."""
+        """Send the chunks before the transaction that starts at `place`."""
         self._arrived(place)
         if self._p.handoff.active:
             self._send_due(_comparable(place))
 
     def _between(self, place: LogPlace) -> bool:
-        """Do what may be done between transactions only; whether to stop."""
+        """Do the work that is possible only between transactions; return whether to stop."""
         self._arrived(place)
         if self._p.handoff.active or self._requests.waiting:
             self._snapshot(place)
@@ -211,12 +212,12 @@ class Stream:
         return stopping
 
     def _snapshot(self, here: LogPlace) -> None:
-        """Let tables be read, and send what is due, for one turn at most."""
+        """Start snapshot reads, and send chunks that are due, for one turn at most."""
         handoff, place = self._p.handoff, _comparable(here)
         while (table := self._requests.next) is not None:
             self._resume(table)
-            if not self._begin_whole(table, here):
-                logger.warning("%s is not sent whole: the server has no such table", table)
+            if not self._begin_snapshot(table, here):
+                logger.warning("no snapshot of %s: the server has no such table", table)
             self._requests.done()
         until_s = self._clock.monotonic_s() + _SNAPSHOT_TURN_S
         while handoff.active and self._clock.monotonic_s() < until_s and not self._stopping():
@@ -226,14 +227,14 @@ class Stream:
             self._tick()
 
     def _resume(self, table: TableId) -> None:
-        """Follow a stopped table again, as the server shows it now; it is about to be read whole."""
+        """Follow a stopped table again, with the server's current definition; its snapshot comes next."""
         if table in self._p.stopped:
             self._p.late.expect(table)
 
-    def _begin_whole(self, table: TableId, since: LogPlace | None) -> bool:
-        """Let a table be read whole from now on; whether it is there.
+    def _begin_snapshot(self, table: TableId, since: LogPlace | None) -> bool:
+        """Start a snapshot of a table; return whether the table exists.
 
-        `since` is behind all messages that rows may have which are gone; None: not known on this server yet.
+        `since` is after all messages of orphan rows; None: not known on this server yet.
         """
         parts = self._p.source.parts([table]).get(str(table))
         if parts is None:
@@ -258,7 +259,7 @@ class Stream:
         return sent
 
     def _tick(self) -> bool:
-        """Do what time demands; whether it was time."""
+        """Do the periodic work if it is due; return whether it was."""
         self._now_s = self._clock.monotonic_s()
         if self._now_s < self._tick_at_s:
             return False
@@ -271,7 +272,7 @@ class Stream:
         return True
 
     def _stopped_inside(self) -> bool:
-        """Whether to leave in the middle of a long transaction: what it has sent is sent again."""
+        """Return whether to stop inside a long transaction: its rows are then sent again."""
         if not self._stopping():
             return False
         self._stop_seen_s = self._stop_seen_s or self._now_s

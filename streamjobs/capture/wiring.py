@@ -1,4 +1,4 @@
-"""Opens what one run of a capture works with, from the log to the broker, and joins it to a stream."""
+"""Opens the parts of one run of a capture, from the log to the broker, and builds its stream."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from streamjobs.retry import Clock
 
 @dataclass(frozen=True)
 class CaptureContext:
-    """What outlives the runs of a capture: what it is to do, and how it is watched, asked and stopped."""
+    """What all runs of a capture share: configuration, status, requests and stop signal."""
 
     config: CaptureConfig
     routes: Routes
@@ -46,9 +46,9 @@ class CaptureContext:
 def build_stream(
     context: CaptureContext, source: Source, store: KnownTopics, start: Start, stack: ExitStack
 ) -> Stream:
-    """Open one run from `start` on; `stack` closes everything that is opened here.
+    """Open one run from `start`; `stack` closes everything that is opened here.
 
-    The topics of all captured tables are there afterwards, and the server has been asked for its log.
+    Afterwards, the topics of all captured tables exist, and the server sends its log.
     Raises what the server and the broker raise.
     """
     config, state, catalog = context.config, start.state, start.definitions.catalog
@@ -105,7 +105,7 @@ def _outbox(
     outbox = Outbox(
         config.name, context.routes, config.messages, producer, store.open, context.clock, on_too_large
     )
-    # quiet tables have topics too, and hear the time
+    # quiet tables have topics too, and get heartbeats
     outbox.open(*(definition.table for definition in start.definitions.catalog.tables), *start.new)
     return outbox
 

@@ -1,4 +1,4 @@
-"""`streamjobs capture`: row changes out of MySQL and MariaDB, exactly."""
+"""The commands of `streamjobs capture`: check, run, status, snapshot and replay."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Capture row changes of MySQL and MariaDB."
 )
 _GC_CONTAINERS = 50_000
-"""A run makes objects for some thousand rows at a time, none in a cycle: walking them is for nothing."""
+"""Collect garbage rarely: a run allocates objects for some thousand rows at a time, none in a cycle."""
 ConfigArgument = Annotated[Path, typer.Argument(help="The capture's TOML file.")]
 
 
 @app.command()
 def check(config: ConfigArgument) -> None:
-    """Show the tables that are captured, and what keeps the server from it, each with the SQL that cures it.
+    """Show which tables are captured, and what prevents the capture, with the SQL that fixes it.
 
     Exit status 1 on errors.
     """
@@ -67,10 +67,10 @@ def run(
     config: ConfigArgument,
     *,
     resnapshot: Annotated[
-        bool, typer.Option(help="Forget the position; read all tables again from now on.")
+        bool, typer.Option(help="Forget the position and snapshot all tables again.")
     ] = False,
 ) -> None:
-    """Capture until SIGTERM or Ctrl-C, which drain; a second Ctrl-C leaves at once."""
+    """Capture until SIGTERM or Ctrl-C, then drain and end; a second Ctrl-C ends at once."""
     wanted, stop = read_config(config), threading.Event()
     with set_by_signals(stop):
         gc.freeze()
@@ -80,9 +80,9 @@ def run(
 
 @app.command()
 def status(config: ConfigArgument) -> None:
-    """Show where the capture stands and how far it is behind; exit status 3 when none runs.
+    """Show the position and the lag of the capture; exit status 3 if it does not run.
 
-    A capture that runs answers itself; the server is asked last, for the bytes of its log, and may be away.
+    A running capture answers itself. The server is asked last, for the bytes of its log; it may be down.
     """
     wanted = read_config(config)
     console = Console()
@@ -99,10 +99,10 @@ def status(config: ConfigArgument) -> None:
 
 @app.command()
 def snapshot(
-    table: Annotated[str, typer.Argument(help="database.table, its name as the server has it.")],
+    table: Annotated[str, typer.Argument(help="database.table, spelled as on the server.")],
     config: ConfigArgument,
 ) -> None:
-    """Let the running capture send all rows of one table, while it streams on."""
+    """Ask the running capture for a snapshot of one table; it continues to stream meanwhile."""
     Console().print(
         ask_snapshot(address_file(places.state_dir(), read_config(config)), table), highlight=False
     )
@@ -110,27 +110,27 @@ def snapshot(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Binlog files in order, also gzipped.")],
+    files: Annotated[list[Path], typer.Argument(help="Binlog files in order, plain or gzipped.")],
     *,
     match: Annotated[list[str] | None, typer.Option(help="Tables to send: shop.*; all by default.")] = None,
-    topic: Annotated[str, typer.Option(help="Where the changes go.")] = "{database}.{table}",
-    partitions: Annotated[int, typer.Option(min=1, help="Of topics that do not exist yet.")] = 2,
+    topic: Annotated[str, typer.Option(help="Topic of the changes.")] = "{database}.{table}",
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each new topic.")] = 2,
     bootstrap: Annotated[
         str | None, typer.Option(help="The broker; default is the one of `streamjobs dev up`.")
     ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="SQL file with the CREATE TABLEs, for logs that name no columns.")
+        Path | None, typer.Option(help="SQL file of CREATE TABLEs, for logs without column names.")
     ] = None,
-    source: Annotated[str, typer.Option(help="What the messages name as their source.")] = "replay",
+    source: Annotated[str, typer.Option(help="Name of the source in messages.")] = "replay",
     lower_case_table_names: Annotated[
         int | None,
-        typer.Option(min=0, max=2, help="The server's variable of this name; the files do not tell it."),
+        typer.Option(min=0, max=2, help="The server's variable of this name; it is not in the files."),
     ] = None,
 ) -> None:
     """Send the row changes of binlog files to the broker.
 
-    Exit status 1 when statements changed rows that are not in the log: DML in statement format, TRUNCATE, and
-    statements that are not known; and when statements name tables with rows in another case, and
+    Exit status 1 if statements changed rows that are not in the log: DML in statement format, TRUNCATE, and
+    unknown statements. Also if statements name a table that has rows, but in another case, and
     --lower-case-table-names is not given.
     """
     known = state.running(places.dev_root())

@@ -1,4 +1,4 @@
-"""What `streamjobs capture` shows: one live line, and bars for the tables that are read whole."""
+"""The output of `streamjobs capture`: one live line, and progress bars of snapshots."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SERVER_ANSWERS_S = 3.0
 
 
 class CaptureLine:
-    """Shows a capture's status: redrawn on a terminal, printed now and then elsewhere."""
+    """Shows a capture's status: redrawn on a terminal, printed every few seconds elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,7 +52,7 @@ class CaptureLine:
         self._live.stop()
 
     def show(self, status: CaptureStatus) -> None:
-        """Show where it is."""
+        """Show the status."""
         if self._console.is_terminal:
             self._live.update(Group(self._bars_of(status), Text(status_text(status), overflow="fold")))
         elif time.monotonic() - self._printed_at_s >= _PRINT_EVERY_S:
@@ -60,11 +60,11 @@ class CaptureLine:
             self._console.print(status_text(status), markup=False, highlight=False, soft_wrap=True)
 
     def end(self, status: CaptureStatus, *, failed: bool) -> None:
-        """Print the last line."""
+        """Print the last status, and what was not sent."""
         self._live.stop()
         lines = [status_text(status), *left_out(status)]
         if not failed:
-            lines.append(f"{status.source}  drained; the next run reads on from {status.place}")
+            lines.append(f"{status.source}  drained; the next run continues from {status.place}")
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -83,7 +83,7 @@ class CaptureLine:
 
 
 def status_text(status: CaptureStatus) -> str:
-    """Word a status in one line."""
+    """Return a status in one line."""
     parts = [
         f"{status.source}  {status.phase}",
         f"rows {status.rows:,} ({status.rows_per_s:,.0f}/s)",
@@ -94,7 +94,7 @@ def status_text(status: CaptureStatus) -> str:
         done, expected = (sum(getattr(one, n) for one in status.snapshots) for n in ("rows", "expected"))
         parts.append(f"snapshot of {len(status.snapshots)} tables {done:,} of about {max(done, expected):,}")
     elif status.sweeping:
-        parts.append(f"looks for gone rows of {len(status.sweeping)} tables in their topics")
+        parts.append(f"reconciling {len(status.sweeping)} tables with their topics")
     if status.dead_letters:
         parts.append(f"dead letters {status.dead_letters:,}")
     if status.stopped:
@@ -109,36 +109,36 @@ def status_text(status: CaptureStatus) -> str:
 
 
 def left_out(status: CaptureStatus) -> Iterator[str]:
-    """Word what a capture has not sent, at its end."""
+    """Yield what a capture has not sent, to be shown at its end."""
     for table, reason in sorted(status.stopped.items()):
         yield f"stopped     {table}: {reason}"
     if status.unseen:
-        yield _not_complete(status.unseen, "Send those tables whole: `streamjobs capture snapshot TABLE`")
+        yield _not_complete(status.unseen, "Snapshot those tables: `streamjobs capture snapshot TABLE`")
 
 
 def _not_complete(unseen: Mapping[str, int], cure: str) -> str:
     words = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in sorted(unseen.items()))
     return (
-        f"Not complete: of these statements ({words}) the log has no rows, and what they changed was not "
-        f"sent. {cure}"
+        f"Not complete: the log has no rows of these statements ({words}), so their changes were not sent. "
+        f"{cure}"
     )
 
 
 def ways_lines(ways: Mapping[TableId, Way]) -> Iterator[str]:
-    """Word which tables are captured, and where their rows go."""
+    """Yield which tables are captured, and where their rows go."""
     yield f"{len(ways)} tables that this account sees are captured{':' if ways else ''}"
     for table, way in sorted(ways.items(), key=lambda item: str(item[0])):
         yield f"  {table} to topic {way.topic}, partition by {way.by}"
 
 
 def replay_lines(summary: ReplaySummary) -> Iterator[str]:
-    """Word what a replay has sent, and what it could not send."""
+    """Yield what a replay has sent, and what it could not send."""
     for name, count in sorted(summary.rows.items()):
         yield f"{count:>12,}  {name}"
     for word, count in sorted(summary.statements.items()):
         yield f"{count:>12,}  statements: {word.replace('_', ' ')}"
     if summary.system_tables:
-        yield f"Not sent, because tables of the system never are: {', '.join(summary.system_tables)}"
+        yield f"Not sent, because they are system tables: {', '.join(summary.system_tables)}"
     yield (
         f"{summary.total:,} row changes of {summary.transactions:,} transactions acknowledged in "
         f"{summary.seconds:.1f} s, {summary.dead_letters:,} dead letters"
@@ -146,23 +146,23 @@ def replay_lines(summary: ReplaySummary) -> Iterator[str]:
     if summary.alike:
         yield (
             f"Not certain: statements name {', '.join(summary.alike)}, and the log has rows of tables with "
-            "these names in another case. Files do not tell whether they are the same to their server: say "
-            "it with --lower-case-table-names (SELECT @@lower_case_table_names)"
+            "these names in another case. Only the server knows whether they are the same: pass "
+            "--lower-case-table-names (SELECT @@lower_case_table_names)"
         )
     if summary.unseen:
         yield _not_complete(
-            summary.unseen, "Load those tables otherwise, such as by a snapshot of the server"
+            summary.unseen, "Load those tables in another way, such as by a snapshot of the server"
         )
 
 
 def status_lines(known: Mapping[str, object]) -> Iterator[str]:
-    """Word what a running capture tells."""
+    """Yield the status that a running capture reports."""
     yield f"{known['source']}  {known['phase']}  server {known['server']}  epoch {known['epoch']}"
     yield f"position    {known['place']}  {known['gtids']}"
     yield f"lag         {known['lag_s']} s"
     yield f"rows        {known['rows']:,} ({known['rows_per_s']:,.0f}/s)"
     yield f"trouble     {known['trouble'] or 'none'}; {known['retries']} retries"
-    yield f"set aside   {known['dead_letters']} rows that could not be decoded"
+    yield f"letters     {known['dead_letters']} rows in the dead-letter topic"
     snapshots = known["snapshots"]
     for one in snapshots if isinstance(snapshots, list) else ():
         yield f"snapshot    {one['table']}: {one['rows']:,} of about {one['expected']:,} rows"
@@ -174,32 +174,32 @@ def status_lines(known: Mapping[str, object]) -> Iterator[str]:
         yield f"stopped     {table}: {reason}"
     sweeping = known.get("sweeping")
     for table in sweeping if isinstance(sweeping, list) else ():
-        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
+        yield f"reconcile   {table}: deletes of orphan rows are still pending"
 
 
 def stored_lines(state: CaptureState | None) -> Iterator[str]:
-    """Word where a capture that does not run here will read on."""
+    """Yield the position from which a capture that does not run here will continue."""
     if state is None:
         yield "No capture of this source runs here, and none has stored a position."
         return
     yield f"No capture of this source runs here.  server {state.server}  epoch {state.epoch}"
     yield f"position    {state.place}  {state.gtids}"
     for table, parts in state.snapshots.items():
-        yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is to come"
+        yield f"snapshot    {table}: {sum(part.rows for part in parts):,} rows were sent, the rest is pending"
     for table, reason in sorted(state.stopped.items()):
         yield f"stopped     {table}: {reason}"
     for table in state.sweeps:
-        yield f"sweep       {table}: rows that it has no more are still to be deleted downstream"
+        yield f"reconcile   {table}: deletes of orphan rows are still pending"
 
 
 def log_line(login: Login, place: str) -> str:
-    """Word how many bytes of its log the server has after a place; asks for a few seconds at most."""
+    """Return how many bytes of its log the server has after a position; waits a few seconds at most."""
     file, _, offset = place.rpartition(":")
     try:
         with Session(login, timeout_s=_SERVER_ANSWERS_S) as session:
             behind = bytes_behind(session, file, int(offset or 0))
     except StreamjobsError as exc:
-        return f"log         how many bytes come after the position is not known: {exc}"
+        return f"log         unknown number of bytes after the position: {exc}"
     if behind is None:
         return f"log         the server no longer has {file}"
     return f"log         {behind:,} bytes after the position"

@@ -1,4 +1,4 @@
-"""One run of `streamjobs capture run`: the capture of a file, its port, its log and what it shows."""
+"""One run of `streamjobs capture run`: the capture, its HTTP port, its log and its output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOW_S = 0.5
 
 
 def address_file(state_dir: Path, config: CaptureConfig) -> Path:
-    """The file that tells other commands of this machine the port of a running capture."""
+    """Return the file with the port of a running capture, for other commands on this machine."""
     return state_dir / "capture" / f"{config.name}.address"
 
 
@@ -34,9 +34,9 @@ def run_capture(
     *,
     resnapshot: bool = False,
 ) -> None:
-    """Capture until `stop` is set, from any thread or signal handler, and drain; what it tells is printed.
+    """Capture until `stop` is set, from any thread or signal handler, then drain; print the status.
 
-    While it runs, the log of the whole process is printed, too: one capture at a time in a process.
+    The log of the whole process is printed too, so a process can run one capture at a time.
     Raises what `Capture.run` raises.
     """
     capture = Capture(config, lambda routes: MySqlSource(config, routes), stop, resnapshot=resnapshot)

@@ -1,4 +1,4 @@
-"""`streamjobs demo`: traffic through a real broker and a real job, and the proof that nothing was lost."""
+"""`streamjobs demo`: runs a job on a real broker and a real Flink, and checks that no row was lost."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ EXIT_WRONG = 1
 
 
 def demo(
-    seed: Annotated[int, typer.Option(help="Another seed makes other traffic.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the generated traffic.")] = 1,
     impressions: Annotated[int, typer.Option(min=1, help="Impressions to generate.")] = 20_000,
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 2,
     parallelism: Annotated[int, typer.Option(min=1, help="Parallelism of the job.")] = 2,
     hard: Annotated[
-        bool, typer.Option(help="Weeks with quiet nights, more repeats, lateness, clicks.")
+        bool, typer.Option(help="Weeks with quiet nights; more repeats, late rows, clicks.")
     ] = False,
     events: Annotated[
         Path | None,
@@ -42,20 +42,18 @@ def demo(
         float, typer.Option(min=0, max=0.9, help="Fraction of the events to send again.")
     ] = 0.0,
     shuffle_s: Annotated[
-        float, typer.Option(min=0, help="Shuffle the events by up to this event time.")
+        float, typer.Option(min=0, help="Shuffle the events by up to this many seconds of event time.")
     ] = 0.0,
     rate: Annotated[
-        float | None, typer.Option(min=1, help="Rows a second to send; unlimited by default.")
+        float | None, typer.Option(min=1, help="Rows per second to send; unlimited by default.")
     ] = None,
     keep: Annotated[bool, typer.Option(help="Leave Kafka and Flink running afterwards.")] = False,
 ) -> None:
-    """Run a sample job on generated traffic, or on a file of events, and compare all of it with the truth."""
+    """Run a sample job on generated traffic, or a file of events, and compare all results with the truth."""
     console = Console()
     if events is None:
         if repeat or shuffle_s:
-            message = (
-                "--repeat and --shuffle-s belong to --events; the generator repeats and shuffles by itself"
-            )
+            message = "--repeat and --shuffle-s need --events; the generator repeats and shuffles by itself"
             raise ConfigError(message)
         options = TrafficOptions.hard(seed, impressions) if hard else TrafficOptions(seed, impressions)
         scenario = ad_traffic(options, partitions, HARD_LIMITS if hard else None)

@@ -1,4 +1,4 @@
-"""What the demo prints at its end."""
+"""The summary that the demo prints at its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamjobs.demo.scenario import Scenario
 
 
 def show(console: Console, scenario: Scenario, proof: Proof) -> None:
-    """Print the summary: counts, dead letters by reason, speed, the conservation line, the comparison."""
+    """Print the summary: counts, dead letters by reason, speed, the balance line, the comparison."""
     table = Table(title=scenario.output, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -38,7 +38,7 @@ def show(console: Console, scenario: Scenario, proof: Proof) -> None:
 
 
 def what_next(console: Console, scenario: Scenario, proof: Proof, *, running: bool) -> None:
-    """Print what to type next; `running` says whether Kafka and Flink stay."""
+    """Print what to type next; `running`: Kafka and Flink keep running."""
     key = next((key for key, row in proof.samples.items() if row[-2] == 1), None)
     lines = [f"streamjobs query {scenario.output} --key {key}"] if key is not None else []
     job = scenario.sql_path.relative_to(scenario.sql_path.parents[2])

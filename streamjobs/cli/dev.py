@@ -1,4 +1,4 @@
-"""`streamjobs dev`: local services that stay up between commands."""
+"""`streamjobs dev`: local services that keep running between commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXIT_NOT_RUNNING = 3
 STORES: Mapping[str, str] = MappingProxyType(
     {"mysql": "mariadb", "redis": "redis", "elasticsearch": "elasticsearch", "hbase": "hbase"}
 )
-"""What `--with` takes, and the service that it starts."""
+"""The names that `--with` accepts, and the service that each starts."""
 
 
 @app.command()
@@ -36,7 +36,8 @@ def up(
     kafka: Annotated[bool, typer.Option(help="Start Kafka.")] = True,
     flink: Annotated[bool, typer.Option(help="Start Flink.")] = True,
     with_: Annotated[
-        list[str] | None, typer.Option("--with", help=f"More services, by commas: {', '.join(STORES)}.")
+        list[str] | None,
+        typer.Option("--with", help=f"More services, separated by commas: {', '.join(STORES)}."),
     ] = None,
     taskmanagers: Annotated[int, typer.Option(min=0, help="Number of TaskManagers.")] = 1,
     slots: Annotated[int, typer.Option(min=1, help="Slots of each TaskManager.")] = 2,
@@ -45,7 +46,7 @@ def up(
 ) -> None:
     """Start the services, wait until they answer, and leave them running.
 
-    What has ended of services that run already is started again.
+    If the services run already, those of them that have ended are started again.
     """
     root = places.dev_root()
     console = Console()
@@ -78,9 +79,9 @@ def up(
 
 @app.command()
 def restart(
-    service: Annotated[str, typer.Argument(help="Its name as `dev status` shows it, such as kafka.")],
+    service: Annotated[str, typer.Argument(help="Name of the service in `dev status`, such as kafka.")],
 ) -> None:
-    """End one service and start it again, with its data, at its address; wait until it answers."""
+    """Restart one service with its data and its address; wait until it answers."""
     known, console = state.running(places.dev_root()), Console()
     if known is None:
         msg = "nothing runs: `streamjobs dev up` starts Kafka and Flink"
@@ -92,7 +93,7 @@ def restart(
 
 @app.command()
 def down() -> None:
-    """Stop the services and the planner process; the services' data stays for the next start."""
+    """Stop the services and the planner process; the next start has the same data."""
     lease.stop(default_planner_dir(places.state_dir()))
     stopped = state.stop(places.dev_root())
     Console().print("Stopped." if stopped else "Nothing was running.")
@@ -102,7 +103,7 @@ def down() -> None:
 def status(
     *, as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False
 ) -> None:
-    """Show what runs, how to reach it, its memory and its log; exit status 3 when something is down."""
+    """Show each service: address, memory and log; exit status 3 if one is down."""
     known = state.running(places.dev_root())
     if known is None:
         if not as_json:
@@ -143,13 +144,13 @@ def _facts(known: state.RunningEnvironment, service: state.ServiceRecord, *, run
 
 
 def _stores(texts: Iterable[str]) -> set[str]:
-    """The services that `--with` asks for. Raises ConfigError for a name that is none of STORES."""
+    """Return the services that `--with` asks for. Raises ConfigError for a name that is not in STORES."""
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
         if name not in STORES:
             near = difflib.get_close_matches(name, STORES, n=1)
             hint = f", did you mean {near[0]}?" if near else ""
-            msg = f"--with {name} is unknown{hint}; it takes {', '.join(STORES)}"
+            msg = f"--with {name} is unknown{hint}; it accepts {', '.join(STORES)}"
             raise ConfigError(msg)
     return {STORES[name] for name in names}
 
@@ -161,7 +162,7 @@ def _refuse_other(known: state.RunningEnvironment, *, kafka: bool, flink: bool, 
     if running != wanted:
         here = " and ".join(sorted(running)) or "a starting environment"
         asked = " and ".join(sorted(wanted)) or "nothing"
-        msg = f"{here} runs already, asked was for {asked}: `streamjobs dev down` first"
+        msg = f"{here} runs already, but you asked for {asked}: `streamjobs dev down` first"
         raise ConfigError(msg)
 
 
@@ -191,7 +192,7 @@ def _log_text(known: state.RunningEnvironment, log: str) -> str:
 
 
 def _memory_text(pids: list[int]) -> str:
-    """Resident memory, e.g. "312 MiB"; "gone" when none of the processes lives."""
+    """Return the resident memory, e.g. "312 MiB"; "gone" if none of the processes is alive."""
     total = _memory_bytes(pids)
     return f"{total >> 20} MiB" if total else "gone"
 

@@ -48,13 +48,13 @@ StageOption = Annotated[Stage | None, typer.Option(help="Only letters of this st
 ReasonOption = Annotated[str | None, typer.Option(help="Only letters with this reason.")]
 TopicOption = Annotated[str | None, typer.Option(help="Only letters of messages from this topic.")]
 SinceOption = Annotated[
-    str | None, typer.Option(help="Only letters set aside since: 30m, 2h, 7d or 2026-11-23T07:00 (UTC).")
+    str | None, typer.Option(help="Only letters written since: 30m, 2h, 7d or 2026-11-23T07:00 (UTC).")
 ]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which letters are meant; None is any."""
+    """A filter of dead letters; None matches any."""
 
     stage: Stage | None = None
     reason: str | None = None
@@ -63,7 +63,7 @@ class Selection:
     ids: frozenset[str] | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
-        """Tell whether a letter is meant."""
+        """Return whether a letter matches."""
         return (
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.reason)
@@ -80,12 +80,12 @@ def ls(
     reason: ReasonOption = None,
     topic: TopicOption = None,
     since: SinceOption = None,
-    ids: Annotated[bool, typer.Option(help="One line a letter instead of counts.")] = False,
+    ids: Annotated[bool, typer.Option(help="One line per letter instead of counts.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
     bootstrap: BootstrapOption = None,
     letters: LettersOption = DEFAULT_TOPIC,
 ) -> None:
-    """Count the dead letters by stage, reason and table; one that was written again counts once."""
+    """Count the dead letters by stage, reason and table; one that was written twice counts once."""
     found = Found(_broker(bootstrap), letters, _selection(stage, reason, topic, since))
     if ids:
         _list_ids(found, as_json=as_json)
@@ -105,7 +105,7 @@ def show(
     bootstrap: BootstrapOption = None,
     letters: LettersOption = DEFAULT_TOPIC,
 ) -> None:
-    """Show all that is known of one dead letter: its fields, its bytes, and what they say."""
+    """Show one dead letter: its fields, its bytes, and the rows decoded from them."""
     broker = _broker(bootstrap)
     found = Found(broker, letters, Selection(ids=frozenset({letter_id})))
     letter = next(iter(found.letters.values()), None)
@@ -126,7 +126,7 @@ def show(
         raw = None if message_there is None else message_there.payload
         source = "at the origin"
     if raw is None:
-        where = "nor at its origin" if letter.has_origin else "nor at an origin, which it does not name"
+        where = "nor at its origin" if letter.has_origin else "nor at an origin, because it names none"
         out.print(f"raw            no bytes: neither in the letter {where}")
         return
     out.print(f"raw            {len(raw)} bytes {source}")
@@ -146,18 +146,20 @@ def replay(
     disorder_ms: Annotated[
         int, typer.Option(min=0, help="The disorder bound that the job's source declares, in ms.")
     ] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     bootstrap: BootstrapOption = None,
     letters: LettersOption = DEFAULT_TOPIC,
 ) -> None:
     """Send the messages of dead letters again, unchanged, to the topic and partition they came from.
 
-    Fix the cause first: what still fails becomes a new dead letter. A message is sent once, however many of
-    its rows are letters; its good rows come again too, which every ingest mode bears. Its time is raised to
-    the partition's newest (less --disorder-ms), so that time does not run backwards: a job that reads with a
-    watermark judges rows with an older event time late. What was sent is marked in `ls`, and is sent once
-    more only by its ID. Exit status 1 when nothing can be sent.
+    Fix the cause first: a row that fails again becomes a new dead letter. A message is sent once, even if
+    several of its rows are letters. Its good rows are sent again too; every ingest mode accepts that. The
+    message gets at least the newest time of its partition (minus --disorder-ms), so that time does not go
+    back: rows with an older event time are late for a job with a watermark. `ls` shows which letters were
+    replayed; they are sent again only if you pass their ID. Exit status 1 if nothing can be sent.
     """
     broker = _broker(bootstrap)
     ids = frozenset(letter_ids) if letter_ids else None
@@ -179,7 +181,7 @@ def replay(
 
 
 class Found:
-    """The letters of a selection by id, the first of each; counts what was there besides.
+    """The selected letters by id, the first of each; counts repeated and unreadable ones.
 
     `replayed` has the newest note of each letter whose message was sent again.
     """
@@ -207,12 +209,14 @@ class Found:
         return iter(self.letters.values())
 
     def report(self) -> None:
-        """Tell on standard error what was left out."""
+        """Print on standard error how many letters were left out, and why."""
         console = Console(stderr=True, highlight=False)
         if self.repeated:
             console.print(f"{self.repeated} repeated letters are not counted", style="dim")
         for bad in self.unreadable:
-            console.print(f"{bad.envelope.place} is no dead letter: {printable(bad.detail)}", style="yellow")
+            console.print(
+                f"{bad.envelope.place} is not a dead letter: {printable(bad.detail)}", style="yellow"
+            )
 
 
 def _list_counts(found: Found, *, as_json: bool) -> None:
@@ -281,7 +285,7 @@ def _since_ms(text: str) -> int:
 
 
 def _broker(bootstrap: str | None) -> KafkaConnection:
-    """Give the named broker, else the profile's in the current directory, else the one of `dev up`."""
+    """Return the named broker, else the profile's in the current directory, else that of `dev up`."""
     if bootstrap is not None:
         return KafkaConnection(bootstrap)
     known = read_profile(None).brokers.get("default")

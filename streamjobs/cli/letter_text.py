@@ -1,4 +1,4 @@
-"""A dead letter's bytes and times as text: a hexdump, and what the codec makes of them."""
+"""A dead letter's bytes and times as text: a hexdump, and the rows decoded from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def hexdump(raw: bytes) -> Iterator[str]:
 
 
 def decoded_lines(raw: bytes, row: int) -> Iterator[str]:
-    """Yield what a message says: its header and rows, only `row` when that is 0 or more; or why not."""
+    """Yield a message's header and rows (only `row` if that is 0 or more), or why it cannot be decoded."""
     try:
         message = decode(raw)
     except DecodeError as exc:

@@ -1,4 +1,4 @@
-"""One line of progress: redrawn on a terminal, printed now and then elsewhere."""
+"""One line of progress: redrawn on a terminal, printed every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from streamjobs.job.cluster.progress import Progress
 from streamjobs.job.root_cause import brief
 
 _PRINT_EVERY_S = 5.0
-_LAST_TIME_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: beyond it, a watermark is no time any more
+_LAST_TIME_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: a later watermark is no date
 
 
 class ProgressLine:
     """Shows a job's progress; use it in a `with` block, from one thread.
 
-    A restart is one line that says why; with `verbose` the whole trace follows.
+    A restart is one line with its cause; with `verbose` the full stack trace follows.
     """
 
     def __init__(self, console: Console, name: str, *, verbose: bool = False) -> None:
@@ -72,7 +72,7 @@ class ProgressLine:
             self._print(cause)
 
     def say(self, text: str) -> None:
-        """Show a word in place of the counters."""
+        """Show a text in place of the counters."""
         if self.console.is_terminal:
             self._status.update(Text(f"{self._name}  {text}"))
         elif self._pace.due(text):
@@ -90,12 +90,12 @@ class ProgressLine:
 
 
 def now() -> datetime:
-    """Give the time, in UTC."""
+    """Return the current time, in UTC."""
     return datetime.now(timezone.utc)
 
 
 def progress_text(name: str, progress: Progress, rate: float | None, restarts: int, at: datetime) -> str:
-    """Word the counters: `rate` in rows a second, None to leave it out; `at` is the time of reading."""
+    """Return the counters as text: `rate` in rows per second, None: omitted; `at`: when they were read."""
     parts = [
         f"{name}  rows in {progress.rows_in:,}" + ("" if rate is None else f" ({rate:,.0f}/s)"),
         f"rows out {progress.rows_out:,}",
@@ -115,7 +115,7 @@ def progress_text(name: str, progress: Progress, rate: float | None, restarts: i
 
 
 def watermark_text(watermark_ms: int | None, at: datetime) -> str:
-    """Word a watermark and how far it lies behind."""
+    """Return a watermark and its lag as text."""
     if watermark_ms is None:
         return "no watermark yet"
     if watermark_ms > _LAST_TIME_MS:
@@ -125,7 +125,7 @@ def watermark_text(watermark_ms: int | None, at: datetime) -> str:
 
 
 def lag_text(lag: timedelta) -> str:
-    """Word a time span in its greatest unit.
+    """Return a time span in its largest unit.
 
     >>> lag_text(timedelta(seconds=4.25)), lag_text(timedelta(hours=30))
     ('4.2 s', '30.0 h')

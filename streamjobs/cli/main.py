@@ -1,4 +1,4 @@
-"""The `streamjobs` command: finds the command that was asked for, and words its errors."""
+"""The `streamjobs` command: loads the requested subcommand, and prints its errors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class _Command:
-    """Where a command lives: a module with a Typer `app`, or with a function of the command's name.
+    """Where a command is defined: a module with a Typer `app`, or with a function of the command's name.
 
-    One that `plans` a job gets the child process for it while its own module is imported.
+    If it `plans` a job, the child process for planning starts while the command's module is imported.
     """
 
     module: str
@@ -39,7 +39,7 @@ COMMANDS = {
     "query": _Command("streamjobs.cli.query", "Read a table of the embedded store."),
     "dlq": _Command("streamjobs.cli.dlq", "List, show and replay dead letters."),
     "demo": _Command(
-        "streamjobs.cli.demo", "Run the sample job on generated traffic and prove it right.", plans=True
+        "streamjobs.cli.demo", "Run the sample job on generated traffic and check its results.", plans=True
     ),
     "capture": _Command("streamjobs.cli.capture", "Capture row changes of MySQL and MariaDB."),
     "dev": _Command("streamjobs.cli.dev", "Keep a local Kafka and Flink running."),
@@ -68,7 +68,7 @@ class _LazyGroup(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command of this name with all its options; imports its module."""
+    """Return the command of this name with all its options; imports its module."""
     module = importlib.import_module(COMMANDS[name].module)
     app: typer.Typer | None = getattr(module, "app", None)
     if app is None:
@@ -91,11 +91,11 @@ app = typer.Typer(
 
 @app.callback()
 def _root() -> None:
-    """Hold the commands together; Typer wants a callback for a group without own commands."""
+    """Do nothing; Typer needs a callback for a group without commands of its own."""
 
 
 def outcome(error: StreamjobsError) -> tuple[str, int]:
-    """Return the line that tells an error, without secrets, and the exit status for it."""
+    """Return the line that reports an error, without secrets, and its exit status."""
     status = EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED
     return f"streamjobs: {mask_secrets(str(error))}\n", status
 
@@ -114,7 +114,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as exc:
         if isinstance(exc, SystemExit) and exc.code != EXIT_INTERRUPTED:
             raise
-        # Typer turns Ctrl-C into an exit without a word.
+        # Typer turns Ctrl-C into an exit without a message.
         sys.stderr.write("streamjobs: interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
 

@@ -1,4 +1,4 @@
-"""Hides secrets in texts that others wrote: only values are replaced, never words of a sentence."""
+"""Masks secrets in texts from elsewhere: replaces only values, never words of a sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECRET = re.compile(
     )
     """
 )
-"""`password=x`, `'password' = 'x'` and `"password": "x"`. A word after a colon is a sentence that goes on."""
+"""`password=x`, `'password' = 'x'` and `"password": "x"`. A word after a colon is part of a sentence."""
 _ALONE = re.compile(
     r"(?im)^(?P<key>\s*[\w.-]*(?:password|passwd|pwd|secret|token|credential)[\w.-]*:\s+)[^\s'\"]+$"
 )

@@ -1,4 +1,4 @@
-"""The profile `streamjobs.toml`: where brokers and clusters are."""
+"""The profile `streamjobs.toml`: the addresses of brokers and clusters."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _STORE_KEYS = ("path",)
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile says; what it leaves out is local.
+    """The content of a profile; what it omits is local.
 
     Shape: `brokers={"default": KafkaConnection("10.0.0.1:9092")}`, `rest_url="http://10.0.0.2:8081"`,
     `store="/data/rocksdb"`. `creates_topics` are the brokers where jobs may create topics that they write.
-    None: the local Flink, the store in the state directory.
+    `rest_url` None: the local Flink. `store` None: the store in the state directory.
     """
 
     brokers: Mapping[str, KafkaConnection]
@@ -44,10 +44,10 @@ class Profile:
 def read_profile(path: Path | None, env: Mapping[str, str] | None = None) -> Profile:
     """Read a profile; without `path` the `streamjobs.toml` of the current directory, if there is one.
 
-    `env` is where passwords are taken from, by default the environment.
+    `env` has the passwords; default: the environment.
 
-    Raises ConfigError for a file that cannot be read, for a key that is not known, and for a password that is
-    not taken from the environment (`${NAME}`).
+    Raises ConfigError for a file that cannot be read, for an unknown key, and for a password that is not
+    written as `${NAME}`.
     """
     file = path or Path(PROFILE_FILE)
     if path is None and not file.exists():
@@ -86,7 +86,7 @@ def _broker(env: Mapping[str, str], broker: Mapping[str, Any], where: str) -> Ka
     _known(broker, _BROKER_KEYS, where)
     kind = broker.get("kind", "kafka")
     if kind != "kafka":
-        message = f"{where}: kind = {kind!r} is not to be had yet; legal is 'kafka'"
+        message = f"{where}: kind = {kind!r} is not supported yet; use 'kafka'"
         raise ConfigError(message)
     bootstrap = _text(broker, "bootstrap", where)
     if not bootstrap:
@@ -108,7 +108,7 @@ def _broker(env: Mapping[str, str], broker: Mapping[str, Any], where: str) -> Ka
 def _secret(env: Mapping[str, str], text: str, where: str) -> str:
     match = re.fullmatch(r"\$\{(\w+)\}", text)
     if match is None:
-        message = f'{where} must not stand in the file: write "${{NAME}}" and set the variable NAME'
+        message = f'{where} must not be in the file: write "${{NAME}}" and set the variable NAME'
         raise ConfigError(message)
     if match[1] not in env or not env[match[1]]:
         message = f"{where}: the environment variable {match[1]} is not set"

@@ -1,4 +1,4 @@
-"""`streamjobs query`: read a table of the embedded store, also while a job writes it."""
+"""`streamjobs query`: reads a table of the embedded store, also while a job writes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def query(
     path: Annotated[Path | None, typer.Option(help="The store; default .streamjobs/rocksdb.")] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="Only this key; once for each key column, or for the first few of them."),
+        typer.Option(
+            help="Only rows with this key; repeat it for each key column, or the first few of them."
+        ),
     ] = None,
     where: Annotated[
         str | None,
@@ -40,14 +42,14 @@ def query(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="At most so many rows; 0 is all. Default 50 for a table, else all."),
+        typer.Option(min=0, help="Maximum number of rows; 0 is all. Default 50 for a table, else all."),
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Only these columns: a,b,c.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Read a table of the embedded store; rows come in key order and are as of now.
+    """Read a table of the embedded store: its current rows, in key order.
 
-    JSON is one object a line, with DECIMAL as a string; times are UTC.
+    JSON is one object per line, with DECIMAL as a string; times are UTC.
     """
     wanted = (TABLE_ROWS if form is Format.TABLE else 0) if limit is None else limit
     with ExitStack() as stack:
@@ -66,7 +68,7 @@ def query(
 
 
 class _Limited:
-    """The first `wanted` rows of batches, all if it is 0; `more`, after them, whether there are others."""
+    """The first `wanted` rows of batches, or all if it is 0; afterwards `more` is set if there are others."""
 
     def __init__(self, batches: Iterable[Columns], wanted: int) -> None:
         self._batches = batches
@@ -91,14 +93,14 @@ class _Limited:
 def _rows(
     source: RocksDbTable, names: Sequence[str], key: Sequence[Any], where: str | None, stack: ExitStack
 ) -> Iterator[Columns]:
-    """Return the rows of a key for which the condition is true, the columns `names` of them."""
+    """Return the columns `names` of the rows that have this key and for which the condition is true."""
     if where is None:
         return source.scan_columns(names, key)
     condition = stack.enter_context(Where(where, source.columns))
     declared = [column.name for column in source.columns]
-    places = [declared.index(name) for name in names]
+    indexes = [declared.index(name) for name in names]
     found = condition.filter(source.scan_columns(declared, key))
-    return ([batch[place] for place in places] for batch in found)
+    return ([batch[index] for index in indexes] for batch in found)
 
 
 def _names(columns: str | None, declared: Sequence[SinkColumn], table: str) -> list[str]:

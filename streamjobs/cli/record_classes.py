@@ -1,6 +1,6 @@
 """Records the class-data archives of Kafka, Flink and the planner: `make setup` runs it.
 
-It starts them, runs the sample job until all its tasks run, and ends each in order. See
+It starts them, runs the sample job until all its tasks are running, and ends each in order. See
 `streamjobs.class_data`.
 """
 
@@ -36,7 +36,7 @@ _END_S = 120.0
 
 
 def record() -> None:
-    """Write all archives anew. Raises StreamjobsError where a service or the job does not start."""
+    """Write all archives again. Raises StreamjobsError when a service or the job does not start."""
     archives = places.archive_dir()
     shutil.rmtree(archives, ignore_errors=True)
     archives.mkdir(parents=True)
@@ -78,7 +78,7 @@ def _session(rest_url: str, root: Path) -> FlinkSession:
 
 
 def _planners(directory: Path) -> Sequence[int]:
-    """Return the planner's JVMs that keep their files in this directory."""
+    """Return the pids of planner JVMs that keep their files in this directory."""
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])

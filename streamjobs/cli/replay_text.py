@@ -1,4 +1,4 @@
-"""What `streamjobs dlq replay` says of its letters: what is sent, and why something is not."""
+"""The output of `streamjobs dlq replay`: which letters are sent, and why others are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SNAPSHOT = "streamjobs capture snapshot"
 
 
 def explain(plan: Replay, before: int) -> None:
-    """Print the plan; `before` letters were sent before, and are left out."""
+    """Print the plan; `before` letters are left out because they were replayed before."""
     console = Console(highlight=False)
     if plan.envelopes:
         table = Rows(("Letter", "To", "Time", "Bytes"), "To send", numbers=frozenset({"Bytes"}))
@@ -30,42 +30,42 @@ def explain(plan: Replay, before: int) -> None:
 
 
 def lines(plan: Replay, before: int) -> list[str]:
-    """Word what is not in the table."""
-    told = []
+    """Return the lines below the table."""
+    found = []
     if before:
-        told.append(f"{before} letters were sent again before: name their ids to send them once more.")
+        found.append(f"{before} letters were replayed before: pass their ids to send them again.")
     if plan.covered:
-        told.append(f"{len(plan.covered)} letters are further rows of these messages.")
-    told += [f"{each.id}: no bytes, and the broker has its message no longer" for each in plan.lost]
-    told += [f"{each.id}: {no_origin(each)}" for each in plan.without_origin]
+        found.append(f"{len(plan.covered)} letters are other rows of these messages.")
+    found += [f"{each.id}: no bytes, and the broker no longer has its message" for each in plan.lost]
+    found += [f"{each.id}: {no_origin(each)}" for each in plan.without_origin]
     if plan.envelopes:
-        told.append(
+        found.append(
             "Rows whose event time is older than the time shown are late for a job with a watermark: they "
             "become `late` dead letters."
         )
-    return told
+    return found
 
 
 def without_origin(letters: Sequence[DeadLetter]) -> str:
-    """Say how many letters name no message; empty where all do."""
+    """Return a line with the number of letters that name no message; "" if all do."""
     count = sum(not letter.has_origin for letter in letters)
     if not count:
         return ""
     return (
-        f"{count} letters name no message of the broker, so that `dlq replay` cannot send them: `dlq show "
-        f"ID` says how their rows come in again, mostly by `{SNAPSHOT} DATABASE.TABLE FILE.toml`"
+        f"{count} letters name no message of the broker, so `dlq replay` cannot send them. `dlq show ID` "
+        f"shows how to send their rows again, mostly by `{SNAPSHOT} DATABASE.TABLE FILE.toml`"
     )
 
 
 def no_origin(letter: DeadLetter) -> str:
-    """Say why a letter names no message, and how its row comes in again."""
+    """Return why a letter names no message, and how to send its row again."""
     if letter.job.startswith("capture "):
         return (
-            "its row was never sent to the broker, so there is no message to send again. Mend "
+            "its row was never sent to the broker, so there is no message to send again. Fix "
             f"the cause, then send the rows of its table: `{SNAPSHOT} {letter.table} FILE.toml`"
         )
     return (
-        "its row is the result of a query, which does not keep the message that it came from. Mend the "
+        "its row is the result of a query, which does not keep the message that it came from. Fix the "
         f"cause, then send the rows of the tables that {letter.job} reads: "
         f"`{SNAPSHOT} DATABASE.TABLE FILE.toml`. "
         f"Later letters of {letter.table} name their message if the query keeps it: see 'originColumn'"

@@ -1,4 +1,4 @@
-"""`streamjobs run FILE.sql`: a job on the local or a named cluster, with its progress in one line."""
+"""`streamjobs run FILE.sql`: runs a job on the local or a named cluster, and shows its progress."""
 
 from __future__ import annotations
 
@@ -32,46 +32,47 @@ from streamjobs.options.units import duration_ms
 
 NO_BROKER = "127.0.0.1:9092"
 NO_CLUSTER = "http://127.0.0.1:8081"
-"""Addresses in plans that are only explained: nobody connects to them."""
+"""Addresses in plans that are only explained: nothing connects to them."""
 
 
 def run(
     file: Annotated[Path, typer.Argument(help="The job's SQL file.")],
     until_idle: Annotated[
         str | None,
-        typer.Option(help="Drain and end when all input was read and nothing moved for this long (5s)."),
+        typer.Option(help="Drain and end when all input is read and nothing has changed for this long (5s)."),
     ] = None,
-    parallelism: Annotated[int | None, typer.Option(min=1, help="Over the file's own parallelism.")] = None,
+    parallelism: Annotated[int | None, typer.Option(min=1, help="Instead of the file's parallelism.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A Flink setting over the file's: key=value. Repeatable."),
+        typer.Option("--set", help="A Flink setting: key=value; replaces the file's. Repeatable."),
     ] = None,
     profile: Annotated[
-        Path | None, typer.Option(help="Where brokers and Flink are; default ./streamjobs.toml if it exists.")
+        Path | None,
+        typer.Option(help="Addresses of brokers and Flink; default ./streamjobs.toml, if it exists."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Directory of embedded tables.")] = None,
     explain: Annotated[
         bool, typer.Option(help="Print Flink's plans with changelog modes; run nothing.")
     ] = False,
-    submit_limit: Annotated[str, typer.Option(help="Time for Flink to plan and take the job.")] = "10min",
+    submit_limit: Annotated[str, typer.Option(help="Time for Flink to plan and accept the job.")] = "10min",
     connect_limit: Annotated[
         str, typer.Option(help="Time for Flink's REST address to answer at the start.")
     ] = "30s",
     outage_limit: Annotated[
         str,
         typer.Option(
-            help="Time to wait for what is away: slots, a TaskManager, a store, a broker. Then the job is "
+            help="Time to wait for slots, a TaskManager, a store or a broker to come back. Then the job is "
             "cancelled."
         ),
     ] = "30min",
-    verbose: Annotated[bool, typer.Option(help="Print the whole trace of each restart.")] = False,
+    verbose: Annotated[bool, typer.Option(help="Print the full stack trace of each restart.")] = False,
 ) -> None:
-    """Run a job: on the services that the profile names, else on local ones (`dev up`, or its own).
+    """Run a job on the services of the profile, else on local ones: those of `dev up`, or temporary ones.
 
-    Ctrl-C, SIGTERM and SIGHUP end the command. Before all tasks run, they cancel the job. After that, the job
-    goes on where its services go on (a profile's, or those of `dev up`), and the command that cancels it is
-    printed; it ends with services of its own. Status: 0 drained or finished, 1 failed, 2 a mistake in file
-    or command, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
+    Ctrl-C, SIGTERM and SIGHUP end the command. Until all tasks run, they also cancel the job. After that, the
+    job continues if its services do (those of a profile or of `dev up`), and the command that cancels it is
+    printed; with temporary services, the job ends. Exit status: 0 drained or finished, 1 failed, 2 a mistake
+    in file or command, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
     """
     idle_s = None if until_idle is None else _seconds("--until-idle", until_idle)
     limits = Limits(
@@ -120,7 +121,7 @@ def _run(wanted: _Wanted, known: Profile, limits: Limits, idle_s: float | None, 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the command line says of the job."""
+    """The options of the job on the command line."""
 
     file: Path
     store: Path | None
@@ -128,7 +129,7 @@ class _Wanted:
     settings: Mapping[str, str]
 
     def plan(self, profile: Profile, bootstrap: str, env: Mapping[str, str] | None = None) -> JobPlan:
-        """Plan the job, with the local broker where the profile names none. Raises SqlError, ConfigError."""
+        """Plan the job, with the local broker if the profile names none. Raises SqlError, ConfigError."""
         settings = RunSettings(
             profile.brokers.get(DEFAULT_BROKER, bootstrap),
             self.store or Path(profile.store or places.state_dir() / "rocksdb"),
@@ -141,7 +142,7 @@ class _Wanted:
 
 
 def _explained(wanted: _Wanted, profile: Path | None, console: Console) -> str:
-    """Return Flink's plans. Starts nothing, asks nobody, and goes on without the secrets that it lacks."""
+    """Return Flink's plans. Starts no service, connects to none, and does not need the secrets."""
     secrets = MissingSecrets(os.environ)
     known = read_profile(profile, secrets)
     reached = {name: KafkaConnection(broker.bootstrap) for name, broker in known.brokers.items()}
@@ -189,7 +190,7 @@ def _overrides(given: list[str]) -> dict[str, str]:
     for each in given:
         key, equals, value = each.partition("=")
         if not equals or not key.strip():
-            message = f"--set reads key=value, not {each!r}"
+            message = f"--set needs key=value, not {each!r}"
             raise ConfigError(message)
         settings[key.strip()] = value.strip()
     return settings

@@ -1,4 +1,4 @@
-"""Secrets from the environment, for commands that can do without them."""
+"""Secrets from the environment, for commands that do not need them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 
 class MissingSecrets(Mapping[str, str]):
-    """An environment in which each variable has a value; `missing` names those that it made up, in order.
+    """An environment in which each variable has a value; `missing` lists those it made up, in order.
 
-    For explaining and checking only: what is planned with it must never run.
+    Only for explaining and checking: a plan made with it must never run.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Kafka and Flink for a command: those of `streamjobs dev up` when they run, otherwise its own."""
+"""Kafka and Flink for a command: those of `streamjobs dev up` if they run, otherwise temporary ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamjobs.local.ports import LOOPBACK, PortLease
 
 @dataclass(frozen=True)
 class Services:
-    """Where broker and cluster are; `stay` says whether they outlive the command."""
+    """The addresses of broker and cluster; `stay`: they outlive the command."""
 
     bootstrap: str
     rest_url: str
@@ -41,8 +41,8 @@ def services(
     """Yield the running development environment, or start one that ends with the block.
 
     `name` is the directory of its data and logs under the state directory. With `keep` it becomes the
-    development environment and stays; `short_lived` is for jobs of a minute. `on_addresses` is called when
-    the addresses are known and nothing has been started yet; what it raises is raised here.
+    development environment and keeps running; `short_lived` is for jobs of a minute. `on_addresses` is called
+    when the addresses are known and nothing is started yet; what it raises is raised here.
     Raises ServiceError, ConfigError.
     """
     known = state.running(places.dev_root())
@@ -51,9 +51,9 @@ def services(
             message = f"the environment in {known.root} has no Kafka or no Flink: `streamjobs dev down` first"
             raise ConfigError(message)
         dead = [each.name for each in revival.gone(known) if not each.name.startswith("taskmanager-")]
-        if dead:  # a TaskManager comes back by itself
+        if dead:  # a TaskManager is restarted automatically
             message = (
-                f"of the services in {known.root}, {', '.join(dead)} has ended: start it again by "
+                f"of the services in {known.root}, {', '.join(dead)} has ended: start it again with "
                 "`streamjobs dev up`"
             )
             raise ServiceError(message)
@@ -88,7 +88,7 @@ def services(
 
 @contextmanager
 def _root(name: str, *, keep: bool) -> Iterator[Path]:
-    """Yield an empty directory that no other command uses meanwhile; with `keep` that of `dev up`."""
+    """Yield an empty directory that no other command uses meanwhile; with `keep`, that of `dev up`."""
     if keep:
         yield places.dev_root()
         return

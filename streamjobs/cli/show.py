@@ -1,6 +1,6 @@
-"""How rows are shown: as a table for eyes, as JSON lines or CSV for programs. Exact and typed.
+"""Prints rows: as a table for people, as JSON lines or CSV for programs. Exact and typed.
 
-JSON: one object a line; integers and floats are numbers, DECIMAL is a string (no reader may round it),
+JSON: one object per line; integers and floats are numbers, DECIMAL is a string (so that no reader rounds it),
 dates and times are ISO text (TIMESTAMP_LTZ ends in Z), BYTES is base64, NULL is null, NaN and infinities
 are strings.
 CSV: the same texts; NULL is an empty field, the empty text is "".
@@ -30,7 +30,7 @@ Columns = Sequence[Sequence[Any]]
 
 
 class Format(str, Enum):
-    """How rows are printed."""
+    """The output formats of rows."""
 
     TABLE = "table"
     JSON = "json"
@@ -38,7 +38,7 @@ class Format(str, Enum):
 
 
 def show_rows(batches: Iterable[Columns], names: Sequence[str], form: Format) -> int:
-    """Print rows, whose columns are `names`, to standard output; returns their number."""
+    """Print rows with the columns `names` to standard output; return their number."""
     match form:
         case Format.TABLE:
             return _show_table([row for batch in batches for row in zip(*batch, strict=True)], names)
@@ -50,7 +50,7 @@ def show_rows(batches: Iterable[Columns], names: Sequence[str], form: Format) ->
 
 
 def printable(text: str) -> str:
-    """Write control characters as escapes, so that no value can steer the terminal."""
+    """Return the text with control characters as escapes, so that no value can control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
@@ -74,11 +74,11 @@ def _csv_lines(batch: Columns) -> Iterable[str]:
 
 
 def _show_table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> int:
-    """Print a table, or one block a row where the terminal is too narrow for the table."""
+    """Print a table, or one block per row if the terminal is too narrow for the table."""
     console = Console()
     table = Table()
-    for place, name in enumerate(names):
-        numeric = any(isinstance(row[place], _NUMERIC) for row in rows)
+    for index, name in enumerate(names):
+        numeric = any(isinstance(row[index], _NUMERIC) for row in rows)
         table.add_column(Text(printable(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
@@ -90,7 +90,7 @@ def _show_table(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> int:
         console.print(Text(f"row {number}", "italic"))
         for name, value in zip(names, row, strict=True):
             line = Text.assemble((printable(name).ljust(width), "bold"), "  ", _cell(value))
-            console.print(line, soft_wrap=True)  # the terminal breaks what is long, and copies it whole
+            console.print(line, soft_wrap=True)  # the terminal wraps long lines, and copies them as one
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: in order, with a last word."""
+"""Lets SIGTERM and SIGHUP end a command like Ctrl-C: in order, with a last message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Terminated(SystemExit):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise Terminated inside of the block. For the main thread."""
+    """Make SIGTERM and SIGHUP raise Terminated inside the block. Only for the main thread."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise Terminated(number)

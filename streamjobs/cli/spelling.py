@@ -1,4 +1,4 @@
-"""How values are spelled for programs, a column at a time: the texts of JSON and of CSV.
+"""Turns values into text for programs, a column at a time: for JSON and for CSV.
 
 Integers and floats are numbers, DECIMAL has all digits of its scale, dates and times are ISO text
 (TIMESTAMP_LTZ ends in Z), BYTES is base64, NaN and infinities are words.
@@ -15,15 +15,15 @@ from json.encoder import encode_basestring
 from typing import Any
 
 Texts = Callable[[Sequence[Any]], list[str]]
-"""Values of one class, none of them None -> their texts."""
+"""Turns values of one class, none of them None, into their texts."""
 
 _SPECIAL = ',"\r\n'
 _ZEROS = "000"
-"""What milliseconds have for microseconds; no other ISO text ends like this."""
+"""The last digits of an ISO text of whole milliseconds; no other ISO text ends like this."""
 
 
 def texts(values: Sequence[Any], null: str) -> list[str]:
-    """Return the text of each value; `null` stands for None."""
+    """Return the text of each value; `null` is the text of None."""
     return _spelled(values, _TEXTS, null)
 
 

@@ -1,4 +1,4 @@
-"""What a command of several stages is doing: redrawn on a terminal, a line for each stage elsewhere."""
+"""Shows the stages of a command: redrawn on a terminal, one line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SAME_CHARS = 30
 
 
 class Pace:
-    """Says when a line is due where lines stay: at once when something new is said, else now and then.
+    """Decides when to print a line if it cannot be redrawn: at once if it is new, else every few seconds.
 
-    Lines that begin alike say one thing at two times, such as `waiting for Flink: 3 s` and `… 4 s`.
+    Lines with the same beginning count as one, such as `waiting for Flink: 3 s` and `… 4 s`.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Pace:
         self._said_at_s = 0.0
 
     def due(self, text: str) -> bool:
-        """Whether to print this line now; then it counts as printed."""
+        """Return whether to print this line now; if so, it counts as printed."""
         now_s, begins = time.monotonic(), text[:_SAME_CHARS]
         if begins == self._said and now_s - self._said_at_s < _PRINT_EVERY_S:
             return False
@@ -33,10 +33,10 @@ class Pace:
 
 
 class Stages:
-    """Shows the stage that goes on, how long the command has run, and rows as they pass. Use it with `with`.
+    """Shows the current stage, how long the command has run, and the number of rows. Use with `with`.
 
-    Elsewhere than on a terminal each stage is a line, such as `   3.2 s  submitting ctr_samples`, and the
-    rows of a long stage, or a wait, are one every five seconds.
+    Without a terminal, each stage is a line, such as `   3.2 s  submitting ctr_samples`; during a long stage
+    or wait there is another line every five seconds.
     """
 
     def __init__(self, console: Console) -> None:
@@ -58,7 +58,7 @@ class Stages:
         self._status.stop()
 
     def stage(self, text: str) -> None:
-        """Show what begins now, or what is waited for; may be called several times a second."""
+        """Show what starts now, or what is waited for; may be called several times a second."""
         self._stage, self._rows = text, 0
         self._show()
 

@@ -1,4 +1,4 @@
-"""Tables of things that people copy: an address or an id is never broken over two lines."""
+"""Tables for copying: an address or an id is never split over two lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANY_WIDTH = 100_000
 
 @dataclass
 class Rows:
-    """Rows under headings, with words above and below; `numbers` are the headings of numbers."""
+    """Rows with headings, a title and a caption; `numbers` are the headings of numeric columns."""
 
     headings: Sequence[str]
     title: str | None = None
@@ -26,11 +26,11 @@ class Rows:
     rows: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
 
     def add(self, *cells: str, style: str = "") -> None:
-        """Add a row, one text a heading; control characters in it are shown as escapes."""
+        """Add a row, one text per heading; control characters are shown as escapes."""
         self.rows.append((tuple(map(printable, cells)), style))
 
     def print_to(self, console: Console) -> None:
-        """Print a table; on a terminal that is too narrow for it, a block of lines for each row instead."""
+        """Print a table; if the terminal is too narrow for it, print a block of lines per row instead."""
         if self.title:
             console.print(Text(self.title, "italic"), soft_wrap=True)
         table = self._table()

@@ -1,4 +1,4 @@
-"""What `streamjobs run` does from the moment that all tasks run: shows the job, and says how it ended."""
+"""Watches the job of `streamjobs run` once all tasks run: shows its progress, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _POLL_S = 0.5
 def watch(
     job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, *, own: bool, outage_s: float
 ) -> None:
-    """Show the job until it ends, is idle for `idle_s`, or the user has had enough.
+    """Show the job until it ends, is idle for `idle_s`, or the user interrupts.
 
     `own`: its services end with this command, and the job with them. Raises JobError when it has failed or
-    was cancelled by somebody else, RetriableError when nothing answers for longer than `outage_s`.
+    was cancelled by someone else, RetriableError when the cluster does not answer for longer than `outage_s`.
     """
     try:
         with line:
             drained = _watched(job, line, idle_s, outage_s)
     except (KeyboardInterrupt, SystemExit):
-        line.end("the job ends with its own services" if own else f"the job goes on. {how_to_cancel(job)}")
+        line.end("the job ends with its own services" if own else f"the job continues. {how_to_cancel(job)}")
         raise
     except RetriableError:
         if not own:
-            line.end(f"whether the job goes on is not known. {how_to_cancel(job)}")
+            line.end(f"unknown whether the job continues. {how_to_cancel(job)}")
         raise
     finally:
         job.close()
@@ -35,13 +35,13 @@ def watch(
         line.end("done: drained, all windows closed")
         return
     if job.final_state != "FINISHED":
-        message = f"{job.plan.name} was ended by somebody else: its job {job.job_id} is {job.final_state}"
+        message = f"{job.plan.name} was ended by someone else: its job {job.job_id} is {job.final_state}"
         raise JobError(message, "")
     line.end("the job has ended: all its input was read")
 
 
 def how_to_cancel(job: RunningFlinkJob) -> str:
-    """Word where to see a job that this command leaves alone, and the command that ends it."""
+    """Return where to see a job that this command leaves running, and the command that cancels it."""
     return (
         f"See {job.rest_url}/#/job/running/{job.job_id}/overview\n"
         f"Cancel it: curl -X PATCH '{job.rest_url}/jobs/{job.job_id}?mode=cancel'"
@@ -49,7 +49,7 @@ def how_to_cancel(job: RunningFlinkJob) -> str:
 
 
 def _watched(job: RunningFlinkJob, line: ProgressLine, idle_s: float | None, outage_s: float) -> bool:
-    """Return whether the job was drained; False when it has ended by itself."""
+    """Return whether the job was drained; False if it has ended by itself."""
     silent_since_s: float | None = None
     while True:
         try:

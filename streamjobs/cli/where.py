@@ -1,4 +1,4 @@
-"""`--where`: a SQL expression over typed rows, judged by SQLite in memory.
+"""`--where`: a SQL expression over typed rows, evaluated by SQLite in memory.
 
 Compared exactly: integers, DECIMAL (also with a plain number: `price >= 12.5`; write more than 15 digits
 in quotes), text, dates and times (`event_time >= '2026-11-23 07:00'`, in UTC). Arithmetic on a DECIMAL is
@@ -37,8 +37,8 @@ _AFFINITY = {
 class Where:
     """One expression over the columns of one table; use `with` or close it.
 
-    Raises: ConfigError for bad SQL, an unknown column (the message lists the legal ones), or anything that
-    is not a plain expression.
+    Raises: ConfigError for bad SQL, for an unknown column (the message lists the known ones), and for
+    anything that is not a plain expression.
     """
 
     def __init__(self, expression: str, columns: Sequence[SinkColumn]) -> None:
@@ -67,7 +67,7 @@ class Where:
             self._db.execute("DELETE FROM t")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._db.close()
 
     def __enter__(self) -> Where:
@@ -87,13 +87,13 @@ class Where:
             self._db.set_authorizer(_allow)
 
     def _refuse_unknown_identifiers(self) -> None:
-        """SQLite would silently take an unknown "name" in double quotes for a text."""
+        """Raise ConfigError for an unknown "name" in double quotes: SQLite would use it as a text."""
         known = {name.lower() for name in self._names}
         for match in _QUOTED.finditer(self._expression):
             name = match.group(1)
             if name is not None and name.lower() not in known:
                 message = (
-                    f'--where {self._expression}: no such column: "{name}" (texts stand in single quotes); '
+                    f'--where {self._expression}: no such column: "{name}" (write texts in single quotes); '
                     f"columns: {', '.join(self._names)}"
                 )
                 raise ConfigError(message)
@@ -104,7 +104,7 @@ def _authorize(action: int, *_: object) -> int:
 
 
 def _allow(*_: object) -> int:
-    return sqlite3.SQLITE_OK  # Python 3.10 cannot take an authorizer away
+    return sqlite3.SQLITE_OK  # Python 3.10 cannot remove an authorizer
 
 
 def _identifier(name: str) -> str:
@@ -121,7 +121,7 @@ _OF_PYTHON: Mapping[type, Callable[[Any], str]] = {
     date: date.isoformat,
     time: time.isoformat,
 }
-"""Classes that SQLite has no type for, and what it gets instead."""
+"""Classes that SQLite has no type for, and the text that it gets instead."""
 
 
 def _of_python(values: Sequence[Any]) -> Sequence[Any]:
@@ -144,6 +144,6 @@ def _compare_moments(one: str, other: str) -> int:
 
 
 def _plain_moment(text: str) -> str:
-    """Drop what does not matter: the T, the Z, and zeros at the end of a fraction."""
+    """Return the text without the T, the Z, and zeros at the end of a fraction."""
     plain = text.replace("T", " ").removesuffix("Z")
     return plain.rstrip("0").removesuffix(".") if "." in plain else plain

@@ -49,7 +49,7 @@ class CaptureFile:
 
     def send_whole(self, table: str) -> None:
         """Ask the running capture for all rows of a table, as `streamjobs capture snapshot` does."""
-        assert ask_snapshot(self._address_file, table) == f"{table} will be sent whole"
+        assert ask_snapshot(self._address_file, table) == f"a snapshot of {table} will be sent"
 
     @property
     def log_file(self) -> Path:

@@ -90,7 +90,7 @@ def test_a_frozen_server(live: Rig, capture: CaptureFile, prometheus: Prometheus
     status = dict(line.split(maxsplit=1) for line in text.splitlines())
     assert (code, float(status["lag"].split()[0]) > 30) == (0, True), text
     assert not status["trouble"].startswith("none"), text
-    assert status["log"].startswith("how many bytes come after the position is not known: connecting to ")
+    assert status["log"].startswith("unknown number of bytes after the position: connecting to ")
     assert answered_s < limit_s(15.0)
     prometheus.await_quiet()
     assert prometheus.fired == {"CaptureLags"}

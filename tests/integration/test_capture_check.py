@@ -125,17 +125,17 @@ def test_changes_that_no_log_shows_are_found(tmp_path: Path) -> None:
             ("error", "the server does not log changes of shop (binlog-ignore-db)"),
             (
                 "error",
-                "the server is a replica that does not log what it gets (log_slave_updates is off)",
+                "the server is a replica that does not log replicated changes (log_slave_updates is off)",
             ),
             (
                 "error",
                 "foreign key of_gone of shop.gone to shop.parent says ON DELETE CASCADE ON UPDATE SET NULL: "
-                "InnoDB changes rows of shop.gone so without logging it",
+                "InnoDB changes rows of shop.gone through this key without logging it",
             ),
             (
                 "warning",
                 "foreign key of_moved of shop.moved to shop.parent says ON UPDATE CASCADE: "
-                "InnoDB changes rows of shop.moved so without logging it",
+                "InnoDB changes rows of shop.moved through this key without logging it",
             ),
             (
                 "error",

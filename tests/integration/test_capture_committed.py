@@ -139,7 +139,7 @@ def test_xa_transactions_count_where_they_are_committed(live: Rig, capture: Capt
         session.execute(f"XA PREPARE {xid}")
         session.execute(f"XA ROLLBACK {xid}")
     agrees(live, capture)
-    assert f"reading on from {before}" in capture.log()
+    assert f"continuing from {before}" in capture.log()
 
 
 def test_a_session_that_sets_its_clock_ahead_moves_no_other_row(live: Rig, capture: CaptureFile) -> None:

@@ -76,7 +76,7 @@ def test_reading_everything_again_deletes_what_is_gone(
     assert all(equals(live, database, table) for table in "abc")
     assert deleted(live, f"{database}.a") == deleted(live, f"{database}.b") == 34
     assert deleted(live, f"{database}.c") == 35  # a row without a key is another one after an UPDATE
-    assert f"{database}.a was read whole: 34 rows that it has no more deleted downstream" in capture.log()
+    assert f"snapshot of {database}.a: 34 orphan rows deleted downstream" in capture.log()
     in_one_run(live, capture, resnapshot=True)
     assert deleted(live, f"{database}.a") == 34
     assert all(equals(live, database, table) for table in "abc")
@@ -141,7 +141,7 @@ def test_killed_before_the_deletes_are_stored_it_sends_them(
     wait_for(lambda: (slow.status() or {}).get("snapshot_rows", 0) > 500, slow.log, 60.0)
     slow.kill()
     _, text = slow.command("status", str(slow.path))
-    assert f"sweep       {database}.a: rows that it has no more are still to be deleted downstream" in text
+    assert f"reconcile   {database}.a: deletes of orphan rows are still pending" in text
     in_one_run(live, live.configure(database))
     assert equals(live, database, "a")
     assert deleted(live, f"{database}.a") == 50

@@ -52,7 +52,7 @@ def test_rows_that_the_topic_never_takes(live: Rig, capture: CaptureFile) -> Non
     sent = {key_of(one.change): one.change.image[1] for one in live.sent(topic)}
     assert sent == {(b"1",): b"g", (b"3",): b"c", (b"5",): b"e"}
     letters = dead_letters_of_messages(read_committed(live.bootstrap, DEAD_LETTER_TOPIC)).values()
-    mine = sorted(letter.detail.split(" takes ")[0] for letter in letters if letter.topic == topic)
+    mine = sorted(letter.detail.split(" has ")[0] for letter in letters if letter.topic == topic)
     assert mine == [
         f"{table}.body in a row of an {kind} at {place}: the row with id = {key}"
         for kind, key, place in sorted(_places(mine))

@@ -76,7 +76,7 @@ def test_snapshot_under_writers_has_no_gap_and_no_overlap(
     assert replayed(sent) == live.rows(items(capture))
     assert any(one.change.kind is ChangeKind.SNAPSHOT for one in sent)
     assert capture.stop() == 0, capture.log()
-    assert "drained; the next run reads on from" in capture.log()
+    assert "drained; the next run continues from" in capture.log()
 
 
 @pytest.mark.parametrize(("seed", "pause_s"), seeds(range(3, 4), range(4, 23)))
@@ -210,18 +210,16 @@ def test_a_table_is_sent_whole_on_demand(live: Rig, capture: CaptureFile) -> Non
     with Writers(live, capture.name, threads=1, seed=9) as writers:
         wait_for(lambda: writers.committed > 20, "writers write")
         code, text = capture.command("snapshot", str(items(capture)), str(capture.path))
-        assert (code, text) == (0, f"{items(capture)} will be sent whole\n")
+        assert (code, text) == (0, f"a snapshot of {items(capture)} will be sent\n")
         wait_for(lambda: _snapshot_rows(capture) > 110, "the rows are sent again")
         capture.streaming()
     live.caught_up(capture)
     sent = sent_items(live, capture)
     assert replayed(sent) == live.rows(items(capture))
     assert capture.command("snapshot", f"{capture.name}.typo", str(capture.path))[0] == 0
-    wait_for(
-        lambda: f"{capture.name}.typo is not sent whole" in capture.log(), "the capture lives, and says no"
-    )
+    wait_for(lambda: f"no snapshot of {capture.name}.typo" in capture.log(), "the capture lives, and says no")
     code, text = capture.command("snapshot", "other.table", str(capture.path))
-    assert (code, text) == (2, "streamjobs: other.table is not captured: no route takes it\n")
+    assert (code, text) == (2, "streamjobs: other.table is not captured: no route matches it\n")
 
 
 def test_a_table_that_gets_a_captured_name_brings_its_rows(live: Rig, capture: CaptureFile) -> None:

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.services
         (
             ("UPDATE t SET v = 3", "CREATE TABLE u SELECT * FROM t"),
             1,
-            "Not complete: of these statements (2 statement format) the log has no rows, and what they "
-            "changed was not sent. Load those tables otherwise, such as by a snapshot of the server",
+            "Not complete: the log has no rows of these statements (2 statement format), so their changes "
+            "were not sent. Load those tables in another way, such as by a snapshot of the server",
         ),
     ],
 )

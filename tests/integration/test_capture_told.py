@@ -99,10 +99,10 @@ def test_statements_that_are_ignored_are_counted_and_told(live: Rig, capture: Ca
             assert "ignored     4 statements (statement_format): rows that they changed were not sent" in said
             assert ignoring.stop() == 0
             log = " ".join(ignoring.log().split())
-            assert log.count("changed rows that the log does not have, and the configuration ignores it") == 1
+            assert log.count("changed rows without row events, and the configuration ignores it") == 1
             assert (
-                "Not complete: of these statements (4 statement format) the log has no rows, and what they "
-                "changed was not sent. Send those tables whole: `streamjobs capture snapshot TABLE`"
+                "Not complete: the log has no rows of these statements (4 statement format), so their "
+                "changes were not sent. Snapshot those tables: `streamjobs capture snapshot TABLE`"
             ) in log
         finally:
             ignoring.close()

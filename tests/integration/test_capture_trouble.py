@@ -118,7 +118,7 @@ def test_a_purged_log_is_refused_and_never_skipped(live: Rig, capture: CaptureFi
     assert "`streamjobs capture run --resnapshot`" in capture.log()
     assert replayed(sent_items(live, capture)) == []
     code, text = capture.command("check", str(capture.path))
-    assert (code, "is gone; the log begins at" in text) == (1, True), text
+    assert (code, "was purged; the log begins at" in text) == (1, True), text
     capture.start(resnapshot=True).streaming()
     live.caught_up(capture)
     assert replayed(sent_items(live, capture), strict=False) == live.rows(items(capture))

@@ -148,8 +148,8 @@ def test_replay_dry_run_and_refusal_send_nothing(broker: str) -> None:
     before = messages(broker, "shop.item")
     code, out, _ = dlq(broker, "replay", "--dry-run")
     assert code == 0
-    assert "1 letters are further rows of these messages." in out
-    assert "shop.item/1/77/0: no bytes, and the broker has its message no longer" in out
+    assert "1 letters are other rows of these messages." in out
+    assert "shop.item/1/77/0: no bytes, and the broker no longer has its message" in out
     assert "they become `late` dead letters" in out
     assert dlq(broker, "replay", answer="n\n")[0] == 1
     assert messages(broker, "shop.item") == before
@@ -170,7 +170,7 @@ def test_replay_sends_a_message_once_with_a_time_that_keeps_the_rule(broker: str
     code, out, _ = dlq(broker, "replay", "--stage", "convert", "--yes")
     assert (code, out.splitlines()) == (
         1,
-        ["2 letters were sent again before: name their ids to send them once more.", "Nothing to send."],
+        ["2 letters were replayed before: pass their ids to send them again.", "Nothing to send."],
     )
     code, out, _ = dlq(broker, "replay", "shop.item/1/0/1", "--disorder-ms", "5000", "--yes")
     assert code == 0, out
@@ -199,11 +199,11 @@ def test_letters_without_an_origin_name_the_cure_and_are_no_success(broker: str)
         assert (code, err) == (1, "")
         assert out.splitlines() == [
             "totals/8d1f: its row is the result of a query, which does not keep the message that it came "
-            "from. Mend the cause, then send the rows of the tables that samples reads: "
+            "from. Fix the cause, then send the rows of the tables that samples reads: "
             "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`. Later letters of totals name their "
             "message if the query keeps it: see 'originColumn'",
             "shop/0/bin.000001/4711/0/0: its row was never sent to the broker, so there is no message to "
-            "send again. Mend the cause, then send the rows of its table: "
+            "send again. Fix the cause, then send the rows of its table: "
             "`streamjobs capture snapshot shop.item FILE.toml`",
             "Nothing to send.",
         ]
@@ -211,14 +211,14 @@ def test_letters_without_an_origin_name_the_cure_and_are_no_success(broker: str)
     shown = dlq(broker, "show", "totals/8d1f", "--letters", "letters.without")[1].splitlines()
     assert shown[-2:] == [
         "origin         none: its row is the result of a query, which does not keep the message that it came "
-        "from. Mend the cause, then send the rows of the tables that samples reads: "
+        "from. Fix the cause, then send the rows of the tables that samples reads: "
         "`streamjobs capture snapshot DATABASE.TABLE FILE.toml`. Later letters of totals name their message "
         "if the query keeps it: see 'originColumn'",
-        "raw            no bytes: neither in the letter nor at an origin, which it does not name",
+        "raw            no bytes: neither in the letter nor at an origin, because it names none",
     ]
     told = (
-        "2 letters name no message of the broker, so that `dlq replay` cannot send them: `dlq show ID` says "
-        "how their rows come in again, mostly by `streamjobs capture snapshot DATABASE.TABLE FILE.toml`\n"
+        "2 letters name no message of the broker, so `dlq replay` cannot send them. `dlq show ID` shows how "
+        "to send their rows again, mostly by `streamjobs capture snapshot DATABASE.TABLE FILE.toml`\n"
     )
     code, out, err = dlq(broker, "ls", "--ids", "--letters", "letters.without")
     assert (code, err) == (0, told)
@@ -244,7 +244,7 @@ def test_letters_of_a_sink_that_name_their_message_are_replayed_and_marked(broke
     before = len(messages(broker, "shop.item"))
     code, out, err = dlq(broker, "replay", "--stage", "sink", "--yes", "--letters", "letters.named")
     assert (code, err) == (0, "")
-    assert "1 letters are further rows of these messages." in out
+    assert "1 letters are other rows of these messages." in out
     assert out.splitlines()[-1] == "Sent 1 messages."
     sent = messages(broker, "shop.item")[before:]
     assert [(each.partition, each.payload) for each in sent] == [(1, message()[0])]

@@ -148,7 +148,7 @@ def test_up_with_other_services_is_refused(dev: Dev) -> None:
     code, text = dev("up")
     assert (code, text) == (
         2,
-        "streamjobs: Kafka runs already, asked was for Flink and Kafka: `streamjobs dev down` first\n",
+        "streamjobs: Kafka runs already, but you asked for Flink and Kafka: `streamjobs dev down` first\n",
     )
 
 
@@ -169,7 +169,7 @@ def test_with_starts_more_and_tells_how_to_connect(dev: Dev) -> None:
     assert [service.name for service in known.services] == ["mariadb"]
     assert str(known.services[0].address) in text
     code, text = dev("up", "--no-flink", "--no-kafka")
-    message = "streamjobs: mariadb runs already, asked was for nothing: `streamjobs dev down` first\n"
+    message = "streamjobs: mariadb runs already, but you asked for nothing: `streamjobs dev down` first\n"
     assert (code, text) == (2, message)
     assert dev("down") == (0, "Stopped.\n")
     assert warden.carriers(known.environment_id) == []

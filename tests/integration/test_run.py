@@ -188,7 +188,7 @@ def test_mistake_in_the_file_has_its_place_and_starts_nothing(shell: Shell) -> N
     [
         (("nowhere.sql",), "cannot read nowhere.sql: [Errno 2] No such file or directory: 'nowhere.sql'"),
         (("nowhere.sql", "--until-idle", "soon"), "--until-idle: "),
-        (("nowhere.sql", "--set", "parallelism"), "--set reads key=value, not 'parallelism'"),
+        (("nowhere.sql", "--set", "parallelism"), "--set needs key=value, not 'parallelism'"),
     ],
 )
 def test_mistake_on_the_command_line_is_told(shell: Shell, args: tuple[str, ...], told: str) -> None:
@@ -245,7 +245,7 @@ def test_sigterm_leaves_the_job_on_services_that_stay_and_says_how_to_cancel_it(
         *_, see, cancel, last = lines
     assert (process.returncode, last) == (143, "streamjobs: ended by SIGTERM\n")
     job_id = see.split("/")[-2]
-    assert see == f"latest  the job goes on. See {known.rest_url}/#/job/running/{job_id}/overview\n"
+    assert see == f"latest  the job continues. See {known.rest_url}/#/job/running/{job_id}/overview\n"
     assert cancel == f"Cancel it: curl -X PATCH '{known.rest_url}/jobs/{job_id}?mode=cancel'\n"
     assert httpx.get(f"{known.rest_url}/jobs/{job_id}").json()["state"] == "RUNNING"
     assert httpx.patch(f"{known.rest_url}/jobs/{job_id}?mode=cancel").status_code == 202

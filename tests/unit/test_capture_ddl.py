@@ -128,7 +128,7 @@ def test_a_table_without_key_keeps_its_columns_or_stops() -> None:
     wider = replace(keyless, columns=(ID, ColumnDefinition("a", "int", "int")))
     alter = ddl(Altered(ITEM, wider, ("add column",)))
     with pytest.raises(
-        DdlRefusedError, match="it has no primary key, so its rows are told apart by all"
+        DdlRefusedError, match="it has no primary key, so all columns together identify a row"
     ) as found:
         policy("", keyless).judge(alter)
     assert 'allow it with columns_without_key = "evolve" in [ddl]' in str(found.value)

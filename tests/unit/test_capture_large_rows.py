@@ -71,12 +71,12 @@ def test_a_row_that_the_topic_never_takes_is_told_with_key_size_and_limit() -> N
     (bad,) = box.refused
     assert (bad.schema, bad.kind, bad.column, bad.data) == (PAGES, ChangeKind.INSERT, "body", b"x" * 64)
     assert bad.position == Position(0, 7, 400, 4)
-    size = bad.reason.split(" takes ")[1].split(" ")[0]
+    size = bad.reason.split(" has ")[1].split(" ")[0]
     assert int(size) > LARGE
     assert bad.reason == (
-        f"the row with id = 1 takes {size} bytes, and topic shop.page at most 70000 at once "
-        "(max.message.bytes): what is downstream of it stays as it was. Raise the limit, start this capture "
-        "again, then send the table again: `streamjobs capture snapshot shop.page`"
+        f"the row with id = 1 has {size} bytes, and topic shop.page accepts at most 70000 at once "
+        "(max.message.bytes): its downstream copy stays as it was. Raise the limit, restart this capture, "
+        "then snapshot the table: `streamjobs capture snapshot shop.page`"
     )
 
 
@@ -128,7 +128,7 @@ def test_the_capture_ends_where_it_is_told_to() -> None:
         SystemicError, match=r"shop\.page\.body in a row of an INSERT at .*the row with id = 1"
     ):
         box.keys()
-    with pytest.raises(SystemicError, match="the row with id = 0 takes"):
+    with pytest.raises(SystemicError, match="the row with id = 0 has"):
         Box(stop_at_large_rows=True).add(HUGE)
 
 
@@ -137,7 +137,7 @@ def test_a_topic_that_takes_less_than_capture_sends_at_once_is_refused() -> None
     with pytest.raises(ConfigError) as caught:
         refuse_small_topic("shop.page", 400_000, 512 << 10)
     assert str(caught.value) == (
-        "topic shop.page takes at most 400000 bytes at once (max.message.bytes), and capture sends up to "
+        "topic shop.page accepts at most 400000 bytes at once (max.message.bytes), and capture sends up to "
         "524288: kafka-configs.sh --alter --entity-type topics --entity-name shop.page --add-config "
         "max.message.bytes=1048588"
     )

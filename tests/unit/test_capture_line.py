@@ -19,7 +19,7 @@ def test_a_snapshot_is_told_and_then_what_comes_behind_it() -> None:
     begin = "shop  snapshot  rows 2,000 (0/s)  at bin.1:4  lag 0.0 s  "
     assert status_text(status) == f"{begin}snapshot of 1 tables 20 of about 100"
     behind = CaptureStatus("shop", "snapshot", place="bin.1:4", rows=2000, sweeping=("shop.item",), retries=1)
-    assert status_text(behind) == f"{begin}looks for gone rows of 1 tables in their topics  retries 1"
+    assert status_text(behind) == f"{begin}reconciling 1 tables with their topics  retries 1"
 
 
 def test_the_captured_tables_are_told_with_their_topics() -> None:
@@ -45,8 +45,8 @@ def test_what_was_left_out_is_told_at_the_end_and_in_the_metrics() -> None:
     assert status_text(status).endswith("lag 0.0 s  stopped tables 1  ignored statements 3")
     assert list(left_out(status)) == [
         "stopped     shop.item: Why",
-        "Not complete: of these statements (2 statement format, 1 unknown) the log has no rows, and what "
-        "they changed was not sent. Send those tables whole: `streamjobs capture snapshot TABLE`",
+        "Not complete: the log has no rows of these statements (2 statement format, 1 unknown), so their "
+        "changes were not sent. Snapshot those tables: `streamjobs capture snapshot TABLE`",
     ]
     assert list(left_out(CaptureStatus("shop"))) == []
     shown = exposition(status).splitlines()

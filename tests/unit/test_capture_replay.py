@@ -127,8 +127,8 @@ def test_statements_that_change_rows_and_are_no_rows_are_counted_and_told(
         "           1  d.t",
         "          10  statements: statement format",
         "1 row changes of 11 transactions acknowledged in 0.5 s, 0 dead letters",
-        "Not complete: of these statements (10 statement format) the log has no rows, and what they changed "
-        "was not sent. Load those tables otherwise, such as by a snapshot of the server",
+        "Not complete: the log has no rows of these statements (10 statement format), so their changes were "
+        "not sent. Load those tables in another way, such as by a snapshot of the server",
     ]
 
 
@@ -165,7 +165,7 @@ def test_statements_on_tables_that_are_not_sent_and_new_tables_leave_a_replay_co
 def test_tables_of_the_system_are_named_as_not_sent(tmp_path: Path) -> None:
     summary = replayed(tmp_path, database=b"mysql")
     assert list(replay_lines(replace(summary, seconds=0.5))) == [
-        "Not sent, because tables of the system never are: mysql.t",
+        "Not sent, because they are system tables: mysql.t",
         "0 row changes of 1 transactions acknowledged in 0.5 s, 0 dead letters",
     ]
     assert replayed(tmp_path, match="shop.*", database=b"mysql").system_tables == ()
@@ -188,7 +188,7 @@ def test_names_that_differ_in_case_are_told_where_it_is_not_known_whether_they_a
     assert (summary.unseen, summary.alike) == ({}, ("D.T",))
     assert list(replay_lines(replace(summary, seconds=0.5)))[-1] == (
         "Not certain: statements name D.T, and the log has rows of tables with these names in another case. "
-        "Files do not tell whether they are the same to their server: say it with --lower-case-table-names "
+        "Only the server knows whether they are the same: pass --lower-case-table-names "
         "(SELECT @@lower_case_table_names)"
     )
     told = replayed(tmp_path, "TRUNCATE TABLE D.T", match="d.t", names=ServerNames.AS_SPELLED)

@@ -146,7 +146,7 @@ def test_the_port_tells_metrics_and_status_and_takes_requests(tmp_path: Path) ->
         status = read_status(address)
         assert status is not None
         assert (status["rows"], status["snapshots"]) == (10, [])
-        assert ask_snapshot(address, "shop.item") == "shop.item will be sent whole"
+        assert ask_snapshot(address, "shop.item") == "a snapshot of shop.item will be sent"
         assert requests.next == ITEM
         requests.done()
         assert not requests.waiting

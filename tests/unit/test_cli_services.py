@@ -74,7 +74,7 @@ def test_a_command_that_needs_a_dead_service_says_at_once_how_to_start_it(
     with pytest.raises(ServiceError) as refused, services("run", 2):
         pass
     assert str(refused.value) == (
-        f"of the services in {tmp_path}, {dead} has ended: start it again by `streamjobs dev up`"
+        f"of the services in {tmp_path}, {dead} has ended: start it again with `streamjobs dev up`"
     )
 
 

@@ -24,11 +24,11 @@ T, OTHER = TableId("d", "t"), TableId("other", "t")
 A = ColumnDefinition("a", "int", "int(11)")
 B = ColumnDefinition("b", "varchar", "varchar(9)", 9, charset="utf8mb4")
 DIFFERS = (
-    "Its definition, as followed through the log to bin.000002:4, is not the one that the server shows: "
+    "Its definition, as derived from the log up to bin.000002:4, differs from the server's: "
     f"column 2 is {IS_B} in the log and `c` int(11) on the server. Rows since the statement that made the "
     "difference may have been sent wrongly. "
 )
-CURE = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log names its columns"
+CURE = "SET GLOBAL binlog_row_metadata = 'FULL', so that the log has the column names"
 LABELS = ColumnDefinition("e", "enum", "enum('x')", charset="latin1", labels=("x",))
 
 
@@ -134,7 +134,7 @@ def test_where_the_log_names_columns_only_what_its_rows_need_is_compared() -> No
     watching.turn(at(100), 3.0)
     cure = (
         "SET GLOBAL mysql56_temporal_format = ON, and in a new session ALTER TABLE `d`.`t` FORCE, so that "
-        "the log tells the digits of its times"
+        "the log has the number of digits of its times"
     )
     assert watching.turn(at(4, "bin.000002"), 4.0) == {T: DIFFERS + cure}
 

@@ -202,7 +202,7 @@ def test_a_full_disk_stops_it_and_says_what_is_kept() -> None:
     rows = NewestRows("shop", [one])
     rows._db.execute("PRAGMA max_page_count = 10")
     told = [RowChange.insert(ITEM, (b"%d" % n, b"x", b"a" * 99), Position(0, 1, n), 1) for n in range(5000)]
-    said = r"keys of shop.item, .*: database or disk is full; they need"
+    said = r"keys of shop.item .*: database or disk is full; each needs"
     with pytest.raises(SystemicError, match=said):
         list(map(rows.take, payloads(told)))
     rows.close()

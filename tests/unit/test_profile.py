@@ -70,12 +70,12 @@ def test_no_profile_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ),
         (
             '[brokers.b]\nkind = "rocketmq"\n',
-            "[brokers.b]: kind = 'rocketmq' is not to be had yet; legal is 'kafka'",
+            "[brokers.b]: kind = 'rocketmq' is not supported yet; use 'kafka'",
         ),
         ("[brokers.b]\n", '[brokers.b]: bootstrap is missing, such as bootstrap = "10.0.0.1:9092"'),
         (
             "[brokers.b]\n" + LOGIN + 'password = "hunter2"\n',
-            '[brokers.b]: password must not stand in the file: write "${NAME}" and set the variable NAME',
+            '[brokers.b]: password must not be in the file: write "${NAME}" and set the variable NAME',
         ),
         (
             "[brokers.b]\n" + LOGIN + 'password = "${NOT_SET_ANYWHERE}"\n',

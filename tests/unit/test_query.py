@@ -142,7 +142,7 @@ def test_condition_is_judged_exactly(store: Path, where: str, ids: list[int]) ->
     ("arguments", "told"),
     [
         (["items", "--where", "titel = 'x'"], "no such column: titel; columns: id, title, price, at"),
-        (["items", "--where", "\"titel\" = 'x'"], 'no such column: "titel" (texts stand in single quotes)'),
+        (["items", "--where", "\"titel\" = 'x'"], 'no such column: "titel" (write texts in single quotes)'),
         (["items", "--where", "id = "], "--where id = : "),
         (["items", "--where", "1); DELETE FROM t --"], "--where 1); DELETE FROM t --: "),
         (["items", "--where", "load_extension('x')"], "--where load_extension('x'): not authorized"),

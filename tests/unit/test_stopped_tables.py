@@ -24,8 +24,8 @@ def test_a_stopped_table_stays_so_with_its_reason_until_it_is_made_anew(
     with caplog.at_level(logging.ERROR):
         stopped = StoppedTables(catalog, {"shop.item": "It differs"})
     assert caplog.messages == [
-        "shop.item is stopped, and nothing of it is sent until it is read whole; all other tables go on. It "
-        "differs. Then send it whole: `streamjobs capture snapshot shop.item`"
+        "shop.item is stopped and not sent until its next snapshot; all other tables continue. It differs. "
+        "Then snapshot it: `streamjobs capture snapshot shop.item`"
     ]
     stopped.stop(SHOP, "So does this")
     assert stopped.pending == {"shop.item": "It differs", "shop.shop": "So does this"}

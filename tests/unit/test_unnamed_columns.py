@@ -29,9 +29,9 @@ def found(metadata: str | None) -> Finding | None:
 def test_full_is_what_to_use(metadata: str) -> None:
     assert found(metadata) == Finding(
         Severity.WARNING,
-        f"binlog_row_metadata is {metadata}, and FULL is what to use: the log does not name columns, so "
-        "their definitions are followed through each statement of the log, and what cannot be followed "
-        "exactly stops the capture",
+        f"binlog_row_metadata is {metadata}, FULL is recommended: the log has no column names, so the "
+        "capture derives table definitions from the statements in the log, and stops if it cannot follow "
+        "one exactly",
         "SET GLOBAL binlog_row_metadata = 'FULL'  -- and in the server's configuration",
     )
 
@@ -39,8 +39,8 @@ def test_full_is_what_to_use(metadata: str) -> None:
 def test_a_server_that_cannot_name_columns_is_told() -> None:
     assert found(None) == Finding(
         Severity.WARNING,
-        "the log cannot name columns (the server has no binlog_row_metadata), so their definitions are "
-        "followed through each statement of the log: what cannot be followed exactly stops the capture",
+        "the log has no column names (the server has no binlog_row_metadata), so the capture derives table "
+        "definitions from the statements in the log, and stops if it cannot follow one exactly",
         "use MySQL 8.0 or MariaDB 10.5, or later, with binlog_row_metadata = 'FULL'",
     )
 

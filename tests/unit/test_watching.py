@@ -104,7 +104,7 @@ def test_an_interrupted_command_says_how_to_see_and_cancel_the_job(
 ) -> None:
     with pytest.raises(type(error)):
         shown.watch(Job(interrupting(error)))
-    assert shown.lines[-2:] == [f"ctr  the job goes on. {HOW[0]}", HOW[1]]
+    assert shown.lines[-2:] == [f"ctr  the job continues. {HOW[0]}", HOW[1]]
 
 
 def test_a_job_on_services_of_its_own_ends_with_them(shown: Shown) -> None:
@@ -116,7 +116,7 @@ def test_a_job_on_services_of_its_own_ends_with_them(shown: Shown) -> None:
 def test_a_cluster_that_is_away_too_long_leaves_the_job_alone_and_says_so(shown: Shown) -> None:
     with pytest.raises(RetriableError, match="does not answer"):
         shown.watch(Job(interrupting(AWAY)), outage_s=-1.0)
-    assert shown.lines[-2:] == [f"ctr  whether the job goes on is not known. {HOW[0]}", HOW[1]]
+    assert shown.lines[-2:] == [f"ctr  unknown whether the job continues. {HOW[0]}", HOW[1]]
 
 
 def test_an_idle_job_is_drained(shown: Shown) -> None:
@@ -132,7 +132,7 @@ def test_a_job_that_has_read_a_bounded_input_has_ended(shown: Shown, idle_s: flo
 
 @pytest.mark.parametrize("idle_s", [None, 1.0])
 def test_a_job_that_somebody_else_cancelled_is_not_called_done(shown: Shown, idle_s: float | None) -> None:
-    with pytest.raises(JobError, match=r"^ctr was ended by somebody else: its job 7 is CANCELED$"):
+    with pytest.raises(JobError, match=r"^ctr was ended by someone else: its job 7 is CANCELED$"):
         shown.watch(Job(final_state="CANCELED"), idle_s)
 
 

@@ -1,1 +1,1 @@
-"""The configuration of a capture: the file, what it sets, where rows are routed."""
+"""The configuration of a capture: the file, the settings, the routes."""

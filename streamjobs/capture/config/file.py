@@ -1,4 +1,4 @@
-"""The configuration file of a capture: TOML, checked whole before anything starts."""
+"""The configuration file of a capture: TOML, checked completely before anything starts."""
 
 from __future__ import annotations
 
@@ -31,62 +31,67 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 _SOURCE = OptionSet(
     (
-        Option("name", "what this source is called: in messages, offsets and metrics", required=True),
+        Option("name", "name of this source in messages, offsets and metrics", required=True),
         Option("url", "mysql://user@host:port", required=True),
         Option("password", 'the user\'s password, written "${NAME}"', secret=True, default=""),
-        Option("server_id", "a number that no other replica of the server has; free by default",
+        Option("server_id", "number that no other replica of the server has; a hash of the name by default",
                OptionKind.INTEGER, minimum=1),
         Option("tls", "verify: certificate and host name; verify_ca: the certificate alone; off: plain text",
                choices=("verify", "verify_ca", "off"), default="verify"),
-        Option("tls_ca_file", "the authority that signed the server's certificate; the system's by default"),
-        Option("snapshot", "initial: all rows first; never: only what changes from now on",
+        Option("tls_ca_file", "CA that signed the server's certificate; the system's CAs by default"),
+        Option("snapshot", "all rows first, or only changes from now on",
                choices=("initial", "never"), default="initial"),
-        Option("watchdog", "a server that is silent this long is given up and called anew",
+        Option("watchdog", "connect again after the server has been silent this long",
                OptionKind.DURATION_MS, default="15 s", minimum=1000),
-        Option("retry_budget", "trouble outside is retried this long", OptionKind.DURATION_MS,
-               default="10 min", minimum=0),
+        Option("retry_budget", "retry errors of server and broker this long without progress",
+               OptionKind.DURATION_MS, default="10 min", minimum=0),
     )
 )  # fmt: skip
 _BROKER = OptionSet(
     (
-        Option("bootstrap", "host:port of the broker, several by commas", required=True),
+        Option("bootstrap", "host:port of the brokers, separated by commas", required=True),
         Option("protocol", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", default="PLAINTEXT"),
         Option("mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
         Option("username", "SASL user"),
         Option("password", 'SASL password, written "${NAME}"', secret=True),
-        Option("ca_file", "the authority that signed the brokers' certificates"),
-        Option("partitions", "of topics that capture makes", OptionKind.INTEGER, default="2", minimum=1),
-        Option("dead_letters", "topic of rows that cannot be decoded", default="streamjobs.dead_letters"),
+        Option("ca_file", "CA that signed the brokers' certificates"),
+        Option("partitions", "partitions of new topics", OptionKind.INTEGER, default="2", minimum=1),
+        Option(
+            "dead_letters",
+            "dead-letter topic: rows that cannot be decoded or sent",
+            default="streamjobs.dead_letters",
+        ),
     )
 )
 _OFFSETS = OptionSet(
     (
-        Option("topic", "compacted topic of positions", default="streamjobs.capture"),
-        Option("file", "keep the position in this file instead"),
+        Option("topic", "compacted topic of the position", default="streamjobs.capture"),
+        Option("file", "store the position in this file instead"),
         Option("every", "how often the position is stored", OptionKind.DURATION_MS, default="1 s", minimum=1),
     )
 )
 _MESSAGES = OptionSet(
     (
-        Option("max_rows", "rows of one message", OptionKind.INTEGER, default="200", minimum=1),
-        Option("max_bytes", "bytes of one message", OptionKind.SIZE_BYTES, default="64 kb", minimum=1),
-        Option("max_span", "how far the times of one message lie apart", OptionKind.DURATION_MS,
-               default="1 s", minimum=0),
-        Option("linger", "how long a row waits for others", OptionKind.DURATION_MS, default="100 ms",
-               minimum=0),
-        Option("heartbeat", "a partition that is quiet this long gets a message without rows",
+        Option("max_rows", "maximum rows of one message", OptionKind.INTEGER, default="200", minimum=1),
+        Option("max_bytes", "maximum bytes of one message", OptionKind.SIZE_BYTES, default="64 kb",
+               minimum=1),
+        Option("max_span", "maximum difference between the times of one message",
+               OptionKind.DURATION_MS, default="1 s", minimum=0),
+        Option("linger", "how long a row waits for more rows of its message", OptionKind.DURATION_MS,
+               default="100 ms", minimum=0),
+        Option("heartbeat", "send a message without rows to a partition that is quiet this long",
                OptionKind.DURATION_MS, default="1 s", minimum=100),
-        Option("large_rows", "a row that the broker will never take: a dead letter, or the end",
+        Option("large_rows", "a row too large for its topic becomes a dead letter, or stops the capture",
                choices=("dead_letter", "fail"), default="dead_letter"),
     )
 )  # fmt: skip
 _SNAPSHOT = OptionSet(
     (
-        Option("readers", "connections that read", OptionKind.INTEGER, default="2", minimum=1),
-        Option("chunk_rows", "rows of one chunk", OptionKind.INTEGER, default="10000", minimum=1),
-        Option("chunk_bytes", "bytes of one chunk, about", OptionKind.SIZE_BYTES, default="16 mb",
-               minimum=1024),
-        Option("max_rows_per_second", "throttle of all readers together; none by default",
+        Option("readers", "connections that read in parallel", OptionKind.INTEGER, default="2", minimum=1),
+        Option("chunk_rows", "rows of one snapshot chunk", OptionKind.INTEGER, default="10000", minimum=1),
+        Option("chunk_bytes", "approximate bytes of one snapshot chunk", OptionKind.SIZE_BYTES,
+               default="16 mb", minimum=1024),
+        Option("max_rows_per_second", "limit for all readers together; none by default",
                OptionKind.INTEGER, minimum=1),
     )
 )  # fmt: skip
@@ -98,14 +103,14 @@ _DDL = OptionSet(
         Option("rename_column", "… that renames columns", choices=POLICIES, default="evolve"),
         Option(
             "modify_column",
-            "… that changes a column's type, or what else a message says of it",
+            "… that changes a column's type, or other properties that messages contain",
             choices=POLICIES,
             default="evolve",
         ),
-        Option("primary_key", "… that makes or changes the primary key", choices=POLICIES, default="fail"),
+        Option("primary_key", "… that adds or changes the primary key", choices=POLICIES, default="fail"),
         Option(
             "columns_without_key",
-            "a change of columns of a table without primary key",
+            "a change of the columns of a table without a primary key",
             choices=("evolve", "fail"),
             default="fail",
         ),
@@ -113,7 +118,7 @@ _DDL = OptionSet(
             "charset", "… that converts a table to another character set", choices=POLICIES, default="evolve"
         ),
         Option(
-            "create_table", "a new table that a route takes", choices=("evolve", "fail"), default="evolve"
+            "create_table", "a new table that matches a route", choices=("evolve", "fail"), default="evolve"
         ),
         Option(
             "rename_table", "a table that gets or loses a captured name", choices=POLICIES, default="evolve"
@@ -126,41 +131,41 @@ _DDL = OptionSet(
         ),
         Option(
             "truncate_table",
-            "TRUNCATE, and what replaces all rows without row events; evolve: it is read whole",
+            "TRUNCATE, and other statements that replace rows without row events; evolve makes a snapshot",
             choices=POLICIES,
             default="fail",
         ),
         Option(
             "statement_format",
-            "rows that were changed by a statement in the log, without row events",
+            "rows changed by a logged statement, without row events",
             choices=("ignore", "fail"),
             default="fail",
         ),
-        Option("unknown", "a statement that cannot be read", choices=("ignore", "fail"), default="fail"),
+        Option("unknown", "a statement that cannot be parsed", choices=("ignore", "fail"), default="fail"),
     )
 )
 _METRICS = OptionSet(
     (
-        Option("port", "loopback port of /metrics and /status; 0: a free one", OptionKind.INTEGER,
+        Option("port", "loopback port of /metrics and /status; 0: any free port", OptionKind.INTEGER,
                default="0", minimum=0),
     )
 )  # fmt: skip
 TABLES = OptionSet(
     (
-        Option("match", "database.table, * stands for any characters", required=True),
-        Option("exclude", "patterns that it leaves out, by commas"),
-        Option("topic", "where its changes go", default="{database}.{table}"),
-        Option("partitions", "of a topic that capture makes; the broker's section by default",
+        Option("match", "database.table; * matches any characters", required=True),
+        Option("exclude", "patterns of tables to leave out, separated by commas"),
+        Option("topic", "topic of the changes", default="{database}.{table}"),
+        Option("partitions", "partitions of a new topic; those of [broker] by default",
                OptionKind.INTEGER, minimum=1),
         Option("partition_by", "columns that choose the partition, by commas; the primary key by default"),
-        Option("event_time_column", "column of the rows' time; the commit time by default"),
+        Option("event_time_column", "column with the event time; the commit time by default"),
         Option("disorder", "how far event times are out of order", OptionKind.DURATION_MS, default="5 s",
                minimum=0),
-        Option("without_key", "what happens to tables without a primary key",
+        Option("without_key", "a table without a primary key uses all columns as key, or stops the capture",
                choices=("whole", "fail"), default="whole"),
     )
 )  # fmt: skip
-"""What `[[tables]]` takes."""
+"""The options of `[[tables]]`."""
 SECTIONS: Mapping[str, OptionSet] = {
     "source": _SOURCE,
     "broker": _BROKER,
@@ -170,7 +175,7 @@ SECTIONS: Mapping[str, OptionSet] = {
     "ddl": _DDL,
     "metrics": _METRICS,
 }
-"""What each section takes; docs/capture_options.md is made of it."""
+"""The options of each section; docs/capture_options.md is generated from them."""
 _LEGAL = OptionSet(Option(name, "") for name in (*SECTIONS, "tables"))
 
 
@@ -189,7 +194,7 @@ def parse_config(text: str, where: str, env: Mapping[str, str] | None = None) ->
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        message = f"{where} is no TOML: {exc}"
+        message = f"{where} is not TOML: {exc}"
         raise ConfigError(message) from exc
     env = os.environ if env is None else env
     _, problems = _LEGAL.read(dict.fromkeys(content, "-"), env)
@@ -217,12 +222,12 @@ def _section(content: Any, legal: OptionSet, where: str, env: Mapping[str, str])
         return Options({}), [f"{where} is a table, not {content!r}"]
     texts = {key: _text(value) for key, value in content.items()}
     options, problems = legal.read(texts, env)
-    told = [problem.message for problem in problems]
+    found = [problem.message for problem in problems]
     for key, text in texts.items():
         is_secret = any(isinstance(value, Secret) for value in legal.as_given({key: text}, options).values())
         if is_secret and text and "${" not in text:
-            told.append(f'option {key!r}: a file is no place for a secret: write "${{NAME}}", and set NAME')
-    return options, [f"{where}: {each}" for each in told]
+            found.append(f'option {key!r}: a file is no place for a secret: write "${{NAME}}", and set NAME')
+    return options, [f"{where}: {each}" for each in found]
 
 
 def _text(value: Any) -> str:
@@ -289,7 +294,9 @@ def _server(source: Options, where: str) -> ServerAddress:
         message = f"{where}: [source]: url is mysql://user@host:port, not {source.text('url')!r}"
         raise ConfigError(message)
     if source.text("tls") == "verify_ca" and source.text_or_none("tls_ca_file") is None:
-        message = f"{where}: [source]: verify_ca trusts who signed for this server: give tls_ca_file"
+        message = (
+            f"{where}: [source]: verify_ca needs tls_ca_file, the CA that signed the server's certificate"
+        )
         raise ConfigError(message)
     if url.password is not None:
         message = f'{where}: [source]: no password in the url; write password = "${{NAME}}"'

@@ -1,4 +1,4 @@
-"""What a capture is told: its configuration as frozen dataclasses."""
+"""The configuration of a capture, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.options.options import Secret
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """How to log in to a MySQL or MariaDB server."""
+    """Address and login of a MySQL or MariaDB server."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class SnapshotSettings:
-    """How tables are read whole; None: not throttled."""
+    """Settings of snapshots; `max_rows_per_second` None: not throttled."""
 
     readers: int = 2
     chunk_rows: int = 10_000
@@ -40,7 +40,8 @@ class SnapshotSettings:
 class MessageSettings:
     """When a message is full, and how long rows and quiet partitions wait; bytes and milliseconds.
 
-    `stop_at_large_rows`: a row that the broker will never take ends the capture, and is no dead letter.
+    `stop_at_large_rows`: a row that is too large for its topic stops the capture instead of becoming a dead
+    letter.
     """
 
     max_rows: int = 200
@@ -53,7 +54,7 @@ class MessageSettings:
 
 @dataclass(frozen=True)
 class BrokerSettings:
-    """Where the topics are. `partitions` counts those of topics that capture makes."""
+    """The broker and its login. `partitions`: those of a topic that the capture creates."""
 
     bootstrap: str
     protocol: str = "PLAINTEXT"
@@ -67,7 +68,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True)
 class OffsetSettings:
-    """Where the position is kept: in `file`, else in the compacted `topic`."""
+    """Where the position is stored: in `file` if given, else in the compacted `topic`."""
 
     topic: str = "streamjobs.capture"
     file: Path | None = None
@@ -78,7 +79,7 @@ class OffsetSettings:
 class CaptureConfig:
     """One capture: one source server, some of its tables, one broker.
 
-    `server_id` None: one is made of the source's name. `ddl` holds a policy (`evolve`, `ignore`, `fail`) for
+    `server_id` None: a hash of the source's name. `ddl` holds a policy (`evolve`, `ignore`, `fail`) for
     each kind of statement; `metrics_port` 0: any free port.
     """
 

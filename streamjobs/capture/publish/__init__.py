@@ -1,1 +1,1 @@
-"""The way of row changes to the broker: topics, partitions, messages, dead letters."""
+"""Publishing of row changes to the broker: topics, partitions, messages, dead letters."""

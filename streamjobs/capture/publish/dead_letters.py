@@ -1,4 +1,4 @@
-"""Rows that cannot be decoded or sent: counted, kept as dead letters, never skipped in silence."""
+"""Rows that cannot be decoded or sent: counted, stored as dead letters, never skipped silently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeadLetters(Protocol):
 
 
 class Rejects:
-    """Collects bad rows; `acknowledge` before the position is stored."""
+    """Collects bad rows; call `acknowledge` before the position is stored."""
 
     def __init__(
         self, source: str, routes: Routes, letters: DeadLetters, telemetry: Telemetry, clock: Clock
@@ -37,11 +37,11 @@ class Rejects:
         self._pending: list[DeadLetter] = []
 
     def add(self, row: BadRow, reason: str = "column") -> None:
-        """Take one row; `reason` is one word. Raises what storing dead letters raises."""
+        """Add one row; `reason` is one word. Raises what storing dead letters raises."""
         table, place = row.schema.table, row.position
         route = self._routes.of(table)
         if not self._pending:
-            logger.warning("a row is set aside as a dead letter, maybe with others: %s", row)
+            logger.warning("a row is sent to the dead-letter topic, maybe with others: %s", row)
         self._pending.append(
             DeadLetter(
                 id=f"{self._source}/{place.epoch}/{place.file}/{place.offset}/{place.row}/{int(row.half)}",

@@ -1,4 +1,4 @@
-"""The broker's side of a capture: producer, topics, dead letters, the stored position."""
+"""The Kafka clients of a capture: producer, topics, dead letters, the stored position."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH_BYTES = 512 << 10
 
 
 class KafkaBroker:
-    """Opens what one capture needs of its Kafka; everything that it opens is closed by the caller."""
+    """Opens the Kafka clients of one capture; the caller closes all of them."""
 
     def __init__(self, settings: BrokerSettings, source: str) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class KafkaBroker:
         )
 
     def producer(self) -> KafkaProducer:
-        """Give a new producer."""
+        """Return a new producer."""
         return KafkaProducer(
             self.connection,
             client_id=f"streamjobs-capture-{self._source}",
@@ -49,13 +49,13 @@ class KafkaBroker:
         )
 
     def reader(self) -> KafkaConsumer:
-        """Give what reads topics back."""
+        """Return a consumer that reads the capture's own topics."""
         return KafkaConsumer(self.connection, client_id=f"streamjobs-capture-{self._source}-reader")
 
     def topics(self, wanted: Mapping[str, int]) -> dict[str, Topic]:
-        """Find topics, or make them with this number of partitions.
+        """Find topics, or create them with this number of partitions.
 
-        Raises ConfigError for one that takes less at once than capture sends.
+        Raises ConfigError for a topic that accepts smaller requests than a capture sends.
         """
         found = prepare_topics(self.connection, wanted)
         for name, one in found.items():
@@ -65,11 +65,11 @@ class KafkaBroker:
         }
 
     def dead_letters(self) -> KafkaDeadLetters:
-        """Give the topic of rows that cannot be decoded."""
+        """Return a writer of the dead-letter topic."""
         return KafkaDeadLetters(self.connection, self._settings.dead_letters)
 
     def stored(self, settings: OffsetSettings) -> CaptureState | None:
-        """Read the stored position without taking it over; None when there is none."""
+        """Read the stored position without taking it over; None if there is none."""
         if settings.file is not None:
             return read_file(settings.file, self._source)
         data = read_register(self.connection, settings.topic, self._source)

@@ -1,4 +1,4 @@
-"""Rows that the broker will never take: told from rows that fit, and what is said of them."""
+"""Rows that are too large for their topic: the limit, and their dead letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from streamjobs.changes.row_change import ABSENT, RowChange
 from streamjobs.errors import ConfigError
 
 OVERHEAD_BYTES = 256
-"""What a record batch of one message has beside the payload: headers of batch and record, a little spare.
+"""Bytes of a record batch with one message besides the payload: headers of batch and record, some spare.
 
 Source: https://kafka.apache.org/documentation/#recordbatch (61 bytes, and some 20 for a record)
 """
@@ -20,7 +20,7 @@ def refuse_small_topic(topic: str, max_bytes: int, batch_bytes: int) -> None:
     least = batch_bytes + OVERHEAD_BYTES
     if max_bytes < least:
         message = (
-            f"topic {topic} takes at most {max_bytes} bytes at once (max.message.bytes), and capture sends "
+            f"topic {topic} accepts at most {max_bytes} bytes at once (max.message.bytes), and capture sends "
             f"up to {batch_bytes}: kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
             "--add-config max.message.bytes=1048588"
         )
@@ -28,15 +28,15 @@ def refuse_small_topic(topic: str, max_bytes: int, batch_bytes: int) -> None:
 
 
 def too_large(change: RowChange, size: int, topic: str, max_bytes: int) -> BadRow:
-    """Return a row of `size` bytes that its topic does not take as a bad row, by its largest value."""
+    """Return a row of `size` bytes, too large for its topic, as a bad row that shows its largest value."""
     image = change.image
     sizes = [len(value) if isinstance(value, bytes) else 0 for value in image]
     largest = sizes.index(max(sizes))
     value = image[largest]
     reason = (
-        f"the row with {_key(change)} takes {size} bytes, and topic {topic} at most {max_bytes} at once "
-        "(max.message.bytes): what is downstream of it stays as it was. Raise the limit, start this capture "
-        f"again, then send the table again: `streamjobs capture snapshot {change.schema.table}`"
+        f"the row with {_key(change)} has {size} bytes, and topic {topic} accepts at most {max_bytes} at "
+        "once (max.message.bytes): its downstream copy stays as it was. Raise the limit, restart this "
+        f"capture, then snapshot the table: `streamjobs capture snapshot {change.schema.table}`"
     )
     return BadRow(
         change.schema,

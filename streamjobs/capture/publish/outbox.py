@@ -1,4 +1,4 @@
-"""Row changes on their way to the broker: routed, cut into messages, sent in log order."""
+"""The outbox: routes row changes, cuts them into messages, and sends them in log order."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _FLUSH_BYTES = 4 << 20
 _REMEMBERED_SCHEMAS = 4096
 _NO_BOUND_MS = 2**63 - 1
 _LOOK_S = 10.0
-"""How often it is asked whether topics have got partitions, which must hear the time soon."""
+"""How often to check for new partitions of topics, which need heartbeats soon."""
 
 
 class Outbox:
     """Sends the rows of one source; use from one thread.
 
     Promise: each partition has its rows in the order of `add`; a change of a primary key, or of the columns
-    that choose the partition, is a DELETE and an INSERT, each where its own key leads. Memory is bounded by
-    what one message run holds and by the producer. `acknowledge` returns when the broker has everything.
+    that choose the partition, is a DELETE and an INSERT, each in the partition of its own key. Memory is
+    bounded by one run of messages and by the producer. `acknowledge` returns when the broker has everything.
 
-    Commits of a source are in order, their times need not be (whole seconds; long statements are stamped when
-    they start): a commit time below what was already told to any partition is raised to it, so no row
-    of a table without event-time column is ever late. One above `bound` is lowered to it: a session that sets
-    its clock to next year (SET timestamp) would make all later rows carry that time.
+    Commits of a source are in order, but their times may not be (whole seconds; a long statement has the time
+    of its start). So a commit time below the low watermark that was sent to any partition is raised to it: no
+    row of a table without event-time column is ever late. A commit time above `bound` is lowered to it:
+    otherwise, a session that sets its clock to next year (SET timestamp) would give all later rows that time.
 
-    `open_topics({name: partitions})` makes or finds topics; it is asked once for each. `on_too_large` takes
-    each row that its topic never takes.
+    `open_topics({name: partitions})` creates or finds topics; it is called once for each. `on_too_large` gets
+    each row that is too large for its topic.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Outbox:
 
     @property
     def time_ms(self) -> int:
-        """What the log has told of the time, in UTC epoch milliseconds; never goes back."""
+        """The low watermark: the time up to which the log was read, UTC epoch ms; never goes back."""
         return self._time_ms
 
     def open(self, *tables: TableId) -> None:
-        """Make or find the topics of tables before their first rows; nothing for what is not captured."""
+        """Create or find the topics of tables before their first rows; ignore uncaptured tables."""
         routed = [(route, table) for table in tables if (route := self._routes.of(table)) is not None]
         wanted = {route.topic_of(table): route.partitions for route, table in reversed(routed)}
         new = {name: partitions for name, partitions in wanted.items() if name not in self._lanes}
@@ -82,13 +82,13 @@ class Outbox:
             self._lane(route, table, found)
 
     def is_new(self, table: TableId) -> bool:
-        """Whether the table's topic held nothing when it was opened."""
+        """Return whether the table's topic was empty when it was opened."""
         route = self._routes.of(table)
         lane = None if route is None else self._lanes.get(route.topic_of(table))
         return lane is not None and lane.was_empty
 
     def add(self, batch: RowBatch) -> None:
-        """Take a batch; sends what has become full. Raises ConfigError, and what the producer raises."""
+        """Add a batch; send messages that are full. Raises ConfigError, and what the producer raises."""
         way = self._ways.get(id(batch.schema))
         if way is None or way.schema is not batch.schema:
             if len(self._ways) >= _REMEMBERED_SCHEMAS:
@@ -110,7 +110,7 @@ class Outbox:
             self._waiting_since_s = self._clock.monotonic_s()
 
     def _build(self, way: LaneWay, batch: RowBatch) -> None:
-        """Hand the rows to their builder; those that no message can hold are told of."""
+        """Pass the rows to their builder; report those that are too large for a message."""
         builder, columns = way.lane.builder, way.columns
         if columns is not None and batch.kind is ChangeKind.UPDATE:
             for change in way.split(batch):
@@ -133,15 +133,15 @@ class Outbox:
         self._on_too_large(bad)
 
     def passed(self, time_ms: int) -> None:
-        """Say that the log has come to this time: whatever comes later was committed later."""
+        """Advance the low watermark to this time: all later rows were committed after it."""
         self._time_ms = max(self._time_ms, min(time_ms, self._bound_ms))
 
     def bound(self, latest_ms: int) -> None:
-        """Say that nothing can have been committed later than this yet."""
+        """Set the latest possible commit time; later ones are lowered to it."""
         self._bound_ms = latest_ms
 
     def tick(self) -> None:
-        """Send what has waited long enough, and heartbeats into partitions that were quiet too long."""
+        """Send rows that have waited for `linger`, and heartbeats to partitions that were quiet too long."""
         now_s = self._clock.monotonic_s()
         if self._waiting_since_s is not None:
             if (now_s - self._waiting_since_s) * 1000 >= self._settings.linger_ms:
@@ -154,14 +154,14 @@ class Outbox:
             self._beat(lane, now_s)
 
     def send(self) -> None:
-        """Hand everything to the producer."""
+        """Pass everything to the producer."""
         for lane in self._lanes.values():
             if lane.builder.rows:
                 self._send(lane)
         self._waiting_since_s = None
 
     def receipt(self) -> Receipt:
-        """Send everything; gives the receipt for it."""
+        """Send everything; return the receipt for it."""
         self.send()
         return self._producer.receipt()
 
@@ -186,7 +186,7 @@ class Outbox:
             self._hand_over(lane, partition, message, now_s)
 
     def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
-        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # a row alone: others fill less
+        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # it has a single row: others are smaller
             for change in decode(message.payload).changes:
                 self._too_large(lane, change, len(message.payload))
             return
@@ -203,8 +203,8 @@ class Outbox:
             raise AssertionError(message)
         if route.refuse_without_key and not schema.key_indexes:
             message = (
-                f'{schema.table} has no primary key and its route says without_key = "fail"; add a key, or '
-                'let the route say without_key = "whole": rows are then told apart by all their columns'
+                f'{schema.table} has no primary key and its route has without_key = "fail"; add a key, or '
+                'set without_key = "whole": then all columns together identify a row'
             )
             raise ConfigError(message)
         missing = [name for name in route.partition_by if name not in schema.names]
@@ -227,7 +227,7 @@ class Outbox:
             route.disorder_ms,
         ):
             message = (
-                f"topic {name} would carry {table} by the time {route.event_time_column or 'of commit'} "
-                f"and others by {lane.route.event_time_column or 'that of commit'}: give them topics apart"
+                f"topic {name} would have {table} with the time {route.event_time_column or 'of commit'} "
+                f"and others with {lane.route.event_time_column or 'that of commit'}: use separate topics"
             )
             raise ConfigError(message)

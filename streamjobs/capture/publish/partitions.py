@@ -1,4 +1,4 @@
-"""The way of rows into one topic: who gets which, and what each of its partitions has heard."""
+"""The partitions of a topic: which rows each gets, and the last event time sent to each."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _FULL_MESSAGES = 5
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it is found or made: its partitions, and for each the greatest time it already holds.
+    """A topic as it was found or created: its partitions, and for each the greatest time in it.
 
-    `rows_in`: how many partitions rows go to, the first ones; None: all. The others only hear the time.
-    `max_bytes` is what the topic takes at once.
+    `rows_in`: rows go only to the first so many partitions, None: to all. The others only get heartbeats.
+    `max_bytes`: the largest request that the topic accepts.
     """
 
     partitions: int
@@ -36,7 +36,7 @@ class Topic:
 
 
 class Lane:
-    """One topic: its builder, and per partition what was sent last and when."""
+    """One topic: its message builder, and for each partition the last time sent, and when."""
 
     def __init__(
         self, topic: str, source: str, route: Route, settings: MessageSettings, found: Topic
@@ -51,7 +51,7 @@ class Lane:
         self.full_rows = settings.max_rows * self.rows_in * _FULL_MESSAGES
         self.sent_at_s: list[float] = []
         self.sent_ms: list[int] = []
-        self._hear(found.partitions)
+        self._add_partitions(found.partitions)
         self.was_empty = all(newest_ms is None for newest_ms in found.newest_ms.values())
         for partition, newest_ms in found.newest_ms.items():
             if newest_ms is not None:
@@ -59,19 +59,19 @@ class Lane:
                 self.sent_ms[partition] = newest_ms
 
     def listen(self, partitions: int) -> None:
-        """Say how many partitions the topic has by now; new ones hear the time from now on."""
+        """Note how many partitions the topic has now; new ones get heartbeats from now on."""
         if partitions > len(self.sent_ms):
             logger.warning(
-                "topic %s has got partitions, %d after %d: rows stay in the first %d, the others only hear "
-                "the time",
+                "topic %s has new partitions, %d instead of %d: rows stay in the first %d, the others only "
+                "get heartbeats",
                 self.topic,
                 partitions,
                 len(self.sent_ms),
                 self.rows_in,
             )
-            self._hear(partitions)
+            self._add_partitions(partitions)
 
-    def _hear(self, partitions: int) -> None:
+    def _add_partitions(self, partitions: int) -> None:
         more = partitions - len(self.sent_ms)
         self.builder.listen(partitions)
         self.sent_at_s += [float("-inf")] * more
@@ -80,26 +80,26 @@ class Lane:
 
 @dataclass(frozen=True)
 class LaneWay:
-    """What one schema's rows need on their way; `columns` None: its key chooses the partition."""
+    """How the rows of one schema are sent; `columns` None: the key chooses the partition."""
 
     schema: TableSchema
     lane: Lane
     columns: tuple[int, ...] | None
 
     def require_columns(self, batch: RowBatch, columns: tuple[int, ...]) -> None:
-        """Refuse rows that do not say where they belong; raises ConfigError."""
+        """Raise ConfigError for rows without a column that chooses their partition."""
         rows = (*batch.images, *batch.befores)
         missing = [column for column in columns if any(row[column] is ABSENT for row in rows)]
         if missing:
             message = (
                 f"rows of {self.schema.table} at {batch.position} lack the column "
                 f"{self.schema.names[missing[0]]!r} to partition by: the row image is not full (SET GLOBAL "
-                "binlog_row_image = 'FULL'), or the column is gone and drop_column = ignore keeps its name"
+                "binlog_row_image = 'FULL'), or the column was dropped while drop_column = ignore keeps it"
             )
             raise ConfigError(message)
 
     def split(self, batch: RowBatch) -> Iterable[RowChange]:
-        """Give the updates; one that moves to another partition as DELETE and INSERT."""
+        """Yield the updates; one that moves to another partition becomes a DELETE and an INSERT."""
         columns = self.columns or ()
         return (part for change in batch for part in self._moved(change, columns))
 

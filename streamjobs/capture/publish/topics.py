@@ -1,4 +1,4 @@
-"""The topics of a capture, whose numbers of partitions are kept beside its position."""
+"""The topics of a capture; their numbers of partitions are stored with the position."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from streamjobs.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 _CURE = (
-    "Nothing was sent. Give its tables another topic (topic in [[tables]]) and have them sent whole: "
-    "`streamjobs capture run` and, for each, `streamjobs capture snapshot TABLE`, or `streamjobs capture run "
-    "--resnapshot` for all tables of this capture. Once all readers have come to the end of the topic, "
-    "--resnapshot also goes on in it as it is"
+    "Nothing was sent. Set another topic for its tables (topic in [[tables]]) and snapshot them: `streamjobs "
+    "capture run` and, for each, `streamjobs capture snapshot TABLE`, or `streamjobs capture run "
+    "--resnapshot` for all tables of this capture. To keep the topic instead, wait until all readers are at "
+    "its end, then use --resnapshot"
 )
 
 
 _KEPT = (
     "topic %s had %d partitions when this capture began to write to it, and has %d now: rows stay in the "
-    "first ones, where the earlier changes of their keys are, and the others only hear the time. To use them "
-    "all, have everything sent again once all readers are at the topic's end: `streamjobs capture run "
-    "--resnapshot`"
+    "first ones, where the earlier changes of their keys are, and the others only get heartbeats. To use all "
+    "of them, wait until all readers are at the topic's end, then snapshot all tables again: `streamjobs "
+    "capture run --resnapshot`"
 )
-_USED_ANEW = (
-    "topic %s had %d partitions and has %d: readers that start before this place of it may see the changes "
-    "of a key out of order"
+_USED_AGAIN = (
+    "topic %s had %d partitions and has %d now: readers that start before its current end may see the "
+    "changes of a key out of order"
 )
 
 
 class KnownTopics:
-    """Opens topics for an outbox, and stores how many partitions each has; fulfils `state.StateStore`.
+    """Opens topics for an outbox, and stores how many partitions each has; implements `state.StateStore`.
 
-    Promise: a topic's number is stored before its first row is sent, and rows go to so many partitions from
-    then on, also when it grows: in another one than its earlier changes a key could be read out of order. A
-    topic that has fewer raises ConfigError. `anew`: everything is read again, and all partitions are used.
+    Promise: a topic's number is stored before its first row is sent. From then on, rows go to so many
+    partitions, also if the topic gets more: the changes of a key in two partitions could be read out of
+    order. A topic with fewer raises ConfigError. `anew`: all tables are snapshotted again, and all partitions
+    are used.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class KnownTopics:
         self._partitions: dict[str, int] = {}
 
     def open(self, wanted: Mapping[str, int]) -> Mapping[str, Topic]:
-        """Make or find topics. Raises ConfigError as said above, and as the broker and the store do."""
+        """Create or find topics. Raises ConfigError for fewer partitions; what broker and store raise."""
         found = self._open_topics(wanted)
         changed = {
             name: (self._before[name], topic.partitions)
@@ -68,7 +69,7 @@ class KnownTopics:
         if less and not self._anew:
             raise ConfigError("\n".join(less))
         for name, counts in sorted(changed.items()):
-            logger.warning(_USED_ANEW if self._anew else _KEPT, name, *counts)
+            logger.warning(_USED_AGAIN if self._anew else _KEPT, name, *counts)
         if not self._anew:
             kept = {name: replace(found[name], rows_in=before) for name, (before, _) in changed.items()}
             found = {**found, **kept}
@@ -81,19 +82,19 @@ class KnownTopics:
         return found
 
     def read(self) -> CaptureState | None:
-        """Give the state, None when there is none yet."""
+        """Return the state, None if there is none yet."""
         self._last = self._store.read()
         self._before = {} if self._last is None else dict(self._last.partitions)
         self._partitions = {} if self._anew else dict(self._before)
         return self._last
 
     def write(self, state: CaptureState) -> None:
-        """Replace the state; its partitions are those of the topics that have been opened."""
+        """Replace the state; its partitions are those of the opened topics."""
         self._last = replace(state, partitions=dict(self._partitions))
         self._store.write(self._last)
 
     def read_catalog(self, number: int) -> bytes | None:
-        """Give the table definitions of this number, None when they are not there."""
+        """Return the table definitions with this number, None if they do not exist."""
         return self._store.read_catalog(number)
 
     def write_catalog(self, number: int, data: bytes) -> None:
@@ -106,10 +107,10 @@ class KnownTopics:
 
 
 def refuse_other_keys(ways: Mapping[str, Way], routes: Routes) -> None:
-    """Raise ConfigError when tables would go by other columns into the topic that they went to before."""
+    """Raise ConfigError if tables would be partitioned by other columns in the same topic as before."""
     moved = [
         f"{table} went to topic {way.topic} by {way.by}, and would go there by {now.by} now: its rows would "
-        f"change partitions, and readers would see their changes out of order. {_CURE}"
+        f"move to other partitions, and readers would see their changes out of order. {_CURE}"
         for table, way in sorted(ways.items())
         if (now := routes.way(table_id(table))) is not None and now.topic == way.topic and now != way
     ]
@@ -120,5 +121,5 @@ def refuse_other_keys(ways: Mapping[str, Way], routes: Routes) -> None:
 def _refusal(topic: str, before: int, now: int) -> str:
     return (
         f"topic {topic} had {before} partitions when this capture wrote to it, and has {now} now: it was "
-        f"deleted and made again, and what it held is gone. {_CURE}"
+        f"deleted and created again, and its messages are lost. {_CURE}"
     )

@@ -1,1 +1,1 @@
-"""Snapshots of tables inside the running stream, and the rows that they find to be gone."""
+"""Snapshots of tables inside the running stream, and deletes for orphan rows."""

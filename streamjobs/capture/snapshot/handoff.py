@@ -1,9 +1,9 @@
-"""Whole tables into the running stream: chunks are read beside it and sent at their exact place in the log.
+"""Snapshots inside the running stream: chunks are read in parallel, and sent at their exact log position.
 
-A chunk is a table's rows as of a place P. It is sent when the stream has sent every change before P and none
-behind it; changes are never held back or dropped, chunk or not. So each row that a chunk sends equals what
-the changes before it have made of that row, and the changes behind it start from there: no gap, no overlap,
-and no keys to compare (whose order only the server knows).
+A snapshot chunk has a table's rows as of a log position P. It is sent when the stream has sent every change
+before P and none after it; changes are never held back or dropped because of a chunk. So each row of a chunk
+equals the result of the changes before it, and the changes after it continue from there: no gap, no overlap,
+and no need to compare keys (only the server knows their order).
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from streamjobs.changes.row_change import TableId
 from streamjobs.retry import Clock
 
 Place = tuple[int, int]
-"""A place of the log that can be compared: file number, offset."""
+"""A log position that can be compared: file number, offset."""
 
 
 class PartChunk(Protocol):
-    """The next rows of a part, as of one place of the log."""
+    """The next rows of a part, as of one log position."""
 
     def batches(self) -> Iterator[RowBatch | BadRow]:
-        """Give the rows; read it once, in the thread of the stream."""
+        """Return the rows; read them once, in the thread of the stream."""
 
     def rest(self, part: TablePart) -> TablePart:
-        """Give what is left of the part, once all batches were read."""
+        """Return the rest of the part, once all batches are read."""
 
 
 class PartReader(Protocol):
-    """Reads chunks; called from several threads, for each table part by one at a time."""
+    """Reads chunks; called from several threads, but from one at a time for each table part."""
 
     def read(
         self, table: TableId, part: TablePart, at_least: Place, opened: Callable[[Place], None], /
     ) -> PartChunk:
-        """Read the next chunk, of a place not before `at_least`; tell `opened` its place once it is fixed.
+        """Read the next chunk, at a position not before `at_least`; pass it to `opened` once it is fixed.
 
-        The log may show a commit before the tables do: a view opened then is older than the stream.
+        A commit can be in the log before it is visible in the tables: a view opened then is older than the
+        stream.
         """
 
     def close(self) -> None:
-        """Free what the reads hold, also while one runs."""
+        """Close the connections of all reads, also while one runs."""
 
 
 class _Running:
-    """A chunk that is being read; `place` is None when the read failed before it had one."""
+    """A chunk that is being read; `place` is None if the read failed before it had a position."""
 
     def __init__(self, table: TableId, number: int) -> None:
         self.table = table
@@ -66,10 +67,10 @@ class _Running:
 
 
 class Handoff:
-    """The tables that are being read whole; all methods but the reads run in the stream's thread.
+    """The running snapshots; all methods except the reads run in the stream's thread.
 
-    `parts` is what is left of each table; it is stored with the position. A part that is not done when the
-    capture ends goes on behind its last sent key at the next start.
+    `parts` is the rest of each table; it is stored with the position. A part that is not done when the
+    capture ends continues after its last sent key at the next start.
     """
 
     def __init__(
@@ -91,12 +92,12 @@ class Handoff:
 
     @property
     def active(self) -> bool:
-        """Whether any table is being read."""
+        """Return whether any snapshot is running."""
         return bool(self._parts)
 
     @property
     def parts(self) -> dict[str, tuple[TablePart, ...]]:
-        """What is left, by table."""
+        """The rest of each table, by its name."""
         return {str(table): tuple(self._again.get(table, parts)) for table, parts in self._parts.items()}
 
     @property
@@ -105,21 +106,21 @@ class Handoff:
         return list(self._parts)
 
     def progress(self, expected: Mapping[TableId, int]) -> list[SnapshotProgress]:
-        """Tell how far each table is."""
+        """Return the progress of each table."""
         return [
             SnapshotProgress(table, sum(part.rows for part in parts), expected.get(table, 0))
             for table, parts in self._parts.items()
         ]
 
     def begin(self, table: TableId, parts: Sequence[TablePart]) -> None:
-        """Read one more table whole, or the same again from its start once no chunk of it is being read."""
+        """Start a snapshot of a table; restart one that is running once no chunk of it is being read."""
         (self._again if self._reads(table) else self._parts)[table] = list(parts)
 
     def start_reads(self, place: Place) -> None:
-        """Let idle readers open their next chunks; the stream is at `place`, between transactions.
+        """Start reads of the next chunks on idle readers; the stream is at `place`, between transactions.
 
-        Blocks until each has its own place (milliseconds): whatever the stream sends afterwards could
-        otherwise already be behind it.
+        Blocks until each has its position (milliseconds): otherwise, the next changes that the stream sends
+        could already be after it.
         """
         busy = {(running.table, running.number) for running in self._running}
         for table, parts in self._parts.items():
@@ -135,9 +136,9 @@ class Handoff:
                 running.known.wait()
 
     def due(self, place: Place) -> Iterator[RowBatch | BadRow]:
-        """Give the rows of every chunk that stands at or before `place`, where the stream is about to go on.
+        """Yield the rows of every chunk at or before `place`, where the stream is about to continue.
 
-        Blocks until they are read: the stream may go no further without them. Raises what a read raised.
+        Blocks until they are read: the stream cannot continue without them. Raises what a read raised.
         """
         while self._running:
             running = min(self._running, key=lambda one: one.place or (0, 0))
@@ -151,7 +152,7 @@ class Handoff:
             self._finish(running, chunk)
 
     def close(self) -> None:
-        """Give up what is being read; what is left stays in `parts`."""
+        """Cancel the running reads; the rest of each table stays in `parts`."""
         self._reader.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -169,7 +170,7 @@ class Handoff:
 
 
 class _Pace:
-    """Rows a second, over all readers; a chunk that takes more makes the next wait."""
+    """Rows per second, over all readers; a chunk with more rows delays the next."""
 
     def __init__(self, rows_per_second: int | None, clock: Clock) -> None:
         self._rate = rows_per_second
@@ -185,5 +186,5 @@ class _Pace:
 
 
 def whole(ranges: Sequence[tuple[tuple[str, ...] | None, tuple[str, ...] | None]]) -> tuple[TablePart, ...]:
-    """Give the parts of a table that has not been begun: ranges (above, up to) of its key."""
+    """Return the parts of a table at the start of its snapshot: ranges (above, up to) of its key."""
     return tuple(replace(TablePart(), after=after, until=until) for after, until in ranges)

@@ -1,8 +1,8 @@
-"""Rows that a topic still has, and a table that was read whole has not: found in the topic itself.
+"""Orphan rows: rows that a topic still has, but that are missing from a snapshot; found in the topic itself.
 
-A whole read sends each row that is there. What went while nobody followed the log (a purged log, a table
-out of the configuration, a statement that no row shows) is only known by its absence: its newest message is
-older than the read, and is no DELETE. Those rows get the DELETE that they miss (docs/decisions/0051).
+A snapshot sends each row that exists. A row that was deleted while nothing followed the log (a purged log, a
+table out of the configuration, a statement without row events) can only be found by its absence: its newest
+message is older than the snapshot, and is not a DELETE. These rows get their DELETE (docs/decisions/0051).
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ _TOGETHER = 2000
 _SPELLED_ALIKE = frozenset(
     {SqlType.BOOLEAN, SqlType.TINYINT, SqlType.SMALLINT, SqlType.INT, SqlType.BIGINT, SqlType.UNSIGNED_BIGINT}
 )
-"""Whole numbers have one spelling, whatever their display width is."""
+"""Integers have one text form, whatever their display width is."""
 
 Shape = tuple[tuple[str, int, str], ...]
-"""Name, type and native type of the columns that tell rows apart; keys of other shapes cannot be compared."""
+"""Name, type and native type of the columns that identify a row; keys of two shapes are not comparable."""
 
 
 @dataclass(frozen=True)
 class ReadWhole:
-    """A table that was read whole: each of its rows has a message that is not before `since`.
+    """A table with a finished snapshot: each of its rows has a message that is not before `since`.
 
-    `needed` are columns beside the key that a DELETE has to say: those of its partition and of its time.
+    `needed` are columns besides the key that a DELETE must contain: those of its partition and of its time.
     """
 
     table: TableId
@@ -68,7 +68,7 @@ class ReadWhole:
 
 @dataclass(frozen=True)
 class GoneRows:
-    """Rows of one table that are to be deleted, as images: the key, what is needed, the rest ABSENT."""
+    """Orphan rows of one table, as images: the key and the needed columns, the rest ABSENT."""
 
     schema: TableSchema
     images: Iterator[Row]
@@ -77,8 +77,8 @@ class GoneRows:
 class NewestRows:
     """The newest message of each row of some tables; use from one thread at a time.
 
-    Only messages of `source` count: another capture may send rows of a table of the same name. What does not
-    fit into some megabytes of memory lies in a nameless file, which goes with the process.
+    Only messages of `source` count: another capture may send rows of a table with the same name. What does
+    not fit into some megabytes of memory is in a file without a name, which is deleted with the process.
     """
 
     def __init__(self, source: str, tables: Sequence[ReadWhole]) -> None:
@@ -95,7 +95,7 @@ class NewestRows:
         self._db.execute(_TABLES)
 
     def take(self, payload: bytes) -> None:
-        """Note what a message says. Raises DecodeError."""
+        """Note the rows of a message. Raises DecodeError."""
         body = decode_body(payload)
         if body.header.source != self._source:
             return
@@ -105,10 +105,10 @@ class NewestRows:
                 self._note(change, plan)
 
     def gone(self, one: ReadWhole) -> GoneRows | None:
-        """Give the rows that the table has no more; None where the topic has none of it.
+        """Return the orphan rows of a table; None if the topic has no rows of it.
 
-        None also where the newest message lacks a needed column: nothing can be told then. Rows whose key had
-        another shape are left.
+        None also if the newest message lacks a needed column: then orphan rows are unknown. Rows whose key
+        had another shape are not returned.
         """
         self._write()
         number = self._numbers[one.table]
@@ -116,14 +116,14 @@ class NewestRows:
             return None
         schema = self._newest[number][1]
         if missing := [name for name in one.needed if name not in schema.names]:
-            logger.warning("%s: what is gone is not deleted downstream: no column %s", one.table, missing[0])
+            logger.warning("%s: orphan rows are not deleted downstream: no column %s", one.table, missing[0])
             return None
         bound = (number, one.since.seq(Half.SNAPSHOT), self._shapes[_shape(schema)])
         others: int = self._db.execute(_OTHERS, bound).fetchone()[0]
         if others:
             logger.warning(
-                "%s: %d rows of its topic had a key of another type or name: whether they are still there "
-                "cannot be told, and they stay downstream",
+                "%s: %d rows of its topic had a key of another type or name: they may be orphan rows, and "
+                "stay downstream",
                 one.table,
                 others,
             )
@@ -131,7 +131,7 @@ class NewestRows:
         return GoneRows(schema, (image(key, rest) for key, rest in self._db.execute(_GONE, bound)))
 
     def close(self) -> None:
-        """Let go of the memory and the file."""
+        """Free the memory and the file."""
         self._db.close()
 
     def _plan(self, change: DBMSRowChange) -> _Plan | None:
@@ -150,11 +150,11 @@ class NewestRows:
         for row in change.rows:
             deleted = row.kind == ChangeKind.DELETE
             image = row.before if deleted else row.after
-            assert image is not None  # decode_body saw to it
+            assert image is not None  # decode_body checks this
             last = max(last, row.seq)
             key, rest = _bytes_of(image, plan.key), _bytes_of(image, plan.needed)
             if row.kind == ChangeKind.UPDATE and row.before is not None and not plan.keyed:
-                before = _bytes_of(row.before, plan.key)  # a row without a key is another one afterwards
+                before = _bytes_of(row.before, plan.key)  # without a key it is another row afterwards
                 if before != key:
                     self._rows.append((plan.number, before, row.seq, False, plan.shape, b""))
             self._rows.append((plan.number, key, row.seq, not deleted, plan.shape, rest))
@@ -173,15 +173,15 @@ class NewestRows:
         except sqlite3.Error as exc:
             tables = ", ".join(str(one.table) for one in self._tables)
             message = (
-                f"cannot keep the keys of {tables}, whose gone rows are looked for: {exc}; they need some 50 "
-                "bytes each in the system's temporary directory (SQLITE_TMPDIR names another)"
+                f"cannot store the keys of {tables} to find orphan rows: {exc}; each needs some 50 bytes in "
+                "the system's temporary directory (SQLITE_TMPDIR sets another)"
             )
             raise SystemicError(message) from exc
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where a schema has what is noted; -1: nowhere. `keyed`: it has a primary key."""
+    """The indexes of the noted columns in a schema; -1: none. `keyed`: it has a primary key."""
 
     schema: TableSchema
     number: int
@@ -192,13 +192,13 @@ class _Plan:
 
     @classmethod
     def of(cls, schema: TableSchema, number: int, shape: int, needed: tuple[str, ...]) -> _Plan:
-        places = {name: place for place, name in enumerate(schema.names)}
-        wanted = tuple(places.get(name, -1) for name in needed)
+        indexes = {name: index for index, name in enumerate(schema.names)}
+        wanted = tuple(indexes.get(name, -1) for name in needed)
         return cls(schema, number, shape, bool(schema.key_indexes), schema.identity_indexes, wanted)
 
 
 def _key_columns(schema: TableSchema) -> list[Column]:
-    return [schema.columns[place] for place in schema.identity_indexes]
+    return [schema.columns[index] for index in schema.identity_indexes]
 
 
 def _shape(schema: TableSchema) -> Shape:
@@ -208,15 +208,15 @@ def _shape(schema: TableSchema) -> Shape:
     )
 
 
-def _bytes_of(image: RowImage, places: Iterable[int]) -> bytes:
+def _bytes_of(image: RowImage, indexes: Iterable[int]) -> bytes:
     parts = b""
-    for place in places:
-        if place < 0 or place in (image.absents or ()):
+    for index in indexes:
+        if index < 0 or index in (image.absents or ()):
             parts += _LENGTH.pack(_ABSENT)
-        elif place in (image.nulls or ()):
+        elif index in (image.nulls or ()):
             parts += _LENGTH.pack(_NULL)
         else:
-            value = image.values[place]
+            value = image.values[index]
             parts += _LENGTH.pack(len(value)) + value
     return parts
 
@@ -234,7 +234,7 @@ def _values_of(data: bytes) -> Iterator[Value]:
 
 
 def _image_of(schema: TableSchema, needed: tuple[str, ...]) -> Callable[[bytes, bytes], Row]:
-    """Give what makes the image of a DELETE; a needed column that its last message lacked is NULL."""
+    """Return a function that makes the image of a DELETE; a needed column without a value is NULL."""
     keys = [column.name for column in _key_columns(schema)]
 
     def image(key: bytes, rest: bytes) -> Row:

@@ -1,4 +1,4 @@
-"""Deletes downstream what tables that were read whole have no more; see `gone_rows`."""
+"""Sends a DELETE for each row that a finished snapshot does not contain; see `orphan_rows`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from streamjobs.errors import DecodeError
 logger = logging.getLogger(__name__)
 _TOGETHER = 1000
 _ROUNDS = 3
-"""How often the topic is read to its end beside the stream: each time less has come since, for the last read
-stops the stream."""
+"""How often a topic is read to its end while the stream runs: each time fewer messages are new, so that the
+final read, which stops the stream, is short."""
 
 
 class Sweeps:
-    """Tables that are read whole, until what they have no more is deleted downstream.
+    """Reconciles topics with snapshots: deletes the orphan rows of tables downstream.
 
-    Promise: a row gets a DELETE only when it has a message of before the read, none since, and that is no
-    DELETE; the DELETE stands at the stream's place of then, behind all messages of before. A topic is
-    swept once none of its tables is being read. What is `pending` is stored with the position: a next run
-    begins the sweep again, and finds what was deleted already. Use from the stream's thread.
+    Promise: a row gets a DELETE only if it has a message from before the snapshot, none since, and that one
+    is not a DELETE. The DELETE has the position of the stream at that time, after all earlier messages. A
+    topic is swept (read and reconciled) once none of its tables has a running snapshot. The `pending` tables
+    are stored with the position: the next run sweeps again, and finds what is already deleted. Use from the
+    stream's thread.
 
-    A topic with a message that is not ours, or a table with rows that could not be decoded, is not swept
-    (a warning says so): a row that is there would be taken for gone.
+    A topic with a foreign message, or a table with rows that could not be decoded, is not swept (with a
+    warning): otherwise an existing row could look like an orphan row.
 
-    `is_there` says which of some tables the server has: the rows of one that was dropped meanwhile stay
-    downstream.
+    `is_there` returns which of some tables the server has: the rows of a dropped table stay downstream.
     """
 
     def __init__(
@@ -66,39 +66,39 @@ class Sweeps:
 
     @property
     def active(self) -> bool:
-        """Whether any table waits to be swept."""
+        """Return whether any table is waiting to be swept."""
         return bool(self._since)
 
     @property
     def pending(self) -> dict[str, str]:
-        """The tables that wait, and the place from which on all of their rows have messages."""
+        """The waiting tables, each with the position since which all of its rows have messages."""
         return {str(table): str(since) for table, since in self._since.items()}
 
     def begin(self, table: TableId, since: LogPlace | None) -> None:
-        """Say that a table is read whole: every row that it has gets a message not before `since`.
+        """Register a table to be swept: each of its rows gets a message not before `since`.
 
-        None: the place is not known on this server yet.
+        None: the position is not known on this server yet.
         """
         self._since[table] = since_of(since, self._epoch)
 
     def forget_new_topics(self) -> None:
-        """Let go of tables whose topics hold nothing yet."""
+        """Remove tables whose topics are empty: they have no orphan rows."""
         self._since = {table: since for table, since in self._since.items() if not self._outbox.is_new(table)}
 
     def undecodable(self, table: TableId) -> None:
-        """Say that a read gave a row that has no message."""
+        """Do not sweep a table: its snapshot had a row that could not be decoded or sent."""
         if self._since.pop(table, None) is not None:
             logger.warning(
-                "%s has rows that cannot be decoded: those that are gone from it are not deleted downstream. "
-                "Mend the rows and send it whole again: `streamjobs capture snapshot %s`",
+                "%s has rows that cannot be decoded, so its orphan rows are not deleted downstream. Fix the "
+                "rows, then snapshot it again: `streamjobs capture snapshot %s`",
                 table,
                 table,
             )
 
     def turn(self, place: LogPlace, reading: Collection[TableId], tick: Callable[[], object]) -> bool:
-        """Go on, between transactions at `place`; whether `pending` has changed.
+        """Continue, between transactions at `place`; return whether `pending` has changed.
 
-        Blocks only when a topic has been read, until its deletes are sent; `tick` is called meanwhile.
+        Blocks only after a topic was read, until its deletes are sent; `tick` is called meanwhile.
         Raises what the broker raises.
         """
         if self._sweep is None:
@@ -112,7 +112,7 @@ class Sweeps:
         return False
 
     def close(self) -> None:
-        """Give up; what is pending stays so."""
+        """Stop sweeping; `pending` stays as it is."""
         if self._sweep is not None:
             self._sweep.close()
         self._pool.shutdown(wait=True)
@@ -144,9 +144,7 @@ class Sweeps:
             gone = sweep.rows.gone(one) if sweep.understood and one.table in there else None
             if gone is not None:
                 count = self._delete(gone.schema, gone.images, place, tick)
-                logger.info(
-                    "%s was read whole: %d rows that it has no more deleted downstream", one.table, count
-                )
+                logger.info("snapshot of %s: %d orphan rows deleted downstream", one.table, count)
                 self._telemetry.add(gone_rows=count)
                 place = Position(place.epoch, place.file, place.offset, place.row + count)
         return bool(still)
@@ -166,18 +164,18 @@ class Sweeps:
     def _route(self, table: TableId) -> Route:
         route = self._routes.of(table)
         if route is None:
-            message = f"{table} is read whole and is not captured"
+            message = f"{table} has a snapshot and is not captured"
             raise AssertionError(message)
         return route
 
 
 def since_of(place: LogPlace | None, epoch: int) -> Position:
-    """Give what stands for a place that a read began at; None: it is only known to be of this epoch."""
+    """Return the position where a snapshot began; for None, the first one of this epoch."""
     return Position(epoch, 0, 0) if place is None else place.position(epoch)
 
 
 class _Sweep:
-    """One topic that is read, first beside the stream (`start`), at last by it (`read_rest`)."""
+    """A read of one topic, first in a thread of its own (`start`), at last in the stream's (`read_rest`)."""
 
     def __init__(self, topic: str, tables: list[ReadWhole], source: str, reader: Consumer) -> None:
         self.tables = tables
@@ -189,36 +187,36 @@ class _Sweep:
         self._read: Future[None] | None = None
 
     def start(self, pool: ThreadPoolExecutor) -> None:
-        """Begin to read."""
-        self._read = pool.submit(self._read_beside)
+        """Start to read."""
+        self._read = pool.submit(self._read_in_thread)
 
     @property
     def done(self) -> bool:
-        """Whether the read beside the stream has ended, well or not."""
+        """Return whether the read in the other thread has ended, with or without an error."""
         return self._read is not None and self._read.done()
 
     def read_rest(self) -> None:
-        """Read to the end as of now. Raises what the broker raises, also what it did beside the stream."""
+        """Read to the current end. Raises what the broker raises, also errors from the other thread."""
         assert self._read is not None
         self._read.result()
         self._to_end()
 
     def close(self) -> None:
-        """End the read and let go of everything."""
+        """End the read, and close the consumer and the rows."""
         self._stop.set()
         if self._read is not None:
             self._read.exception()
         self._reader.close()
         self.rows.close()
 
-    def _read_beside(self) -> None:
+    def _read_in_thread(self) -> None:
         begins = self._reader.beginning_offsets(self._topic)
         for partition, begin in begins.items():
             self._reader.seek(self._topic, partition, begin)
         if any(begins.values()):
             logger.warning(
-                "topic %s no longer holds its beginning: rows whose last message it has dropped, and that "
-                "are gone from their tables, stay downstream",
+                "topic %s no longer has its first messages: orphan rows whose last message was among them "
+                "stay downstream",
                 self._topic,
             )
         for _ in range(_ROUNDS):
@@ -238,8 +236,8 @@ class _Sweep:
         except DecodeError as exc:
             if self.understood:
                 logger.warning(
-                    "%s is no message of ours (%s): what is gone from the tables of this topic is not "
-                    "deleted downstream, for this may have been a row of them",
+                    "%s is not a message of streamjobs (%s): orphan rows of the tables of this topic are not "
+                    "deleted downstream, because it may be one of their rows",
                     envelope.place,
                     exc,
                 )

@@ -1,1 +1,1 @@
-"""What a capture needs of its source server, and MySQL and MariaDB as one."""
+"""The source server of a capture: the interface, and its implementation for MySQL and MariaDB."""

@@ -1,4 +1,4 @@
-"""What a capture needs of its source server, and the MySQL and MariaDB that give it."""
+"""The interface between a capture and its source server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from streamjobs.changes.row_change import TableId
 
 @dataclass(frozen=True)
 class ServerIdentity:
-    """Which server this is: `id` never changes on it (its UUID), `version` as it tells it.
+    """The identity of a server: `id` never changes (its UUID); `version` as the server reports it.
 
     `clock_ahead_ms`: how far its clock is ahead of ours. `gtids`: whether its log can be followed by GTIDs.
-    `names`: which names of tables are the same to it. `names_columns`: whether its log tells the names and
-    types of columns (binlog_row_metadata FULL).
+    `names`: how it compares table names. `names_columns`: whether its log has the names and types of columns
+    (binlog_row_metadata FULL).
     """
 
     id: str
@@ -38,40 +38,40 @@ class Source(Protocol):
 
     @property
     def identity(self) -> ServerIdentity:
-        """Which server this is."""
+        """The identity of the server."""
 
     def place(self) -> ServerPlace:
-        """Give a place of the log; what comes before it is in every view that is opened from now on."""
+        """Return a log position; all changes before it are visible in every view opened from now on."""
 
     def tables(self) -> list[TableId]:
-        """Give all tables of the server but its own."""
+        """Return all tables of the server except system tables."""
 
     def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
-        """Cut tables into the parts that are read side by side; nothing for views and what is not there."""
+        """Split tables into parts that are read in parallel; skip views, and tables that do not exist."""
 
     def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
-        """Give the server's guess of each table's rows."""
+        """Return the server's estimate of each table's rows."""
 
     def catalog(self) -> Catalog:
-        """Read the definitions of the captured tables, as they are now."""
+        """Read the current definitions of the captured tables."""
 
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
-        """Read the definitions of tables as they are now; nothing for those that are not there."""
+        """Read the current definitions of tables; skip tables that do not exist."""
 
     def tell_silent_keys(self) -> None:
-        """Warn of foreign keys of captured tables that change rows unlogged; of each once."""
+        """Warn about foreign keys of captured tables that change rows unlogged; once about each."""
 
     def require_select(self, tables: Iterable[TableId]) -> None:
-        """Raise ConfigError for tables that the user may not SELECT, with the GRANTs that cure it."""
+        """Raise ConfigError for tables that the user may not SELECT, with the missing GRANTs."""
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
-        """Follow the log from a state's place, or from its GTIDs when another server has written it.
+        """Read the log from a state's position, or from its GTIDs if that is another server's.
 
-        `catalog` holds at that place and is followed through the log.
+        `catalog` is valid at that position, and is updated by the statements in the log.
         """
 
     def chunks(self, epoch: int) -> PartReader:
-        """Give what reads chunks of tables; their positions get this epoch."""
+        """Return a reader of snapshot chunks; their positions get this epoch."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""

@@ -40,20 +40,20 @@ from streamjobs.retry import SystemClock
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
-"""How long the server is silent before it says that it has nothing new; rows wait for others that long."""
+"""The server sends a heartbeat after this silence; rows wait for more rows that long."""
 _SPLIT_ROWS = 4
-"""Tables of fewer chunks than this are read by one reader."""
+"""One reader reads a table with fewer chunks than this."""
 
 
 class MySqlSource:
-    """Fulfils `source.Source`."""
+    """Implements `contract.Source`."""
 
     def __init__(self, config: CaptureConfig, routes: Routes) -> None:
         self._config = config
         self._routes = routes
         self._login = login_of(config.server)
         self._session = Session(self._login)
-        self._told: set[SilentKey] = set()
+        self._warned: set[SilentKey] = set()
         try:
             self._identity = self._identify()
         except BaseException:
@@ -62,19 +62,19 @@ class MySqlSource:
 
     @property
     def identity(self) -> ServerIdentity:
-        """Which server this is."""
+        """The identity of the server."""
         return self._identity
 
     def place(self) -> ServerPlace:
-        """Give a place of the log; what comes before it is in every view that is opened from now on."""
+        """Return a log position; all changes before it are visible in every view opened from now on."""
         return place_now(self._session)
 
     def tables(self) -> list[TableId]:
-        """Give all tables of the server but its own."""
+        """Return all tables of the server except system tables."""
         return base_tables(self._session)
 
     def parts(self, tables: Iterable[TableId]) -> dict[str, tuple[TablePart, ...]]:
-        """Cut tables into the parts that are read side by side; nothing for views and what is not there."""
+        """Split tables into parts that are read in parallel; skip views, and tables that do not exist."""
         settings = self._config.snapshot
         parts = {}
         there = set(self.tables())
@@ -86,11 +86,11 @@ class MySqlSource:
         return parts
 
     def sizes(self, tables: Iterable[TableId]) -> Mapping[TableId, int]:
-        """Give the server's guess of each table's rows."""
+        """Return the server's estimate of each table's rows."""
         return table_sizes(self._session, list(tables))
 
     def catalog(self) -> Catalog:
-        """Read the definitions of the captured tables, as they are now."""
+        """Read the current definitions of the captured tables."""
         captured = [table for table in self.tables() if self._routes(table)]
         return Catalog(
             self._definitions(captured),
@@ -101,24 +101,24 @@ class MySqlSource:
         )
 
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
-        """Read the definitions of tables as they are now; nothing for those that are not there."""
+        """Read the current definitions of tables; skip tables that do not exist."""
         return list(self._definitions(tables))
 
     def tell_silent_keys(self) -> None:
-        """Warn of foreign keys of captured tables that change rows unlogged; of each once."""
+        """Warn about foreign keys of captured tables that change rows unlogged; once about each."""
         found = [key for key in read_silent_keys(self._session) if self._routes(key.table)]
-        if silent := [key for key in found if key not in self._told]:
-            self._told.update(silent)
+        if silent := [key for key in found if key not in self._warned]:
+            self._warned.update(silent)
             names = "; ".join(map(str, silent))
-            logger.warning("rows that these change are missed, the log does not show them: %s", names)
+            logger.warning("row changes made by these keys are not in the log, and are missed: %s", names)
 
     def require_select(self, tables: Iterable[TableId]) -> None:
-        """Raise ConfigError for tables that the user may not SELECT, with the GRANTs that cure it."""
+        """Raise ConfigError for tables that the user may not SELECT, with the missing GRANTs."""
         if denied := [str(one) for one in read_denied(self._session, tables)]:
             raise ConfigError("\n".join(denied))
 
     def read(self, state: CaptureState, catalog: Catalog, *, by_gtids: bool) -> BinlogReader:
-        """Follow the log from a state's place, or from its GTIDs when another server has written it."""
+        """Read the log from a state's position, or from its GTIDs if that is another server's."""
         if by_gtids:
             require_transactions(self._session, state.gtids)
         self.tell_silent_keys()
@@ -138,11 +138,11 @@ class MySqlSource:
         )
 
     def chunks(self, epoch: int) -> MySqlChunks:
-        """Give what reads chunks of tables."""
+        """Return a reader of snapshot chunks."""
         return MySqlChunks(self._login, self._config.snapshot, epoch)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._session.close()
 
     def _definitions(self, tables: Iterable[TableId]) -> Iterator[TableDefinition]:
@@ -153,7 +153,7 @@ class MySqlSource:
                 continue  # dropped a moment ago
 
     def _server_id(self) -> int:
-        """The configured one, else one made of the source's name, high above those that people choose."""
+        """Return the configured id, else a hash of the source's name, far above ids that people choose."""
         return self._config.server_id or 1 << 31 | zlib.crc32(self._config.name.encode())
 
     def _identify(self) -> ServerIdentity:
@@ -172,7 +172,7 @@ class MySqlSource:
 
 
 def login_of(server: ServerAddress) -> Login:
-    """Give how a configured server is logged in to."""
+    """Return the login of a configured server."""
     return Login(
         server.host,
         server.port,

@@ -1,4 +1,4 @@
-"""Chunks of tables as the handoff wants them: each read in a session of its own, its place told early."""
+"""Snapshot chunks: each is read in its own session, which reports its log position before the first row."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CATCH_UP_POLL_S = 0.002
 
 
 class MySqlChunks:
-    """Reads chunks of any table; fulfils `handoff.PartReader`.
+    """Reads chunks of any table; implements `handoff.PartReader`.
 
-    Promise: rows of a chunk are exactly those of its place.
+    Promise: a chunk has exactly the rows of its log position.
     """
 
     def __init__(self, login: Login, settings: SnapshotSettings, epoch: int) -> None:
@@ -44,7 +44,7 @@ class MySqlChunks:
     def read(
         self, table: TableId, part: TablePart, at_least: Place, opened: Callable[[Place], None]
     ) -> PartChunk:
-        """Read the part's next chunk; a table that was dropped meanwhile has no rows."""
+        """Read the part's next chunk; no rows if the table was dropped meanwhile."""
         session = self._take()
         limit, max_bytes = self._settings.chunk_rows, self._settings.chunk_bytes
         reader = TableReader(session, read_definition)
@@ -56,7 +56,7 @@ class MySqlChunks:
                 opened(here)
                 return True
             if time.monotonic() > deadline_s:
-                message = f"{self._login}: the tables lag behind the log for more than {_CATCH_UP_S:g} s"
+                message = f"{self._login}: the tables lag behind the log for over {_CATCH_UP_S:g} s"
                 raise RetriableError(message)
             time.sleep(_CATCH_UP_POLL_S)
             return False
@@ -70,7 +70,7 @@ class MySqlChunks:
         return PartRows(chunk, self._schema(chunk), self._epoch, lambda: self._give_back(session))
 
     def close(self) -> None:
-        """Close all sessions; a read that runs raises."""
+        """Close all sessions; a running read then raises."""
         with self._lock:
             self._closed = True
             sessions = [*self._idle, *self._busy]
@@ -96,7 +96,7 @@ class MySqlChunks:
                 self._idle.append(session)
 
     def _schema(self, chunk: Chunk) -> TableSchema:
-        """One schema object as long as the definition is the same: producers know schemas by identity."""
+        """Return the same schema object while the definition is the same: producers compare by identity."""
         known = self._schemas.get(chunk.definition.table)
         if known is None or known[0] != chunk.definition:
             known = self._schemas[chunk.definition.table] = (chunk.definition, schema_of(chunk.definition))
@@ -104,7 +104,7 @@ class MySqlChunks:
 
 
 class PartRows:
-    """A chunk's rows as row batches; fulfils `handoff.PartChunk`."""
+    """A chunk's rows as row batches; implements `handoff.PartChunk`."""
 
     def __init__(self, chunk: Chunk, schema: TableSchema, epoch: int, give_back: Callable[[], None]) -> None:
         self._chunk = chunk
@@ -113,7 +113,7 @@ class PartRows:
         self._give_back = give_back
 
     def batches(self) -> Iterator[RowBatch | BadRow]:
-        """Give the rows; snapshot rows sort before every change that starts at their place."""
+        """Yield the rows; snapshot rows sort before every change that starts at their position."""
         sent = 0
         for found in self._chunk.batches:
             rows, at_ms = found.rows, self._chunk.at_ms
@@ -130,7 +130,7 @@ class PartRows:
                 sent += 1
 
     def rest(self, part: TablePart) -> TablePart:
-        """Give what is left of the part."""
+        """Return the rest of the part."""
         self._give_back()
         return replace(
             part,
@@ -141,12 +141,12 @@ class PartRows:
 
 
 class NoRows:
-    """What a dropped table has; fulfils `handoff.PartChunk`."""
+    """The empty chunk of a dropped table; implements `handoff.PartChunk`."""
 
     def batches(self) -> Iterator[RowBatch | BadRow]:
-        """Give nothing."""
+        """Return no rows."""
         return iter(())
 
     def rest(self, part: TablePart) -> TablePart:
-        """Give the part as done."""
+        """Return the part as done."""
         return replace(part, done=True)

@@ -1,4 +1,4 @@
-"""Preflight: what keeps a server from being captured, each with the statement that cures it."""
+"""Preflight: checks whether a server can be captured; each finding has the statement that fixes it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORT_RETENTION_S = 24 * _HOUR_S
 
 
 class Severity(str, Enum):
-    """Whether a capture can run."""
+    """Whether a finding prevents a capture."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,7 +31,7 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to put right; `fix` is the SQL or command that does, "" when there is none."""
+    """One problem; `fix` is the SQL or command that solves it, "" if there is none."""
 
     severity: Severity
     what: str
@@ -46,11 +46,11 @@ def captured_ways(session: Session, config: CaptureConfig) -> dict[TableId, Way]
 
 
 def check_server(session: Session, config: CaptureConfig, state: CaptureState | None) -> list[Finding]:
-    """Look at everything that a capture depends on; `state` is its stored position, if it has one."""
+    """Check everything that a capture depends on; `state` is its stored position, if it has one."""
     routes = Routes(config.routes)
     captured = [table for table in base_tables(session) if routes(table)]
-    read_whole = {*captured, *routes.named} if config.snapshot_first else set()
-    denied = list(read_denied(session, sorted(read_whole, key=str)))
+    with_snapshot = {*captured, *routes.named} if config.snapshot_first else set()
+    denied = list(read_denied(session, sorted(with_snapshot, key=str)))
     readable = [table for table in captured if table not in {one.table for one in denied}]
     return [
         *_binlog(session),
@@ -75,7 +75,7 @@ def _binlog(session: Session) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR,
             f"binlog_row_value_options is {session.variable('binlog_row_value_options')}: JSON values would "
-            "be logged in part",
+            "be logged in parts",
             "SET GLOBAL binlog_row_value_options = ''",
         )
     for name, value, severity in wanted:
@@ -88,28 +88,28 @@ def _binlog(session: Session) -> Iterator[Finding]:
 
 
 def unnamed_columns(session: Session) -> Finding | None:
-    """What a capture must know of a log that does not name columns; None: it names them (FULL)."""
+    """Return a warning about a log without column names; None if it has them (FULL)."""
     metadata = session.variable("binlog_row_metadata")
     if metadata is None:
         return Finding(
             Severity.WARNING,
-            "the log cannot name columns (the server has no binlog_row_metadata), so their definitions are "
-            "followed through each statement of the log: what cannot be followed exactly stops the capture",
+            "the log has no column names (the server has no binlog_row_metadata), so the capture derives "
+            "table definitions from the statements in the log, and stops if it cannot follow one exactly",
             "use MySQL 8.0 or MariaDB 10.5, or later, with binlog_row_metadata = 'FULL'",
         )
     if metadata.upper() == "FULL":
         return None
     return Finding(
         Severity.WARNING,
-        f"binlog_row_metadata is {metadata}, and FULL is what to use: the log does not name columns, so "
-        "their definitions are followed through each statement of the log, and what cannot be followed "
-        "exactly stops the capture",
+        f"binlog_row_metadata is {metadata}, FULL is recommended: the log has no column names, so the "
+        "capture derives table definitions from the statements in the log, and stops if it cannot follow "
+        "one exactly",
         "SET GLOBAL binlog_row_metadata = 'FULL'  -- and in the server's configuration",
     )
 
 
 def _unlogged(session: Session, captured: Sequence[TableId]) -> Iterator[Finding]:
-    """Changes that the server makes and does not log."""
+    """Yield findings about changes that the server does not log."""
     status = next(iter(_permitted(session, log_status(session))), {})
     only, ignored = (_names(status.get(f"Binlog_{word}_DB", "")) for word in ("Do", "Ignore"))
     for database in sorted({table.database for table in captured}):
@@ -124,7 +124,7 @@ def _unlogged(session: Session, captured: Sequence[TableId]) -> Iterator[Finding
     if logs_all == {""} and _replicates(session):
         yield Finding(
             Severity.ERROR,
-            "the server is a replica that does not log what it gets (log_slave_updates is off)",
+            "the server is a replica that does not log replicated changes (log_slave_updates is off)",
             "capture the primary, or start this one with --log-slave-updates=ON",
         )
 
@@ -140,7 +140,7 @@ def _foreign_keys(session: Session, captured: Sequence[TableId]) -> Iterator[Fin
         if key.table in captured:
             yield Finding(
                 Severity.ERROR if key.on_delete else Severity.WARNING,
-                f"{key}: InnoDB changes rows of {key.table} so without logging it",
+                f"{key}: InnoDB changes rows of {key.table} through this key without logging it",
                 f"ALTER TABLE {table_name(key.table)} DROP FOREIGN KEY {quoted(key.name)}"
                 "  -- add it again with RESTRICT; let the application change these rows",
             )
@@ -181,7 +181,7 @@ def _server_id(session: Session, server_id: int | None) -> Iterator[Finding]:
     if session.variable("server_id") == str(server_id) or str(server_id) in taken:
         yield Finding(
             Severity.ERROR,
-            f"server_id {server_id} is the server's own or another replica's: one would throw the other out",
+            f"server_id {server_id} is the server's or another replica's: one of them would be disconnected",
             "choose another [source] server_id, or leave it out",
         )
 
@@ -193,7 +193,7 @@ def _retention(session: Session, state: CaptureState | None) -> Iterator[Finding
     if 0 < kept_s < _SHORT_RETENTION_S:
         yield Finding(
             Severity.WARNING,
-            f"the log is kept for {kept_s / _HOUR_S:.1f} h: one that is down longer must read all again",
+            f"the log is kept for {kept_s / _HOUR_S:.1f} h: after a longer stop, all tables need a snapshot",
             "SET GLOBAL binlog_expire_logs_seconds = 604800",
         )
     if state is None:
@@ -202,13 +202,13 @@ def _retention(session: Session, state: CaptureState | None) -> Iterator[Finding
     if files and state.file not in files:
         yield Finding(
             Severity.ERROR,
-            f"the stored position {state.place} is gone; the log begins at {files[:1]}",
+            f"the stored position {state.place} was purged; the log begins at {files[0]}",
             "streamjobs capture run --resnapshot",
         )
     elif files and files.index(state.file) == 0 and len(files) > 1 and kept_s:
         yield Finding(
             Severity.WARNING,
-            f"the stored position is in the oldest file of the log ({state.file}), which goes next",
+            f"the stored position is in the oldest file of the log ({state.file}), the next to be purged",
             "SET GLOBAL binlog_expire_logs_seconds = 604800",
         )
 
@@ -233,14 +233,14 @@ def _tables(session: Session, captured: Sequence[TableId], routes: Routes) -> It
         if not definition.primary_key:
             yield Finding(
                 Severity.ERROR if route.refuse_without_key else Severity.WARNING,
-                f"{table} has no primary key: it is read as one, from its start again after a crash, and its "
-                "rows are told apart by all their columns",
+                f"{table} has no primary key: its snapshot is one part, which starts again after a crash, "
+                "and all columns together identify a row",
                 f"ALTER TABLE {quoted(table.database)}.{quoted(table.table)} ADD PRIMARY KEY (…)",
             )
 
 
 def _permitted(session: Session, sql: str) -> list[dict[str, str]]:
-    """Run a query that needs a privilege of its own; nothing without it, which is a finding by itself."""
+    """Return the rows of a query that needs a privilege; none without it, which is a separate finding."""
     try:
         return session.named(sql)
     except SystemicError:

@@ -1,4 +1,4 @@
-"""Table definitions, and columns that messages keep, as text beside a position."""
+"""The schema history: table definitions, and columns that messages keep, stored as text with a position."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Definitions:
-    """The tables as they are at a place of the log, and the shapes that their messages keep all the same.
+    """The tables at a log position, and the columns that their messages keep despite ignored statements.
 
-    `patterns` are those of the routes that took the tables up to there; None: not known. `ways` says where
-    each table's rows went, by its name; it is made of the routes when this is stored.
+    `patterns` are those of the routes that selected the tables up to there; None: not known. `ways` has the
+    topic and the partition columns of each table, by its name; it is made from the routes when stored.
     """
 
     catalog: Catalog
@@ -34,7 +34,7 @@ class Definitions:
 
 
 def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
-    """Give what is known of captured tables."""
+    """Return the definitions of captured tables as JSON."""
     catalog = definitions.catalog
     tables = [asdict(definition) for definition in catalog.tables if routes(definition.table)]
     fields = {
@@ -56,7 +56,7 @@ def definitions_to_json(definitions: Definitions, routes: Routes) -> bytes:
 
 
 def definitions_from_json(data: bytes) -> Definitions:
-    """Read it back. Raises ConfigError when it is not such a text."""
+    """Read the definitions back. Raises ConfigError for any other text."""
     try:
         fields: dict[str, Any] = json.loads(data)
         if fields["v"] != FORMAT_VERSION:
@@ -102,6 +102,6 @@ def _definition(fields: dict[str, Any]) -> TableDefinition:
 
 def _column(fields: dict[str, Any]) -> ColumnDefinition:
     labels = tuple(fields["labels"])
-    lost = fields.get("lost_labels")  # an earlier version took them as the server's catalogue has them
+    lost = fields.get("lost_labels")  # an earlier version stored them as information_schema shows them
     lost = doubtful_labels(labels, fields["charset"]) if lost is None else tuple(lost)
     return ColumnDefinition(**{**fields, "labels": labels, "lost_labels": lost})

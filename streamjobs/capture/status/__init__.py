@@ -1,1 +1,1 @@
-"""What a running capture reports, and what it can be asked for."""
+"""The status of a running capture, and requests to it."""

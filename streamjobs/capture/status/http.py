@@ -1,4 +1,4 @@
-"""A running capture's loopback port: /metrics, /status, and the request for a table's rows."""
+"""The loopback port of a running capture: /metrics, /status, and requests for a snapshot."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from streamjobs.errors import ConfigError, RetriableError, SystemicError
 
 _LOOPBACK = "127.0.0.1"
 _HEADER = "X-Streamjobs-Capture"
-"""A page in a browser cannot send it to another site without being asked: no request comes from there."""
+"""Protects against web pages: a browser does not send this header to another site without permission."""
 _ANSWER_S = 5.0
 
 
 class Endpoint:
-    """Serves while its block lasts; `address_file` tells others the port, None: nobody is told.
+    """Serves HTTP inside its `with` block; `address_file` gets the address for other commands, None: no file.
 
     Raises SystemicError when the port is taken.
     """
@@ -94,10 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path != "/snapshot" or not name:
             self._answer(HTTPStatus.NOT_FOUND, b"/snapshot?table=database.table\n")
         elif not self.of_routes(table):
-            self._answer(HTTPStatus.BAD_REQUEST, f"{table} is not captured: no route takes it\n".encode())
+            self._answer(HTTPStatus.BAD_REQUEST, f"{table} is not captured: no route matches it\n".encode())
         else:
             self.of_requests.ask(table)
-            self._answer(HTTPStatus.ACCEPTED, f"{table} will be sent whole\n".encode())
+            self._answer(HTTPStatus.ACCEPTED, f"a snapshot of {table} will be sent\n".encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the library's)
         """Log nothing: metrics are read every few seconds."""
@@ -111,9 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def read_status(address_file: Path) -> dict[str, object] | None:
-    """Return the status of the capture that serves there, None when none runs.
+    """Return the status of the capture at this address, None if none runs.
 
-    Raises: SystemicError when one runs and does not answer.
+    Raises: SystemicError if it runs and does not answer.
     """
     try:
         status: dict[str, object] = json.loads(_ask(address_file, "/status"))
@@ -123,9 +123,9 @@ def read_status(address_file: Path) -> dict[str, object] | None:
 
 
 def ask_snapshot(address_file: Path, table: str) -> str:
-    """Ask the running capture to send a table whole; its answer.
+    """Ask the running capture for a snapshot of a table; return its answer.
 
-    Raises: RetriableError when none runs; SystemicError when it does not answer; ConfigError when it does not
+    Raises: RetriableError if none runs; SystemicError if it does not answer; ConfigError if it does not
     capture the table.
     """
     return _ask(address_file, f"/snapshot?table={quote(table)}", post=True).decode().strip()
@@ -147,7 +147,7 @@ def _ask(address_file: Path, path: str, *, post: bool = False) -> bytes:
         raise ConfigError(message) from exc
     except TimeoutError as exc:
         message = (
-            f"the capture at {address} ({address_file}) has taken the question and does not answer within "
+            f"the capture at {address} ({address_file}) accepted the request and does not answer within "
             f"{_ANSWER_S:g} s: its process is stopped or overloaded"
         )
         raise SystemicError(message) from exc

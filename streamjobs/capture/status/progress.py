@@ -1,4 +1,4 @@
-"""How far the snapshots of a capture are."""
+"""The progress of snapshots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamjobs.changes.row_change import TableId
 
 @dataclass(frozen=True)
 class SnapshotProgress:
-    """How far a table's snapshot is; `expected` is the server's guess, 0 when it has none."""
+    """The progress of a table's snapshot; `expected` is the server's estimate of rows, 0 if it has none."""
 
     table: TableId
     rows: int

@@ -1,4 +1,4 @@
-"""What people ask of a running capture: tables to be sent whole."""
+"""Requests to a running capture: tables to snapshot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from streamjobs.changes.row_change import TableId
 
 
 class Requests:
-    """Asked from any thread, taken by the capture between transactions, one by one: `next`, then `done`.
+    """A queue of tables, filled from any thread; the capture handles one at a time: `next`, then `done`.
 
-    What is not done when a run breaks off is still there for the one that follows.
+    It handles them between transactions. What is not done when a run fails remains for the next run.
     """
 
     def __init__(self) -> None:
@@ -19,21 +19,21 @@ class Requests:
 
     @property
     def waiting(self) -> bool:
-        """Whether something was asked for."""
+        """Return whether there are requests."""
         return bool(self._tables)
 
     @property
     def next(self) -> TableId | None:
-        """The table that was asked for first, None when nothing is left."""
+        """The table of the oldest request, None if there is none."""
         with self._lock:
             return next(iter(self._tables), None)
 
     def ask(self, table: TableId) -> None:
-        """Ask for all rows of a table."""
+        """Request a snapshot of a table."""
         with self._lock:
             self._tables[table] = None
 
     def done(self) -> None:
-        """Forget the first one."""
+        """Remove the oldest request."""
         with self._lock:
             self._tables.pop(next(iter(self._tables)))

@@ -1,4 +1,4 @@
-"""What a running capture tells: counters, where it stands, how far behind it is."""
+"""The status of a running capture: counters, position and lag; as JSON and as Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from streamjobs.changes.position import Position
 from streamjobs.retry import Clock, SystemClock
 
 UNSEEN = ("statement_format", "truncate_table", "unknown")
-"""Words of `[ddl]` for statements after which a table has other rows than those that were sent."""
+"""The names in `[ddl]` of statements that can change rows without row events."""
 _SILENCE_S = 5.0
-"""Longer than a working server or broker is silent: both give a sign of life every second."""
+"""A working server or broker is never silent this long: each sends something every second."""
 PHASES = ("starting", "snapshot", "streaming", "retrying", "stopped")
 
 
@@ -23,18 +23,18 @@ PHASES = ("starting", "snapshot", "streaming", "retrying", "stopped")
 class CaptureStatus:
     """A capture at one moment.
 
-    `place` is `file:offset`, up to which everything is acknowledged; `log_time_ms` the commit time that the
-    log has come to. Counters start with the process. `trouble` is what it is retrying after or waits for, ""
-    when all is well. `sweeping` are tables that are or were read whole, whose gone rows may still be
-    downstream. `stopped` says of which tables nothing is sent, and why. `unseen` counts statements that
-    changed rows of captured tables, or may have, and have no rows in the log, by their word of `[ddl]`: the
-    configuration ignores them.
+    `place` is `file:offset`; everything before it is acknowledged. `log_time_ms` is the last commit time read
+    from the log. Counters start with the process. `trouble` is the error that it retries after, or what it
+    waits for; "" if there is none. `sweeping` are tables with a snapshot, running or finished, whose orphan
+    rows may still be downstream. `stopped` has the tables that are not sent, and why. `unseen` counts ignored
+    statements, by their name in `[ddl]`: they changed rows of captured tables, or may have, and the log has
+    no rows of them.
 
-    Of the log up to `delivered_to_ms` the broker has acknowledged everything; 0: not known yet, and then
-    `lag_s` counts from the start of the process. `lag_s`, `unstored_s` and the `trouble` of a silence are
-    true when `Telemetry.now` returns them: they grow while nothing happens. `heard_at_ms`: when the stream
-    did something last. `owed_since_ms`, `unstored_since_ms`: since when an acknowledgement, or a change of
-    the position, is waited for; 0: none is.
+    The broker has acknowledged all changes up to `delivered_to_ms`; 0: not known yet, then `lag_s` counts
+    from the start of the process. `lag_s`, `unstored_s` and the `trouble` of a silence are correct when
+    `Telemetry.now` returns them, because they grow while nothing happens. `heard_at_ms`: when the stream last
+    did something. `owed_since_ms`, `unstored_since_ms`: since when an acknowledgement, or the storing of a
+    new position, is pending; 0: none is.
     """
 
     source: str
@@ -67,7 +67,7 @@ class CaptureStatus:
     unseen: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """Give the JSON object of `/status`."""
+        """Return the JSON object of `/status`."""
         snapshots = [
             {"table": str(one.table), "rows": one.rows, "expected": one.expected} for one in self.snapshots
         ]
@@ -75,25 +75,25 @@ class CaptureStatus:
 
 
 _METRICS = (
-    ("rows", "counter", "row changes sent to the broker, snapshot rows among them"),
+    ("rows", "counter", "row changes sent to the broker, with snapshot rows"),
     ("bytes_sent", "counter", "bytes of messages sent to the broker"),
     ("transactions", "counter", "transactions read from the log"),
-    ("snapshot_rows", "counter", "rows sent by reading tables whole"),
-    ("gone_rows", "counter", "rows deleted downstream because a table read whole had them no more"),
+    ("snapshot_rows", "counter", "rows sent by snapshots"),
+    ("gone_rows", "counter", "deletes sent for orphan rows, those missing from a snapshot"),
     ("future_commits", "counter", "batches of rows whose commit time was after the server's clock"),
-    ("dead_letters", "counter", "rows that could not be decoded"),
-    ("retries", "counter", "tries again after trouble outside"),
+    ("dead_letters", "counter", "rows sent to the dead-letter topic"),
+    ("retries", "counter", "retries after errors of server or broker"),
     ("epoch", "gauge", "how many servers this source has had before"),
-    ("lag_s", "gauge", "age of the newest moment up to which the broker has everything of the log, seconds"),
-    ("unstored_s", "gauge", "seconds for which a new position has waited to be stored, 0 when none waits"),
-    ("delivered_to_ms", "gauge", "that moment, UTC epoch milliseconds, 0 when it is not known yet"),
-    ("log_time_ms", "gauge", "commit time that the log has come to, UTC epoch milliseconds"),
-    ("stored_at_ms", "gauge", "when the position was stored last, UTC epoch milliseconds"),
+    ("lag_s", "gauge", "seconds since the moment up to which the broker has acknowledged all changes"),
+    ("unstored_s", "gauge", "seconds that a new position has waited to be stored, 0 if none waits"),
+    ("delivered_to_ms", "gauge", "that moment, UTC epoch milliseconds, 0 if not known yet"),
+    ("log_time_ms", "gauge", "last commit time read from the log, UTC epoch milliseconds"),
+    ("stored_at_ms", "gauge", "when the position was last stored, UTC epoch milliseconds"),
 )
 
 
 def exposition(status: CaptureStatus) -> str:
-    """Give the metrics in Prometheus' text format.
+    """Return the metrics in Prometheus' text format.
 
     Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4)
     """
@@ -108,11 +108,11 @@ def exposition(status: CaptureStatus) -> str:
             f'{metric}{{source="{source}"}} {fields[name]}',
         ]
     lines += [
-        "# HELP streamjobs_capture_stopped_tables tables of which nothing is sent until they are read whole",
+        "# HELP streamjobs_capture_stopped_tables tables that are not sent until their next snapshot",
         "# TYPE streamjobs_capture_stopped_tables gauge",
         f'streamjobs_capture_stopped_tables{{source="{source}"}} {len(status.stopped)}',
-        "# HELP streamjobs_capture_unseen_statements_total statements that are ignored, and changed rows "
-        "that the log does not have",
+        "# HELP streamjobs_capture_unseen_statements_total ignored statements that changed rows "
+        "without row events",
         "# TYPE streamjobs_capture_unseen_statements_total counter",
     ]
     lines += [
@@ -120,7 +120,7 @@ def exposition(status: CaptureStatus) -> str:
         f"{status.unseen.get(word, 0)}"
         for word in UNSEEN
     ]
-    lines += ["# HELP streamjobs_capture_phase 1 for the phase that it is in",
+    lines += ["# HELP streamjobs_capture_phase 1 for the current phase",
               "# TYPE streamjobs_capture_phase gauge"]  # fmt: skip
     lines += [
         f'streamjobs_capture_phase{{source="{source}",phase="{phase}"}} {int(phase == status.phase)}'
@@ -130,18 +130,18 @@ def exposition(status: CaptureStatus) -> str:
 
 
 class Telemetry:
-    """Holds the newest status; written by the capture, read by anybody."""
+    """Holds the current status; written by the capture, read from any thread."""
 
     def __init__(self, status: CaptureStatus, clock: Clock | None = None) -> None:
         self.status = status
         self.counted_to: Position | None = None
-        """The place of the last statement in `unseen`."""
+        """The position of the last statement in `unseen`."""
         self._clock = clock or SystemClock()
         self._started_ms = self._clock.now_ms()
         self._lock = threading.Lock()
 
     def now(self) -> CaptureStatus:
-        """Return the status with what only the clock knows: how old it is, and which silence is too long."""
+        """Return the status with the fields that depend on the clock: lags, and the trouble of a silence."""
         status, now_ms = self.status, self._clock.now_ms()
         lag_ms = now_ms - (status.delivered_to_ms or self._started_ms)
         unstored_ms = now_ms - (status.unstored_since_ms or now_ms)
@@ -158,13 +158,13 @@ class Telemetry:
             self.status = replace(self.status, **changes)  # type: ignore[arg-type]
 
     def add(self, **counts: int) -> None:
-        """Count on."""
+        """Increase some counters."""
         with self._lock:
             grown = {name: getattr(self.status, name) + count for name, count in counts.items()}
             self.status = replace(self.status, **grown)
 
     def count_unseen(self, words: Sequence[str], place: Position) -> None:
-        """Count the effects of a statement at `place` that the log has no rows of."""
+        """Count the effects of a statement at `place` that changed rows without row events."""
         with self._lock:
             self.counted_to = place
             unseen = Counter(self.status.unseen)
@@ -172,15 +172,15 @@ class Telemetry:
             self.status = replace(self.status, unseen=dict(unseen))
 
     def snapshots(self, progress: Sequence[SnapshotProgress]) -> None:
-        """Say how far the snapshots are."""
+        """Set the progress of the snapshots."""
         self.update(snapshots=tuple(progress))
 
 
 def _silence(status: CaptureStatus, started_ms: int, now_ms: int) -> str:
-    """Word what a stream that is not in trouble has waited for too long, "" when for nothing."""
+    """Return what a stream without an error has waited for too long, "" if nothing."""
     started_s = (now_ms - started_ms) / 1000
     if status.phase == "starting" and started_s > _SILENCE_S:
-        return f"broker and server have not yet answered all that a start needs, for {started_s:.0f} s"
+        return f"the start has waited for broker or server for {started_s:.0f} s"
     if status.phase not in ("snapshot", "streaming"):
         return ""
     owed_s = (now_ms - (status.owed_since_ms or now_ms)) / 1000
