@@ -44,8 +44,8 @@ def explained_file(path: Path, directory: Path) -> str:
     [
         ("SELECT owner_id, 1 FROM item", "the query's own key is not id: .*ON CONFLICT DO DEDUPLICATE"),
         ("SELECT id, 1 FROM event", "nothing says that id is unique in this query: .*ON CONFLICT DO NOTHING"),
-        ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query gives BIGINT.*CAST"),
-        ("SELECT item_id FROM item", "the query gives 1 columns, o has 2"),
+        ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query returns BIGINT.*CAST"),
+        ("SELECT item_id FROM item", "the query returns 1 columns, o has 2"),
         (
             f"{MEET} ON CONFLICT DO DEDUPLICATE",
             "this query is an inner join of rows that change.* in o for ever.*LEFT JOIN.*'deleteWhenNull'",
