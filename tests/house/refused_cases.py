@@ -175,9 +175,9 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "lookup_of_rows_that_change": (
         job(BOOK, "item_id", LOOKED_UP.format(left="item", where="")),
         "JOIN |`d.D`",
-        "d.D is looked up for rows that change or are taken back later, and would be looked up once more "
+        "d.D is looked up for rows that change or are retracted later, and would be looked up again "
         "then, with "
-        "another answer: look it up before the rows are grouped or joined, or capture the table and join "
+        "another result: look it up before the rows are grouped or joined, or capture the table and join "
         "it with its "
         "changes",
     ),

@@ -187,7 +187,7 @@ class ProgressReader:
 
 
 def _committed_offsets(broker: KafkaConnection, group: str) -> Mapping[tuple[str, int], int]:
-    """Return a group's offset commits; retry, as a broker makes its group coordinator on the first request."""
+    """Return a group's offset commits; retry, as the first request makes the broker's group coordinator."""
     return call_with_retries(
         lambda: committed_offsets(broker, group), _PATIENCE, clock=SystemClock(), on_retry=lambda *_: None
     )
