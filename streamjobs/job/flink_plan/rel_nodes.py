@@ -135,8 +135,8 @@ class _RelReader:
         program = rel.getProgram()
         expanded = self._rex.expanded(program)
         fields = [
-            self._rex.field(expression, program.getSourceField(place))
-            for place, expression in enumerate(each(expanded._1()))  # noqa: SLF001 - Scala's names of a pair
+            self._rex.field(expression, program.getSourceField(index))
+            for index, expression in enumerate(each(expanded._1()))  # noqa: SLF001 - Scala's names of a pair
         ]
         called = self._rex.called(program.getExprList()) if "Python" in rel.getRelTypeName() else frozenset()
         return {

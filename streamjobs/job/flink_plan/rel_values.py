@@ -77,15 +77,15 @@ class Expressions:
 
 def each(items: Any) -> list[Any]:
     """Return the objects of a Java list."""
-    return [items.get(place) for place in range(items.size())]
+    return [items.get(index) for index in range(items.size())]
 
 
 def integers(numbers: Sequence[int]) -> Any:
     """Return numbers as Java's `int[]`."""
     gateway = get_gateway()
     array = gateway.new_array(gateway.jvm.int, len(numbers))
-    for place, number in enumerate(numbers):
-        array[place] = number
+    for index, number in enumerate(numbers):
+        array[index] = number
     return array
 
 
@@ -106,15 +106,15 @@ def static(loader: Any, class_name: str, method: str, *parameters: str) -> Calla
     """Return a static method by its parameters' types; its class may exist only in the planner's loader."""
     gateway = get_gateway()
     types = gateway.new_array(gateway.jvm.java.lang.Class, len(parameters))
-    for place, parameter in enumerate(parameters):
+    for index, parameter in enumerate(parameters):
         primitive = parameter == "boolean"
-        types[place] = gateway.jvm.java.lang.Boolean.TYPE if primitive else loader.loadClass(parameter)
+        types[index] = gateway.jvm.java.lang.Boolean.TYPE if primitive else loader.loadClass(parameter)
     found = loader.loadClass(class_name).getMethod(method, types)
     arguments = gateway.new_array(gateway.jvm.java.lang.Object, len(parameters))
 
     def call(*given: Any) -> Any:
-        for place, argument in enumerate(given):
-            arguments[place] = argument
+        for index, argument in enumerate(given):
+            arguments[index] = argument
         return found.invoke(None, arguments)
 
     return call

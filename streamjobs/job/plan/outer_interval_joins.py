@@ -78,7 +78,7 @@ def refusal(padded: Padded, joins: Sequence[OuterJoin]) -> tuple[str, int]:
     """Return an error text with what to write instead, and the offset in the file of the most likely join."""
     condition = padded.join.condition
     columns = padded.join.input_fields
-    words = {_plain(columns[place].name) for place in (condition.uses if condition else ())}
+    words = {_plain(columns[index].name) for index in (condition.uses if condition else ())}
 
     def likeness(join: OuterJoin) -> tuple[bool, bool, int]:
         names = {_plain(name) for name in join.names}
@@ -136,7 +136,7 @@ def _late_inputs(operator: Operator, hits: list[tuple[Operator, Operator]]) -> d
     found: dict[int, Operator] = {}
     start = 0
     for each in operator.inputs:
-        found |= {start + place: join for place, join in _padded_times(each, hits).items()}
+        found |= {start + index: join for index, join in _padded_times(each, hits).items()}
         start += len(each.fields)
     return found
 
@@ -147,7 +147,7 @@ def _once(joins: Iterable[Operator]) -> list[Operator]:
 
 def _own_times(join: Operator) -> Iterator[int]:
     """Return the columns of an interval join that are the times of its two sides."""
-    return (place for place, field in enumerate(join.fields) if field.copy_of in join.times)
+    return (index for index, field in enumerate(join.fields) if field.copy_of in join.times)
 
 
 def _given(operator: Operator, late: dict[int, Operator]) -> dict[int, Operator]:
@@ -155,17 +155,17 @@ def _given(operator: Operator, late: dict[int, Operator]) -> dict[int, Operator]
     if operator.kind in _TIMELESS or operator.kind.endswith("GroupAggregate"):
         return {}
     found: dict[int, Operator] = {}
-    for place, field in enumerate(operator.fields):
+    for index, field in enumerate(operator.fields):
         sources = field.uses if operator.kind == "Union" else {field.copy_of}
         joins = [late[source] for source in sources if source in late]
         if joins:
-            found[place] = joins[0]
+            found[index] = joins[0]
     return found
 
 
 def _named(operator: Operator) -> str:
     names = operator.input_fields
-    column = ", ".join(dict.fromkeys(names[place].name for place in operator.times))
+    column = ", ".join(dict.fromkeys(names[index].name for index in operator.times))
     match operator.kind:
         case "IntervalJoin":
             return "another interval join"
