@@ -1,4 +1,4 @@
-"""What can stand behind a declared table: each `type`, its legal options, and its typed form."""
+"""The connectors of declared tables: each `type`, its legal options, and its typed form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ingest(Enum):
     """How row changes become rows of a table.
 
     APPEND: events that never change. UPSERT: the latest row of each key. VERSIONED: every version, for joins
-    as of event time. CHANGELOG (trust the log) has a name and is refused for now.
+    as of event time. CHANGELOG (trust the log) is known by name but refused for now.
     """
 
     APPEND = "append"
@@ -26,14 +26,14 @@ class Ingest(Enum):
 
 
 class Delivery(Enum):
-    """What a Kafka sink promises. EXACTLY_ONCE holds for readers that read committed."""
+    """The guarantee of a Kafka sink. EXACTLY_ONCE holds for readers with read_committed."""
 
     AT_LEAST_ONCE = "at-least-once"
     EXACTLY_ONCE = "exactly-once"
 
 
 class Role(Enum):
-    """What a table may be used for; UNKNOWN leaves the judgement to Flink."""
+    """What a table may be used for; for UNKNOWN Flink decides."""
 
     SOURCE = "source"
     SINK = "sink"
@@ -46,7 +46,7 @@ class MetaqTable:
 
     `table` is `database.table` as in the messages, None for a table of raw messages, which a parser function
     reads; then `ingest` is None too. `broker` names a profile. `casts` are the columns whose values may be
-    converted although the types differ. `tag` and `consumer_group` are None when not given.
+    converted although the types differ. `tag` and `consumer_group` are None if not set.
     """
 
     topic: str
@@ -66,8 +66,8 @@ class MetaqTable:
 class KafkaTable:
     """A topic of formatted messages, read or written by Flink's own connector.
 
-    `properties` are client properties without the prefix `properties.`; `format_options` go to Flink with the
-    names they have (`json.ignore-parse-errors`, `key.fields`).
+    `properties` are client properties without the prefix `properties.`; `format_options` are passed to Flink
+    under the same names (`json.ignore-parse-errors`, `key.fields`).
     """
 
     topic: str
@@ -87,8 +87,8 @@ class KafkaTable:
 class StoreTable:
     """A table in a store that a Python sink writes.
 
-    `kind` is the connector's name (`mysql`, also for `type='rds'`). `options` are those that were given, by
-    their declared names, each as written or, where it is one, as a Secret.
+    `kind` is the connector's name (`mysql`, also for `type='rds'`). `options` are those that the file sets,
+    by their declared names: each as written, or as a Secret if it is one.
     """
 
     kind: str
@@ -98,14 +98,14 @@ class StoreTable:
 
 @dataclass(frozen=True)
 class BlackholeTable:
-    """A sink that forgets."""
+    """A sink that drops all rows."""
 
     role: Role = Role.SINK
 
 
 @dataclass(frozen=True)
 class PrintTable:
-    """A sink that prints to the TaskManager's log; `identifier` stands before each row, "" for none."""
+    """A sink that prints to the TaskManager's log, each row after `identifier` ("" for none)."""
 
     identifier: str
     standard_error: bool
@@ -114,7 +114,7 @@ class PrintTable:
 
 @dataclass(frozen=True)
 class FlinkTable:
-    """A table with `'connector'='…'`: Flink's own, passed through as written."""
+    """A table with `'connector'='…'`: one of Flink's own connectors, with its options as written."""
 
     connector: str
     role: Role = Role.UNKNOWN
@@ -122,7 +122,7 @@ class FlinkTable:
 
 Connector = MetaqTable | KafkaTable | StoreTable | BlackholeTable | PrintTable | FlinkTable
 
-_TYPE = Option("type", "what the table stands for", required=True)
+_TYPE = Option("type", "the kind of table", required=True)
 _BROKER = Option("broker", "the profile of the broker", default="default")
 _TOPIC = Option("topic", "the topic to read or write", required=True)
 _GROUP = Option("consumerGroup", "the consumer group", aliases=("consumer-group",))
@@ -142,11 +142,11 @@ METAQ_OPTIONS = OptionSet(
         _BROKER,
         Option("tag", "read messages with this tag only: refused for Kafka, which has none"),
         Option(
-            "pullIntervalMs", "Blink's; has no effect: messages are read as they come", OptionKind.DURATION_MS
+            "pullIntervalMs", "Blink's; no effect: messages are read as they arrive", OptionKind.DURATION_MS
         ),
         Option(
             "skipAllException",
-            "count rows that cannot be parsed, and drop them instead of setting them aside",
+            "drop and count rows that cannot be parsed, instead of sending them to the dead-letter topic",
             OptionKind.FLAG,
             default="false",
             aliases=("skip_all_exception", "skip-all-exception"),
@@ -158,7 +158,7 @@ BLACKHOLE_OPTIONS = OptionSet((_TYPE,))
 PRINT_OPTIONS = OptionSet(
     (
         _TYPE,
-        Option("print-identifier", "stands before each row"),
+        Option("print-identifier", "printed before each row"),
         Option("standard-error", "print to standard error", OptionKind.FLAG, default="false"),
     )
 )
@@ -169,7 +169,7 @@ _SECRETS = tuple(
 
 
 def kafka_options(format_: str) -> OptionSet:
-    """The options of `type='kafka'` with that format: the format's own are handed on."""
+    """Return the options of `type='kafka'` with that format; options of the format are passed on to Flink."""
     return OptionSet(
         (
             _TYPE,
@@ -177,19 +177,19 @@ def kafka_options(format_: str) -> OptionSet:
             Option("format", "the format of the messages, such as json", required=True),
             Option(
                 "delivery",
-                "what the sink promises",
+                "the guarantee of the sink",
                 default=Delivery.AT_LEAST_ONCE.value,
                 choices=tuple(each.value for each in Delivery),
             ),
-            Option("transactionPrefix", "names the sink's transactions", aliases=("transaction-prefix",)),
+            Option("transactionPrefix", "prefix of transaction ids", aliases=("transaction-prefix",)),
             _GROUP,
             *START_OPTIONS,
             _BROKER,
-            Option("sink.parallelism", "writers of the sink", OptionKind.INTEGER, minimum=1),
+            Option("sink.parallelism", "number of writers", OptionKind.INTEGER, minimum=1),
             *_SECRETS,
             Option("properties.*", "a client property"),
-            Option("key.*", "options of the key's format"),
-            Option("value.*", "options of the value's format"),
+            Option("key.*", "an option of the key's format"),
+            Option("value.*", "an option of the value's format"),
             Option(f"{format_}.*", "an option of the format"),
         )
     )
@@ -202,4 +202,4 @@ TYPES: Mapping[str, OptionSet] = {
     "blackhole": BLACKHOLE_OPTIONS,
     "print": PRINT_OPTIONS,
 }
-"""Every `type` and its options; those of kafka are for its most common format."""
+"""Every `type` and its options; those of kafka are for its most common format, json."""

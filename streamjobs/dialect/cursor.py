@@ -1,4 +1,4 @@
-"""A reader of the meaningful tokens of one statement, with errors that say what was expected."""
+"""Reads the tokens of one statement that have a meaning; its errors name what was expected."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 
 
 class Cursor:
-    """Walks over tokens that all mean something (no space, comment or hint)."""
+    """Walks over tokens that have a meaning (no space, comment or hint)."""
 
     def __init__(self, text: str, path: str, tokens: list[Token]) -> None:
         self.text = text
         self.path = path
         self._tokens = tokens
-        self._place = 0
+        self._index = 0
 
     @property
     def at_end(self) -> bool:
-        """Whether every token has been taken."""
-        return self._place >= len(self._tokens)
+        """Return whether every token has been taken."""
+        return self._index >= len(self._tokens)
 
     @property
     def end(self) -> int:
-        """Where the last token taken ends in the text; 0 when none was taken."""
-        return self._tokens[self._place - 1].end if self._place else 0
+        """Return the end of the last taken token in the text; 0 if none was taken."""
+        return self._tokens[self._index - 1].end if self._index else 0
 
     @property
     def rest(self) -> list[Token]:
-        """The tokens not yet taken."""
-        return self._tokens[self._place :]
+        """Return the tokens not yet taken."""
+        return self._tokens[self._index :]
 
     def peek(self, ahead: int = 0) -> Token:
-        """The token that comes, without taking it; an empty operator behind the end."""
-        if self._place + ahead < len(self._tokens):
-            return self._tokens[self._place + ahead]
+        """Return the next token without taking it; an empty operator after the end."""
+        if self._index + ahead < len(self._tokens):
+            return self._tokens[self._index + ahead]
         return Token(TokenKind.OPERATOR, "", self._tokens[-1].end if self._tokens else 0)
 
     def take(self) -> Token:
         """Take the next token. Raises SqlError at the end."""
         if self.at_end:
             self.fail("the statement ends too early")
-        self._place += 1
-        return self._tokens[self._place - 1]
+        self._index += 1
+        return self._tokens[self._index - 1]
 
     def fail(self, message: str, token: Token | None = None) -> NoReturn:
         """Raise SqlError at the token, by default the next one."""
         raise SqlError(message, self.text, (token or self.peek()).start, self.path)
 
     def expected(self, what: str) -> NoReturn:
-        """Raise SqlError: this was expected, that is there."""
+        """Raise SqlError that names what was expected and what was found."""
         there = f"not {self.peek().text}" if not self.at_end else "but the statement ends"
         self.fail(f"expected {what}, {there}")
 
     def comes(self, *words: str) -> bool:
-        """Whether these keywords come next, in this order."""
+        """Return whether these keywords come next, in this order."""
         return all(self.peek(ahead).is_word(word) for ahead, word in enumerate(words))
 
     def accept(self, *words: str) -> bool:
         """Take these keywords if all of them come next."""
         if not self.comes(*words):
             return False
-        self._place += len(words)
+        self._index += len(words)
         return True
 
     def expect(self, *words: str) -> None:
-        """Take these keywords. Raises SqlError."""
+        """Take these keywords. Raises SqlError if others come."""
         for word in words:
             if not self.accept(word):
                 self.expected(word)
@@ -78,11 +78,11 @@ class Cursor:
         """Take the operator if it comes next."""
         if not self.peek().is_operator(operator):
             return False
-        self._place += 1
+        self._index += 1
         return True
 
     def expect_operator(self, operator: str) -> None:
-        """Take the operator. Raises SqlError."""
+        """Take the operator. Raises SqlError if something else comes."""
         if not self.accept_operator(operator):
             self.expected(operator)
 
@@ -105,20 +105,20 @@ class Cursor:
         return tuple(names)
 
     def string(self, what: str) -> Token:
-        """Take a string literal. Raises SqlError."""
+        """Take a string literal. Raises SqlError if something else comes."""
         if self.peek().kind is not TokenKind.STRING:
             self.expected(what)
         return self.take()
 
     def expression(self, *until: str) -> Span:
-        """Take an expression: up to a comma or bracket that is not its own, or one of these keywords."""
+        """Take an expression: all up to one of these keywords, or a comma or bracket outside of it."""
         depth, start = 0, self.peek()
         while not self.at_end:
             token = self.peek()
             if depth == 0 and (token.is_operator(",", *_CLOSE) or token.is_word(*until)):
                 break
             depth += token.is_operator(*_OPEN) - token.is_operator(*_CLOSE)
-            self._place += 1
+            self._index += 1
         if self.peek() is start or self.end <= start.start:
             self.expected("an expression")
         return Span(start.start, self.end)

@@ -1,4 +1,4 @@
-"""CREATE FUNCTION, CREATE TABLE and CREATE VIEW."""
+"""Parses CREATE FUNCTION, CREATE TABLE and CREATE VIEW."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _refuse_derived(cursor: Cursor, *, has_columns: bool = True) -> None:
 
 
 def _period_refusal(options: WithOptions) -> str:
-    """Say what stands here for Blink's mark of a table that is joined as of a time."""
+    """Return what to write instead of Blink's mark of a table that is joined as of a time."""
     if options.get("type", "").lower() == "metaq":
         return "PERIOD FOR SYSTEM_TIME is Blink's: declare the table with 'ingest'='versioned'"
     return (
@@ -99,7 +99,7 @@ def _period_refusal(options: WithOptions) -> str:
 
 
 class _TableBody:
-    """The parenthesis with columns, primary key and watermark."""
+    """The brackets of CREATE TABLE with columns, primary key and watermark."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
@@ -116,7 +116,7 @@ class _TableBody:
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        """The key columns' names, in key order."""
+        """Return the names of the key columns, in key order."""
         return tuple(name.text for name in self._key)
 
     def _element(self) -> None:
@@ -124,9 +124,9 @@ class _TableBody:
         if cursor.comes("CONSTRAINT") or cursor.comes("PRIMARY", "KEY"):
             if cursor.accept("CONSTRAINT"):
                 cursor.name("the constraint's name")
-            place = cursor.peek()
+            first = cursor.peek()
             cursor.expect("PRIMARY", "KEY")
-            self._set_key(cursor.names("a key column"), place)
+            self._set_key(cursor.names("a key column"), first)
             cursor.accept("NOT", "ENFORCED")
         elif cursor.comes("WATERMARK") and not self._is_column_type(cursor.peek(1)):
             self._watermark()
@@ -140,9 +140,9 @@ class _TableBody:
     def _is_column_type(token: Token) -> bool:
         return token.is_word("TIMESTAMP", "TIMESTAMP_LTZ", "BIGINT", "VARCHAR", "STRING", "INT")
 
-    def _set_key(self, key: tuple[Name, ...], place: Token) -> None:
+    def _set_key(self, key: tuple[Name, ...], first: Token) -> None:
         if self._key:
-            self._cursor.fail("a table has one primary key", place)
+            self._cursor.fail("a table has one primary key", first)
         self._key = key
 
     def _watermark(self) -> None:
@@ -177,10 +177,10 @@ class _TableBody:
                 from_ = cursor.accept("FROM")
                 metadata_from = cursor.string("the metadata key in quotes").value if from_ else name.text
                 virtual = cursor.accept("VIRTUAL")
-            place = cursor.peek()
+            first = cursor.peek()
             if cursor.accept("PRIMARY", "KEY"):
                 cursor.accept("NOT", "ENFORCED")
-                self._set_key((name,), place)
+                self._set_key((name,), first)
         comment = cursor.string("the comment in quotes").value if cursor.accept("COMMENT") else ""
         self.columns.append(
             Column(name.text, type_, nullable, metadata_from, virtual, computed, comment,
@@ -190,18 +190,18 @@ class _TableBody:
     def _check_names(self) -> None:
         cursor, seen = self._cursor, set[str]()
         for column in self.columns:
-            place = Token(TokenKind.WORD, column.name, column.name_span.start)
+            token = Token(TokenKind.WORD, column.name, column.name_span.start)
             if column.name in seen:
-                cursor.fail(f"column {column.name} is declared twice", place)
+                cursor.fail(f"column {column.name} is declared twice", token)
             seen.add(column.name)
         for name in self._key:
             if name.text not in seen:
-                place = Token(TokenKind.WORD, name.text, name.span.start)
-                cursor.fail(f"the primary key names {name.text}, which is no column of the table", place)
+                token = Token(TokenKind.WORD, name.text, name.span.start)
+                cursor.fail(f"the primary key names {name.text}, which is no column of the table", token)
         if self.watermark is not None and self.watermark.column not in seen:
-            place = Token(TokenKind.WORD, "", self.watermark.span.start)
+            token = Token(TokenKind.WORD, "", self.watermark.span.start)
             cursor.fail(
-                f"the watermark is for {self.watermark.column}, which is no column of the table", place
+                f"the watermark is for {self.watermark.column}, which is no column of the table", token
             )
 
 
@@ -234,10 +234,10 @@ def _with_options(cursor: Cursor) -> tuple[WithOptions, Span]:
     while not cursor.accept_operator(")"):
         if entries:
             cursor.expect_operator(",")
-        place = cursor.peek()
+        first = cursor.peek()
         entry = _with_option(cursor)
         if any(entry.key.lower() == other.key.lower() for other in entries):
-            cursor.fail(f"option {entry.key} is given twice", place)
+            cursor.fail(f"option {entry.key} is given twice", first)
         entries.append(entry)
     return WithOptions(tuple(entries)), Span(start, cursor.end)
 

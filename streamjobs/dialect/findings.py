@@ -1,4 +1,4 @@
-"""What a check has to say about a place in a job's file."""
+"""What a check reports about a span of a job's file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamjobs.dialect.lexer import Span
 
 
 class Severity(Enum):
-    """An error stops the job before it starts, a warning is printed."""
+    """How serious a finding is: an error stops the job before it starts, a warning is printed."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -26,10 +26,10 @@ class Finding:
 
 
 def error(code: str, message: str, span: Span) -> Finding:
-    """Something that must not run."""
+    """Return the finding of something that must not run."""
     return Finding(Severity.ERROR, code, message, span)
 
 
 def warning(code: str, message: str, span: Span) -> Finding:
-    """Something that may run and should be known."""
+    """Return the finding of something that may run but that the user should know."""
     return Finding(Severity.WARNING, code, message, span)

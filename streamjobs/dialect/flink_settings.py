@@ -1,4 +1,4 @@
-"""The settings that Flink 2.3 knows: it takes an unknown one in silence, we do not."""
+"""The settings that Flink 2.3 knows: Flink accepts an unknown setting silently, streamjobs refuses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FLINK_NAMESPACES = (
     "state.",
     "table.",
 )
-"""Where every key is known; other keys are job parameters, which functions can read."""
+"""Prefixes of which all keys are known; other keys are job parameters, which functions can read."""
 
 FLINK_SETTINGS = frozenset(
     """

@@ -1,4 +1,4 @@
-"""Blink's job parameters: which Flink settings they mean today."""
+"""Translates Blink's job parameters to Flink settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STATE_TTL_KEY = "table.exec.state.ttl"
 
 @dataclass(frozen=True)
 class Setting:
-    """A Flink setting. `default` means: only when the file does not set the key itself."""
+    """A Flink setting. With `default` it applies only if the file does not set the key itself."""
 
     key: str
     value: str
@@ -20,7 +20,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class NoEffect:
-    """The parameter is known and changes nothing here; `reason` is for people."""
+    """A parameter that is known and changes nothing here; `reason` is a text for the user."""
 
     reason: str
 
@@ -90,7 +90,7 @@ def _fail_on_checkpoint_error(value: str) -> tuple[Setting, ...] | NoEffect:
 
 def _sink_parallelism(value: str) -> tuple[Setting, ...] | NoEffect:
     if _whole_number(value) <= 0:
-        return NoEffect("sinks take the job's parallelism anyway")
+        return NoEffect("sinks use the job's parallelism anyway")
     message = "Flink has no such setting: use 'parallelism.default', or 'sink.parallelism' of the table"
     raise ValueError(message)
 
@@ -126,7 +126,7 @@ BLINK_PARAMETERS: Mapping[str, Translation] = {
     "state.backend.rocksdb.ttl.ms": _milliseconds(STATE_TTL_KEY),
     "state.backend.gemini.ttl.ms": _milliseconds(STATE_TTL_KEY),
 }
-"""Every Blink job parameter that is understood."""
+"""Every Blink job parameter that streamjobs knows."""
 
 # Source: Alibaba Blink, "Job parameters", and the `blink` branch of apache/flink (TableConfigOptions.java).
 _BY_LOWER_KEY = {key.lower(): translation for key, translation in BLINK_PARAMETERS.items()}
@@ -134,10 +134,10 @@ _BLINK_PREFIXES = ("blink.", "sql.exec.")
 
 
 def translate(key: str, value: str) -> tuple[Setting, ...] | NoEffect:
-    """What a setting means in Flink: itself, unless it is a Blink job parameter.
+    """Return what a setting means in Flink: itself, unless it is a Blink job parameter.
 
-    Raises KeyError for an unknown Blink parameter and ValueError for a value it cannot have; the text
-    of both is for people.
+    Raises KeyError for an unknown Blink parameter and ValueError for a value it cannot have; both have a text
+    for the user.
     """
     translation = _BY_LOWER_KEY.get(key.lower())
     if translation is not None:

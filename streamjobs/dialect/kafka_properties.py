@@ -1,4 +1,4 @@
-"""Which Kafka client properties a job's file may set. The rest could load classes, read files or call out."""
+"""The Kafka client properties that a job may set. Others could load classes, read files or call hosts."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ _JAAS = re.compile(
 
 
 def refusal(name: str, value: str, *, own_broker: bool = False) -> str | None:
-    """Why the property must not be set, None when it may.
+    """Return why the property must not be set, or None if it may be set.
 
-    `own_broker` is for a table that names its servers itself, as Flink's own connector does. The text never
-    shows the value.
+    `own_broker` is true for a table that names its servers itself, as one of Flink's own connector does. The
+    text never shows the value.
     """
     if name == "bootstrap.servers":
         return None if own_broker else "the servers come from the broker's profile: use the option 'broker'"

@@ -1,4 +1,4 @@
-"""SQL text into tokens that lose nothing: joined together again they are the text."""
+"""Splits SQL text into tokens that lose nothing: joined again, they are the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.errors import SqlError
 
 
 class TokenKind(Enum):
-    """What a token is. SPACE and COMMENT mean nothing to the parser; a HINT is `/*+ … */` in one piece."""
+    """The kind of a token. The parser ignores SPACE and COMMENT; a HINT is one whole `/*+ … */`."""
 
     SPACE = "space"
     COMMENT = "comment"
@@ -32,13 +32,13 @@ class Span:
     end: int
 
     def of(self, text: str) -> str:
-        """The piece itself."""
+        """Return the piece itself."""
         return text[self.start : self.end]
 
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of the text with its place; `text` is the piece as written."""
+    """A piece of the text with its offset; `text` is the piece as written."""
 
     kind: TokenKind
     text: str
@@ -46,39 +46,39 @@ class Token:
 
     @property
     def end(self) -> int:
-        """The place behind the last character."""
+        """Return the offset after the last character."""
         return self.start + len(self.text)
 
     @property
     def span(self) -> Span:
-        """Where the token stands."""
+        """Return the span of the token."""
         return Span(self.start, self.end)
 
     @property
     def is_name(self) -> bool:
-        """Whether it can name something: a word or a name in backticks."""
+        """Return whether it can be a name: a word, or a name in backticks."""
         return self.kind in (TokenKind.WORD, TokenKind.QUOTED)
 
     @property
     def name(self) -> str:
-        """The name without its backticks; the text as written for any other token."""
+        """Return the name without its backticks; the text as written for any other token."""
         if self.kind is TokenKind.QUOTED:
             return self.text[1:-1].replace("``", "`")
         return self.text
 
     @property
     def value(self) -> str:
-        """What a string literal holds; the text as written for any other token."""
+        """Return the content of a string literal; the text as written for any other token."""
         if self.kind is TokenKind.STRING:
             return self.text[1:-1].replace("''", "'")
         return self.text
 
     def is_word(self, *words: str) -> bool:
-        """Whether it is one of these keywords (upper case), written in any case and not in backticks."""
+        """Return whether it is one of these upper-case keywords, in any case and not in backticks."""
         return self.kind is TokenKind.WORD and self.text.upper() in words
 
     def is_operator(self, *operators: str) -> bool:
-        """Whether it is one of these operators."""
+        """Return whether it is one of these operators."""
         return self.kind is TokenKind.OPERATOR and self.text in operators
 
 
@@ -106,30 +106,30 @@ _UNFINISHED = {
 
 
 def tokenize(text: str, path: str = "<sql>") -> list[Token]:
-    """Cut the whole text into tokens.
+    """Split the whole text into tokens.
 
-    Promise: `"".join(token.text for token in tokens) == text`, and each `start` is the token's place.
+    Promise: `"".join(token.text for token in tokens) == text`, and each `start` is the token's offset.
     Raises SqlError at a string, name or comment that never ends, and at a character that SQL does not know.
     """
     return list(_scan(text, path))
 
 
 def _scan(text: str, path: str) -> Iterator[Token]:
-    place = 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        unfinished = text.startswith("/*", place) and (match is None or match.lastgroup == "OPERATOR")
+    offset = 0
+    while offset < len(text):
+        match = _TOKEN.match(text, offset)
+        unfinished = text.startswith("/*", offset) and (match is None or match.lastgroup == "OPERATOR")
         if match is None or match.lastgroup is None or unfinished:
-            raise SqlError(_complaint(text, place), text, place, path)
-        yield Token(TokenKind[match.lastgroup], match.group(), place)
-        place = match.end()
+            raise SqlError(_complaint(text, offset), text, offset, path)
+        yield Token(TokenKind[match.lastgroup], match.group(), offset)
+        offset = match.end()
 
 
-def _complaint(text: str, place: int) -> str:
+def _complaint(text: str, offset: int) -> str:
     for start, message in _UNFINISHED.items():
-        if text.startswith(start, place):
+        if text.startswith(start, offset):
             return message
-    character = text[place]
+    character = text[offset]
     name = unicodedata.name(character, "a control character")
     if character.isspace() or unicodedata.category(character) in ("Cf", "Cc"):
         return f"{name} (U+{ord(character):04X}) is no blank in SQL: delete it or type a blank"
@@ -137,29 +137,29 @@ def _complaint(text: str, place: int) -> str:
 
 
 def significant(tokens: list[Token]) -> list[Token]:
-    """The tokens that mean something: no space, no comment, no hint."""
+    """Return the tokens that have a meaning: no space, no comment, no hint."""
     skipped = (TokenKind.SPACE, TokenKind.COMMENT, TokenKind.HINT)
     return [token for token in tokens if token.kind not in skipped]
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A piece of a text and what shall stand in its place."""
+    """A piece of a text and its replacement."""
 
     span: Span
     replacement: str
 
 
 def apply_edits(text: str, edits: list[Edit]) -> str:
-    """Make all the edits at once; every character outside of their spans stays as it is.
+    """Make all the edits at once; every character outside of their spans is kept.
 
     Spans count in the text as given and must not overlap (else AssertionError).
     """
-    pieces, place = [], 0
+    pieces, end = [], 0
     for edit in sorted(edits, key=lambda each: (each.span.start, each.span.end)):
-        if edit.span.start < place:
+        if edit.span.start < end:
             message = f"two edits overlap at {edit.span.start}"
             raise AssertionError(message)
-        pieces += [text[place : edit.span.start], edit.replacement]
-        place = edit.span.end
-    return "".join([*pieces, text[place:]])
+        pieces += [text[end : edit.span.start], edit.replacement]
+        end = edit.span.end
+    return "".join([*pieces, text[end:]])

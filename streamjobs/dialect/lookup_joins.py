@@ -1,4 +1,4 @@
-"""Lookup joins: `JOIN d FOR SYSTEM_TIME AS OF PROCTIME() ON d.k = o.x` with a table in a store."""
+"""Reads and checks lookup joins: `JOIN d FOR SYSTEM_TIME AS OF PROCTIME() ON d.k = o.x`, `d` in a store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamjobs.dialect.references import FROM_ENDS, JOIN_WORDS, JoinKind, Table
 from streamjobs.errors import SqlError
 
 LOOKUP_KINDS = ("mysql", "redis", "hbase")
-"""The stores that are looked up; `rds` and `cloudhbase` are other names of two of them."""
+"""The stores that support lookups; `rds` and `cloudhbase` are other names of two of them."""
 
 INTEGER_KEYS = ("TINYINT", "SMALLINT", "INT", "BIGINT")
 TEXT_KEYS = ("STRING", "VARCHAR", "CHAR")
@@ -25,8 +25,9 @@ _COLUMNS = (*INTEGER_KEYS, *TEXT_KEYS, "BOOLEAN", "FLOAT", "DOUBLE", "DECIMAL", 
 class LookupJoin:
     """One lookup join, as written.
 
-    `keys` holds, for each column of the table's primary key in order, the text of the expression that it is
-    compared to. `span` goes from the table's name to the end of the ON condition; `outer` is LEFT JOIN.
+    `keys` holds one text for each column of the table's primary key, in key order: the expression that the
+    column is compared to. `span` is from the table's name to the end of the ON condition; `outer` is true for
+    LEFT JOIN.
     """
 
     table: str
@@ -37,14 +38,14 @@ class LookupJoin:
 
 
 def lookup_join(script: Script, query: Span, reference: TableReference, table: CreateTable) -> LookupJoin:
-    """Read one lookup join of a query. Raises SqlError at a form that cannot be looked up."""
+    """Read one lookup join of a query. Raises SqlError at a form that is not supported."""
     return _Reader(script, query, reference, table).read()
 
 
 def lookup_table_findings(
     table: CreateTable, connector: StoreTable, reference: TableReference
 ) -> Iterator[Finding]:
-    """What keeps the table from being looked up: its store, its options, its columns."""
+    """Yield why the table cannot be looked up: its store, its options, its columns."""
     if connector.kind not in LOOKUP_KINDS:
         message = (
             f"{table.name} cannot be looked up: a lookup join reads tables of type rds, mysql, redis, hbase "
@@ -56,7 +57,7 @@ def lookup_table_findings(
         given = [str(connector.options.get(name, "")).upper() for name in ("mode", "cache")]
         if "SORTEDSET" in given or "ALL" in given:
             message = (
-                f"{table.name} cannot be looked up: in Redis that takes mode='STRING' or 'HASHMAP', and "
+                f"{table.name} cannot be looked up: in Redis that needs mode='STRING' or 'HASHMAP', and "
                 "cache='NONE' or 'LRU'"
             )
             yield error("lookup-redis", message, reference.span)
@@ -66,7 +67,7 @@ def lookup_table_findings(
         too_fine = digits.rstrip(")") in ("7", "8", "9") and root in ("TIME", "TIMESTAMP")
         if root not in _COLUMNS or too_fine:
             hint = ": declare TIMESTAMP(3) or (6), which is in UTC" if root.startswith("TIMESTAMP") else ""
-            message = f"column {column.name} of {table.name}: a lookup join gives no {column.type}{hint}"
+            message = f"column {column.name} of {table.name}: a lookup join cannot return {column.type}{hint}"
             yield error("lookup-column", message, column.span)
         elif column.name in table.primary_key and root not in (*INTEGER_KEYS, *TEXT_KEYS):
             message = (
@@ -77,7 +78,7 @@ def lookup_table_findings(
 
 
 class _Reader:
-    """Reads what stands behind a table that is looked up: alias and ON condition."""
+    """Reads what follows the name of a table that is looked up: alias and ON condition."""
 
     def __init__(self, script: Script, query: Span, reference: TableReference, table: CreateTable) -> None:
         self._script = script
@@ -86,7 +87,7 @@ class _Reader:
         self._tokens = significant(script.tokens_of(query))
 
     def read(self) -> LookupJoin:
-        """Read it. Raises SqlError."""
+        """Read the join. Raises SqlError at a form that is not supported."""
         reference, table = self._reference, self._table
         if reference.join not in (JoinKind.INNER, JoinKind.LEFT):
             message = f"{table.name} is looked up by JOIN or LEFT JOIN only"
@@ -106,44 +107,44 @@ class _Reader:
         raise self._error(self._wanted())
 
     def _condition(self) -> list[Token]:
-        """Give the tokens of the ON condition."""
+        """Return the tokens of the ON condition."""
         as_of, tokens = self._reference.as_of, self._tokens
         if as_of is None:
             message = f"{self._reference.name} is not joined as of a time"
             raise AssertionError(message)
-        place = next((i for i, t in enumerate(tokens) if t.start >= as_of.span.end), len(tokens))
-        if place < len(tokens) and tokens[place].is_word("AS"):
-            place += 1
-        if place < len(tokens) and tokens[place].is_name and not tokens[place].is_word("ON"):
-            place += 1
-        if place >= len(tokens) or not tokens[place].is_word("ON"):
+        index = next((i for i, t in enumerate(tokens) if t.start >= as_of.span.end), len(tokens))
+        if index < len(tokens) and tokens[index].is_word("AS"):
+            index += 1
+        if index < len(tokens) and tokens[index].is_name and not tokens[index].is_word("ON"):
+            index += 1
+        if index >= len(tokens) or not tokens[index].is_word("ON"):
             raise self._error(self._wanted())
-        start = place = place + 1
+        start = index = index + 1
         depth = 0
-        while place < len(tokens) and (depth or not self._ends(place)):
-            depth += tokens[place].is_operator("(") - tokens[place].is_operator(")")
-            place += 1
-        if start == place:
+        while index < len(tokens) and (depth or not self._ends(index)):
+            depth += tokens[index].is_operator("(") - tokens[index].is_operator(")")
+            index += 1
+        if start == index:
             raise self._error(self._wanted())
-        return tokens[start:place]
+        return tokens[start:index]
 
-    def _ends(self, place: int) -> bool:
-        token = self._tokens[place]
+    def _ends(self, index: int) -> bool:
+        token = self._tokens[index]
         if token.is_operator(",") or token.is_operator(")") or token.is_word(*FROM_ENDS, "JOIN"):
             return True
-        while place < len(self._tokens) and self._tokens[place].is_word(*JOIN_WORDS):
-            place += 1
-        return token.is_word(*JOIN_WORDS) and self._tokens[place : place + 1] != [] and (
-            self._tokens[place].is_word("JOIN")
+        while index < len(self._tokens) and self._tokens[index].is_word(*JOIN_WORDS):
+            index += 1
+        return token.is_word(*JOIN_WORDS) and self._tokens[index : index + 1] != [] and (
+            self._tokens[index].is_word("JOIN")
         )  # fmt: skip
 
     def _comparison(self, tokens: Sequence[Token]) -> tuple[str, str]:
-        """Give the column of `d.column = expression` and the expression's text. Raises SqlError."""
+        """Return the column of `d.column = expression` and the expression's text. Raises SqlError."""
         while len(tokens) > 2 and _is_bracketed(tokens):
             tokens = tokens[1:-1]
-        places = [i for i, depth in _depths(tokens) if not depth and tokens[i].is_operator("=")]
-        if len(places) == 1:
-            sides = (tokens[: places[0]], tokens[places[0] + 1 :])
+        equals = [i for i, depth in _depths(tokens) if not depth and tokens[i].is_operator("=")]
+        if len(equals) == 1:
+            sides = (tokens[: equals[0]], tokens[equals[0] + 1 :])
             for own, other in (sides, sides[::-1]):
                 if self._is_own(own) and len(own) == 3 and other and not self._mentions(other):
                     return own[2].name, Span(other[0].start, other[-1].end).of(self._script.text)
@@ -159,8 +160,8 @@ class _Reader:
         )
 
     def _mentions(self, tokens: Sequence[Token]) -> bool:
-        """Whether the tokens name the table itself, or are more than an expression over its left side."""
-        return any(self._is_own(tokens[place:]) for place in range(len(tokens))) or any(
+        """Return whether the tokens name the table itself, or are no plain expression over the left side."""
+        return any(self._is_own(tokens[index:]) for index in range(len(tokens))) or any(
             token.is_word("SELECT", "AND", "OR", "NOT", "BETWEEN", "IS", "IN", "LIKE")
             or any(token.is_operator(sign) for sign in ("<", ">", "<=", ">=", "<>", "!="))
             for token in tokens
@@ -180,22 +181,22 @@ class _Reader:
 
 def _depths(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
     depth = 0
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         depth -= token.is_operator(")")
-        yield place, depth
+        yield index, depth
         depth += token.is_operator("(")
 
 
 def _is_bracketed(tokens: Sequence[Token]) -> bool:
-    outermost = [place for place, depth in _depths(tokens) if not depth]
+    outermost = [index for index, depth in _depths(tokens) if not depth]
     return tokens[0].is_operator("(") and outermost == [0, len(tokens) - 1]
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
-    """Split at each AND that stands in no brackets."""
+    """Split at each AND that is outside of all brackets."""
     start = 0
-    for place, depth in _depths(tokens):
-        if not depth and tokens[place].is_word("AND"):
-            yield tokens[start:place]
-            start = place + 1
+    for index, depth in _depths(tokens):
+        if not depth and tokens[index].is_word("AND"):
+            yield tokens[start:index]
+            start = index + 1
     yield tokens[start:]

@@ -1,4 +1,4 @@
-"""What a job's SQL file is made of, once parsed: frozen statements that know their place in the text."""
+"""The parsed statements of a job's SQL file: frozen, each with its span of the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OnConflict = Literal["NOTHING", "ERROR", "DEDUPLICATE"]
 
 @dataclass(frozen=True)
 class Name:
-    """A name as the job wrote it, without backticks, and where."""
+    """A name as the file has it, without backticks, and its span."""
 
     text: str
     span: Span
@@ -26,8 +26,8 @@ class SetStatement:
 
     Shape: `SetStatement(key="parallelism.default", value="2", written="parallelism.default", …)`.
     `key` and `value` are Flink's; `written` is the key as the file has it, which differs for Blink job
-    parameters. One parameter can give several statements with the same span; `default` marks the value that
-    such a parameter brings along when the file does not set the key itself.
+    parameters. One parameter can become several statements with the same span; `default` marks a value that
+    such a parameter adds if the file does not set the key itself.
     """
 
     key: str
@@ -40,7 +40,7 @@ class SetStatement:
 
 @dataclass(frozen=True)
 class IgnoredSetting:
-    """A Blink job parameter that is known and has no effect here; `reason` says why."""
+    """A Blink job parameter that is known but has no effect here, for this `reason`."""
 
     written: str
     value: str
@@ -64,9 +64,9 @@ class CreateFunction:
 class Column:
     """A column of a declared table.
 
-    `type` is Flink's own full spelling: `STRING`, `DECIMAL(10, 2)`, `TIMESTAMP_LTZ(3)`; "" for a computed
+    `type` is Flink's full form of the type: `STRING`, `DECIMAL(10, 2)`, `TIMESTAMP_LTZ(3)`; "" for a computed
     column. `nullable` is False for NOT NULL and for primary key columns. `metadata_from` is the metadata key
-    (the column's own name if the file gives none), None for an ordinary column. `computed` is the text of
+    (the column's own name if the file names none), None for an ordinary column. `computed` is the text of
     the expression of a computed column, None for all others.
     """
 
@@ -82,13 +82,13 @@ class Column:
 
     @property
     def is_physical(self) -> bool:
-        """Whether its values are part of the stored row: neither metadata nor computed."""
+        """Return whether its values are part of the stored row: neither metadata nor computed."""
         return self.metadata_from is None and self.computed is None
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """`WATERMARK FOR column AS expr`; `delay_ms` is None when the expression is no constant delay."""
+    """`WATERMARK FOR column AS expr`; `delay_ms` is None if the expression is not a constant delay."""
 
     column: str
     expr: str
@@ -108,7 +108,7 @@ class WithOption:
 
 @dataclass(frozen=True)
 class WithOptions(Mapping[str, str]):
-    """The WITH clause: looked up in any case, iterated as written, each with its place."""
+    """The WITH clause: keys are looked up in any case and iterated as written; each entry has its spans."""
 
     entries: tuple[WithOption, ...]
 
@@ -122,7 +122,7 @@ class WithOptions(Mapping[str, str]):
         return len(self.entries)
 
     def entry(self, key: str) -> WithOption:
-        """The entry of that key. Raises KeyError."""
+        """Return the entry of that key. Raises KeyError."""
         for entry in self.entries:
             if entry.key.lower() == key.lower():
                 return entry
@@ -131,7 +131,7 @@ class WithOptions(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class CreateTable:
-    """A declared table. `primary_key` is empty when there is none, `watermark` None."""
+    """A declared table. `primary_key` is empty if it has none; `watermark` is None if it has none."""
 
     name: str
     columns: tuple[Column, ...]
@@ -144,12 +144,12 @@ class CreateTable:
     options_span: Span
 
     def column(self, name: str) -> Column | None:
-        """The column of that name, None when there is none."""
+        """Return the column of that name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
     @property
     def physical_columns(self) -> tuple[Column, ...]:
-        """The columns whose values are part of the stored row."""
+        """Return the columns whose values are part of the stored row."""
         return tuple(column for column in self.columns if column.is_physical)
 
 
@@ -196,42 +196,42 @@ class Script:
 
     @property
     def settings(self) -> tuple[SetStatement, ...]:
-        """All settings; a later one of the same key wins."""
+        """Return all settings; a later one of the same key wins."""
         return tuple(each for each in self.statements if isinstance(each, SetStatement))
 
     @property
     def ignored_settings(self) -> tuple[IgnoredSetting, ...]:
-        """Blink job parameters without effect."""
+        """Return the Blink job parameters without effect."""
         return tuple(each for each in self.statements if isinstance(each, IgnoredSetting))
 
     @property
     def functions(self) -> tuple[CreateFunction, ...]:
-        """The declared functions."""
+        """Return the declared functions."""
         return tuple(each for each in self.statements if isinstance(each, CreateFunction))
 
     @property
     def tables(self) -> tuple[CreateTable, ...]:
-        """The declared tables."""
+        """Return the declared tables."""
         return tuple(each for each in self.statements if isinstance(each, CreateTable))
 
     @property
     def views(self) -> tuple[CreateView, ...]:
-        """The views."""
+        """Return the views."""
         return tuple(each for each in self.statements if isinstance(each, CreateView))
 
     @property
     def inserts(self) -> tuple[InsertInto, ...]:
-        """What the job writes."""
+        """Return the INSERTs."""
         return tuple(each for each in self.statements if isinstance(each, InsertInto))
 
     def setting(self, key: str, default: str) -> str:
-        """The value that the file gives to a Flink key, `default` when it gives none."""
+        """Return the value that the file sets for a Flink key, or `default`."""
         return next((each.value for each in reversed(self.settings) if each.key == key), default)
 
     def tokens_of(self, span: Span) -> list[Token]:
-        """The tokens that stand in the span, with their places in the whole text."""
+        """Return the tokens inside the span, with their offsets in the whole text."""
         return [token for token in self.tokens if span.start <= token.start and token.end <= span.end]
 
     def error(self, message: str, span: Span) -> SqlError:
-        """The error that shows this place of the file."""
+        """Return an error that shows this line of the file."""
         return SqlError(message, self.text, span.start, self.path)

@@ -1,4 +1,4 @@
-"""Whether `FOR SYSTEM_TIME AS OF …` names processing time: `PROCTIME()`, or a column declared as it."""
+"""Recognizes processing time in `FOR SYSTEM_TIME AS OF …`: `PROCTIME()`, or a column declared as it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_processing_time(
     reference: TableReference,
     declared: Mapping[str, CreateTable | CreateView],
 ) -> bool:
-    """Tell it of a reference with `as_of`, by the tables and views that are declared."""
+    """Return whether a reference is joined as of processing time, by the declared tables and views."""
     as_of = reference.as_of
     if as_of is None:
         return False
@@ -26,7 +26,7 @@ def is_processing_time(
         return True
     column = significant(script.tokens_of(as_of.span))[-1].name
     left = None if as_of.left is None else declared.get(as_of.left)
-    return _gives(script, query, column) if left is None else _has(script, left, column, declared, set())
+    return _selects(script, query, column) if left is None else _has(script, left, column, declared, set())
 
 
 def _has(
@@ -42,18 +42,18 @@ def _has(
     if relation.name in seen:
         return False
     seen.add(relation.name)
-    if _gives(script, relation.query_span, column):
+    if _selects(script, relation.query_span, column):
         return True
     below = [declared.get(each.name) for each in references(script, relation.query_span).tables]
     return any(each is not None and _has(script, each, column, declared, seen) for each in below)
 
 
-def _gives(script: Script, query: Span, column: str) -> bool:
-    """Whether the query has `PROCTIME() AS column`."""
+def _selects(script: Script, query: Span, column: str) -> bool:
+    """Return whether the query has `PROCTIME() AS column`."""
     tokens = significant(script.tokens_of(query))
-    for place, token in enumerate(tokens):
-        if token.is_word("PROCTIME") and len(tokens) > place + 3:
-            after = tokens[place + 3 : place + 5]
+    for index, token in enumerate(tokens):
+        if token.is_word("PROCTIME") and len(tokens) > index + 3:
+            after = tokens[index + 3 : index + 5]
             after = after[1:] if after[0].is_word("AS") else after
             if after and after[0].is_name and after[0].name == column:
                 return True

@@ -20,7 +20,7 @@ _FILTERS = ("WHERE", "HAVING", "GROUP", "JOIN", "DISTINCT", "UNION", "INTERSECT"
 
 
 def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
-    """Everything that is wrong with the views and INSERTs. Raises SqlError at brackets that do not match."""
+    """Yield what is wrong with views and INSERTs. Raises SqlError at brackets that do not match."""
     rules = _QueryRules(script, connectors)
     for statement in script.statements:
         match statement:
@@ -36,7 +36,7 @@ def query_findings(script: Script, connectors: Mapping[str, Connector]) -> Itera
 
 
 class _QueryRules:
-    """The statements seen so far, and the rules that need to know them."""
+    """The rules for queries, which depend on the statements seen so far."""
 
     def __init__(self, script: Script, connectors: Mapping[str, Connector]) -> None:
         self._script = script
@@ -47,7 +47,7 @@ class _QueryRules:
         self.declared: dict[str, CreateTable | CreateView] = {}
 
     def query(self, span: Span) -> Iterator[Finding]:
-        """Check one query against what is declared before it."""
+        """Check one query against the tables and views that are declared before it."""
         found = self._references[span] = references(self._script, span)
         for hint in hints(self._script, span):
             if OPTIONS_HINT.search(hint.text):
@@ -90,7 +90,7 @@ class _QueryRules:
         self._used.add(target.name)
 
     def _given_columns(self, insert: InsertInto, target: CreateTable) -> Iterator[Finding]:
-        """Check the column list of an INSERT; what it leaves out is NULL."""
+        """Check the column list of an INSERT; columns that are not in it become NULL."""
         seen: set[str] = set()
         for name in insert.columns:
             if target.column(name.text) is None:
@@ -137,7 +137,7 @@ class _QueryRules:
             and reference.join not in (JoinKind.FROM, JoinKind.ARGUMENT)
         ):
             message = (
-                f"{name} is versioned: a plain join meets every version of a row, also the deleted ones. "
+                f"{name} is versioned: a plain join matches every version of a row, also the deleted ones. "
                 "Join it FOR SYSTEM_TIME AS OF the other side's event time, or declare it with "
                 "'ingest'='upsert'"
             )
@@ -146,7 +146,7 @@ class _QueryRules:
     def _lookup(self, query: Span, reference: TableReference, connector: StoreTable) -> Iterator[Finding]:
         table = self.declared.get(reference.name)
         if not isinstance(table, CreateTable) or not table.primary_key:
-            return  # an error of its own
+            return  # another check reports it
         findings = list(lookup_table_findings(table, connector, reference))
         if findings:
             yield from findings
@@ -199,15 +199,15 @@ class _QueryRules:
             yield error("as-of-inner", message, reference.span)
 
     def _as_of_key(self, query: Span, reference: TableReference) -> Iterator[Finding]:
-        """Find the versioned side's key outside of a comparison: it is there although the row is deleted."""
+        """Find uses of the versioned side's key outside of a comparison: it is not NULL for a deleted row."""
         base = self._base(reference.name)
         if base is None or not self._is_versioned(base[0]):
             return
         tokens = significant(self._script.tokens_of(query))
-        for place, (alias, dot, column) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        for index, (alias, dot, column) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
             if not (alias.is_name and alias.name == reference.alias and dot.is_operator(".")):
                 continue
-            beside = [*tokens[max(place - 1, 0) : place], *tokens[place + 3 : place + 4]]
+            beside = [*tokens[max(index - 1, 0) : index], *tokens[index + 3 : index + 4]]
             compared = any(token.is_operator("=") for token in beside)
             if column.is_operator("*") or (
                 column.is_name and column.name in base[0].primary_key and not compared
@@ -220,7 +220,7 @@ class _QueryRules:
                 yield error("as-of-key", message, Span(alias.start, column.end))
 
     def _base(self, name: str) -> tuple[CreateTable, str | None] | None:
-        """The table behind a table or view, and the first keyword on the way that loses versions."""
+        """Return the table below a table or view, and the first keyword on the way that loses versions."""
         statement = self.declared.get(name)
         if isinstance(statement, CreateTable):
             return statement, None

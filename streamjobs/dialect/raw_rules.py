@@ -1,4 +1,4 @@
-"""The one check of parsers by hand: what adds up their rows counts a row again with each of its changes."""
+"""Warns of aggregates over rows of a hand-written parser: they count a row again with each of its changes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from streamjobs.dialect.references import references
 _AGGREGATES = ("SUM", "COUNT", "AVG", "LISTAGG", "COLLECT", "ARRAY_AGG", "STDDEV_POP", "STDDEV_SAMP",
                "VAR_POP", "VAR_SAMP", "VARIANCE", "MIN", "MAX")  # fmt: skip
 _ONCE = ("MIN", "MAX")
-"""Of these a row that comes twice is one, as of DISTINCT values; but a value that it had still counts."""
+"""Aggregates that count a repeated value once, as DISTINCT does; an earlier value of a row still counts."""
 _FIRST_KINDS = frozenset({"INSERT", "SNAPSHOT"})
-"""Each row comes once with one of these, before it changes."""
+"""The kinds of a row's first change; each row has exactly one of them."""
 _KINDS = frozenset({"INSERT", "UPDATE", "DELETE", "SNAPSHOT"})
 
 
 def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterator[Finding]:
-    """Warn of aggregates over all changes of a topic, which no ROW_NUMBER and no kind has chosen from."""
+    """Warn of aggregates over all changes of a topic that no ROW_NUMBER and no kind of change filters."""
     changes = {
         name for name, each in connectors.items() if isinstance(each, MetaqTable) and each.table is None
     }
@@ -42,7 +42,7 @@ def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterato
                 else "a row that has changed counts again"
             )
             message = (
-                f"{call.text.upper()} over all changes of a topic: a parser by hand returns a row for each "
+                f"{call.text.upper()} over all changes of a topic: your parser returns a row for each "
                 f"INSERT, UPDATE, DELETE and snapshot, so {wrong}. Choose the "
                 "latest row of each key first (ROW_NUMBER() … ORDER BY seq DESC = 1, without DELETE), or "
                 "declare the table with 'ingest'='upsert'"
@@ -53,34 +53,34 @@ def raw_findings(script: Script, connectors: Mapping[str, Connector]) -> Iterato
 
 
 def _chooses(tokens: Sequence[Token]) -> bool:
-    """Whether the query knows of versions or of kinds of changes.
+    """Return whether the query handles versions of a row or kinds of changes.
 
-    It numbers versions (ROW_NUMBER), takes first rows only (`kind = 'INSERT'`), or tells kinds apart
+    It numbers versions (ROW_NUMBER), reads first rows only (`kind = 'INSERT'`), or distinguishes kinds
     (`CASE WHEN kind = 'DELETE' THEN …`). `kind <> 'DELETE'` alone leaves updates in.
     """
     if any(token.is_word("ROW_NUMBER") for token in tokens):
         return True
-    named = {kind for place in range(len(tokens)) if (kind := _compared(tokens, place))}
+    named = {kind for index in range(len(tokens)) if (kind := _compared(tokens, index))}
     return bool(named) and (named <= _FIRST_KINDS or any(token.is_word("CASE") for token in tokens))
 
 
-def _compared(tokens: Sequence[Token], place: int) -> str:
-    """Return the kind of change that a column is compared with at a place by `=` or IN; "" for none."""
-    token = tokens[place]
+def _compared(tokens: Sequence[Token], index: int) -> str:
+    """Return the kind of change that token `index` compares a column with, by `=` or IN; "" for none."""
+    token = tokens[index]
     if token.kind is not TokenKind.STRING or token.value.upper() not in _KINDS:
         return ""
-    before = place - 1
+    before = index - 1
     while before > 0 and (tokens[before].is_operator(",") or tokens[before].kind is TokenKind.STRING):
         before -= 1
     listed = tokens[before].is_operator("(") and before > 0 and tokens[before - 1].is_word("IN")
     negated = listed and before > 1 and tokens[before - 2].is_word("NOT")
-    after = tokens[place + 1 : place + 2]
-    equal = tokens[place - 1].is_operator("=") or (bool(after) and after[0].is_operator("="))
+    after = tokens[index + 1 : index + 2]
+    equal = tokens[index - 1].is_operator("=") or (bool(after) and after[0].is_operator("="))
     return token.value.upper() if equal or (listed and not negated) else ""
 
 
 def _aggregate(tokens: Sequence[Token]) -> Token | None:
-    for place, token in enumerate(tokens[:-2]):
-        if token.is_word(*_AGGREGATES) and tokens[place + 1].is_operator("("):
+    for index, token in enumerate(tokens[:-2]):
+        if token.is_word(*_AGGREGATES) and tokens[index + 1].is_operator("("):
             return token
     return None

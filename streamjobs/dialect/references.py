@@ -1,4 +1,4 @@
-"""Which tables and functions a query reads, and how it joins them. Tokens only: Flink judges the rest."""
+"""Finds by tokens which tables and functions a query reads, and how it joins them; Flink checks the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_ALIAS = (*FROM_ENDS, *JOIN_WORDS, "JOIN", "ON", "USING", "WITH", "FOR", "MAT
 
 
 class JoinKind(Enum):
-    """How a table gets into its FROM clause. CROSS is also the comma, ARGUMENT is `f(TABLE t, …)`."""
+    """How a FROM clause adds a table. CROSS is also the comma, ARGUMENT is `f(TABLE t, …)`."""
 
     FROM = "FROM"
     INNER = "INNER"
@@ -31,8 +31,8 @@ class JoinKind(Enum):
 class AsOf:
     """`FOR SYSTEM_TIME AS OF expr`.
 
-    `left` is the name of the table that the time comes from: the one behind the alias in `i.event_time`, or
-    the only one to the left; None when that is a subquery or cannot be told.
+    `left` is the name of the table that the time comes from: that of the alias in `i.event_time`, or the only
+    one to the left; None if that is a subquery or is not clear.
     """
 
     expr: str
@@ -44,8 +44,8 @@ class AsOf:
 class TableReference:
     """A table, view or common table expression that a query reads.
 
-    `name` is the last part of the name as written; `cte` is true when the query itself defines it. `alias` is
-    the alias or else the name.
+    `name` is the last part of the name as written; `cte` is true if the query itself defines it. `alias` is
+    the alias, or the name if there is none.
     """
 
     name: str
@@ -58,7 +58,7 @@ class TableReference:
 
 @dataclass(frozen=True)
 class FunctionReference:
-    """A function in FROM: `LATERAL TABLE(f(x)) AS t (…)`. `alias` is "" when there is none."""
+    """A function in FROM: `LATERAL TABLE(f(x)) AS t (…)`. `alias` is "" if there is none."""
 
     name: str
     alias: str
@@ -85,7 +85,7 @@ def references(script: Script, query: Span) -> References:
 
 
 def matching_brackets(script: Script, tokens: list[Token]) -> dict[int, int]:
-    """Index of each opening parenthesis to that of its closing one. Raises SqlError."""
+    """Map the index of each opening parenthesis to that of its closing one. Raises SqlError."""
     matches, open_ = dict[int, int](), list[int]()
     for index, token in enumerate(tokens):
         if token.is_operator("("):
@@ -103,7 +103,7 @@ def matching_brackets(script: Script, tokens: list[Token]) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class _Item:
-    """Something to the left in a FROM clause: its alias and the table behind it (None: a subquery)."""
+    """An earlier item of a FROM clause: its alias and its table (None for a subquery)."""
 
     alias: str
     table: str | None
@@ -111,7 +111,7 @@ class _Item:
 
 @dataclass
 class _From:
-    """A FROM clause while it is read: where its brackets end, what it knows, how the next table joins."""
+    """A FROM clause while it is read: the end of its brackets, its CTEs, the next join, its items."""
 
     stop: int
     ctes: frozenset[str]
@@ -134,9 +134,9 @@ class _Scanner:
         return index < len(self._tokens) and self._tokens[index].is_operator("(")
 
     def scan(self, start: int, stop: int, ctes: frozenset[str]) -> None:
-        """Walk over a query, or over what stands in brackets."""
+        """Walk over a query, or over the content of brackets."""
         index, ctes = self._with_clause(start, stop, ctes)
-        is_query = False  # `EXTRACT(DAY FROM x)` is none
+        is_query = False  # `EXTRACT(DAY FROM x)` is not a query
         while index < stop:
             token = self._tokens[index]
             is_query = is_query or token.is_word("SELECT")
@@ -170,8 +170,8 @@ class _Scanner:
 
     def _from_clause(self, index: int, clause: _From) -> int:
         while index < clause.stop:
-            index, goes_on = self._condition(self._primary(index, clause), clause)
-            if not goes_on:
+            index, continues = self._condition(self._primary(index, clause), clause)
+            if not continues:
                 break
         return index
 
@@ -205,7 +205,7 @@ class _Scanner:
         return (kinds[0] if kinds else JoinKind.INNER), index + 1
 
     def _primary(self, index: int, clause: _From) -> int:
-        """Take one table, function or bracket of a FROM clause, with its alias."""
+        """Read one table, function or bracket of a FROM clause, with its alias."""
         if self._is(index, "LATERAL"):
             index += 1
         if self._is(index, "TABLE") and self._opens(index + 1):
@@ -227,7 +227,7 @@ class _Scanner:
         return index + 1
 
     def _named(self, index: int, clause: _From, alias_at: int | None = None) -> int:
-        """Take a table, or a function with its arguments (its alias stands at `alias_at`)."""
+        """Read a table, or a function with its arguments (its alias is at `alias_at`)."""
         start = index
         while (
             index + 2 < clause.stop
@@ -287,5 +287,5 @@ class _Scanner:
 
 
 def hints(script: Script, query: Span) -> list[Token]:
-    """The `/*+ … */` hints in the query."""
+    """Return the `/*+ … */` hints in the query."""
     return [token for token in script.tokens_of(query) if token.kind is TokenKind.HINT]

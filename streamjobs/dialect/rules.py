@@ -19,10 +19,10 @@ from streamjobs.errors import raise_together
 
 @dataclass(frozen=True)
 class Checked:
-    """A job's file with what the checks found, in the order of the file.
+    """A job's file and the findings of its checks, in the order of the file.
 
-    `connectors` has the typed WITH clause of each table by the table's name; tables with a wrong one are
-    left out, and then there is an error among the findings.
+    `connectors` maps a table's name to its typed WITH clause. A table with a wrong WITH clause is left out,
+    and then the findings contain an error.
     """
 
     script: Script
@@ -31,21 +31,21 @@ class Checked:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What must be changed before the job can run."""
+        """Return what must be changed before the job can run."""
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What may run and should be known."""
+        """Return what may run but should be known."""
         return tuple(each for each in self.findings if each.severity is Severity.WARNING)
 
     def raise_errors(self) -> None:
-        """Raise SqlError with all errors of the file, at the place of the first, if there are any."""
+        """Raise SqlError with all errors of the file, at the position of the first, if there are any."""
         raise_together([self.script.error(finding.message, finding.span) for finding in self.errors])
 
 
 def check(script: Script, env: Mapping[str, str] | None = None) -> Checked:
-    """Run every check. `env` is where secrets take `${NAME}` from, by default the environment.
+    """Run every check. Secrets read `${NAME}` from `env`, by default from the environment.
 
     Raises SqlError only for a query whose brackets do not match.
     """

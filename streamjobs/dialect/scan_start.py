@@ -1,4 +1,4 @@
-"""Where a job starts to read a topic when it has no state of its own yet."""
+"""The position at which a job without state starts to read a topic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.options.options import Option, Options
 
 
 class StartKind(Enum):
-    """Where reading starts; OFFSET is the same offset in every partition."""
+    """The kind of start; OFFSET is the same offset in every partition."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
@@ -23,7 +23,7 @@ class StartKind(Enum):
 
 @dataclass(frozen=True)
 class ScanStart:
-    """A start; `value` is the offset, or epoch milliseconds for TIME, and None for the others."""
+    """A start position; `value` is the offset, epoch milliseconds for TIME, None for the other kinds."""
 
     kind: StartKind
     value: int | None = None
@@ -38,9 +38,9 @@ _BLINK_TIME = re.compile(r"(\d{4})(\d{2})(\d{2}) (\d{2}:\d{2}:\d{2})")
 
 
 def scan_start(options: Options, time_zone: str) -> ScanStart:
-    """Where the options say that reading starts, by default at the earliest message: nothing is left out.
+    """Return where the options start reading; the default is the earliest message: nothing is left out.
 
-    `time_zone` is for times without a zone of their own. Raises ValueError, with a text for people.
+    `time_zone` is for times without a zone. Raises ValueError, with a text for the user.
     """
     offset, time = options.text_or_none("startMessageOffset"), options.text_or_none("startTime")
     if offset is not None and time is not None:

@@ -32,7 +32,7 @@ _OF_THE_CLUSTER = ("blob.", "high-availability.", "jobmanager.", "kubernetes.", 
 
 
 def setting_findings(script: Script) -> Iterator[Finding]:
-    """Settings that would break a promise or that are not the job's to make."""
+    """Yield settings that would break a guarantee or that a job must not set."""
     for setting in script.settings:
         yield from _findings(setting)
     for ignored in script.ignored_settings:
@@ -55,7 +55,7 @@ def _findings(setting: SetStatement) -> Iterator[Finding]:
         )
         yield warning("idle-timeout", message, setting.key_span)
     elif setting.key in _OWNED:
-        message = f"{setting.written} is set by streamjobs itself, for every job alike: remove it"
+        message = f"{setting.written} is set by streamjobs itself, in the same way for every job: remove it"
         yield error("setting-owned", message, setting.key_span)
     elif setting.key.startswith(_OF_THE_CLUSTER):
         message = f"{setting.written} belongs to the cluster, a job cannot change it: remove it"

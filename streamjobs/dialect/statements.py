@@ -1,4 +1,4 @@
-"""A job's SQL file, cut into statements and parsed."""
+"""Splits a job's SQL file into statements and parses them."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _CREATE: dict[str, Callable[[Cursor, Token], Statement]] = {
     "VIEW": create_view,
 }
 OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
-OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options stand in its WITH clause"
+OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options belong into its WITH clause"
 _ON_CONFLICT: dict[str, OnConflict] = {"NOTHING": "NOTHING", "ERROR": "ERROR", "DEDUPLICATE": "DEDUPLICATE"}
 
 
 def parse_script(text: str, path: str = "<sql>") -> Script:
     """Parse a whole file. `path` is for messages.
 
-    Statement sets are flattened: their INSERTs stand among the statements. Raises SqlError, with the place,
-    at the first statement that a job file cannot have.
+    Statement sets are flattened: their INSERTs are among the statements. Raises SqlError, with line and
+    column, at the first statement that a job file cannot have.
     """
     tokens = tokenize(text, path)
     found = _Splitter(text, path, significant(tokens)).statements()
@@ -66,17 +66,17 @@ class _Splitter:
         self._text = text
         self._path = path
         self._tokens = tokens
-        self._place = 0
+        self._index = 0
         self._errors: list[SqlError] = []
 
     def statements(self) -> list[Statement]:
-        """Cut and parse. Raises SqlError with the errors of all statements."""
+        """Split and parse the file. Raises SqlError with the errors of all statements."""
         found: list[Statement] = []
         open_set: Token | None = None
-        while self._place < len(self._tokens):
-            first = self._tokens[self._place]
+        while self._index < len(self._tokens):
+            first = self._tokens[self._index]
             if first.is_operator(";"):
-                self._place += 1
+                self._index += 1
             elif self._accept("BEGIN", "STATEMENT", "SET") or self._accept(
                 "EXECUTE", "STATEMENT", "SET", "BEGIN"
             ):
@@ -98,7 +98,7 @@ class _Splitter:
         return _without_unused_defaults(found)
 
     def _parsed(self, cursor: Cursor) -> list[Statement]:
-        """Parse one statement; an error in it is raised after the others are read."""
+        """Parse one statement; its error is raised only after the other statements are parsed."""
         try:
             return _statement(cursor)
         except SqlError as exc:
@@ -109,29 +109,29 @@ class _Splitter:
         raise SqlError(message, self._text, token.start, self._path)
 
     def _accept(self, *words: str) -> bool:
-        tokens = self._tokens[self._place : self._place + len(words)]
+        tokens = self._tokens[self._index : self._index + len(words)]
         if len(tokens) < len(words) or not all(map(Token.is_word, tokens, words)):
             return False
-        self._place += len(words)
+        self._index += len(words)
         return True
 
     def _until_semicolon(self) -> list[Token]:
-        start = self._place
-        while self._place < len(self._tokens) and not self._tokens[self._place].is_operator(";"):
-            self._place += 1
-        return self._tokens[start : self._place]
+        start = self._index
+        while self._index < len(self._tokens) and not self._tokens[self._index].is_operator(";"):
+            self._index += 1
+        return self._tokens[start : self._index]
 
     def _job_parameter(self) -> list[Statement]:
-        """Take a line such as `blink.miniBatch.size=5000`, which ends with the line; else nothing."""
-        key_end = self._place
+        """Read a parameter such as `blink.miniBatch.size=5000`, which ends with its line; else return []."""
+        key_end = self._index
         while key_end < len(self._tokens) and not self._tokens[key_end].is_operator("="):
             token = self._tokens[key_end]
-            glued = key_end == self._place or token.start == self._tokens[key_end - 1].end
+            glued = key_end == self._index or token.start == self._tokens[key_end - 1].end
             part = token.kind in (TokenKind.WORD, TokenKind.NUMBER) or token.is_operator(".", "-")
             if not glued or not part:
                 return []
             key_end += 1
-        key = self._tokens[self._place : key_end]
+        key = self._tokens[self._index : key_end]
         if key_end == len(self._tokens) or not any(token.text.startswith(".") for token in key):
             return []
         line_end = self._text.find("\n", self._tokens[key_end].start)
@@ -140,8 +140,8 @@ class _Splitter:
             if -1 < line_end < self._tokens[stop].start:
                 break
             stop += 1
-        cursor = Cursor(self._text, self._path, self._tokens[self._place : stop])
-        self._place = stop
+        cursor = Cursor(self._text, self._path, self._tokens[self._index : stop])
+        self._index = stop
         return _settings(cursor)
 
 
@@ -218,16 +218,16 @@ def _insert(cursor: Cursor, start: Token) -> InsertInto:
     query = cursor.rest
     on_conflict = None
     depth = 0
-    for place, token in enumerate(query):
+    for index, token in enumerate(query):
         depth += token.is_operator("(") - token.is_operator(")")
         if (
             depth == 0
             and token.is_word("ON")
-            and query[place + 1 : place + 2]
-            and query[place + 1].is_word("CONFLICT")
+            and query[index + 1 : index + 2]
+            and query[index + 1].is_word("CONFLICT")
         ):
-            on_conflict = _conflict_clause(cursor, query[place:])
-            query = query[:place]
+            on_conflict = _conflict_clause(cursor, query[index:])
+            query = query[:index]
             break
     if not query:
         cursor.expected("a query")
@@ -239,7 +239,7 @@ def _insert(cursor: Cursor, start: Token) -> InsertInto:
 
 
 def _with_trailing_hints(statement: Statement, text: str, tokens: list[Token]) -> Statement:
-    """Hints mean nothing to the parser, so a query that ends with some was cut before them."""
+    """Extend a query by the hints at its end: the parser skips hints, so it ends the query before them."""
     if not isinstance(statement, CreateView | InsertInto):
         return statement
     end = statement.query_span.end
@@ -257,7 +257,7 @@ def _check_hints(text: str, path: str, tokens: list[Token], statements: list[Sta
     queries = [each.query_span for each in statements if isinstance(each, CreateView | InsertInto)]
     for token in tokens:
         if token.kind is TokenKind.HINT and not any(each.start < token.start < each.end for each in queries):
-            message = "a hint belongs into a query, behind SELECT or a table's name"
+            message = "a hint belongs into a query, after SELECT or a table's name"
             if OPTIONS_HINT.search(token.text):
                 message = OPTIONS_REFUSAL
             raise SqlError(message, text, token.start, path)

@@ -1,4 +1,4 @@
-"""Checks of declared tables, one by one."""
+"""Checks of each declared table by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW_METADATA: Mapping[str, str] = {
     "row": "INT",
     "origin": "STRING",
 }
-"""Metadata of a row change and its type. `origin` is the text `topic/partition/offset/row`."""
+"""Metadata keys of a row change and their types. `origin` is the text `topic/partition/offset/row`."""
 
 MESSAGE_METADATA: Mapping[str, str] = {
     "timestamp": "TIMESTAMP_LTZ(3)",
@@ -32,11 +32,11 @@ MESSAGE_METADATA: Mapping[str, str] = {
     "partition": "INT",
     "offset": "BIGINT",
 }
-"""Metadata of a raw message and its type."""
+"""Metadata keys of a raw message and their types."""
 
 
 def table_findings(table: CreateTable, connector: Connector | None) -> Iterator[Finding]:
-    """What is wrong with columns, key and watermark. `connector` is None if it could not be read."""
+    """Yield what is wrong with columns, key and watermark. `connector` is None if it could not be read."""
     for column in table.columns:
         if column.name.startswith(RESERVED_PREFIX):
             yield reserved(f"column {column.name}", column.name_span)
@@ -47,7 +47,7 @@ def table_findings(table: CreateTable, connector: Connector | None) -> Iterator[
 
 
 def reserved(what: str, span: Span) -> Finding:
-    """A name that the framework keeps for itself."""
+    """Return the error for a name that the framework reserves."""
     message = f"{what}: names that start with {RESERVED_PREFIX} are the framework's own"
     return error("reserved-name", message, span)
 
@@ -77,7 +77,7 @@ def _ingest(table: CreateTable, connector: MetaqTable) -> Iterator[Finding]:
     ingest = connector.ingest
     if ingest is Ingest.CHANGELOG:
         message = (
-            "'ingest'='changelog' is not there yet: it trusts the log, and a repeated message would make "
+            "'ingest'='changelog' is not supported yet: it trusts the log, and a repeated message would make "
             "every result wrong. Use 'upsert' (the latest row of each key) or 'versioned' (joins as of "
             "event time)"
         )
@@ -106,8 +106,8 @@ def _rowtime(table: CreateTable) -> Iterator[Finding]:
     column = table.column(watermark.column)
     if column is not None and column.metadata_from != EVENT_TIME:
         message = (
-            f"the rowtime of table {table.name} is its column METADATA FROM '{EVENT_TIME}': only that time "
-            f"is the one that watermarks are made of, not {watermark.column}"
+            f"the rowtime of table {table.name} is its column METADATA FROM '{EVENT_TIME}': watermarks are "
+            f"made of that time only, not of {watermark.column}"
         )
         yield error("rowtime", message, watermark.span)
     elif watermark.delay_ms is None:
@@ -175,7 +175,7 @@ def _delete_when_null(table: CreateTable, connector: StoreTable) -> Iterator[Fin
         near = _nearest(str(name), [each.name for each in table.columns])
         message = f"deleteWhenNull: table {table.name} has no column {name}{near}"
     elif column.name in table.primary_key or not column.nullable:
-        message = f"deleteWhenNull: {name} is never NULL; name a column that can be, and is not of the key"
+        message = f"deleteWhenNull: {name} is never NULL; name a column that can be, and is not in the key"
     else:
         return
     yield error("delete-when-null", message, entry.value_span)
@@ -191,7 +191,7 @@ def _origin_column(table: CreateTable, connector: StoreTable) -> Iterator[Findin
         message = f"originColumn: table {table.name} has no column {name}{near}"
     elif column.type != "STRING":
         message = (
-            f"originColumn: {name} is {column.type}, and METADATA FROM 'origin' of a metaq table a STRING"
+            f"originColumn: {name} is {column.type}, but METADATA FROM 'origin' of a metaq table is a STRING"
         )
     else:
         return

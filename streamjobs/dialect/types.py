@@ -1,4 +1,4 @@
-"""Column types: Blink's and Flink's spellings into Flink's full one."""
+"""Reads column types in Blink's and Flink's forms into Flink's full form."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _WITH_LENGTH = {
 _VARYING = {"CHAR": "VARCHAR", "CHARACTER": "VARCHAR", "BINARY": "VARBINARY"}
 _NESTED = ("ARRAY", "MULTISET", "MAP", "ROW")
 _REFUSED = ("INTERVAL", "RAW", "NULL", "VARIANT", "BITMAP", "DESCRIPTOR", "REAL", "ANY", "STRUCTURED")
-"""Types that Flink's parser takes, and no source or sink of ours."""
+"""Types that Flink's parser accepts, but no source or sink of streamjobs."""
 _MOST_ARGUMENTS = {"DECIMAL": 2}
 _LONGEST = "2147483647"
 
 
 def take_type(cursor: Cursor) -> str:
-    """Take a type and give Flink's full spelling of it: `VARCHAR` gives `STRING`.
+    """Take a type and return Flink's full form of it: `VARCHAR` becomes `STRING`.
 
     Shape: upper case, one space after each comma: `DECIMAL(10, 2)`, `ROW<a INT, b ARRAY<STRING>>`.
-    Nullability of the column itself is not taken. Raises SqlError at a type that Flink does not have.
+    It does not take the column's own NOT NULL. Raises SqlError at a type that Flink does not have.
     """
     word = cursor.peek().text.upper() if cursor.peek().kind is TokenKind.WORD else ""
     if word in _PLAIN:
@@ -111,7 +111,7 @@ def _nested(cursor: Cursor, word: str) -> str:
     cursor.expect_operator(close)
     wanted = {"ROW": len(parts), "MAP": 2}.get(word, 1)
     if len(parts) != wanted:
-        cursor.fail(f"{word} takes {wanted} type(s), not {len(parts)}")
+        cursor.fail(f"{word} needs {wanted} type(s), not {len(parts)}")
     return f"{word}<{', '.join(parts)}>"
 
 

@@ -1,4 +1,4 @@
-"""A table's WITH clause, read into the typed form of what stands behind the table."""
+"""Reads a table's WITH clause into the typed form of its connector."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streamjobs.options.options import OptionProblem, Options, OptionValue, Secr
 from streamjobs.options.store_options import STORE_KINDS, STORE_OPTIONS
 
 _TEXT_OPTIONS = ("linedelimiter", "fielddelimiter", "lengthcheck", "columnerrordebug")
-"""Options of Blink's that say how a message is cut into rows and columns."""
+"""Blink's options for splitting a message into rows and columns."""
 
 
 def read_connector(
@@ -34,8 +34,8 @@ def read_connector(
 ) -> tuple[Connector | None, list[Finding]]:
     """Read the WITH clause of a table.
 
-    `env` is where secrets take `${NAME}` from, by default the environment; `time_zone` is the job's, for
-    times without a zone of their own. The connector is None if anything is wrong; then there are findings.
+    Secrets read `${NAME}` from `env`, by default from the environment; `time_zone` is the job's, for times
+    without a zone. The connector is None if anything is wrong; then there are findings.
     """
     if "connector" in table.options:
         findings = _flink_findings(table)
@@ -157,7 +157,7 @@ def _property_findings(table: CreateTable, options: Options) -> list[Finding]:
 
 
 def _secret_findings(table: CreateTable, options: Options) -> list[Finding]:
-    """Refuse a store's password that stands in the file."""
+    """Return errors for passwords of a store that are written in the file."""
     if table.options["type"].lower() not in STORE_OPTIONS:
         return []
     given = STORE_OPTIONS[table.options["type"].lower()]
@@ -177,7 +177,7 @@ def _secret_findings(table: CreateTable, options: Options) -> list[Finding]:
 def _flink_findings(table: CreateTable) -> list[Finding]:
     findings = []
     if "type" in table.options:
-        message = "'type' and 'connector' are two ways to say what the table stands for: give one"
+        message = "'type' and 'connector' are two ways to choose the table's connector: give one"
         findings.append(error("option-unknown", message, table.options.entry("type").key_span))
     for entry in table.options.entries:
         if entry.key.lower().startswith("properties."):

@@ -1,4 +1,4 @@
-"""From 300 lines of Java to the lines that say what went wrong."""
+"""Finds the root cause in Flink's text of a failure: of 300 lines of Java, the few that explain it."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _DULL = (
 )
 _MEANINGS = {
     "CANCELLED: client cancelled": (
-        "A Python worker is gone: killed, or out of memory; its TaskManager's log may tell."
+        "A Python worker is gone: killed, or out of memory; its TaskManager's log may show why."
     ),
 }
-"""What else to say where a last cause says little."""
+"""Explanations of last causes that are not clear by themselves."""
 _MAX_CHARS = 4000
 _BRIEF_CHARS = 400
 _NAMED = re.compile(r"(?P<name>[A-Za-z_][\w.$]*(?:Exception|Error|Throwable)): (?P<text>.*)", re.DOTALL)
 _FRAME = re.compile(r'^  File "([^"]*)", line (\d+), in (.*)$', re.MULTILINE)
 _OURS = ("streamjobs.", "connectors.", "thrift_idl.", "udfs.")
 _OUR_FILES = ("streamjobs/", "connectors/", "thrift_idl/", "udfs/")
-"""The names of our errors say nothing to a reader, and our frames not much: `--verbose` shows both."""
+"""Class names of our errors, and our stack frames, do not help a reader: only `--verbose` shows them."""
 _SHIPPED = re.compile(r'(?<=  File ")[^"]*/python-files/(?:blob_[^/"]+/)?(?:[^/"]+\.zip/)?')
-"""Where a worker keeps what the job shipped: new with each attempt, and of no use to a reader."""
+"""The worker's directory of shipped files: it is new with each attempt and does not help a reader."""
 
 
 def causes(text: str) -> list[tuple[str, str]]:
-    """Return the chain of Java exceptions in a failure: each full class name with the text behind it."""
+    """Return the chain of Java exceptions in a failure: each full class name with its text."""
     return [(match["class"], match["text"] or "") for match in _CAUSED_BY.finditer(text)]
 
 
 def exception_name(cause: str) -> str:
-    """Return the class name of a root cause, without its package; empty where it has none."""
+    """Return the class name of a root cause, without its package; "" if it has none."""
     lines = _message_lines(cause)
     match = _NAMED.match(lines[0]) if lines else None
     return match["name"].rpartition(".")[2] if match else ""
 
 
 def brief(cause: str) -> str:
-    """Return a root cause in one line: what was raised and, for Python of the job's own, where.
+    """Return a root cause in one line: what was raised and, for the job's own Python code, where.
 
     >>> brief("Traceback (most recent call last):\\n  File \\"f.py\\", line 3, in g\\nValueError: no")
     'ValueError: no (f.py:3, in g)'
@@ -77,10 +77,10 @@ def _message_lines(cause: str) -> list[str]:
 
 
 def root_cause(text: str) -> str:
-    """Give the shortest text that explains a failure.
+    """Return the shortest text that explains a failure.
 
-    The Python traceback, without Beam's and PyFlink's own frames, if there is one in it; else the last
-    `Caused by` with its text; else the end of what was printed.
+    It is the Python traceback without Beam's and PyFlink's frames, if the text has one; else the last
+    `Caused by` with its text; else the end of the text.
     """
     python = _python_traceback(text)
     if python:
@@ -93,8 +93,8 @@ def root_cause(text: str) -> str:
     if causes:
         last = causes[-1]
         after = _JAVA_GOES_ON.split(text[last.end() :], maxsplit=1)[0]
-        told = f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
-        return "\n".join([told, *(meaning for part, meaning in _MEANINGS.items() if part in told)])
+        cause = f"{last['class'].rpartition('.')[2]}: {last['text']}{after}"[:_MAX_CHARS].rstrip()
+        return "\n".join([cause, *(meaning for part, meaning in _MEANINGS.items() if part in cause)])
     return text.strip()[-_MAX_CHARS:]
 
 

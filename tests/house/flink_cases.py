@@ -26,8 +26,8 @@ FLINK_REFUSED = {
         "value FROM v;"
         ),
         "le AS |value ",
-        "SQL has no meaning for value here: something before it is missing, misspelled or too many, "
-        "such as a comma; a name that is a keyword stands in backticks (Flink: Encountered \"value\")",
+        "SQL has no meaning for value here: something before it is missing, misspelled or superfluous, "
+        "such as a comma; write a name that is a keyword in backticks (Flink: Encountered \"value\")",
     ),
     "no_column_in_table": (
         R + "INSERT INTO r SELECT i.item_id, i.titel FROM item AS i;",
@@ -57,7 +57,7 @@ FLINK_REFUSED = {
         sink("s BIGINT, n BIGINT")
         + "INSERT INTO r SELECT shop_id, MAX(COUNT(*)) FROM item GROUP BY shop_id;",
         "p_id, |MAX(CO",
-        "an aggregate stands inside another one: compute the inner one in a view, and aggregate its "
+        "an aggregate is inside another one: compute the inner one in a view, and aggregate its "
         "rows (Flink: Aggregate expressions cannot be nested)",
     ),
     "no_table_alias": (
@@ -69,14 +69,14 @@ FLINK_REFUSED = {
     "wrong_args2": (
         R + "INSERT INTO r SELECT item_id, DATE_FORMAT(item_id, 'yyyy') FROM item;",
         "m_id, |DATE_F",
-        "DATE_FORMAT does not take arguments of these types: CAST them to types that it takes (Flink: "
+        "DATE_FORMAT does not accept arguments of these types: CAST them to types that it accepts (Flink: "
         "Cannot apply 'DATE_FORMAT' to arguments of type 'DATE_FORMAT(<BIGINT>, <CHAR(4)>)'. Supported "
         "form(s): 'DATE_FORMAT(<TIMESTAMP>, <CHARACTER>)')",
     ),
     "wrong_args3": (
         R + "INSERT INTO r SELECT item_id, UPPER(title, title) FROM item;",
         "m_id, |UPPER(",
-        "UPPER takes 1 of them, and has another number of arguments here (Flink: Invalid number of "
+        "UPPER needs 1 argument(s), and has another number of them here (Flink: Invalid number of "
         "arguments to function 'UPPER'. Was expecting 1 arguments)",
     ),
     "join_types": (
@@ -120,7 +120,7 @@ FLINK_REFUSED = {
     "case_types": (
         R + "INSERT INTO r SELECT item_id, CASE WHEN item_id = 1 THEN title ELSE updated END FROM item;",
         "m_id, |CASE W",
-        "the results of this CASE or COALESCE have types that do not meet: CAST them to one type "
+        "the results of this CASE or COALESCE have types that do not match: CAST them to one type "
         "(Flink: Illegal mixing of types in CASE or COALESCE statement)",
     ),
     "window_no_time": (
@@ -151,7 +151,7 @@ FLINK_REFUSED = {
         "INSERT INTO r SELECT n, COUNT(*) OVER (PARTITION BY shop_id ORDER BY PROCTIME()) FROM v;"
         ),
         "INTO r |SELECT n",
-        "OverAggregate works only on rows that never change, and these are updated or deleted later: take an "
+        "OverAggregate works only on rows that never change, and these are updated or deleted later: use an "
         "append table, or do this step before rows are grouped, joined or deduplicated (Flink: "
         "TableException: StreamPhysicalOverAggregate doesn't support consuming update changes which is "
         "produced by node GroupAggregate(groupBy=[shop_id], select=[shop_id, COUNT(*) AS n]))",
@@ -162,7 +162,7 @@ FLINK_REFUSED = {
         "ON g.a = i.item;"
         ),
         "item) |FOR SYSTEM",
-        "FOR is a keyword of SQL and has no meaning here: as a name it stands in backticks, `FOR` "
+        "FOR is a keyword of SQL and has no meaning here: to use it as a name, write `FOR` in backticks "
         "(Flink: Incorrect syntax near the keyword 'FOR')",
     ),
     "insert_columns": (
@@ -182,8 +182,8 @@ FLINK_REFUSED = {
     "insert_types": (
         WIDE_SINK + ITEMS + "INSERT INTO k SELECT title, item_id FROM item;",
         "NTO k |SELECT",
-        "the query's column 1 does not fit column a of k: columns meet by order, not by name; CAST it, "
-        "or change the order (Flink: ValidationException: Column types of query result and sink for "
+        "the query's column 1 does not fit column a of k: columns are matched by order, not by name; CAST "
+        "it, or change the order (Flink: ValidationException: Column types of query result and sink for "
         "'default_catalog.default_database.k' do not match. Cause: Incompatible types for sink column "
         "'a' at position 1. Query schema: [title: STRING, item_id: BIGINT] Sink schema: [a: BIGINT, s: "
         "STRING])",
@@ -203,7 +203,7 @@ FLINK_REFUSED = {
     "scalar_subquery2": (
         R + "INSERT INTO r SELECT item_id, (SELECT shop_id, name FROM shop) FROM item;",
         "_id, (|SELECT",
-        "a subquery that stands for a value has one column: select only that one (Flink: Cannot apply "
+        "a subquery that is used as a value has one column: select only that one (Flink: Cannot apply "
         "'$SCALAR_QUERY' to arguments of type '$SCALAR_QUERY(<RECORDTYPE(BIGINT SHOP_ID, "
         "VARCHAR(2147483647) NAME)>)'. Supported form(s): '$SCALAR_QUERY(<RECORDTYPE(SINGLE FIELD)>)')",
     ),
@@ -250,7 +250,7 @@ FLINK_REFUSED = {
         "AS |'tests",
         "tests.house.wrong_functions.unpicklable cannot be sent to the workers: TypeError: cannot "
         "pickle '_thread.lock' object. They get a copy of the function and of all that it holds: make "
-        "locks, connections and open files in `open`, of a ScalarFunction or TableFunction, and check "
+        "locks, connections and open files in `open` of a ScalarFunction or TableFunction, and check "
         "the types that it declares",
     ),
     "udf_args": (
@@ -295,18 +295,18 @@ FLINK_REFUSED = {
     "setting_interval": (
         "SET 'execution.checkpointing.interval' = 'abc';\n" + LIGHT + "INSERT INTO k SELECT a FROM g;",
         "|SET 'exec",
-        "Flink does not take 'abc' for execution.checkpointing.interval: text does not start "
+        "Flink does not accept 'abc' for execution.checkpointing.interval: text does not start "
         "with a number, and is not a valid ISO-8601 duration format: abc",
     ),
     "setting_parallel": (
         "SET 'parallelism.default' = 'two';\n" + LIGHT + "INSERT INTO k SELECT a FROM g;",
         "|SET 'par",
-        "Flink does not take 'two' for parallelism.default: For input string: \"two\"",
+        "Flink does not accept 'two' for parallelism.default: For input string: \"two\"",
     ),
     "setting_zone": (
         "SET 'table.local-time-zone' = 'Mars/Base';\n" + LIGHT + "INSERT INTO k SELECT a FROM g;",
         "|SET 'table",
-        "Flink does not take 'Mars/Base' for table.local-time-zone: Invalid time zone. The value should be "
+        "Flink does not accept 'Mars/Base' for table.local-time-zone: Invalid time zone. The value should be "
         "a Time Zone Database (TZDB) ID such as 'America/Los_Angeles' to include daylight saving time. Fixed "
         "offsets are supported using 'GMT-03:00' or 'GMT+03:00'. Or use 'UTC' without time zone and daylight "
         "saving time.",
@@ -314,7 +314,7 @@ FLINK_REFUSED = {
     "setting_minibatch": (
         "SET 'table.exec.mini-batch.enabled' = 'true';\n" + LIGHT + "INSERT INTO k SELECT COUNT(*) FROM g;",
         "|SET 'table",
-        "Flink does not take 'true' for table.exec.mini-batch.enabled: MiniBatch Latency must be greater "
+        "Flink does not accept 'true' for table.exec.mini-batch.enabled: MiniBatch Latency must be greater "
         "than 0 ms. [null]",
     ),
     "flink_connector_option": (
@@ -360,14 +360,14 @@ FLINK_REFUSED = {
     "concat_number": (
         R + "INSERT INTO r SELECT item_id, title || item_id FROM item;",
         "m_id, |title ",
-        "|| does not take arguments of these types: CAST them to types that it takes (Flink: Cannot "
+        "|| does not accept arguments of these types: CAST them to types that it accepts (Flink: Cannot "
         "apply '||' to arguments of type '<VARCHAR(2147483647)> || <BIGINT>'. Supported form(s): "
         "'<STRING> || <STRING>')",
     ),
     "backtick_case": (
         R + "INSERT INTO r SELECT Item_Id, title FROM item;",
         "ELECT |Item_I",
-        "no table of this query has a column Item_Id: names are case-sensitive, and a text stands in "
+        "no table of this query has a column Item_Id: names are case-sensitive, and a text is written in "
         "single quotes, 'like this' (Flink: Column 'Item_Id' not found in any table; did you mean "
         "'item_id'?)",
     ),
@@ -379,7 +379,7 @@ FLINK_REFUSED = {
     "create_temp": (
         LIGHT + "INSERT INTO k SELECT a FROM g AS OF SYSTEM TIME '1';",
         "AS |OF SYSTEM",
-        "OF is a keyword of SQL and has no meaning here: as a name it stands in backticks, `OF` "
+        "OF is a keyword of SQL and has no meaning here: to use it as a name, write `OF` in backticks "
         "(Flink: Incorrect syntax near the keyword 'OF')",
     ),
     "deep": (

@@ -14,11 +14,11 @@ WITH (type='metaq', topic='v', 'table'='d.seen', 'ingest'='append');
 CONDITION = (
     "this query keeps rows of a join or a group by a condition: in another order a row may never fulfil "
     "it. A row "
-    "that it has written since the last checkpoint would then stay in r for ever if the job begins again "
-    "there. "
-    "Give every row, let a column of it be NULL where the row shall go (LEFT JOIN, CASE WHEN … END), and "
-    "name that "
-    "column in the table: 'deleteWhenNull'='column'; or take such rows: 'acceptLeftovers'='true'"
+    "that it has written since the last checkpoint would then stay in r for ever if the job restarts "
+    "from there. "
+    "Return every row, let a column of it be NULL if the row shall be deleted (LEFT JOIN, CASE WHEN … END), "
+    "and name that "
+    "column in the table: 'deleteWhenNull'='column'; or accept such rows: 'acceptLeftovers'='true'"
 )
 LOST = (
     "ROW_NUMBER() … = 1 is planned by Flink as insert-only here, so updates and deletes are lost. Order "
@@ -30,29 +30,29 @@ LOST = (
 def unsteady(why: str, function: str, sink: str = "r") -> str:
     return (
         f"this query {why} {function}, which returns another value at each call. When a row changes, it "
-        f"is taken "
-        "back by the value of that moment, which is another than the one that it came with: rows would "
-        "stay in "
-        f"{sink}, and sums be wrong. Take a time that the row itself has (an event time, a column), or use "
-        f"{function} only for columns of {sink} that are not of its key"
+        f"is retracted "
+        "with the value of that moment, which differs from the one that it was inserted with: stale rows "
+        "would stay in "
+        f"{sink}, and sums would be wrong. Use a time that the row itself has (an event time, a column), or "
+        f"use {function} only for columns of {sink} that are not in its key"
     )
 
 
 def rekeyed(
-    function: str, sink: str = "r", end: str = "; or take such rows: 'acceptLeftovers'='true'"
+    function: str, sink: str = "r", end: str = "; or accept such rows: 'acceptLeftovers'='true'"
 ) -> str:
     return (
-        f"{sink} is keyed by {function}, which returns another value at each call. When the job begins "
-        "again at a "
-        "checkpoint, the rows since then are read again and have another key: they would stand in "
+        f"{sink} is keyed by {function}, which returns another value at each call. When the job restarts "
+        "from a "
+        "checkpoint, the rows since then are read again and have another key: they would be in "
         f"{sink} twice. Key and group by columns that a row has of its own (an id, an event time){end}"
     )
 
 
 def no_column(name: str) -> str:
     return (
-        f"no table of this query has a column {name}: names are case-sensitive, and a text stands in single "
-        f"quotes, 'like this' (Flink: Column '{name}' not found in any table)"
+        f"no table of this query has a column {name}: names are case-sensitive, and a text is written in "
+        f"single quotes, 'like this' (Flink: Column '{name}' not found in any table)"
     )
 
 

@@ -42,8 +42,8 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "another order "
         "it may never have had that value. A row that it has written since the last checkpoint would then "
         "stay in r "
-        "for ever if the job begins again there. Group and key by columns that a row has of its own; or "
-        "take such "
+        "for ever if the job restarts from there. Group and key by columns that a row has of its own; or "
+        "accept such "
         "rows: 'acceptLeftovers'='true'",
     ),
     "group_by_a_clock": (
@@ -175,9 +175,9 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "lookup_of_rows_that_change": (
         job(BOOK, "item_id", LOOKED_UP.format(left="item", where="")),
         "JOIN |`d.D`",
-        "d.D is looked up for rows that change or are taken back later, and would be looked up once more "
+        "d.D is looked up for rows that change or are retracted later, and would be looked up again "
         "then, with "
-        "another answer: look it up before the rows are grouped or joined, or capture the table and join "
+        "another result: look it up before the rows are grouped or joined, or capture the table and join "
         "it with its "
         "changes",
     ),
@@ -211,20 +211,20 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "word_that_is_none": (
         job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  title FRM item;"),
         "FRM |item",
-        "SQL has no meaning for item here: something before it is missing, misspelled or too many, such "
-        'as a comma; a name that is a keyword stands in backticks (Flink: Encountered "item")',
+        "SQL has no meaning for item here: something before it is missing, misspelled or superfluous, such "
+        'as a comma; write a name that is a keyword in backticks (Flink: Encountered "item")',
     ),
     "types_that_do_not_meet": (
         job("item_id BIGINT, n BIGINT", "item_id", "INSERT INTO r SELECT item_id,\n  title + 1 FROM item;"),
         "  |title +",
-        "+ does not take arguments of these types: CAST them to types that it takes (Flink: Cannot apply "
+        "+ does not accept arguments of these types: CAST them to types that it accepts (Flink: Cannot apply "
         "'+' to arguments of type '<VARCHAR(2147483647)> + <INTEGER>'. Supported form(s): '<NUMERIC> + "
         "<NUMERIC>')",
     ),
     "function_that_is_not_there": (
         job(BOOK, "item_id", "INSERT INTO r SELECT item_id,\n  nosuch(title) FROM item;"),
         "  |nosuch",
-        "there is no function nosuch that takes (<CHARACTER>): CREATE FUNCTION comes before its use; check "
+        "there is no function nosuch that accepts (<CHARACTER>): CREATE FUNCTION comes before its use; check "
         "its name and the number of its arguments, and CAST those of another type (Flink: No match found for "
         "function signature nosuch(<CHARACTER>))",
     ),

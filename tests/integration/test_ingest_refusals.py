@@ -44,8 +44,8 @@ def explained_file(path: Path, directory: Path) -> str:
     [
         ("SELECT owner_id, 1 FROM item", "the query's own key is not id: .*ON CONFLICT DO DEDUPLICATE"),
         ("SELECT id, 1 FROM event", "nothing says that id is unique in this query: .*ON CONFLICT DO NOTHING"),
-        ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query gives BIGINT.*CAST"),
-        ("SELECT item_id FROM item", "the query gives 1 columns, o has 2"),
+        ("SELECT item_id, owner_id FROM item", r"column n of o is INT, and the query returns BIGINT.*CAST"),
+        ("SELECT item_id FROM item", "the query returns 1 columns, o has 2"),
         (
             f"{MEET} ON CONFLICT DO DEDUPLICATE",
             "this query is an inner join of rows that change.* in o for ever.*LEFT JOIN.*'deleteWhenNull'",
@@ -98,7 +98,7 @@ def test_a_list_of_columns_gives_the_one_that_dead_letters_name(
         "type='rocksdb'", "type='rocksdb', originColumn='n'"
     )
     monkeypatch.setattr(f"{__name__}.ITEM", item)
-    with pytest.raises(ConfigError, match="n is not given: by 'originColumn' it is what dead letters name"):
+    with pytest.raises(ConfigError, match="n is not given: by 'originColumn', dead letters name it"):
         explained("(id) SELECT item_id FROM item", tmp_path)
 
 
@@ -133,7 +133,7 @@ def test_an_outer_interval_join_in_front_of_a_window_is_refused_at_its_place(tmp
     path.write_text(text.format(query="id, COUNT(c) FROM j GROUP BY id, TUMBLE(t, INTERVAL '1' SECOND)"))
     with pytest.raises(ConfigError) as refused:
         explained_file(path, tmp_path)
-    told = r"\S+/job\.sql:7:3: this LEFT JOIN within .* has a window on t behind it.* UNION ALL "
+    told = r"\S+/job\.sql:7:3: this LEFT JOIN within .* is followed by a window on t, .* UNION ALL "
     assert re.match(told, str(refused.value)), str(refused.value)
     path.write_text(text.format(query="id, c FROM j"))
     assert "IntervalJoin(joinType=[LeftOuterJoin]" in explained_file(path, tmp_path)

@@ -208,7 +208,8 @@ def test_functions_of_the_user_are_read_anew_for_each_plan(
         session.explain(plan_file(file, RunSettings("127.0.0.1:1", tmp_path)))
     told = str(refused.value)
     assert told.startswith(
-        f"{file}:5:15: the query's column 1 does not fit column id of o: columns meet by order, not by name; "
+        f"{file}:5:15: the query's column 1 does not fit column id of o: columns are matched by order, not "
+        "by name; "
     )
     assert "Query schema: [EXPR$0: STRING]" in told
     assert told.endswith(f"\n  INSERT INTO o SELECT shaped(id) FROM e;\n  {' ' * 14}^")

@@ -213,7 +213,7 @@ def test_what_cannot_be_started_is_named(
         take(directory, wrong)
     monkeypatch.setenv(lease.IDLE_VARIABLE, "soon")
     lease.stop(directory)
-    with pytest.raises(ConfigError, match=r"STREAMJOBS_PLANNER_IDLE_S is the seconds .*not 'soon'"):
+    with pytest.raises(ConfigError, match=r"STREAMJOBS_PLANNER_IDLE_S must be the seconds .*not 'soon'"):
         take(directory, command)
 
 

@@ -90,4 +90,4 @@ def test_what_is_not_known_is_refused() -> None:
     last = Operator("MultiJoin", copies(("id", 0)), CHANGES, (LATEST,))
     found = untold(last, [0])
     assert found is not None
-    assert found.why == "has a MultiJoin, of which is not known whether it tells all rows in any order"
+    assert found.why == "has a MultiJoin, and it is unknown whether that emits the same rows in any order"

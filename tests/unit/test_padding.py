@@ -126,6 +126,6 @@ def test_the_likeliest_join_is_told_with_what_to_write_instead() -> None:
     message, offset = refusal(padded, joins)
     assert offset == 40
     assert message.startswith(
-        "this LEFT JOIN within a span of event time has a window on t behind it, on the way to o."
+        "this LEFT JOIN within a span of event time is followed by a window on t, on the way to o."
     )
     assert "UNION ALL an inner JOIN on the same condition" in message

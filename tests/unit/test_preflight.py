@@ -121,9 +121,9 @@ def test_servers_that_only_flink_can_log_in_to_are_warned_of() -> None:
     plan = own("h1:9092", more)
     assert plan.native_topics == ()
     assert plan.warnings[1:] == tuple(
-        f"job.sql:{line}:14: the topics of table {name} are not looked at before the job runs: only Flink's "
+        f"job.sql:{line}:14: the topics of table {name} are not checked before the job runs: only Flink's "
         "own client can log in with its properties. If one does not exist, the job runs and its checkpoints "
-        "fail. Name its servers as a broker in the profile to have them looked at\n"
+        "fail. Name its servers as a broker in the profile to have them checked\n"
         f"  {shown}\n               ^"
         for line, name, shown in (
             (3, "kept", plan.text.splitlines()[2]), (5, "named", plan.text.splitlines()[4]),

@@ -57,7 +57,7 @@ def test_an_aggregate_over_all_changes_is_warned_of(queries: str, found: list[st
 def test_a_warning_of_an_aggregate_says_what_to_do() -> None:
     checked = _check(RAW + HOLE + PARSED + "INSERT INTO hole SELECT SUM(v) FROM p;")
     assert [each.message for each in checked.findings] == [
-        "SUM over all changes of a topic: a parser by hand returns a row for each INSERT, UPDATE, DELETE and "
+        "SUM over all changes of a topic: your parser returns a row for each INSERT, UPDATE, DELETE and "
         "snapshot, so a row that has changed counts again. Choose the latest row of each key first "
         "(ROW_NUMBER() … "
         "ORDER BY seq DESC = 1, without DELETE), or declare the table with 'ingest'='upsert'"

@@ -31,7 +31,7 @@ def test_a_python_function_is_told_by_its_own_frames(when: str) -> None:
 def test_a_killed_python_worker_is_told_as_such() -> None:
     assert cause_of("python_worker_killed") == (
         "StatusRuntimeException: CANCELLED: client cancelled\n"
-        "A Python worker is gone: killed, or out of memory; its TaskManager's log may tell."
+        "A Python worker is gone: killed, or out of memory; its TaskManager's log may show why."
     )
 
 

@@ -65,7 +65,7 @@ def test_the_errors_of_the_file_are_raised_in_its_order() -> None:
     with pytest.raises(SqlError) as caught:
         _check(text).raise_errors()
     assert str(caught.value) == (
-        "<sql>:2:5: pipeline.jars is set by streamjobs itself, for every job alike: remove it\n"
+        "<sql>:2:5: pipeline.jars is set by streamjobs itself, in the same way for every job: remove it\n"
         "  SET 'pipeline.jars' = 'x.jar';\n"
         "      ^\n"
         "<sql>:6:13: cannot write to nothing: it is not declared before this INSERT\n"

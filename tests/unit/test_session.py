@@ -195,8 +195,8 @@ def test_trouble_outside_that_lasts_too_long_stops_the_job_and_says_how_to_go_on
     with pytest.raises(JobError) as failure:
         job.watch()
     assert at_once(failure.value.message) == (
-        "ctr was stopped: 0 s of trouble outside of it, more than --outage-limit allows. It is cancelled; go "
-        "on by `streamjobs run ctr.sql`, which reads from where its tables say that reading starts"
+        "ctr was stopped: 0 s of trouble outside of it, more than --outage-limit allows. It is cancelled; "
+        "continue by `streamjobs run ctr.sql`, which reads from the start that its tables declare"
     )
     assert cluster.flink.cancelled == ["/jobs/7?mode=cancel"]
 
@@ -209,7 +209,7 @@ def test_a_job_that_keeps_its_checkpoints_is_told_to_go_on_from_the_last(cluster
     with pytest.raises(JobError) as failure:
         job.watch()
     assert failure.value.message.endswith(
-        "go on from its last checkpoint by `streamjobs run ctr.sql --set "
+        "continue from its last checkpoint by `streamjobs run ctr.sql --set "
         "execution.state-recovery.path=file:/c/chk-3`"
     )
 
@@ -327,8 +327,8 @@ def test_a_job_that_fails_of_the_same_cause_is_stopped_also_when_it_waited_for_s
     with pytest.raises(JobError) as failure:
         job.watch()
     assert str(failure.value) == (
-        "ctr was stopped: 3 restarts, no progress, the same cause. It is cancelled; go on by `streamjobs run "
-        "ctr.sql`, which reads from where its tables say that reading starts\n"
+        "ctr was stopped: 3 restarts, no progress, the same cause. It is cancelled; continue by `streamjobs "
+        "run ctr.sql`, which reads from the start that its tables declare\n"
         "IllegalStateException: the row is broken"
     )
 

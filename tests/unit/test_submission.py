@@ -95,8 +95,8 @@ def test_a_job_that_the_cluster_has_not_taken_is_said_not_to_run(child: Callable
         with pytest.raises(JobError) as failure:
             submitted(flink.url, limits=FAST)
         assert str(failure.value) == (
-            f"{flink.url} has not taken the job ctr: no answer came in 1 s while it was handed over, and no "
-            "job of this run is there: start it again"
+            f"{flink.url} has not accepted the job ctr: no answer came in 1 s while it was submitted, and "
+            "the cluster has no job of this run: start it again"
         )
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_claimed_of_a_job_where_the_cluster_does_not_answer(child: Ca
     with pytest.raises(JobError) as failure:
         submitted(NOWHERE, limits=FAST)
     assert str(failure.value).splitlines() == [
-        f"whether {NOWHERE} runs the job ctr is not known: it was handed over, then no answer came in 1 s. "
+        f"whether {NOWHERE} runs the job ctr is not known: it was submitted, then no answer came in 1 s. "
         "Before you start it again, look for a job ctr whose configuration has streamjobs.run_id = r1, and "
         "cancel it: two of them write the same tables",
         f"Flink at {NOWHERE} does not answer GET /jobs/overview: [Errno 111] Connection refused",
@@ -117,7 +117,7 @@ def test_a_job_that_is_not_planned_in_time_was_not_handed_over(child: Callable[.
     with pytest.raises(JobError) as failure:
         submitted(NOWHERE, limits=FAST)
     assert str(failure.value) == (
-        f"the job ctr was not planned in 1 s, and nothing was handed over to {NOWHERE}: --submit-limit sets "
+        f"the job ctr was not planned in 1 s, and nothing was submitted to {NOWHERE}: --submit-limit sets "
         "the time"
     )
 
@@ -168,5 +168,5 @@ def test_a_job_of_the_same_name_that_another_tool_has_started_is_not_taken_for_o
     answers = cluster_with(j1="r1")
     answers["/jobs/overview"]["jobs"][0]["state"] = "RUNNING"
     answers["/jobs/j1/config"] = {"execution-config": {"user-config": {}}}
-    with flink_that_answers(answers) as flink, pytest.raises(JobError, match="has not taken the job ctr"):
+    with flink_that_answers(answers) as flink, pytest.raises(JobError, match="has not accepted the job ctr"):
         submitted(flink.url, limits=FAST)

@@ -1,1 +1,1 @@
-"""Checks of a job's plan: what would lose rows, or leave some behind, is refused."""
+"""Checks of a job's plan, which refuse queries that would lose rows or leave stale ones."""

@@ -1,4 +1,4 @@
-"""What a job's plan must not have, found in Flink's own plan and told at its place in the file."""
+"""Refuses what a job's plan must not contain: found in Flink's own plan, reported with line and column."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamjobs.job.plan.lookups import updating_lookups
 
 
 def refuse_padding(plan: JobPlan, sinks: Iterable[Operator]) -> None:
-    """Raise SqlError for an outer interval join in front of something that works on event time."""
+    """Raise SqlError for an outer interval join that is followed by an operator on event time."""
     if plan.outer_joins:
         for padded in outer_interval_joins.padded_too_late(sinks):
             message, offset = outer_interval_joins.refusal(padded, plan.outer_joins)
@@ -23,18 +23,18 @@ def refuse_padding(plan: JobPlan, sinks: Iterable[Operator]) -> None:
 
 
 def refuse_lookups(plan: JobPlan, sinks: Iterable[Operator]) -> None:
-    """Raise SqlError for a lookup join of rows that are taken back later."""
+    """Raise SqlError for a lookup join of rows that are retracted later."""
     for table in updating_lookups(sinks, plan.lookups):
         message = (
-            f"{table} is looked up for rows that change or are taken back later, and would be looked up "
-            "once more then, with another answer: look it up before the rows are grouped or joined, or "
-            "capture the table and join it with its changes"
+            f"{table} is looked up for rows that change or are retracted later, and would be looked up "
+            "again then, with another result: look it up before the rows are grouped or joined, or capture "
+            "the table and join it with its changes"
         )
         raise SqlError(message, plan.text, plan.lookups[table], plan.path)
 
 
 def refuse_unsteady(plan: JobPlan, sink: str, last: Operator, key: Sequence[int]) -> None:
-    """Raise SqlError for a function that returns something else when a row is taken back."""
+    """Raise SqlError for a function that returns another value when a row is retracted."""
     found = non_deterministic.unsteady(last, key)
     if found is not None:
         offset = place_of(plan, sink, call_of(found.function))
@@ -42,7 +42,7 @@ def refuse_unsteady(plan: JobPlan, sink: str, last: Operator, key: Sequence[int]
 
 
 def refuse_rekeyed(plan: JobPlan, sink: str, last: Operator, key: Sequence[int], way_out: str = "") -> None:
-    """Raise SqlError for a key that a row has no more when it is read again; `way_out` ends the message."""
+    """Raise SqlError for a key that changes when its row is read again; `way_out` ends the message."""
     function = non_deterministic.rekeyed(last, key)
     if function:
         offset = place_of(plan, sink, call_of(function))
@@ -54,8 +54,8 @@ def refuse_rekeyed(plan: JobPlan, sink: str, last: Operator, key: Sequence[int],
 def refuse_lost_updates(plan: JobPlan, sink: str, root: Operator) -> None:
     """Raise SqlError for `ROW_NUMBER() … = 1` that Flink plans as insert-only although its rows change.
 
-    By a time attribute, ascending, it keeps the first row of a key, which no later one replaces. Else another
-    row may come to be the first, and what was before is not taken back.
+    Ordered by a time attribute, ascending, it keeps the first row of a key, which no later one replaces. In
+    any other order another row may become the first, and the earlier one is not retracted.
     """
     for operator in operators(root):
         if operator.kind != "Rank" or not operator.first_only or not operator.inserts_only:
@@ -73,7 +73,7 @@ def refuse_lost_updates(plan: JobPlan, sink: str, root: Operator) -> None:
 
 
 def _not_descending(tokens: Sequence[Token]) -> bool:
-    """Whether it is `ROW_NUMBER() OVER (… ORDER BY …)` without DESC."""
+    """Return whether it is `ROW_NUMBER() OVER (… ORDER BY …)` without DESC."""
     if not tokens[0].is_word("ROW_NUMBER"):
         return False
     depth = 0

@@ -1,4 +1,4 @@
-"""Whether a SQL type holds every value of another, so that a cast between them loses nothing."""
+"""Decides whether a SQL type can hold every value of another, so that a cast between them loses nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _INT_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19}
 _FLOAT_BITS = {"FLOAT": 24, "DOUBLE": 53}
 _VARYING = {"VARCHAR": ("CHAR", "VARCHAR"), "VARBINARY": ("BINARY", "VARBINARY")}
 _DIGITS = {"TIME": 0, "TIMESTAMP": 6, "TIMESTAMP_LTZ": 6}
-"""Types with a number of fraction digits -> how many it has when none are written."""
+"""Types with a number of fraction digits -> the default number."""
 _UNBOUNDED = 2**31 - 1
 
 
 def fits(have: str, want: str) -> bool:
-    """Tell whether every value of the type `have` is one of `want`, so that CAST keeps it as it is.
+    """Return whether every value of the type `have` is a value of `want`, so that CAST does not change it.
 
-    Shape: Flink's spellings, such as `DECIMAL(10, 2) NOT NULL`, `TIMESTAMP_LTZ(3) *ROWTIME*`. What is no
-    scalar type fits only itself.
+    Shape: Flink's forms, such as `DECIMAL(10, 2) NOT NULL`, `TIMESTAMP_LTZ(3) *ROWTIME*`. A type that is not
+    scalar fits only itself.
     """
     have, want = _plain(have), _plain(want)
     if have in (want, "NULL"):

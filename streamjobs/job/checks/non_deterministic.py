@@ -1,10 +1,10 @@
-"""Functions that return something else at each call, where a row has to be found again.
+"""Finds functions that return another value at each call where a row must be found again.
 
-Over rows that change: a retraction runs through the query like the row that it takes back. If a function
+Over rows that change: a retraction runs through the query like the row that it retracts. If a function
 returns another value then, a group, a join or a key gets a retraction of a row that it never had, and the row
-stays (decision 0081). After a restart: a row that is read again would be written under another key, and
-stand in the store twice (decision 0082). A plain column of the sink may have one: the row of a key is written
-or deleted as a whole. Pure, no Flink.
+stays (decision 0081). After a restart: a row that is read again would be written under another key, and be in
+the store twice (decision 0082). A plain column of the sink may use such a function: the row of a key is
+written or deleted as a whole. Pure, no Flink.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PLACING = frozenset(
         "WindowTableFunction",
     }
 )  # fmt: skip
-"""Operators whose own columns come of an order, a group or a time alone, whatever else a row has."""
+"""Operators whose own columns depend only on an order, a group or a time, not on other columns of a row."""
 _PROCESSING_TIME = "PROCTIME"
 
 
 @dataclass(frozen=True)
 class Unsteady:
-    """A function that returns something else at each call, and what uses it (the end of a sentence)."""
+    """A function that returns another value at each call, and its use (`why`, the part of a sentence)."""
 
     function: str
     why: str
 
 
 def unsteady(last: Operator, key: Sequence[int]) -> Unsteady | None:
-    """Give the first such use, None where there is none; `key` are the columns of `last` that are the key."""
+    """Return the first such use, or None; `key` are the columns of `last` that are the sink's key."""
     found: list[Unsteady] = []
     tainted = _tainted(last, found)
     _use(tainted, key, "is keyed by", found)
@@ -48,38 +48,39 @@ def unsteady(last: Operator, key: Sequence[int]) -> Unsteady | None:
 
 
 def rekeyed(last: Operator, key: Sequence[int]) -> str:
-    """Return a function by which a row that is read again has another key, "" where there is none."""
+    """Return a function that gives a row another key when it is read again, or ""."""
     return _first(_made(last), key)
 
 
 def rekeyed_refusal(function: str, table: str) -> str:
-    """Return what is told of it."""
+    """Return the error text for the function that `rekeyed` found."""
     return (
-        f"{table} is keyed by {function}, which returns another value at each call. When the job begins "
-        "again at a checkpoint, the rows since then are read again and have another key: they would stand "
-        f"in {table} twice. Key and group by columns that a row has of its own (an id, an event time)"
+        f"{table} is keyed by {function}, which returns another value at each call. When the job restarts "
+        "from a checkpoint, the rows since then are read again and have another key: they would be in "
+        f"{table} twice. Key and group by columns that a row has of its own (an id, an event time)"
     )
 
 
 def refusal(found: Unsteady, table: str) -> str:
-    """What is told of it."""
+    """Return the error text for the use that `unsteady` found."""
     return (
         f"this query {found.why} {found.function}, which returns another value at each call. When a row "
-        "changes, it is taken back by the value of that moment, which is another than the one that it came "
-        f"with: rows would stay in {table}, and sums be wrong. Take a time that the row itself has (an event "
-        f"time, a column), or use {found.function} only for columns of {table} that are not of its key"
+        "changes, it is retracted with the value of that moment, which differs from the one that it was "
+        f"inserted with: stale rows would stay in {table}, and sums would be wrong. Use a time that the row "
+        f"itself has (an event time, a column), or use {found.function} only for columns of {table} that are "
+        "not in its key"
     )
 
 
 def _tainted(operator: Operator, found: list[Unsteady]) -> dict[int, str]:
-    """Give the columns that have another value when their row is taken back, each with the function."""
+    """Return the columns that have another value when their row is retracted, each with the function."""
     below: dict[int, str] = {}
     start = 0
     for each in operator.inputs:
         below |= {start + column: name for column, name in _tainted(each, found).items()}
         start += len(each.fields)
     if all(each.inserts_only for each in operator.inputs):
-        return {}  # each row comes once; what keeps it, keeps the value
+        return {}  # each row arrives once; an operator that keeps it keeps the value
     condition = operator.condition
     if condition is not None:
         name = condition.unsteady or _first(below, condition.uses)
@@ -98,9 +99,9 @@ def _tainted(operator: Operator, found: list[Unsteady]) -> dict[int, str]:
 
 
 def _made(operator: Operator) -> dict[int, str]:
-    """Return the columns that such a function has made, in whatever operator, each with the function.
+    """Return the columns that depend on such a function in any operator, each with the function.
 
-    Calls of ours, whose names begin with __, are lookups: see decision 0082.
+    Our own functions, whose names start with __, do not count: they are lookups (see decision 0082).
     """
     below: dict[int, str] = {}
     start = 0
@@ -109,7 +110,7 @@ def _made(operator: Operator) -> dict[int, str]:
         start += len(each.fields)
     placed = frozenset(operator.groups) | operator.reads | frozenset(operator.times)
     made = {}
-    for place, field in enumerate(operator.fields):
+    for column, field in enumerate(operator.fields):
         uses = field.uses
         if field.copy_of is None and operator.kind in _PLACING:
             uses = placed
@@ -117,9 +118,9 @@ def _made(operator: Operator) -> dict[int, str]:
             uses = field.uses | frozenset(operator.times)
         name = field.unsteady or _first(below, uses)
         if not name and field.copy_of is None and "GroupWindow" in operator.kind and not operator.times:
-            name = _PROCESSING_TIME  # its column has no name in the plan any more
+            name = _PROCESSING_TIME  # the plan no longer has the name of its column
         if name and not name.startswith("__"):
-            made[place] = name
+            made[column] = name
     return made
 
 
@@ -132,8 +133,8 @@ def _joined(operator: Operator, below: Mapping[int, str], found: list[Unsteady])
 
 
 def _values(fields: Sequence[Field], below: Mapping[int, str]) -> dict[int, str]:
-    named = {place: field.unsteady or _first(below, field.uses) for place, field in enumerate(fields)}
-    return {place: name for place, name in named.items() if name}
+    named = {column: field.unsteady or _first(below, field.uses) for column, field in enumerate(fields)}
+    return {column: name for column, name in named.items() if name}
 
 
 def _use(below: Mapping[int, str], columns: Iterable[int], why: str, found: list[Unsteady]) -> None:

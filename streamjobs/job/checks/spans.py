@@ -1,4 +1,4 @@
-"""Where in a job's file something stands that Flink's plan tells of: operators know no places."""
+"""Finds in a job's file what Flink's plan shows without a position: operators have no line or column."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from streamjobs.dialect.statements import parse_script
 from streamjobs.job.plan.job_plan import JobPlan
 
 Match = Callable[[Sequence[Token]], bool]
-"""Whether the tokens begin with what is looked for."""
+"""Returns whether the tokens begin with what is searched."""
 
 
 def call_of(function: str) -> Match:
-    """Match a function by its name, in any case."""
+    """Return a Match for calls of a function by its name, in any case."""
     return lambda tokens: tokens[0].is_name and tokens[0].name.upper() == function.upper()
 
 
 def place_of(plan: JobPlan, sink: str, *matches: Match) -> int:
-    """Give the first place that matches in what reaches a sink: its INSERTs, then the views that they read.
+    """Return the offset of the first match in the INSERTs of a sink, then in their views, then in all tables.
 
-    Then come the tables with their computed columns. The first of `matches` that is found anywhere wins, and
-    where none is, it is the INSERT itself.
+    Tables are included for their computed columns. The first of `matches` that is found anywhere wins; if
+    none is found, return the offset of the INSERT itself.
     """
     script = parse_script(plan.text, plan.path)
     queries = list(_queries(script, sink))
@@ -32,7 +32,7 @@ def place_of(plan: JobPlan, sink: str, *matches: Match) -> int:
     for match in matches:
         for span in spans:
             tokens = significant(script.tokens_of(span))
-            found = next((t for place, t in enumerate(tokens) if match(tokens[place:])), None)
+            found = next((t for index, t in enumerate(tokens) if match(tokens[index:])), None)
             if found is not None:
                 return found.start
     return next((each.target_span.start for each in queries if isinstance(each, InsertInto)), 0)

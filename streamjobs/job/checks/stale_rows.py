@@ -1,8 +1,8 @@
-"""Queries whose rows a replay may never make again: what they wrote before a crash would stay for ever.
+"""Finds queries that can leave stale rows: rows written before a crash that a replay may never make again.
 
-Sinks are at-least-once: after a restart the query runs again from the last checkpoint, and meets its inputs
-in another order. A query is safe if each key that it may have written since is written once more, whatever
-that order is (docs/decisions/0029 and 0050). Read from the plan: pure, no Flink.
+Sinks are at-least-once: after a restart the query runs again from the last checkpoint, and reads its inputs
+in another order. A query is safe if it writes each key again that it may have written since, in any order of
+its inputs (docs/decisions/0029 and 0050). Works on the plan: pure, no Flink.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _PASSING = frozenset(
         "Values", "Expand",
     }
 )  # fmt: skip
-"""Operators that give, for each row that comes, what they give for it in any order."""
+"""Operators whose output for a row does not depend on the order of rows."""
 
 _AGGREGATES = frozenset(
     {"GroupAggregate", "PythonGroupAggregate", "LocalGroupAggregate", "GlobalGroupAggregate"}
 )
 _GROUPS = _AGGREGATES | {"Rank"}
-"""Operators that give one row a group, or the best ones of it."""
+"""Operators that emit one row per group, or the first ones of it."""
 
 _JOINS = {
     "INNER": "an inner",
@@ -39,19 +39,19 @@ _OTHER_SIDE = {"LEFT": 1, "RIGHT": 0}
 
 STATE_TTL = "table.exec.state.ttl"
 NEVER = "36500 d"
-"""With a state TTL, also one that nobody lives to see, Flink's aggregates give unchanged results, too."""
+"""A state TTL that never expires in practice; with a TTL, Flink's aggregates emit unchanged results, too."""
 
 _ZERO = re.compile(r"0+\s*\w*")
 _COLUMN = (
-    "Give every row, let a column of it be NULL where the row shall go (LEFT JOIN, CASE WHEN … END), and "
-    "name that column in the table: 'deleteWhenNull'='column'"
+    "Return every row, let a column of it be NULL if the row shall be deleted (LEFT JOIN, CASE WHEN … END), "
+    "and name that column in the table: 'deleteWhenNull'='column'"
 )
 _KEY = "Group and key by columns that a row has of its own"
 
 
 @dataclass(frozen=True)
 class Untold:
-    """The operator that may leave rows behind, why (the end of a sentence), and what to do (a sentence)."""
+    """An operator that can leave stale rows, why (the part of a sentence), and what to do (a sentence)."""
 
     kind: str
     why: str
@@ -59,9 +59,9 @@ class Untold:
 
 
 def untold(last: Operator, key: Sequence[int] = ()) -> Untold | None:
-    """Give what may leave rows behind, None where all is told.
+    """Return the first operator that can leave stale rows after a restart, or None.
 
-    `last` is the operator that feeds the sink, `key` those of its columns that are the sink's key.
+    `last` is the operator that feeds the sink, `key` are those of its columns that are the sink's key.
     """
     found: list[Untold] = []
     own = _own(last, found)
@@ -71,10 +71,11 @@ def untold(last: Operator, key: Sequence[int] = ()) -> Untold | None:
 
 
 def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
-    """Whether an aggregate may come back to a result and give nothing, as it stays the same on the way.
+    """Return whether an aggregate can suppress an update because its value did not change.
 
-    Without a state TTL it does: COUNT(DISTINCT …) stays at 1 where one of two equal values goes, a mini-batch
-    of +5 and -5 leaves a SUM. In another order what is between is written; after a crash there it would stay.
+    It can if there is no state TTL: COUNT(DISTINCT …) stays at 1 when one of two equal values is deleted, and
+    a mini-batch of +5 and -5 does not change a SUM. In another order a value in between is written; after a
+    crash at that point it would stay.
     """
     if last.inserts_only:
         return False
@@ -84,28 +85,28 @@ def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
 
 
 def has_ttl(settings: Mapping[str, str]) -> bool:
-    """Whether a job's settings let its state expire."""
+    """Return whether a job's settings let its state expire."""
     return not _ZERO.fullmatch(settings.get(STATE_TTL, "0"))
 
 
 def refusal(found: Untold, table: str) -> str:
-    """What is told of a query that may leave rows behind."""
+    """Return the error text for a query that can leave stale rows."""
     return (
         f"this query {found.why}. A row that it has written since the last checkpoint would then stay in "
-        f"{table} for ever if the job begins again there. {found.cure}; or take such rows: "
+        f"{table} for ever if the job restarts from there. {found.cure}; or accept such rows: "
         "'acceptLeftovers'='true'"
     )
 
 
 def _own(operator: Operator, found: list[Untold]) -> set[int]:
-    """Give the columns whose values a row has in any order, and add to `found` what may leave rows behind.
+    """Return the columns whose values a row has in any order; add to `found` what can leave stale rows.
 
-    A row's own columns come from the one row of a topic that it is made of: not from the partner of a join,
-    not from what a group has in common, both of which may be another or none when the row comes.
+    A row's own columns come from the one row of a topic that it is made of. The partner of a join and the
+    result of a group do not count: when the row arrives, they may differ or be missing.
     """
     every = set(range(len(operator.fields)))
     if operator.inserts_only or _is_latest(operator):
-        return every  # a replay gives each of these rows again, in the same order of a key
+        return every  # a replay emits each of these rows again, and those of a key in the same order
     below, start = set[int](), 0
     for each in operator.inputs:
         below |= {start + column for column in _own(each, found)}
@@ -115,13 +116,13 @@ def _own(operator: Operator, found: list[Untold]) -> set[int]:
     if operator.kind in _GROUPS:
         return _grouped(operator, below, found)
     if operator.kind not in _PASSING:
-        why = f"has a {operator.kind}, of which is not known whether it tells all rows in any order"
+        why = f"has a {operator.kind}, and it is unknown whether that emits the same rows in any order"
         found.append(Untold(operator.kind, why))
     condition = operator.condition
     if condition is not None and not condition.uses <= below:
         why = "keeps rows of a join or a group by a condition: in another order a row may never fulfil it"
         found.append(Untold(operator.kind, why))
-    return {place for place in every if operator.fields[place].uses <= below}
+    return {column for column in every if operator.fields[column].uses <= below}
 
 
 def _grouped(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
@@ -129,11 +130,11 @@ def _grouped(operator: Operator, below: set[int], found: list[Untold]) -> set[in
         why = "keeps more than the first row of a group: in another order a row may never be among them"
         found.append(Untold(operator.kind, why))
     found += _foreign(operator.kind, "grouped", operator.groups, below, operator.input_fields)
-    return {place for place, field in enumerate(operator.fields) if field.copy_of in operator.groups}
+    return {column for column, field in enumerate(operator.fields) if field.copy_of in operator.groups}
 
 
 def _joined(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
-    """The own columns of an outer join: those of the side whose rows are all kept."""
+    """Return the own columns of an outer join: those of the side whose rows are all kept."""
     other = _OTHER_SIDE.get(operator.join)
     if other is None:
         words = _JOINS.get(operator.join, f"a {operator.join.lower()}")
@@ -146,7 +147,7 @@ def _joined(operator: Operator, below: set[int], found: list[Untold]) -> set[int
         found.append(Untold("Join", why))
     right = len(operator.inputs[0].fields)
     kept = range(right) if other == 1 else range(right, len(operator.input_fields))
-    return {place for place, f in enumerate(operator.fields) if f.copy_of in below and f.copy_of in kept}
+    return {column for column, f in enumerate(operator.fields) if f.copy_of in below and f.copy_of in kept}
 
 
 def _foreign(
@@ -163,9 +164,9 @@ def _foreign(
 
 
 def _is_latest(operator: Operator) -> bool:
-    """Whether it is the latest row of each key of one topic ('ingest'='upsert', or by hand).
+    """Return whether it keeps the latest row of each key of one topic ('ingest'='upsert', or by hand).
 
-    A key's changes have one place in the log, and so one order.
+    The changes of a key have only one order in the log.
     """
     if operator.kind != "Rank" or not operator.first_only:
         return False

@@ -1,1 +1,1 @@
-"""A cluster: jobs are submitted to it, watched, drained and cancelled."""
+"""Submits jobs to a Flink cluster; watches, drains and cancels them."""

@@ -1,4 +1,4 @@
-"""How long a command waits for what is not in its hands; each is an option of `streamjobs run`."""
+"""How long a command waits for what it does not control; each limit is an option of `streamjobs run`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds, after which a command gives up and says so.
+    """Times in seconds after which a command gives up and reports it.
 
-    `submit_s`: so long may Flink plan and take a job; a loaded machine needs minutes.
-    `connect_s`: so long may Flink's REST address not answer before the job is submitted.
-    `still_s`: so long may a submitted job not change at all before all its tasks run.
-    `outage_s`: so long is trouble outside of the job waited for: no free slot, a TaskManager, a store, a
-    broker or the JobManager away.
+    `submit_s`: for Flink to plan and accept a job; a loaded machine needs minutes.
+    `connect_s`: for Flink's REST address to answer before the job is submitted.
+    `still_s`: without any change of a submitted job before all its tasks run.
+    `outage_s`: for trouble outside of the job: no free slot, or a TaskManager, a store, a broker or the
+    JobManager is unavailable.
     """
 
     submit_s: float = 600.0

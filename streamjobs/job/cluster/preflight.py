@@ -1,4 +1,4 @@
-"""What is asked of the brokers before a job is submitted: its own step, after the plan is made."""
+"""Checks a job's topics at the brokers, after the job is planned and before it is submitted."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from streamjobs.job.plan.flink_topics import NativeTopic
 from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC, JobPlan
 
 BROKERS_DEFAULT = -1
-"""As many partitions, or replicas, as the broker gives a topic by itself."""
+"""The broker's default number of partitions or replicas of a topic."""
 
 
 def preflight(plan: JobPlan) -> Partitions:
-    """Check every topic that the job reads or writes, make the dead-letter topic, and count partitions.
+    """Check every topic that the job reads or writes, create the dead-letter topic, and count partitions.
 
-    Each topic must exist, and those of row changes keep their producers' times. A source topic is never made
-    here: a job that misspells its name would read an empty topic for ever, and the real producer would find
-    one with the wrong number of partitions. A topic that is only written is made where the profile says so.
-    Returns the partitions of `plan.offset_topics`.
+    Each topic must exist, and topics of row changes must keep the timestamps of their producers. A source
+    topic is never created here: a job with a misspelled name would read an empty topic for ever, and the real
+    producer would find a topic with the wrong number of partitions. A topic that is only written is created
+    if the profile allows it. Returns the partitions of `plan.offset_topics`.
     Raises ConfigError, which names topic and broker.
     """
     for native in plan.native_topics:

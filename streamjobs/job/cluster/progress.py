@@ -1,4 +1,4 @@
-"""A running job's counters, read from Flink's metrics and the broker's offsets."""
+"""Reads a running job's counters from Flink's metrics and the broker's offsets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from streamjobs.retry import RetryPolicy, SystemClock, call_with_retries
 
 _PATIENCE = RetryPolicy(first_delay_s=0.2, max_delay_s=1.0, budget_s=20.0)
 _STILL_S = 1.0
-"""Messages are looked at for heartbeats when no row has moved for so long: then there are few."""
+"""Unread messages are checked for heartbeats when no row has moved for so long: then there are few."""
 NO_WATERMARK_MS = -(2**63)
 _OFFSET = re.compile(
     r"\d+\.Source__.*\.KafkaSourceReader\.topic\.(?P<topic>.+)\.partition\.(?P<partition>\d+)\.currentOffset$"
 )
 _MESSAGES = re.compile(r"\d+\.Source__[^.]*\.numRecordsIn$")
 _HEARTBEATING = re.compile(r"\d+\.Source__[^.]*__raw_[^.]*\.numRecordsIn$")
-"""Messages of row-change tables: heartbeats are among them."""
+"""Messages of row-change tables, with heartbeats among them."""
 _ROWS = re.compile(r"\d+\.PythonCorrelate\[\d+\]\.numRecordsOut$")
 _WRITTEN = re.compile(r"\d+\.(?!__dead_letters)[^.]*__Writer\.numRecordsIn$")
 _DEAD = re.compile(r"\d+\.__dead_letters\[\d+\]__Writer\.numRecordsIn$")
@@ -33,13 +33,13 @@ _WATERMARK = re.compile(r"\d+\.currentInputWatermark$")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job is.
+    """The progress of a job.
 
-    `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` what the
-    sinks were given, `dead_letters` what was set aside. `pending` is the number of messages in the topics
-    that were not read yet; while no row moves, heartbeats that nothing follows are left out. `watermark_ms`
-    is None before there is one and in a job without event time. `dropped_late` counts rows that an operator
-    dropped in silence: it is 0, or something is wrong.
+    `messages_in` and `rows_in` count what was read and parsed since the last restart, `rows_out` the rows
+    passed to sinks, `dead_letters` the rows sent to the dead-letter topic. `pending` is the number of unread
+    messages in the topics; while no row moves, heartbeats at the end of a topic do not count. `watermark_ms`
+    is None in a job without event time, and before the first watermark. `dropped_late` counts rows that an
+    operator dropped silently: if it is not 0, something is wrong.
     """
 
     messages_in: int
@@ -54,7 +54,7 @@ class Progress:
 
 
 class ProgressReader:
-    """Reads a job's progress; remembers since when no row has moved: heartbeats move none."""
+    """Reads a job's progress; remembers since when no row has moved (heartbeats move no row)."""
 
     def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan) -> None:
         self._rest = rest
@@ -70,14 +70,14 @@ class ProgressReader:
         self.still_since_s = time.monotonic()
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connections to the brokers."""
         for consumers in (self._consumers, self._readers):
             for consumer in consumers.values():
                 consumer.close()
             consumers.clear()
 
     def read(self) -> Progress:
-        """Give the job's counters now."""
+        """Return the job's counters now."""
         state = self._rest.job(self._job_id)
         metrics: dict[str, str] = {}
         for vertex in state.vertices:
@@ -102,23 +102,23 @@ class ProgressReader:
         )
 
     def watermark_ms(self) -> int | None:
-        """Give the smallest watermark that enters a stage that has event time; None when there is none."""
+        """Return the smallest watermark that enters a stage with event time; None if there is none."""
         return self.read().watermark_ms
 
     def covered(self) -> int:
-        """Give a number that changes whenever a checkpoint covers more input than the one before.
+        """Return a number that changes whenever a checkpoint covers more input than the one before.
 
-        It is the sum of the offsets that checkpoints commit to the broker; without topics, the number of
-        checkpoints. A job that restarts again and again has checkpoints that cover nothing new.
+        It is the sum of the offset commits of checkpoints at the broker; without topics, the number of
+        checkpoints. If a job restarts again and again, its checkpoints cover nothing new.
         """
         if not self._sources:
             return self._rest.checkpoints(self._job_id)
         return sum(self._committed().values())
 
     def uncovered(self) -> int:
-        """Count the messages that no checkpoint covers yet; what a restart cannot make untrue.
+        """Count the messages that no checkpoint covers yet; a restart does not change this number.
 
-        Heartbeats that nothing follows are left out.
+        Heartbeats at the end of a topic do not count.
         """
         committed = self._committed()
         total = 0
@@ -130,7 +130,7 @@ class ProgressReader:
         return total
 
     def _committed(self) -> dict[tuple[str, str, int], int]:
-        """Give the offsets that checkpoints have committed, by group, topic and partition."""
+        """Return the offset commits of checkpoints, by group, topic and partition."""
         wanted = {(group, topic) for (topic, _), group in self._sources}
         return {
             (group, topic, partition): offset
@@ -147,19 +147,19 @@ class ProgressReader:
             and not vertices[name.partition(".")[0]].startswith(("Source:", "__dead_letters"))
         ]
         if not self._has_event_time:
-            return None  # mini-batches make watermarks of the clock's, which never stand still
+            return None  # mini-batches make watermarks of the clock, which always advance
         least = min(timed, default=NO_WATERMARK_MS)
         return None if least == NO_WATERMARK_MS else least
 
     def _pending(self, metrics: Mapping[str, str]) -> int:
-        """Count messages between where each partition was read to and its end."""
+        """Count the messages of each partition between the last one read and its end."""
         still = time.monotonic() - self.still_since_s >= _STILL_S
         read: dict[tuple[str, int], int] = {}
         for name, value in metrics.items():
             match = _OFFSET.fullmatch(name)
             if match:
-                place = (match["topic"], int(match["partition"]))
-                read[place] = max(read.get(place, -1), int(value))
+                key = (match["topic"], int(match["partition"]))
+                read[key] = max(read.get(key, -1), int(value))
         pending = 0
         for flat, (topic, broker) in self._topics.items():
             consumer = self._consumer(broker)
@@ -187,7 +187,7 @@ class ProgressReader:
 
 
 def _committed_offsets(broker: KafkaConnection, group: str) -> Mapping[tuple[str, int], int]:
-    """Ask patiently: a broker makes its group coordinator when the first group asks for one."""
+    """Return a group's offset commits; retry, as the first request makes the broker's group coordinator."""
     return call_with_retries(
         lambda: committed_offsets(broker, group), _PATIENCE, clock=SystemClock(), on_retry=lambda *_: None
     )

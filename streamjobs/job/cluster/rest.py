@@ -1,4 +1,4 @@
-"""Flink's REST interface, as far as a running job needs watching."""
+"""A client of Flink's REST interface, as far as it is needed to watch a running job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TERMINAL_STATES = frozenset({"FINISHED", "FAILED", "CANCELED"})
 
 @dataclass(frozen=True)
 class JobState:
-    """A job's state as Flink names it (`RUNNING`, `RESTARTING` …) and its vertices' ids by name."""
+    """A job's state as Flink names it (`RUNNING`, `RESTARTING` …), and names and parallelism by vertex id."""
 
     state: str
     vertices: Mapping[str, str]
@@ -24,7 +24,7 @@ class JobState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Return whether the job has ended."""
         return self.state in TERMINAL_STATES
 
 
@@ -48,7 +48,7 @@ class RegisteredTaskManager:
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure of a job: when (epoch ms) and Flink's whole text."""
+    """One failure of a job: its time (epoch ms) and Flink's full text."""
 
     at_ms: int
     text: str
@@ -57,8 +57,8 @@ class Failure:
 class FlinkRest:
     """A cluster's REST interface.
 
-    Raises, from every method: RetriableError when the cluster does not answer, SystemicError when it
-    answers with an error.
+    Every method raises RetriableError if the cluster does not answer, and SystemicError if it answers with an
+    error.
     """
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
@@ -66,7 +66,7 @@ class FlinkRest:
         self.url = url
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
     def jobs(self) -> Sequence[ListedJob]:
@@ -75,13 +75,13 @@ class FlinkRest:
         return [ListedJob(str(each["jid"]), str(each["name"]), str(each["state"])) for each in listed]
 
     def run_id(self, job_id: str) -> str | None:
-        """Return the run id that a job was submitted with; None where it has none, or not yet."""
+        """Return the run id that a job was submitted with; None if it has none, or does not show it yet."""
         config = self._get(f"/jobs/{job_id}/config").get("execution-config") or {}
         found = config.get("user-config", {}).get("streamjobs.run_id")
         return None if found is None else str(found)
 
     def job(self, job_id: str) -> JobState:
-        """Give the job's state."""
+        """Return the job's state."""
         answer = self._get(f"/jobs/{job_id}")
         return JobState(
             str(answer["state"]),
@@ -90,9 +90,9 @@ class FlinkRest:
         )
 
     def tasks(self, job_id: str) -> Mapping[str, int]:
-        """Return how many of the job's tasks are in which state, e.g. `{"RUNNING": 2, "DEPLOYING": 2}`.
+        """Return how many of the job's tasks are in each state, e.g. `{"RUNNING": 2, "DEPLOYING": 2}`.
 
-        A task that has none yet is `CREATED`.
+        A task without a state counts as `CREATED`.
         """
         counts: Counter[str] = Counter()
         for vertex in self._get(f"/jobs/{job_id}")["vertices"]:
@@ -108,34 +108,34 @@ class FlinkRest:
             try:
                 known = self._get(f"/taskmanagers/{each['id']}")
             except SystemicError:
-                continue  # gone since it was listed
+                continue  # it has ended since it was listed
             holders = tuple(str(slot["jobId"]) for slot in known.get("allocatedSlots", ()))
             found.append(RegisteredTaskManager(int(known["slotsNumber"]), int(known["freeSlots"]), holders))
         return found
 
     def last_checkpoint(self, job_id: str) -> str | None:
-        """Return where the newest completed checkpoint is; None where there is none, or it has no place."""
+        """Return the path of the newest completed checkpoint; None if there is none, or it has no path."""
         newest = (self._get(f"/jobs/{job_id}/checkpoints").get("latest") or {}).get("completed") or {}
         path = newest.get("external_path")
         return None if path is None or path.startswith("<") else str(path)
 
     def failures(self, job_id: str) -> Sequence[Failure]:
-        """Give the job's failures, the newest first."""
+        """Return the job's failures, the newest first."""
         answer = self._get(f"/jobs/{job_id}/exceptions")
         entries = answer.get("exceptionHistory", {}).get("entries", [])
         return [Failure(int(entry["timestamp"]), str(entry["stacktrace"])) for entry in entries]
 
     def checkpoints(self, job_id: str) -> int:
-        """Give the number of completed checkpoints."""
+        """Return the number of completed checkpoints."""
         answer = self._get(f"/jobs/{job_id}/checkpoints")
         return int(answer.get("counts", {}).get("completed", 0))
 
     def metric_names(self, job_id: str, vertex: str) -> Sequence[str]:
-        """Give the names of a vertex's metrics, each subtask's with its index in front."""
+        """Return the names of a vertex's metrics; each starts with the index of its subtask."""
         return [str(each["id"]) for each in self._list(f"/jobs/{job_id}/vertices/{vertex}/metrics")]
 
     def metrics(self, job_id: str, vertex: str, names: Sequence[str]) -> Mapping[str, str]:
-        """Give the values of metrics that are there."""
+        """Return the values of those metrics that exist."""
         if not names:
             return {}
         path = f"/jobs/{job_id}/vertices/{vertex}/metrics"
@@ -144,12 +144,12 @@ class FlinkRest:
         }
 
     def stop_with_drain(self, job_id: str) -> str:
-        """Ask the job to stop with a savepoint and the last watermark; gives the trigger's id."""
+        """Ask the job to stop with a savepoint and the last watermark; return the trigger's id."""
         answer = self._post(f"/jobs/{job_id}/stop", {"drain": True})
         return str(answer["request-id"])
 
     def savepoint(self, job_id: str, trigger: str) -> tuple[bool, str]:
-        """Tell whether the savepoint of that trigger is done, and where it is or why it failed."""
+        """Return whether the savepoint of that trigger is done, and its path or why it failed."""
         answer = self._get(f"/jobs/{job_id}/savepoints/{trigger}")
         operation = answer.get("operation") or {}
         failure = operation.get("failure-cause")
@@ -158,7 +158,7 @@ class FlinkRest:
         return answer["status"]["id"] == "COMPLETED", str(operation.get("location", ""))
 
     def cancel(self, job_id: str) -> None:
-        """Cancel the job; does nothing when it has ended meanwhile."""
+        """Cancel the job; does nothing if it has ended meanwhile."""
         response = self._send("PATCH", f"/jobs/{job_id}?mode=cancel")
         if response.status_code != httpx.codes.CONFLICT:  # "already reached another terminal state"
             self._checked(response)

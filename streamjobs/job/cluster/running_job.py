@@ -1,4 +1,4 @@
-"""A job that a cluster has: waited for, watched, drained, cancelled; fulfils `streamjobs.demo.runner`."""
+"""A submitted job: waits for it, watches, drains and cancels it; implements `streamjobs.demo.runner`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _UP = {"RUNNING", "FINISHED"}
 _RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
 _POLL_S = 0.3
 _ENDING_S = 300.0
-"""So long may a job take that was cancelled."""
+"""The longest that a cancelled job may take to end."""
 _DRAIN_TIMEOUT_S = 600.0
 _SETTLED_CHECKPOINTS = 3
-"""So many checkpoints after trouble with a store or broker say that the job is past it."""
+"""After so many checkpoints since an outage of a store or broker the job counts as recovered."""
 SAME_CAUSE_LIMIT = 3
-"""So often may the same root cause of its own bring a job down without progress before it is stopped."""
+"""A job is stopped when the same root cause of its own has failed it so often without progress."""
 
 
 class RunningFlinkJob:
-    """One job on a cluster. Raises RetriableError while the cluster does not answer.
+    """One job on a cluster. Its methods raise RetriableError while the cluster does not answer.
 
-    `final_state` is Flink's word for how it ended, such as "FINISHED"; empty while it has not.
+    `final_state` is Flink's name of the state in which it ended, such as "FINISHED"; empty before it ends.
     """
 
     def __init__(self, rest: FlinkRest, job_id: str, plan: JobPlan, limits: Limits | None = None) -> None:
@@ -55,10 +55,10 @@ class RunningFlinkJob:
         on_stage: Callable[[str], None] = lambda _: None,
         on_restart: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Wait until every task runs, as long as something changes or trouble outside may pass.
+        """Wait until every task runs, as long as something changes or an outage outside of the job may pass.
 
-        Raises JobError with the root cause when it does not come up, RetriableError where the cluster does
-        not answer for longer than outages are waited for.
+        Raises JobError with the root cause if the job does not start, RetriableError if the cluster does not
+        answer for longer than the limit for outages.
         """
         still_since_s = answered_s = time.monotonic()
         before: object = None
@@ -79,14 +79,17 @@ class RunningFlinkJob:
                     before, still_since_s = (state, tasks), time.monotonic()
                 elif time.monotonic() - still_since_s > self._limits.still_s:
                     self._stop_still(state, tasks)
-                on_stage(self.trouble() or f"waiting until all tasks of {self.plan.name} run: {_told(tasks)}")
+                on_stage(
+                    self.trouble()
+                    or f"waiting until all tasks of {self.plan.name} run: {_task_counts(tasks)}"
+                )
             time.sleep(_POLL_S)
         if state.state == "FAILED":
             self._fail(f"{self.plan.name} failed at its start")
         self._outages.over()
 
     def _look_for_slots(self, state: JobState, tasks: Mapping[str, int]) -> None:
-        """Note a lack of slots before Flink fails the job for it, which takes minutes."""
+        """Record a lack of slots now: Flink takes minutes until it fails the job for it."""
         if self._outages or not tasks.get("SCHEDULED"):
             return
         lack = lack_of_slots(self._rest, self.job_id, slots_needed(state))
@@ -97,24 +100,23 @@ class RunningFlinkJob:
         self.cancel()
         message = (
             f"{self.plan.name} was cancelled: it is {state.state}, and nothing has changed for "
-            f"{self._limits.still_s:g} s: {_told(tasks)}. Look at the logs of the TaskManagers"
+            f"{self._limits.still_s:g} s: {_task_counts(tasks)}. Look at the logs of the TaskManagers"
         )
         raise JobError(message, "")
 
     def watch(self, on_restart: Callable[[str], None] = lambda _cause: None) -> None:
-        """Look for new failures; each root cause goes to `on_restart` once a restart.
+        """Look for new failures; call `on_restart` with the root cause of each restart.
 
-        Trouble outside of the job (no slots, a TaskManager, a store or a broker away) is waited for, until
-        the limit for outages; `trouble` tells of it.
-        Raises JobError when the job has failed for good, when an outage lasts too long, or when the same
-        cause of its own has brought it down SAME_CAUSE_LIMIT times and it has not moved in between: then the
-        job is cancelled first.
+        During an outage outside of the job (no slots; a TaskManager, store or broker is unavailable) the job
+        waits, up to the limit for outages; `trouble` describes the outage.
+        Raises JobError if the job has failed for good. Cancels the job and raises JobError if an outage lasts
+        too long, or if the same cause of its own has failed it SAME_CAUSE_LIMIT times without progress.
         """
         state = self._state()
         new = [each for each in self._rest.failures(self.job_id) if each.at_ms > self._last_failure_ms]
         found = [(root_cause(failure.text), outside(failure.text)) for failure in reversed(new)]
         if found:
-            self._forget_what_was_overcome([cause for cause, what in found if what is None])
+            self._clear_recovered_causes([cause for cause, what in found if what is None])
             self._last_failure_ms = new[0].at_ms
             for cause, _ in found:
                 on_restart(cause)
@@ -130,7 +132,7 @@ class RunningFlinkJob:
         if what is not None:
             self._outages.seen(what, brief(cause), self._rest.checkpoints(self.job_id))
         elif self._outages:
-            self._outages.over()  # the job has come as far as to fail by itself
+            self._outages.over()  # the job has recovered: now it fails for a reason of its own
 
     def _judge_outage(self, state: JobState) -> None:
         if not self._outages:
@@ -145,7 +147,7 @@ class RunningFlinkJob:
             self._stop(why, self._outages.cause)
 
     def trouble(self) -> str | None:
-        """Return what the job waits for, and how long it will; None while nothing is known to be away."""
+        """Return what the job waits for, and for how long; None while no outage is known."""
         outages = self._outages
         if not outages:
             return None
@@ -156,19 +158,19 @@ class RunningFlinkJob:
         return f"{self.plan.name} waits for {outages.what.value} ({until}): {lack or outages.cause}"
 
     def _stop(self, why: str, cause: str) -> NoReturn:
-        """Cancel the job, and say how to go on. Raises JobError."""
+        """Cancel the job and raise JobError, which says how to continue."""
         kept = self._rest.last_checkpoint(self.job_id)
         self.cancel()
         start = f"streamjobs run {self.plan.path}"
         if kept is not None and self.plan.settings.get(_RETENTION) == "RETAIN_ON_CANCELLATION":
-            go_on = f"from its last checkpoint by `{start} --set execution.state-recovery.path={kept}`"
+            how = f"from its last checkpoint by `{start} --set execution.state-recovery.path={kept}`"
         else:
-            go_on = f"by `{start}`, which reads from where its tables say that reading starts"
-        message = f"{self.plan.name} was stopped: {why}. It is cancelled; go on {go_on}"
+            how = f"by `{start}`, which reads from the start that its tables declare"
+        message = f"{self.plan.name} was stopped: {why}. It is cancelled; continue {how}"
         raise JobError(message, cause)
 
-    def _forget_what_was_overcome(self, causes: Sequence[str]) -> None:
-        """Keep the causes that count: where checkpoints have got further since, the newest at most."""
+    def _clear_recovered_causes(self, causes: Sequence[str]) -> None:
+        """Add `causes` to those that count; if checkpoints have progressed since, keep at most the newest."""
         covered = self._reader.covered()
         if covered != self._covered:
             self._covered, self._causes, causes = covered, [], causes[-1:]
@@ -179,16 +181,14 @@ class RunningFlinkJob:
         raise JobError(message, root_cause(failures[0].text) if failures else "")
 
     def progress(self) -> Progress:
-        """Give the job's counters now."""
+        """Return the job's counters now."""
         return self._reader.read()
 
     def ended(self) -> bool:
-        """Tell whether the job has ended; once it has been seen to, also after `close`."""
+        """Return whether the job has ended. After `close`, only for a job that was seen to end before."""
         if not self._ended:
             if self._closed:
-                message = (
-                    f"{self.plan.name} was still running when it was closed: nothing is known of it since"
-                )
+                message = f"{self.plan.name} was still running when it was closed: its state since is unknown"
                 raise AssertionError(message)
             self._state()
         return self._ended
@@ -200,18 +200,18 @@ class RunningFlinkJob:
         return state
 
     def watermark_ms(self) -> int | None:
-        """Give the smallest watermark of the job's last stages; the greatest possible after `drain`."""
+        """Return the smallest watermark of the job's last stages; the greatest possible after `drain`."""
         return MAX_WATERMARK_MS if self._drained else self._reader.watermark_ms()
 
     def records_in(self) -> int:
-        """Give the number of messages that all sources have read."""
+        """Return the number of messages that all sources have read."""
         return self.progress().messages_in
 
     def is_idle(self, seconds: float) -> bool:
-        """Tell whether all input was read and nothing has moved for `seconds`; not while a service is down.
+        """Return whether all input was read and nothing moved for `seconds`; False while a service is down.
 
-        Once the job has failed its metrics may be an older attempt's for a while; then a checkpoint must
-        cover all input.
+        After a failure the metrics may be those of an older attempt for a while; then a checkpoint must cover
+        all input.
         """
         try:
             self.watch()
@@ -242,7 +242,7 @@ class RunningFlinkJob:
         self._drained = True
 
     def cancel(self) -> None:
-        """Stop at once; nothing more is written when this returns. The last call: it closes."""
+        """Stop at once, and close; nothing more is written when this returns. Call it last."""
         if self._closed:
             return
         try:
@@ -258,7 +258,7 @@ class RunningFlinkJob:
             self.close()
 
     def close(self) -> None:
-        """Let go of the connections; the job goes on. May be called again."""
+        """Close the connections; the job continues. May be called more than once."""
         self._closed = True
         self._reader.close()
         self._rest.close()
@@ -268,14 +268,14 @@ def _all_run(tasks: Mapping[str, int]) -> bool:
     return bool(tasks) and set(tasks) <= _UP
 
 
-def _told(tasks: Mapping[str, int]) -> str:
-    """Word how many tasks run, and what the others do: `2 of 4 run, 2 DEPLOYING`."""
+def _task_counts(tasks: Mapping[str, int]) -> str:
+    """Return how many tasks run, and the states of the others: `2 of 4 run, 2 DEPLOYING`."""
     up = tasks.get("RUNNING", 0) + tasks.get("FINISHED", 0)
     others = [f"{count} {state}" for state, count in sorted(tasks.items()) if state not in _UP]
     return ", ".join([f"{up} of {sum(tasks.values())} run", *others])
 
 
 def _kind(cause: str) -> str:
-    """Give what makes two causes the same: the error's last line without numbers."""
+    """Return the key by which two causes are the same: the error's last line without numbers."""
     line = cause.strip().splitlines()[-1] if cause.strip() else ""
     return "".join(character for character in line if not character.isdigit())

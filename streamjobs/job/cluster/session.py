@@ -1,4 +1,4 @@
-"""Starts jobs on a cluster: planned by a child process, checked against the brokers, submitted once."""
+"""Starts jobs on a cluster: a child process plans them, their topics are checked, they are submitted once."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class FlinkSession:
 
     `client_jars` are the connectors and `work_dir` is for files of the client, by default both in the
     checkout's state directory; `planner_dir` is the directory of the project's planner process, and
-    `planner_files` that of the planner's jar. `limits` say how long what may pass is waited for. Use it from
-    one thread.
+    `planner_files` that of the planner's jar. `limits` are the longest waits for trouble that may pass. Use
+    it from one thread.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class FlinkSession:
         self._prepared: Submission | None = None
 
     def prepare(self, plan: JobPlan) -> None:
-        """Begin to plan a job on Flink that `run` will be asked for; the cluster may still be coming up.
+        """Start planning a job on Flink before `run` is called; the cluster may still be starting.
 
-        Call `close` when `run` may never be called.
+        Call `close` if `run` may never be called.
         """
         self._submission(plan)
 
@@ -63,15 +63,15 @@ class FlinkSession:
         return self._prepared
 
     def close(self) -> None:
-        """Give up what was prepared and not started; may be called again."""
+        """Abandon what was prepared and not started; may be called more than once."""
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             prepared.abandon()
 
     def explain(self, plan: JobPlan) -> str:
-        """Return Flink's plans of a job, each operator with its changelog mode; asks no broker, no cluster.
+        """Return Flink's plans of a job, each operator with its changelog mode; needs no broker, no cluster.
 
-        Raises SqlError, ConfigError, JobError for what `run` would refuse as well.
+        Raises SqlError, ConfigError, JobError for what `run` would refuse, too.
         """
         return Submission(Request(plan, self._target, explain=True)).finish()
 
@@ -83,9 +83,9 @@ class FlinkSession:
     ) -> RunningFlinkJob:
         """Check cluster and topics, submit the job and return when all its tasks run.
 
-        `on_stage` hears what is done or waited for, `on_restart` each root cause meanwhile. A job that does
-        not come up, or whose start is interrupted, is cancelled.
-        Raises SqlError, ConfigError (the job, or a topic of it), JobError (Flink), RetriableError where the
+        `on_stage` is called with what is being done or waited for, `on_restart` with each root cause. The job
+        is cancelled if it does not start, or if its start is interrupted.
+        Raises SqlError, ConfigError (the job, or one of its topics), JobError (Flink), RetriableError if the
         cluster does not answer.
         """
         submission, rest = self._submission(plan), FlinkRest(self._target.rest_url)
@@ -104,18 +104,18 @@ class FlinkSession:
         on_stage(f"waiting until all tasks of {plan.name} run")
         try:
             job.await_running(on_stage, on_restart)
-        except BaseException:  # also Ctrl-C: a job that does not come up is not left to try for ever
+        except BaseException:  # also Ctrl-C: otherwise a job that does not start would retry for ever
             job.cancel()
             raise
         return job
 
     def start(self, sql_path: Path, settings: RunSettings) -> RunningFlinkJob:
-        """Plan a job's file and run it; raises as `plan_file` and `run`."""
+        """Plan a job's file and run it; raises what `plan_file` and `run` raise."""
         return self.run(plan_file(sql_path, settings))
 
 
 def await_answer(rest: FlinkRest, limit_s: float, on_stage: Callable[[str], None]) -> None:
-    """Return when the cluster answers. Raises RetriableError when it does not within the limit."""
+    """Wait until the cluster answers. Raises RetriableError if it does not within the limit."""
     on_stage(f"asking Flink at {rest.url}")
     started_s = time.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""Why a job has no slots: how many it needs, how many there are, and which jobs hold them."""
+"""Explains why a job has no slots: how many it needs, how many exist, and which jobs hold them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def slots_needed(state: JobState) -> int:
 
 
 def lack_of_slots(rest: FlinkRest, job_id: str, needed: int) -> str | None:
-    """Return what the cluster lacks to run a job; None while it has slots enough.
+    """Return what the cluster lacks to run a job; None if it has enough slots.
 
     Shape: "needs 2 slots, 0 of 4 on 1 TaskManager are free; held by wide (4, job 6e2f…)".
     """

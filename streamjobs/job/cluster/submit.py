@@ -1,6 +1,6 @@
-"""Hands a planned job to a cluster, by a child process of its own: `streamjobs.job.planner.child`.
+"""Submits a planned job to a cluster through a child process, `streamjobs.job.planner.child`.
 
-PyFlink keeps what it imports and its connection to a JVM; a child process keeps both out of the command line,
+PyFlink keeps its imports and its connection to a JVM. The child process keeps both out of the command line,
 and imports the functions of a job again for each submission.
 """
 
@@ -25,11 +25,11 @@ from streamjobs.job.root_cause import root_cause
 
 _DYING_S = 10.0
 _ATTEMPTS = 2
-"""So often is a job planned whose planner JVM dies on the way."""
+"""How often a job is planned if its planner JVM dies meanwhile."""
 
 
 class Submission:
-    """A job that a child process plans from now on; nothing starts before `finish`."""
+    """A job that a child process starts to plan at once; it is not submitted before `finish`."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -40,15 +40,15 @@ class Submission:
         try:
             _send(child, packed(self.request))
         except BrokenPipeError:
-            return child  # it has died: `finish` says of what
+            return child  # it has died: `finish` reports why
         return child
 
     def finish(self, partitions: Partitions | None = None, limits: Limits | None = None) -> str:
-        """Start the job and return its id (or the explanation). `partitions` is what the preflight counted.
+        """Submit the job and return its id (or the explanation). `partitions` are the preflight's counts.
 
-        Where the hand-over breaks off, the cluster is asked for the job, by its run id: it is started once.
-        A KeyboardInterrupt or SystemExit takes back what was handed over.
-        Raises SqlError and ConfigError for what the job says wrong, JobError with Flink's root cause else.
+        If the submission breaks off, the job is looked up at the cluster by its run id: it starts only once.
+        A KeyboardInterrupt or SystemExit cancels a job that was submitted.
+        Raises SqlError and ConfigError for mistakes in the job, otherwise JobError with Flink's root cause.
         """
         limit_s = (limits or Limits()).submit_s
         for left in reversed(range(_ATTEMPTS)):
@@ -62,7 +62,7 @@ class Submission:
 
     def _answer(self, partitions: Partitions | None, limit_s: float) -> dict[str, str]:
         name = self.request.plan.name
-        why, in_time = "its planner ended without a word", True
+        why, in_time = "its planner ended without a message", True
         try:
             out, err = self._child.communicate(f"go {packed(partitions)}\n", limit_s)
         except subprocess.TimeoutExpired:
@@ -82,7 +82,7 @@ class Submission:
             return answer
         if not in_time:
             message = (
-                f"the job {name} was not planned in {limit_s:g} s, and nothing was handed over to "
+                f"the job {name} was not planned in {limit_s:g} s, and nothing was submitted to "
                 f"{self.request.target.rest_url}: --submit-limit sets the time"
             )
             raise JobError(message, root_cause(err))
@@ -90,7 +90,7 @@ class Submission:
         raise JobError(message, root_cause(err or out))
 
     def _found(self, answer: dict[str, str], why: str, cause: str) -> dict[str, str]:
-        """Return the job that the cluster has, after a hand-over that broke off."""
+        """Return the job that the cluster has after a submission that broke off."""
         why = f"the planner's JVM died ({answer['lost']})" if "lost" in answer else why
         why = "its client failed" if "error" in answer else why
         job_id = self._at_the_cluster(why)
@@ -99,8 +99,8 @@ class Submission:
         if "error" in answer:
             return answer
         message = (
-            f"{self.request.target.rest_url} has not taken the job {self.request.plan.name}: {why} while it "
-            "was handed over, and no job of this run is there: start it again"
+            f"{self.request.target.rest_url} has not accepted the job {self.request.plan.name}: {why} while "
+            "it was submitted, and the cluster has no job of this run: start it again"
         )
         raise JobError(message, cause)
 
@@ -113,7 +113,7 @@ class Submission:
                 raise handed_over.unknown(rest.url, name, run_id, why, exc) from exc
 
     def _take_back(self) -> None:
-        """Cancel what was handed over, if anything was. Raises JobError where nobody knows."""
+        """Cancel the job if it was submitted. Raises JobError if that is unknown."""
         if HANDING_OVER not in self._killed()[0].splitlines():
             return
         job_id = self._at_the_cluster("the command was interrupted")
@@ -122,7 +122,7 @@ class Submission:
                 rest.cancel(job_id)
 
     def _killed(self) -> tuple[str, str]:
-        """End the child and return all that it has printed; nothing where its pipes are closed already."""
+        """End the child and return all that it has printed; empty texts if its pipes are closed already."""
         self._kill()
         try:
             return self._child.communicate(timeout=_DYING_S)
@@ -143,7 +143,7 @@ class Submission:
         return answer.get("job_id") or answer["explained"]
 
     def abandon(self) -> None:
-        """End the child, whatever it does; may be called again, and after `finish`.
+        """End the child in any state; may be called more than once, and after `finish`.
 
         A planner JVM that it was using ends with it.
         """
@@ -162,7 +162,7 @@ class Submission:
 
 
 def _last_answer(out: str) -> dict[str, str]:
-    """Return the child's answer; nothing where it has given none."""
+    """Return the child's answer; {} if it has printed none."""
     lines = out.strip().splitlines()
     try:
         answer: dict[str, str] = json.loads(lines[-1])
@@ -173,6 +173,6 @@ def _last_answer(out: str) -> dict[str, str]:
 
 def _send(child: early.Child, line: str) -> None:
     if child.stdin is None:
-        raise AssertionError  # the pipe was asked for
+        raise AssertionError  # Popen was called with a pipe
     child.stdin.write(line + "\n")
     child.stdin.flush()

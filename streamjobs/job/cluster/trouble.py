@@ -1,4 +1,4 @@
-"""Whose fault it is that a job was restarted: its own, or that of what it runs on, reads and writes."""
+"""Decides whether a job's failure is its own fault, or that of the cluster, a store or a broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.job.root_cause import causes, exception_name, root_cause
 
 
 class Outside(Enum):
-    """What is away when a job fails of something that is not in its file."""
+    """What is unavailable when a job fails for a reason outside of its file."""
 
     CLUSTER = "the cluster"
     SERVICE = "a store or a broker"
@@ -27,14 +27,14 @@ _CLUSTER = re.compile(
     r"|FlinkException: (?:The TaskExecutor is shutting down|Disconnect from|TaskExecutor .* has no more)"
     r"|(?:Flink|Job)Exception: .*(?:lost the leadership|leader changed)"
 )
-"""Flink 2.3's words for a TaskManager or JobManager that is away, or has no free slot."""
+"""Flink 2.3's errors for a TaskManager or JobManager that is unavailable or has no free slot."""
 _PYTHON_TROUBLE = frozenset(
     {
         *("RetriableError", "LockedError", "ConnectionLostError"),
         *("ConnectionError", "ConnectionRefusedError", "ConnectionResetError"),
     }
 )
-"""Our errors that may pass, and what Python raises when a server is away."""
+"""Errors of streamjobs that may pass, and what Python raises when a server is unavailable."""
 _KAFKA = "org.apache.kafka.common.errors."
 _JAVA_TROUBLE = (
     *("java.net.ConnectException", "java.net.SocketTimeoutException", "java.net.NoRouteToHostException"),
@@ -44,13 +44,16 @@ _JAVA_TROUBLE = (
     *(f"{_KAFKA}{word}Exception" for word in ("NotLeaderOrFollower", "NotEnoughReplicas")),
     f"{_KAFKA}NotEnoughReplicasAfterAppendException",
 )
-"""What Java and Kafka's client 4.1 raise when a server is away; Flink's SQL connector has a copy of it."""
+"""What Java and Kafka's client 4.1 raise when a server is unavailable.
+
+They are compared by the end of the name: Flink's SQL connector has its own copy of the client."""
 
 
 def outside(text: str) -> Outside | None:
-    """Return what is away by the text of a failure; None: it is the job's own fault, as far as is known.
+    """Return what is unavailable according to a failure's text; None if it seems the job's own fault.
 
-    Of a chain of Java exceptions any may tell it: Flink wraps a reset connection, and a timeout, in its own.
+    Any exception of a chain of Java exceptions may show it: Flink wraps a reset connection or a timeout in
+    exceptions of its own.
     """
     cause = root_cause(text)
     if cause.startswith("Traceback"):
@@ -70,7 +73,7 @@ class _Outage:
 
 
 class Outages:
-    """How long trouble outside of a job has lasted. Not safe for several threads."""
+    """How long an outage outside of a job has lasted. Not safe for several threads."""
 
     def __init__(self, limit_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
         self.limit_s = limit_s
@@ -81,40 +84,40 @@ class Outages:
         return self._outage is not None
 
     def seen(self, what: Outside, cause: str, checkpoints: int) -> None:
-        """Note that it is there now; `checkpoints` is how many the job had completed by then."""
+        """Record that the outage exists now; `checkpoints` is how many the job had completed by then."""
         since_s = self._now_s() if self._outage is None else self._outage.since_s
         self._outage = _Outage(what, cause, since_s, checkpoints)
 
     def over(self) -> None:
-        """Note that the job has got past it."""
+        """Record that the job has recovered from the outage."""
         self._outage = None
 
     @property
     def what(self) -> Outside:
-        """What is away."""
+        """Return what is unavailable."""
         return self._known().what
 
     @property
     def cause(self) -> str:
-        """The newest root cause."""
+        """Return the newest root cause."""
         return self._known().cause
 
     @property
     def checkpoints(self) -> int:
-        """How many checkpoints the job had completed when it was seen last."""
+        """Return how many checkpoints the job had completed when the outage was last seen."""
         return self._known().checkpoints
 
     @property
     def lasted_s(self) -> float:
-        """How long the job has not got past it."""
+        """Return for how long the job has not recovered."""
         return self._now_s() - self._known().since_s
 
     @property
     def too_long(self) -> bool:
-        """Whether it has lasted longer than the limit."""
+        """Return whether the outage has lasted longer than the limit."""
         return self._outage is not None and self.lasted_s > self.limit_s
 
     def _known(self) -> _Outage:
         if self._outage is None:
-            raise AssertionError  # the caller has to ask first
+            raise AssertionError  # the caller must check for an outage first
         return self._outage

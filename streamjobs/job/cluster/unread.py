@@ -1,4 +1,4 @@
-"""Counts messages that were not read yet, but for heartbeats: those come for ever and hold no row."""
+"""Counts messages that were not read yet, without heartbeats: those arrive for ever and contain no row."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from streamjobs.errors import DecodeError
 from thrift_idl.codec import decode_body
 
 _LOOKED_AT = 2000
-"""So many messages of a partition are looked at in one call; the next goes on from there."""
+"""The most messages of a partition that one call reads; the next call continues from there."""
 
 
 class RangeReader(Protocol):
-    """What reads messages of one partition; `connectors.kafka.KafkaConsumer` does."""
+    """A reader of the messages of one partition, such as `connectors.kafka.KafkaConsumer`."""
 
     def read_range(self, topic: str, partition: int, begin: int, end: int) -> Iterator[Envelope]:
-        """Yield the messages from offset `begin` to before `end`, as far as they are there."""
+        """Yield the messages from offset `begin` to before `end`, as far as they exist."""
 
 
 @dataclass
 class _Heartbeats:
-    """All messages from `begin` to before `end` are heartbeats; `rows_follow`: that at `end` is none."""
+    """Heartbeats from `begin` to before `end`; `rows_follow`: the message at `end` is not a heartbeat."""
 
     begin: int
     end: int
@@ -31,17 +31,17 @@ class _Heartbeats:
 
 
 class Unread:
-    """Remembers which messages are heartbeats, so that each is looked at once. Use it from one thread."""
+    """Remembers which messages are heartbeats, so that each is read once. Use it from one thread."""
 
     def __init__(self, reader: Callable[[], RangeReader]) -> None:
         self._reader = reader
         self._known: dict[tuple[str, int], _Heartbeats] = {}
 
     def count(self, topic: str, partition: int, position: int, end: int) -> int:
-        """Return how many messages from `position` to before `end` are left, from the first with a row on.
+        """Count the messages from `position` to before `end`, starting at the first that contains a row.
 
-        0: whatever is left are heartbeats. It never says 0 too early, and may say too much of a long row of
-        heartbeats until it is asked again.
+        0 means that only heartbeats are left. It never returns 0 too early; during a long sequence of
+        heartbeats it may return too many until later calls have read them all.
         """
         if position >= end:
             return 0
@@ -59,11 +59,11 @@ class Unread:
                 known.end, known.rows_follow = envelope.offset or known.end, True
                 return
             known.end = max(known.end, (envelope.offset or 0) + 1)
-        known.end = max(known.end, last)  # what came not are marks of transactions, or was removed
+        known.end = max(known.end, last)  # missing offsets are transaction markers or removed messages
 
 
 def is_heartbeat(payload: bytes) -> bool:
-    """Whether a message is one of ours and holds no row."""
+    """Return whether a message is in our format and contains no row."""
     try:
         return not decode_body(payload).changes
     except DecodeError:

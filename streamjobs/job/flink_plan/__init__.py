@@ -1,1 +1,1 @@
-"""Flink's optimized plan as plain data."""
+"""Reads Flink's optimized plan as plain data."""

@@ -1,6 +1,6 @@
 """Flink's optimized physical plan as plain data: operators, and where the values of their columns come from.
 
-Columns are numbers, never names: a name may hold commas, brackets, line breaks, or stand there twice.
+Columns are numbers, never names: a name may contain commas, brackets or line breaks, or occur twice.
 `rel_nodes.py` reads the planner's own objects into this.
 """
 
@@ -14,11 +14,11 @@ INSERTS_ONLY = "I"
 
 @dataclass(frozen=True)
 class Field:
-    """A column that an operator gives.
+    """A column that an operator emits.
 
-    `uses` are the columns of the operator's inputs that its value is made of, counted from 0 over all inputs
-    from left to right. `copy_of` is the one that it is an unchanged copy of, None for anything else.
-    `unsteady` is the name of a function in it that returns something else at each call, "" for none.
+    `uses` are the columns of the operator's inputs that its value depends on, counted from 0 over all inputs
+    from left to right. `copy_of` is the input column of which it is an unchanged copy, None if there is none.
+    `unsteady` is the name of a function in it that returns another value at each call, "" for none.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Condition:
-    """What rows must fulfil: the input columns that it reads; `unsteady` as in a Field."""
+    """A condition on rows: `uses` are the input columns that it reads, `unsteady` is as in a Field."""
 
     uses: frozenset[int]
     unsteady: str = ""
@@ -39,16 +39,17 @@ class Condition:
 class Operator:
     """One operator of the plan.
 
-    `kind`: the planner's word, such as `IntervalJoin`. `mode`: the changes that it gives, `I` or
+    `kind`: the planner's name, such as `IntervalJoin`. `mode`: the kinds of changes that it emits, `I` or
     `I,UB,UA,D`; "" for a sink. `inputs`: the operators that feed it.
-    `table`: the table that a sink writes, "" for others.
-    `groups`: the input columns that it groups, partitions or is keyed by, in the planner's order.
+    `table`: the table that a sink writes, "" for other operators.
+    `groups`: the input columns by which it groups, partitions or is keyed, in the planner's order.
     `reads`: other input columns whose values it compares, sorts or adds up.
-    `times`: the input columns by whose time it works; `on_event_time` is what an interval join's bounds are.
-    `join`: INNER, LEFT, RIGHT, FULL, SEMI or ANTI, "" for what is no join. For its left and its right side,
-    `one_partner` is whether a row can meet one row of that side at most, `keyed` whether that side has a key.
-    `first_only`: a rank that keeps the first row of each group. `by_time`: it is ordered by a time attribute
-    and nothing else. `by_session`: its windows are sessions.
+    `times`: the input columns that contain the time by which it works; `on_event_time`: whether the bounds
+    of an interval join are on event time.
+    `join`: INNER, LEFT, RIGHT, FULL, SEMI or ANTI, "" for other operators. For its left and its right side,
+    `one_partner`: whether a row can match at most one row of that side; `keyed`: whether it has a key.
+    `first_only`: a rank that keeps the first row of each group. `by_time`: a rank that is ordered by a time
+    attribute and nothing else. `by_session`: its windows are sessions.
     `functions`: the names of the functions that its expressions call.
     """
 
@@ -72,17 +73,17 @@ class Operator:
 
     @property
     def inserts_only(self) -> bool:
-        """Whether it never takes back or changes a row."""
+        """Return whether it never retracts or changes a row."""
         return self.mode == INSERTS_ONLY
 
     @property
     def input_fields(self) -> tuple[Field, ...]:
-        """The columns of all inputs, as `uses` counts them."""
+        """Return the columns of all inputs, in the order in which `uses` counts them."""
         return tuple(field for each in self.inputs for field in each.fields)
 
 
 def operators(root: Operator) -> Iterator[Operator]:
-    """Give the operator and all that feed it; one that feeds several stands there once."""
+    """Yield the operator and all that feed it, each once, even if it feeds several."""
     seen: set[int] = set()
     todo = [root]
     while todo:

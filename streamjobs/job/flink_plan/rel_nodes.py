@@ -1,7 +1,7 @@
-"""Reads the planner's RelNodes through the gateway into `physical.Operator`; none of its texts is parsed.
+"""Reads the planner's RelNodes through the gateway into `physical.Operator`, without parsing its texts.
 
-The classes are those of Flink 2.3.0 and its Calcite. Each call goes to the JVM and back, so an operator that
-feeds several is read once.
+The classes are those of Flink 2.3.0 and its Calcite. Each call is a round trip to the JVM, so an operator
+that feeds several others is read once.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _HALF_JOINS = ("SEMI", "ANTI")
 _AGGREGATES = ("GroupAggregate", "PythonGroupAggregate", "LocalGroupAggregate", "GlobalGroupAggregate",
                "IncrementalGroupAggregate", "WindowAggregate", "LocalWindowAggregate",
                "GlobalWindowAggregate", "GroupWindowAggregate", "PythonGroupWindowAggregate")  # fmt: skip
-"""Operators that give the columns that they group by, and then others of their own."""
+"""Operators that emit the columns that they group by, followed by columns of their own."""
 _SCANS = ("TableSourceScan", "DataStreamScan", "LegacyTableSourceScan", "Values")
 _SAME = ("Exchange", "DropUpdateBefore", "WatermarkAssigner", "MiniBatchAssigner", "ChangelogNormalize",
          "Sort", "Limit", "SortLimit", "TemporalSort", "Sink")  # fmt: skip
-"""Operators that give the columns of their one input."""
+"""Operators that emit the columns of their one input."""
 _WIDER = ("Rank", "WindowRank", "WindowDeduplicate", "OverAggregate", "PythonOverAggregate",
           "WindowTableFunction")  # fmt: skip
-"""Operators that give the columns of their one input, and then others of their own."""
+"""Operators that emit the columns of their one input, followed by columns of their own."""
 
 Facts = dict[str, Any]
 """Arguments of an `Operator`; `fields` are still without names."""
 
 
 class PlanReader:
-    """Lets Flink's planner plan INSERTs, and reads what it makes of them."""
+    """Plans INSERTs with Flink's planner, and reads the plans."""
 
     def __init__(self, tables: StreamTableEnvironment) -> None:
         self._tables = tables._j_tenv  # noqa: SLF001 - the Python API shows no plan
@@ -56,13 +56,13 @@ class PlanReader:
         return sink
 
     def translate(self, operation: Any) -> None:
-        """Make of one INSERT by itself what would run. Raises what Flink raises."""
+        """Translate one INSERT by itself into what would run. Raises what Flink raises."""
         nodes = get_gateway().jvm.java.util.ArrayList()
         nodes.add(operation)
         self._planner.translate(nodes)
 
     def of_operations(self, operations: Sequence[Any]) -> tuple[Operator, ...]:
-        """Plan INSERTs together, as one job; return their sinks. Those of one table may be one sink then."""
+        """Plan INSERTs together, as one job; return their sinks. INSERTs into one table may share a sink."""
         nodes = get_gateway().jvm.java.util.ArrayList()
         self._planner.beforeTranslation()
         try:
@@ -135,8 +135,8 @@ class _RelReader:
         program = rel.getProgram()
         expanded = self._rex.expanded(program)
         fields = [
-            self._rex.field(expression, program.getSourceField(place))
-            for place, expression in enumerate(each(expanded._1()))  # noqa: SLF001 - Scala's names of a pair
+            self._rex.field(expression, program.getSourceField(index))
+            for index, expression in enumerate(each(expanded._1()))  # noqa: SLF001 - Scala's names of a pair
         ]
         called = self._rex.called(program.getExprList()) if "Python" in rel.getRelTypeName() else frozenset()
         return {
@@ -180,7 +180,7 @@ class _RelReader:
         return facts
 
     def _unique_keys(self, join: Any, side: int, keys: Sequence[int]) -> list[list[int]]:
-        """Return the keys of a side, of which a row has one place only; none for a join without equality."""
+        """Return the keys of a side that are unique in it; [] for a join without equality."""
         if not keys:
             return []
         found: list[list[int]] = self._rex.data(
@@ -197,8 +197,8 @@ class _RelReader:
         facts: Facts = {"groups": tuple(self._rex.data(rel.grouping())), "reads": frozenset(reads)}
         kind = str(rel.getRelTypeName())
         if "GroupWindow" in kind:
-            # The number of that column is of an earlier plan; Flink finds event time by the column's name,
-            # which no other has. The name of a processing time may be gone from the plan.
+            # The index of that column is from an earlier plan; Flink finds event time by the column's name,
+            # which is unique. The plan may no longer have the name of a processing time.
             name = str(rel.window().timeAttribute().getName())
             facts["times"] = tuple(n for n, field in enumerate(inputs[0].fields) if field.name == name)
         elif "Window" in kind:
@@ -231,7 +231,7 @@ class _RelReader:
         (group,) = each(hidden(rel.logicWindow(), "groups"))
         order = _keys(group.collation())
         reads = set(order)
-        for call in each(hidden(group, "aggCalls")):  # what is beyond the input are constants
+        for call in each(hidden(group, "aggCalls")):  # columns after those of the input are constants
             reads |= {column for column in self._rex.uses(call) if column < len(inputs[0].fields)}
         groups = tuple(self._rex.data(hidden(group, "keys").asList()))
         return {"groups": groups, "reads": frozenset(reads), "times": tuple(order[:1])}
@@ -256,10 +256,10 @@ class _RelReader:
 
 
 def _fields(kind: str, width: int, inputs: Sequence[Operator], facts: Facts) -> list[Field]:
-    """Give the columns of an operator that makes no expressions of its own."""
+    """Return the columns of an operator that has no expressions of its own."""
     below = sum(len(operator.fields) for operator in inputs)
     if kind == "Union":
-        return [Field("", frozenset(range(place, below, width))) for place in range(width)]
+        return [Field("", frozenset(range(column, below, width))) for column in range(width)]
     kept: Sequence[int] = ()
     made = frozenset(range(below))
     if kind in (*_SAME, *_WIDER):
@@ -273,7 +273,7 @@ def _fields(kind: str, width: int, inputs: Sequence[Operator], facts: Facts) -> 
 
 
 def _times(windowing: Any) -> tuple[int, ...]:
-    """Give the columns of a window's times: the row's, or those of the window that it is in already."""
+    """Return the columns of a window's times: the row's, or those of the window that a row is already in."""
     match str(windowing.getClass().getSimpleName()):
         case "TimeAttributeWindowingStrategy":
             times = [windowing.getTimeAttributeIndex()]

@@ -1,4 +1,4 @@
-"""Values of the planner's Java objects as Python's, and what its expressions are made of."""
+"""Reads values of the planner's Java objects as Python values, and the parts of its expressions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streamjobs.job.flink_plan.physical import Condition, Field
 _REX_UTIL = "org.apache.flink.table.planner.plan.utils.FlinkRexUtil"
 _REX_NODE = "org.apache.calcite.rex.RexNode"
 _LEAVES = ("LITERAL", "LOCAL_REF", "DYNAMIC_PARAM", "CORREL_VARIABLE")
-"""Expressions that are no calls and read no column."""
+"""Kinds of expressions that are not calls and read no column."""
 
 
 class Expressions:
@@ -27,33 +27,33 @@ class Expressions:
         self._mapper = shaded.com.fasterxml.jackson.databind.ObjectMapper()
 
     def data(self, thing: Any) -> Any:
-        """Return a Java list or array of plain values as Python's, in one call to the JVM."""
+        """Return a Java list or array of plain values as a Python list, in one call to the JVM."""
         return json.loads(self._mapper.writeValueAsString(thing))
 
     def field(self, expression: Any, source: int = -1) -> Field:
-        """Read a column, still without a name; `source` is the input column that it is a copy of, or -1."""
+        """Return a column's Field, without a name; `source` is the input column that it copies, or -1."""
         if source >= 0:
             return Field("", frozenset({source}), source)
         return Field("", self.uses(expression), None, self.unsteady(expression))
 
     def condition(self, option: Any) -> Condition | None:
-        """Read a Scala option of a condition."""
+        """Return the condition in a Scala option, or None."""
         if not option.isDefined():
             return None
         expression = option.get()
         return Condition(self.uses(expression), self.unsteady(expression))
 
     def uses(self, expression: Any) -> frozenset[int]:
-        """Return the input columns that it reads."""
+        """Return the input columns that an expression reads."""
         return frozenset(self.data(self._bits(expression).asList()))
 
     def unsteady(self, expression: Any) -> str:
-        """Return the name of a function in it that is another at each call, "" for none."""
+        """Return the name of a function in it that returns another value at each call, or ""."""
         name = self._unsteady(expression)
         return str(name.get()).removesuffix("_MATERIALIZE") if name.isPresent() else ""
 
     def called(self, expressions: Any) -> frozenset[str]:
-        """Return the functions of a program, whose expressions are one flat list."""
+        """Return the functions that a program calls; its expressions are one flat list."""
         return frozenset(
             str(expression.getOperator().getName())
             for expression in each(expressions)
@@ -61,7 +61,7 @@ class Expressions:
         )
 
     def correlated(self, expression: Any) -> set[int]:
-        """Return the columns of the left side that the call of a table function reads, such as `$cor0.a`."""
+        """Return the columns of the left side that a table function's call reads, such as `$cor0.a`."""
         kind = str(expression.getKind().name())
         if kind == "INPUT_REF":
             return {int(expression.getIndex())}
@@ -77,20 +77,20 @@ class Expressions:
 
 def each(items: Any) -> list[Any]:
     """Return the objects of a Java list."""
-    return [items.get(place) for place in range(items.size())]
+    return [items.get(index) for index in range(items.size())]
 
 
 def integers(numbers: Sequence[int]) -> Any:
     """Return numbers as Java's `int[]`."""
     gateway = get_gateway()
     array = gateway.new_array(gateway.jvm.int, len(numbers))
-    for place, number in enumerate(numbers):
-        array[place] = number
+    for index, number in enumerate(numbers):
+        array[index] = number
     return array
 
 
 def hidden(thing: Any, name: str) -> Any:
-    """Return a field of a Java object, also one that is private, of its class or one that this extends."""
+    """Return a field of a Java object, even a private one, of its class or a superclass."""
     class_ = thing.getClass()
     while class_ is not None:
         for field in class_.getDeclaredFields():
@@ -103,18 +103,18 @@ def hidden(thing: Any, name: str) -> Any:
 
 
 def static(loader: Any, class_name: str, method: str, *parameters: str) -> Callable[..., Any]:
-    """Return a static method by its parameters' types; only the planner's loader may have its class."""
+    """Return a static method by its parameters' types; its class may exist only in the planner's loader."""
     gateway = get_gateway()
     types = gateway.new_array(gateway.jvm.java.lang.Class, len(parameters))
-    for place, parameter in enumerate(parameters):
+    for index, parameter in enumerate(parameters):
         primitive = parameter == "boolean"
-        types[place] = gateway.jvm.java.lang.Boolean.TYPE if primitive else loader.loadClass(parameter)
+        types[index] = gateway.jvm.java.lang.Boolean.TYPE if primitive else loader.loadClass(parameter)
     found = loader.loadClass(class_name).getMethod(method, types)
     arguments = gateway.new_array(gateway.jvm.java.lang.Object, len(parameters))
 
     def call(*given: Any) -> Any:
-        for place, argument in enumerate(given):
-            arguments[place] = argument
+        for index, argument in enumerate(given):
+            arguments[index] = argument
         return found.invoke(None, arguments)
 
     return call

@@ -1,4 +1,4 @@
-"""The text of EXPLAIN with changelog modes, made of a plan that is there: Flink's own EXPLAIN plans again."""
+"""Makes EXPLAIN's text with changelog modes from an existing plan; Flink's own EXPLAIN would plan again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _TREES = "org.apache.flink.table.planner.plan.utils.FlinkRelOptUtil"
 _GRAPHS = "org.apache.flink.table.planner.plan.nodes.exec.utils.ExecNodePlanDumper"
 _GRAPH = "org.apache.flink.table.planner.plan.nodes.exec.ExecNodeGraph"
 _FLAGS: Final = 6
-"""With id prefix, changelog modes, row types, upsert keys, aliases of query blocks, and one more."""
+"""Flags for id prefix, changelog modes, row types, upsert keys, aliases of query blocks, and one more."""
 
 
 class PlanText:
-    """Words plans as `StreamPlanner.explain` of Flink 2.3.0 does."""
+    """Writes plans as text, as `StreamPlanner.explain` of Flink 2.3.0 does."""
 
     def __init__(self, loader: Any) -> None:
         self._tree = static(

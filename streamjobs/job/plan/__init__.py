@@ -1,1 +1,1 @@
-"""From a SQL file to the printable plan of a job, without a network."""
+"""Makes the printable plan of a job from its SQL file, without a network."""

@@ -1,4 +1,4 @@
-"""Declared tables that Flink's own connectors read or write, as Flink DDL."""
+"""Makes Flink DDL for declared tables that Flink's own connectors read or write."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from streamjobs.options.options import Secret
 
 DEAD_LETTER_TABLE = "__dead_letters"
 WORKED_ON = "__done_"
-"""What the tables begin with that count the rows of Python sinks."""
+"""Prefix of the tables that count the rows of Python sinks."""
 TRANSACTION_TIMEOUT_MS = 900_000
-"""Kafka's default `transaction.max.timeout.ms`: a longer one is refused by the broker."""
+"""Kafka's default `transaction.max.timeout.ms`: the broker refuses a longer timeout."""
 
 _KAFKA_SECURITY = "org.apache.kafka.common.security."
 _SHADED = "org.apache.flink.kafka.shaded."
-"""Where Flink's SQL connector has its Kafka client: a login module by its own name is not found."""
+"""The package of the Kafka client in Flink's SQL connector: without it, a login module is not found."""
 
 
 Topic = tuple[str, KafkaConnection]
 """A topic by its name, and the broker that has it."""
 Partitions = Mapping[Topic, int]
-"""How many partitions topics have, as a preflight finds it."""
+"""The number of partitions of topics, counted by a preflight."""
 
 
 @dataclass(frozen=True)
 class TableDdl:
-    """A CREATE TABLE of Flink's, in which the start of reading may depend on what the broker has.
+    """A CREATE TABLE for Flink whose start of reading may depend on the broker.
 
-    `head` is all before `WITH`, `place` is the table's. A table that starts at an `offset` names
-    it for each partition of `topic`; a plan, which asks no broker, does not know how many there are.
+    `head` is all before `WITH`, `place` is the table's offset in the file. A table that starts at an `offset`
+    names it for each partition of `topic`; a plan, which asks no broker, does not know their number.
     """
 
     head: str
@@ -50,7 +50,7 @@ class TableDdl:
     place: int = 0
 
     def sql(self, partitions: Partitions | None) -> str:
-        """Return the statement. None: the job is only explained, and one partition stands for all of them."""
+        """Return the statement. With None the job is only explained, and it names just one partition."""
         options = dict(self.options)
         if self.topic is not None and self.offset is not None:
             count = 1 if partitions is None else partitions[self.topic]
@@ -60,14 +60,15 @@ class TableDdl:
 
 
 def quoted(name: str) -> str:
-    """Give a name in backticks."""
+    """Return a name in backticks."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def function_of(what: str, table: str) -> str:
-    """Give the name of a function of ours for a table: as Flink's functions are, another in any case.
+    """Return the name of a function of ours for a table, which is unique for it in any case.
 
-    Shape: `function_of("write", "Item")` gives `__write_^item`.
+    Flink ignores the case of function names, so `Item` and `item` need different ones.
+    Shape: `function_of("write", "Item")` is `__write_^item`.
     """
     spelled = "".join(
         f"^{character.lower()}" if character == "^" or character != character.lower() else character
@@ -77,12 +78,12 @@ def function_of(what: str, table: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Give a SQL string."""
+    """Return a text as a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def with_clause(options: Mapping[str, str]) -> str:
-    """Give `WITH (…)`."""
+    """Return `WITH (…)` with these options."""
     return "WITH (\n" + ",\n".join(f"  {literal(k)} = {literal(v)}" for k, v in options.items()) + "\n)"
 
 
@@ -105,9 +106,9 @@ def start_offset(start: ScanStart) -> int | None:
 
 
 def start_options(start: ScanStart) -> dict[str, str]:
-    """Return where reading starts, without the offsets of an offset start: see `TableDdl`.
+    """Return the options for the start of reading, without the offsets of an offset start: see `TableDdl`.
 
-    Offsets that are gone stop the job: it never jumps to the latest message in silence.
+    Offsets that no longer exist stop the job: it never jumps to the latest message silently.
     """
     match start.kind:
         case StartKind.EARLIEST:
@@ -124,7 +125,7 @@ def start_options(start: ScanStart) -> dict[str, str]:
 
 
 def kafka_dead_letters(broker: KafkaConnection, topic: str) -> str:
-    """Give the DDL of the table that dead letters are written to."""
+    """Return the DDL of the table that dead letters are written to."""
     options = {
         "connector": "kafka",
         "topic": topic,
@@ -180,7 +181,7 @@ def _kafka(table: CreateTable, connector: KafkaTable, broker: KafkaConnection, j
 
 
 def _broker_options(broker: KafkaConnection) -> dict[str, str]:
-    """Give what Flink's own client needs to reach the broker, secrets in clear text."""
+    """Return the options with which Flink's own client reaches the broker, secrets in clear text."""
     return _properties(broker.java_properties())
 
 
@@ -192,7 +193,7 @@ def _properties(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shaded(option: str, value: str) -> str:
-    """Give the value; of a login, with the module's name as Flink's SQL connector has it."""
+    """Return an option's value; in a login, with the module's name as in Flink's SQL connector."""
     if option != "properties.sasl.jaas.config" or _SHADED in value:
         return value
     return value.replace(_KAFKA_SECURITY, _SHADED + _KAFKA_SECURITY)

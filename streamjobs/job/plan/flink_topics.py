@@ -1,4 +1,4 @@
-"""The topics that Flink's own connectors read and write for a job: for the preflight."""
+"""Finds the topics that Flink's own connectors read and write for a job; the preflight checks them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _PROPERTIES = "properties."
 class NativeTopic:
     """A topic of a table that Flink's own connector reads or writes.
 
-    Of a `type='kafka'` table, or one with `'connector'='kafka'` or `'upsert-kafka'`, which names its servers
-    itself. `creates`: the profile lets a job create it when it only writes it.
+    The table has `type='kafka'`, or names its servers itself with `'connector'='kafka'` or `'upsert-kafka'`.
+    `creates`: the job may create the topic, as it only writes it and the profile allows that.
 
     Shape: `NativeTopic("sample_topic", ("samples", KafkaConnection("10.0.0.1:9092")), written=True)`.
     """
@@ -33,10 +33,10 @@ class NativeTopic:
 
 
 class NativeTopics:
-    """Those of the tables that a job uses; `brokers` are the profile's, `creating` may get new topics.
+    """The topics of the tables that a job uses; `brokers` are the profile's, `creating` may get new topics.
 
-    `topics` are to be looked at. `unreachable` are tables of Kafka whose servers only Flink's client can log
-    in to: with key stores that are no PEM texts, with Kerberos or tokens.
+    The preflight checks `topics`. `unreachable` are tables of Kafka whose servers only Flink's client can log
+    in to: with key stores that are not PEM texts, with Kerberos or tokens.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class NativeTopics:
         words = Counter(token.name for token in script.tokens if token.is_name)
         for table in script.tables:
             written = table.name in targets
-            # it is declared once, and written so often
+            # more often than by its declaration and its INSERTs
             read = words[table.name] > 1 + targets[table.name]
             if not read and not written:
                 continue
@@ -79,7 +79,7 @@ class NativeTopics:
                 pass
 
     def _broker(self, table: CreateTable) -> tuple[str, KafkaConnection] | None:
-        """Return the broker of the profile that has the same servers, else one by the table's properties."""
+        """Return the profile's broker with the same servers, else one made of the table's properties."""
         properties = {
             entry.key[len(_PROPERTIES) :]: entry.value
             for entry in table.options.entries

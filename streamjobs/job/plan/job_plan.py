@@ -1,6 +1,6 @@
-"""The plan of a job: all that will be handed to Flink, as text and data. What is explained is what runs.
+"""The plan of a job: all that is passed to Flink, as text and data. The explained plan is the one that runs.
 
-A plan is made once (`planning.py`), shown, and handed whole to the process that submits it; `flink.py` only
+A plan is made once (`planning.py`), shown, and passed to the process that submits it; `flink_job.py` only
 carries it out.
 """
 
@@ -36,16 +36,16 @@ DEFAULT_SETTINGS: Mapping[str, str] = {
     "python.fn-execution.arrow.batch.size": "5000",
     "python.fn-execution.bundle.time": "100",
 }
-"""What a job runs with unless its file says otherwise. The bundle size is DESIGN §6's measured knob.
+"""The settings of a job unless its file changes them. DESIGN §6 has the measurements for the bundle size.
 
-Rows of a bundle come back when it ends: a bundle of a second keeps all rows of that second in memory."""
+Rows of a bundle are returned when it ends: a bundle of one second keeps all rows of that second in memory."""
 
 
 @dataclass(frozen=True)
 class RegisterFunction:
     """A Python function under a SQL name; `path` is `module.attribute`.
 
-    `offset` is the place in the file that names it, None for one that the file only calls.
+    `offset` is the offset in the file where it is declared, None for one that the file only calls.
     """
 
     name: str
@@ -55,7 +55,7 @@ class RegisterFunction:
 
 @dataclass(frozen=True)
 class Execute:
-    """A statement for Flink as it stands."""
+    """A statement that Flink executes unchanged."""
 
     statement: Written
 
@@ -72,8 +72,8 @@ class NativeInsert:
 class PythonInsert:
     """A query whose rows a Python sink writes.
 
-    `on_conflict` is the job's own word on its key, None when the file has none. `offset` is the place of
-    the INSERT in the file, for errors.
+    `on_conflict` is the job's ON CONFLICT clause, None if the file has none. `offset` is the offset of the
+    INSERT in the file, for errors.
     """
 
     kind: str
@@ -84,7 +84,7 @@ class PythonInsert:
 
     @property
     def statement(self) -> Written:
-        """What stands in the file for it."""
+        """Return the query, the statement's text in the file."""
         return self.query
 
 
@@ -112,12 +112,12 @@ class JobPlan:
     offset_topics: tuple[Topic, ...] = ()
     """Topics that are read from an offset on: the preflight counts their partitions."""
     groups: tuple[str, ...] = ()
-    """For each of `topics`, the consumer group to which every checkpoint commits what it covers."""
+    """For each of `topics`, the consumer group whose offsets every checkpoint commits."""
     native_topics: tuple[NativeTopic, ...] = ()
     """Topics that Flink's own connector reads or writes: for the preflight."""
     outer_joins: tuple[OuterJoin, ...] = ()
-    """What Flink may turn into outer interval joins: then its plan is read for what stands behind them."""
+    """Joins that Flink may turn into outer interval joins: if there are any, its plan is checked for them."""
     lookups: Mapping[str, int] = field(default_factory=dict)
-    """Tables that lookup joins read -> the place of the first such join in the file, for errors."""
+    """Tables that lookup joins read -> the offset of the first such join in the file, for errors."""
     has_event_time: bool = True
-    """Whether a source has event time; without, mini-batching makes watermarks of the clock's."""
+    """Whether a source has event time; if none has, mini-batching makes watermarks of the clock."""

@@ -1,4 +1,4 @@
-"""Lookup joins in the plan: the SQL that Flink runs in their place, and what it must not stand behind."""
+"""Lookup joins in the plan: the SQL that Flink runs for them, and which rows they must not be joined to."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class RegisterLookup:
 
     @property
     def input_types(self) -> list[str]:
-        """Flink types of its arguments: a number that says nothing, then the key's columns.
+        """Return the Flink types of its arguments: a number without meaning, then the key's columns.
 
-        An integer has its NULLs beside it: pandas would make a float of a column with NULLs.
+        An integer is followed by a flag for NULL: pandas would turn a column with NULLs into floats.
         """
         return ["INT", *(type_ for column in self._key_types for type_ in column)]
 
     @property
     def result_type(self) -> str:
-        """Flink's type of a row: all columns of the table."""
+        """Return Flink's type of a row: all columns of the table."""
         columns = ", ".join(
             f"{quoted(column.name)} {column.type.removesuffix(' NOT NULL')}" for column in self.table.columns
         )
@@ -48,17 +48,17 @@ class RegisterLookup:
 
 
 def is_integer(type_: str) -> bool:
-    """Whether a key of that type travels as a number."""
+    """Return whether a key of that type is passed as a number."""
     return type_.removesuffix(" NOT NULL") in INTEGER_KEYS
 
 
 def function_name(table: str) -> str:
-    """Give the name of the function that looks up rows of this table."""
+    """Return the name of the function that looks up rows of this table."""
     return function_of("lookup", table)
 
 
 class Lookups:
-    """The lookup joins of a file. Raises SqlError for those that have a form that cannot be looked up."""
+    """The lookup joins of a file. Raises SqlError for a lookup join in a form that is not supported."""
 
     def __init__(self, script: Script, connectors: Mapping[str, Connector]) -> None:
         self._script = script
@@ -76,25 +76,25 @@ class Lookups:
 
     @property
     def joins(self) -> tuple[LookupJoin, ...]:
-        """All of them, in the order of the file."""
+        """Return all of them, in the order of the file."""
         return tuple(join for joins in self._joins.values() for join in joins)
 
     def query(self, statement: CreateView | InsertInto) -> Written:
-        """Give the statement's query with its lookup joins spelled for Flink."""
-        text, place = self._script.text, statement.query_span.start
+        """Return the statement's query, with its lookup joins in SQL that Flink runs."""
+        text, start = self._script.text, statement.query_span.start
         parts = []
         for join in self._joins[statement.query_span]:
             parts += [
-                copied(text[place : join.span.start], place),
-                standing_for(self._spelled(join), join.span.start),
+                copied(text[start : join.span.start], start),
+                standing_for(self._sql(join), join.span.start),
             ]
-            place = join.span.end
-        return joined([*parts, copied(text[place : statement.query_span.end], place)])
+            start = join.span.end
+        return joined([*parts, copied(text[start : statement.query_span.end], start)])
 
-    def _spelled(self, join: LookupJoin) -> str:
-        """One call that gives a ROW, as an array of one row: its fields keep the table's alias.
+    def _sql(self, join: LookupJoin) -> str:
+        """Return one call that returns a ROW, as an array of one row: its fields keep the table's alias.
 
-        A key without a row gives a row of NULLs, which an inner join drops: a found row has its key.
+        For a key without a row the call returns a row of NULLs. An inner join drops it by its NULL key.
         """
         table = self._tables[join.table]
         columns = ", ".join(quoted(column.name) for column in table.physical_columns)
@@ -116,9 +116,9 @@ class Lookups:
 
 
 def updating_lookups(sinks: Iterable[Operator], tables: Iterable[str]) -> Iterator[str]:
-    """Give those of the tables that, by Flink's plan, are looked up for rows that are taken back later.
+    """Yield those of the tables that, by Flink's plan, are looked up for rows that are retracted later.
 
-    What a row found is not kept: a retraction would be looked up once more, and find something else.
+    The result of a lookup is not kept: a retraction would be looked up again, and might find another row.
     """
     functions = {function_name(table): table for table in tables}
     for sink in sinks:

@@ -1,7 +1,8 @@
-"""The one check of outer interval joins: nothing behind them may work on event time (docs/decisions/0009).
+"""Checks outer interval joins: no operator after them may work on event time (docs/decisions/0009).
 
-Flink pads the unmatched rows of an outer interval join when the watermark behind the join may already have
-passed their time. A sink does not mind; a window, or anything else that works on event time, drops such rows.
+Flink emits the unmatched rows of an outer interval join, padded with NULLs, when the watermark after the join
+may already have passed their time. A sink accepts them; a window, or any other operator on event time, drops
+them.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from streamjobs.job.plan.flink_ddl import WORKED_ON
 _OUTER = ("LEFT", "RIGHT", "FULL")
 _CLAUSE_ENDS = (*_OUTER, "JOIN", "INNER", "CROSS", "WHERE", "GROUP", "ORDER", "UNION", "SELECT")
 _TIMELESS = ("Join", "MultiJoin", "DeltaJoin")
-"""What gives no row by its time, and no column that still is one."""
+"""Operators that do not emit rows by time, and whose output has no time attribute."""
 
 
 @dataclass(frozen=True)
 class OuterJoin:
     """An outer join that the file writes, and that Flink may turn into an interval join.
 
-    `kind` is LEFT, RIGHT or FULL. `targets` are the tables that its rows reach. `names` are those that its
-    condition mentions, in lower case.
+    `kind` is LEFT, RIGHT or FULL. `targets` are the tables that its rows reach. `names` are the names in its
+    condition, in lower case.
     """
 
     kind: str
@@ -37,7 +38,7 @@ class OuterJoin:
 
 @dataclass(frozen=True)
 class Padded:
-    """An outer interval join of a plan, and what works on the event time of its rows on the way to `sink`."""
+    """An outer interval join of a plan, and the operator after it that works on event time, before `sink`."""
 
     join: Operator
     behind: Operator
@@ -45,27 +46,27 @@ class Padded:
 
 
 def outer_joins(script: Script) -> tuple[OuterJoin, ...]:
-    """Find the outer joins of a file that are not joins as of a time. Raises SqlError at lonely brackets."""
+    """Find a file's outer joins that are not joins as of a time. Raises SqlError at unmatched brackets."""
     queries = [each for each in script.statements if isinstance(each, CreateView | InsertInto)]
     read = {
         each.span: {table.name for table in references(script, each.query_span).tables} for each in queries
     }
     targets: dict[str, set[str]] = {}
-    for query in reversed(queries):  # what reads a view stands behind it
+    for query in reversed(queries):  # a view is declared before its readers
         reached = {query.target} if isinstance(query, InsertInto) else targets.get(query.name, set())
         for name in read[query.span]:
             targets[name] = targets.get(name, set()) | reached
     found: list[OuterJoin] = []
     for query in queries:
         reached = {query.target} if isinstance(query, InsertInto) else targets.get(query.name, set())
-        for place, tokens in _joins(script, query.query_span):
+        for word, tokens in _joins(script, query.query_span):
             names = frozenset(token.name.lower() for token in tokens if token.is_name)
-            found.append(OuterJoin(place.text.upper(), place.start, frozenset(reached), names))
+            found.append(OuterJoin(word.text.upper(), word.start, frozenset(reached), names))
     return tuple(found)
 
 
 def padded_too_late(sinks: Iterable[Operator]) -> Iterator[Padded]:
-    """Find in Flink's plan every outer interval join in front of an operator on event time."""
+    """Find in Flink's plan every outer interval join that is followed by an operator on event time."""
     for sink in sinks:
         hits: list[tuple[Operator, Operator]] = []
         _padded_times(sink, hits)
@@ -74,10 +75,10 @@ def padded_too_late(sinks: Iterable[Operator]) -> Iterator[Padded]:
 
 
 def refusal(padded: Padded, joins: Sequence[OuterJoin]) -> tuple[str, int]:
-    """Say what is wrong and what to write instead, and at which offset of the file the likeliest join is."""
+    """Return an error text with what to write instead, and the offset in the file of the most likely join."""
     condition = padded.join.condition
     columns = padded.join.input_fields
-    words = {_plain(columns[place].name) for place in (condition.uses if condition else ())}
+    words = {_plain(columns[index].name) for index in (condition.uses if condition else ())}
 
     def likeness(join: OuterJoin) -> tuple[bool, bool, int]:
         names = {_plain(name) for name in join.names}
@@ -85,38 +86,38 @@ def refusal(padded: Padded, joins: Sequence[OuterJoin]) -> tuple[str, int]:
 
     join = max(joins, key=likeness)
     message = (
-        f"this {join.kind} JOIN within a span of event time has {_named(padded.behind)} behind it, on the "
-        f"way to {padded.sink}. Flink adds the rows without a match too late for it, and they would be "
-        "dropped in silence. Write the rows to be kept, with NULLs for the other side, UNION ALL an inner "
+        f"this {join.kind} JOIN within a span of event time is followed by {_named(padded.behind)}, on the "
+        f"way to {padded.sink}. Flink emits the rows without a match too late for that, and they would be "
+        "dropped silently. Write the rows to be kept, with NULLs for the other side, UNION ALL an inner "
         "JOIN on the same condition, as sql/jobs/ctr_samples.sql does (docs/decisions/0009)"
     )
     return message, join.offset
 
 
 def _joins(script: Script, query: Span) -> Iterator[tuple[Token, list[Token]]]:
-    """Give each outer join of a query: its first word, and the words of its condition."""
+    """Yield each outer join of a query: its first word, and the words of its condition."""
     as_of = {table.span.start for table in references(script, query).tables if table.as_of is not None}
     tokens = significant(script.tokens_of(query))
     for index, token in enumerate(tokens):
         if not token.is_word(*_OUTER):
             continue
-        behind = index + 1 + (index + 1 < len(tokens) and tokens[index + 1].is_word("OUTER"))
-        if behind + 1 >= len(tokens) or not tokens[behind].is_word("JOIN"):
+        after = index + 1 + (index + 1 < len(tokens) and tokens[index + 1].is_word("OUTER"))
+        if after + 1 >= len(tokens) or not tokens[after].is_word("JOIN"):
             continue
-        if tokens[behind + 1].start in as_of or tokens[behind + 1].is_word("LATERAL", "UNNEST"):
+        if tokens[after + 1].start in as_of or tokens[after + 1].is_word("LATERAL", "UNNEST"):
             continue
-        on = next((n for n in range(behind, len(tokens)) if tokens[n].is_word("ON", "USING")), len(tokens))
+        on = next((n for n in range(after, len(tokens)) if tokens[n].is_word("ON", "USING")), len(tokens))
         end = next((n for n in range(on, len(tokens)) if tokens[n].is_word(*_CLAUSE_ENDS)), len(tokens))
         yield token, tokens[on + 1 : end]
 
 
 def _plain(name: str) -> str:
-    """A column's name without the number that the planner puts after one that is there twice."""
+    """Return a column's name without the number that the planner appends to a name that occurs twice."""
     return name.lower().rstrip("0123456789")
 
 
 def _padded_times(operator: Operator, hits: list[tuple[Operator, Operator]]) -> dict[int, Operator]:
-    """Give the columns of an operator that are times of padded rows, each with its join; add to `hits`."""
+    """Return the columns of an operator that are times of padded rows, each with its join; add to `hits`."""
     late = _late_inputs(operator, hits)
     if operator.kind == "IntervalJoin" and operator.on_event_time:
         hits += [(join, operator) for join in _once(late.values())]
@@ -124,7 +125,7 @@ def _padded_times(operator: Operator, hits: list[tuple[Operator, Operator]]) -> 
     used = set(late) if operator.kind == "TemporalJoin" else set(operator.times) & set(late)
     given = _given(operator, late)
     if used and operator.kind == "WindowTableFunction" and not operator.by_session:
-        join = late[min(used)]  # it only gives each row its windows; what comes behind may drop some
+        join = late[min(used)]  # it only assigns windows to rows; later operators may drop rows
         windows = range(len(operator.input_fields), len(operator.fields))
         return given | dict.fromkeys(windows, join)
     hits += [(join, operator) for join in _once(late[column] for column in sorted(used))]
@@ -135,7 +136,7 @@ def _late_inputs(operator: Operator, hits: list[tuple[Operator, Operator]]) -> d
     found: dict[int, Operator] = {}
     start = 0
     for each in operator.inputs:
-        found |= {start + place: join for place, join in _padded_times(each, hits).items()}
+        found |= {start + index: join for index, join in _padded_times(each, hits).items()}
         start += len(each.fields)
     return found
 
@@ -145,26 +146,26 @@ def _once(joins: Iterable[Operator]) -> list[Operator]:
 
 
 def _own_times(join: Operator) -> Iterator[int]:
-    """Give the columns of an interval join that are the times of its two sides."""
-    return (place for place, field in enumerate(join.fields) if field.copy_of in join.times)
+    """Return the columns of an interval join that are the times of its two sides."""
+    return (index for index, field in enumerate(join.fields) if field.copy_of in join.times)
 
 
 def _given(operator: Operator, late: dict[int, Operator]) -> dict[int, Operator]:
-    """Give the columns that are still those times: copies, and in a union what is one in any part of it."""
+    """Return the columns that are still those times: copies, and in a union those of any part."""
     if operator.kind in _TIMELESS or operator.kind.endswith("GroupAggregate"):
         return {}
     found: dict[int, Operator] = {}
-    for place, field in enumerate(operator.fields):
+    for index, field in enumerate(operator.fields):
         sources = field.uses if operator.kind == "Union" else {field.copy_of}
         joins = [late[source] for source in sources if source in late]
         if joins:
-            found[place] = joins[0]
+            found[index] = joins[0]
     return found
 
 
 def _named(operator: Operator) -> str:
     names = operator.input_fields
-    column = ", ".join(dict.fromkeys(names[place].name for place in operator.times))
+    column = ", ".join(dict.fromkeys(names[index].name for index in operator.times))
     match operator.kind:
         case "IntervalJoin":
             return "another interval join"

@@ -1,4 +1,4 @@
-"""Makes the plan of a job from its SQL file. Pure: no Flink, no network, no file but the job's own."""
+"""Makes the plan of a job from its SQL file. Pure: no Flink, no network, no file except the job's own."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from streamjobs.sinks.contract import SinkColumn, SinkTable
 from udfs import FUNCTIONS
 
 _UNREACHABLE = (
-    "the topics of table {} are not looked at before the job runs: only Flink's own client can log in with "
+    "the topics of table {} are not checked before the job runs: only Flink's own client can log in with "
     "its properties. If one does not exist, the job runs and its checkpoints fail. Name its servers as a "
-    "broker in the profile to have them looked at"
+    "broker in the profile to have them checked"
 )
 
 
 def plan_file(path: Path, settings: RunSettings, env: Mapping[str, str] | None = None) -> JobPlan:
     """Read a job's file and plan it; the job is named after the file.
 
-    Raises SqlError as `plan_job`, ConfigError for a file that cannot be read.
+    Raises SqlError as `plan_job` does, and ConfigError for a file that cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -65,7 +65,7 @@ def plan_file(path: Path, settings: RunSettings, env: Mapping[str, str] | None =
 def plan_job(
     text: str, path: str, name: str, settings: RunSettings, env: Mapping[str, str] | None = None
 ) -> JobPlan:
-    """Plan the text of a job's file. `env` is where secrets take `${NAME}` from, by default the environment.
+    """Plan the text of a job's file. Secrets read `${NAME}` from `env`, by default from the environment.
 
     Raises SqlError, with line and column, for all that is refused.
     """
@@ -163,7 +163,7 @@ class _Planner:
         return steps, inserts
 
     def topic_of(self, table: CreateTable, connector: KafkaTable) -> Topic:
-        """Return the topic of a table with its broker. Raises SqlError for a broker that is not known."""
+        """Return the topic of a table with its broker. Raises SqlError for an unknown broker."""
         return connector.topic, self._broker(table, connector.broker)
 
     def _broker(self, table: CreateTable, broker: str) -> KafkaConnection:
@@ -194,7 +194,7 @@ class _Planner:
         return [self._counted(table, native_table(table, connector, broker_or_none, self._name))]
 
     def _counted(self, table: CreateTable, ddl: TableDdl) -> TableDdl:
-        """Remember a table that starts at an offset: the preflight counts its topic's partitions."""
+        """Record a table that starts at an offset: the preflight counts the partitions of its topic."""
         if ddl.topic is not None and ddl.offset is not None:
             self.offset_topics.append(ddl.topic)
         return replace(ddl, place=table.name_span.start)
@@ -202,13 +202,13 @@ class _Planner:
     def _refuse_tag(self, table: CreateTable, connector: MetaqTable) -> None:
         if connector.tag not in (None, "*"):
             message = (
-                f"a Kafka topic has no tags: {connector.topic} would be read whole; filter by a column, or "
+                f"a Kafka topic has no tags: all of {connector.topic} would be read; filter by a column, or "
                 "give these messages a topic of their own"
             )
             raise self._script.error(message, table.options.entry("tag").key_span)
 
     def _known_functions(self) -> Iterator[RegisterFunction]:
-        """Give the functions of `udfs.FUNCTIONS` that the job calls and does not declare itself."""
+        """Yield the functions of `udfs.FUNCTIONS` that the job calls but does not declare itself."""
         declared = {function.name.upper() for function in self._script.functions}
         words = {token.name.upper() for token in self._script.tokens if token.is_name}
         for name, path in FUNCTIONS.items():
@@ -232,10 +232,10 @@ class _Planner:
         )  # fmt: skip
 
     def _ordered(self, insert: InsertInto, query: Written, table: CreateTable) -> Written:
-        """Give the query; with a column list, wrapped so that its columns stand in the table's order."""
+        """Return the query; with a column list, wrapped so that its columns are in the table's order."""
         if not insert.columns:
             return query
-        given = {each.text: place for place, each in enumerate(insert.columns)}
+        given = {each.text: index for index, each in enumerate(insert.columns)}
         for name in given:
             if table.column(name) is None:
                 message = f"{table.name} has no column {name}"
@@ -246,9 +246,7 @@ class _Planner:
             raise self._script.error(message, insert.target_span)
         origin = table.options.get("originColumn")
         if origin is not None and origin not in given:
-            message = (
-                f"{origin} is not given: by 'originColumn' it is what dead letters name as their message"
-            )
+            message = f"{origin} is not given: by 'originColumn', dead letters name it as their message"
             raise self._script.error(message, insert.target_span)
         names = ", ".join(quoted(name) for name in given)
         selected = ", ".join(
@@ -261,7 +259,7 @@ class _Planner:
 
 
 def sink_table(table: CreateTable, connector: StoreTable, store_path: str) -> SinkTable:
-    """Give what a Python sink needs to know of its declared table."""
+    """Return what a Python sink needs to know of its declared table."""
     columns = tuple(
         SinkColumn(column.name, column.type, column.nullable) for column in table.physical_columns
     )

@@ -1,9 +1,10 @@
-"""How rows reach a Python sink exactly: the SQL that packs a column and the Python that takes it out.
+"""Encodes rows for a Python sink without loss: the SQL that packs a column and the Python that unpacks it.
 
-pandas cannot carry every SQL value: a BIGINT column with a NULL becomes float64 (2^53 + 1 is lost), a NULL
-double looks like NaN, timestamps end in the year 2262. So numbers travel with their NULLs in a mask, and
-dates and timestamps as text. Those outside of the years 1 to 9999, which Flink computes and Python has not,
-travel as `@` and their seconds since 1970: Flink's own text shows the last four digits of the year only.
+pandas cannot represent every SQL value: a BIGINT column with a NULL becomes float64 (2^53 + 1 is lost), a
+NULL double looks like NaN, timestamps end in the year 2262. So numbers are passed with their NULLs in a mask,
+and dates and timestamps as text. Flink can compute dates and timestamps outside of the years 1 to 9999,
+Python cannot: those are passed as `@` and their seconds since 1970, as Flink's own text shows only the last
+four digits of the year.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MASKED = {
     "DOUBLE": "CAST(0 AS DOUBLE)",
     "BOOLEAN": "FALSE",
 }
-"""Types whose NULLs travel in the mask -> what stands in their place."""
+"""Types whose NULLs are passed in the mask -> the value that replaces a NULL."""
 
 _RANGES = {
     "DATE": ("DATE '0001-01-01'", "DATE '9999-12-31'"),
@@ -36,23 +37,23 @@ _RANGES = {
         "CAST(TIMESTAMP '9999-12-31 23:59:59.999999999' AS TIMESTAMP_LTZ(9))",
     ),
 }
-"""Types that travel as text -> the first and the last value that Python has."""
+"""Types that are passed as text -> the first and the last value that Python has."""
 _OUTSIDE = "@"
 _MASK_BITS = 62
 _ISO_DIGITS = ("0", "3", "6")
-"""Fraction digits that Python 3.10 reads; Flink writes all that the type has."""
+"""Numbers of fraction digits that Python 3.10 reads; Flink writes all digits of the type."""
 
 NO_CONSTANT = "RAND_INTEGER(1)"
-"""A column of zeros that the planner cannot fold: of rows that are all constants PyFlink tells no number."""
+"""A zero column that the planner cannot fold: PyFlink loses the row count of batches of constants only."""
 
 Take = Callable[[Sequence[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
 class Handover:
-    """The arguments of the sink operator: one an `expressions`, the masks last.
+    """The arguments of the sink operator: one for each of `expressions`, the masks last.
 
-    `masked` holds, for each column in table order, the bit of its NULL (counted over all masks) or None.
+    `masked` has, for each column in table order, the bit of its NULL (counted over all masks) or None.
     """
 
     expressions: tuple[str, ...]
@@ -62,7 +63,7 @@ class Handover:
     def columns(self, arguments: Sequence[Any], length: int) -> list[list[Any]]:
         """Turn the operator's arguments (pandas Series, or a scalar for a constant) into exact columns.
 
-        Shape: one list of `length` Python values a table column; None is SQL NULL.
+        Shape: one list of `length` Python values for each table column; None is SQL NULL.
         """
         lists = [_listed(argument, length) for argument in arguments]
         masks = lists[len(self.types) :]
@@ -79,13 +80,13 @@ class Handover:
 
 
 def handover(table: SinkTable) -> Handover:
-    """Plan how a table's columns travel."""
+    """Return how a table's columns are passed to the sink operator."""
     expressions: list[str] = []
     masked: list[int | None] = []
     flags: list[str] = []
     for column in table.columns:
         name, root = quoted(column.name), column.type.partition("(")[0].strip()
-        if root in _MASKED:  # a key too: its NULL is refused by the sink, but must not spoil its neighbours
+        if root in _MASKED:  # a key too: the sink refuses its NULL, but the other rows must stay exact
             masked.append(len(flags))
             flags.append(name)
             expressions.append(f"COALESCE({name}, {_MASKED[root]})")
@@ -110,13 +111,16 @@ def _unmasked(name: str, root: str) -> str:
             "NOT NULL "
             f"THEN '{_OUTSIDE}' || CAST(EXTRACT(EPOCH FROM {moment}) AS STRING) END"
         )
-    if root in ("BYTES", "BINARY", "VARBINARY"):  # PyFlink 2.3.0 takes no bytes for a constant
+    if root in ("BYTES", "BINARY", "VARBINARY"):  # PyFlink 2.3.0 does not accept bytes as a constant
         return f"CASE WHEN {NO_CONSTANT} = 0 THEN {name} END"
     return name
 
 
 def _listed(argument: Any, length: int) -> list[Any]:
-    """A constant arrives as a scalar (facts/python_sinks): give it to every row."""
+    """Return the values of an argument; a constant arrives as a scalar and is repeated for every row.
+
+    See facts/python_sinks.
+    """
     tolist = getattr(argument, "tolist", None)
     if tolist is None or isinstance(argument, (str, bytes)):
         return [argument] * length
@@ -139,7 +143,7 @@ def _taker(type_: str) -> Take:
 def _taken(values: Sequence[Any], read: Callable[[str], Any], show: Callable[[int], str]) -> list[Any]:
     try:
         return [None if value is None else read(value) for value in values]
-    except ValueError:  # one is outside of the calendar: it must not spoil the others
+    except ValueError:  # a value is outside of Python's calendar: read the others as usual
         return [
             OutOfRange(show(int(value[1:]))) if value is not None and value.startswith(_OUTSIDE)
             else None if value is None else read(value)
@@ -148,7 +152,7 @@ def _taken(values: Sequence[Any], read: Callable[[str], Any], show: Callable[[in
 
 
 def _moment(text: str) -> datetime:
-    """Read a text with any number of fraction digits, and with a zone or without."""
+    """Read a timestamp with any number of fraction digits, with or without a zone."""
     head, point, rest = text.partition(".")
     fraction, plus, zone = rest.partition("+")
     digits = fraction.ljust(9, "0")

@@ -1,4 +1,4 @@
-"""What one run of a job sets over its file: the one record that every caller fills."""
+"""The settings of one run of a job, which override its file: one record for every caller."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from streamjobs.brokers.kafka import KafkaConnection, connection_of
 
 DEFAULT_BROKER = "default"
-"""The name of the broker that a table reads which names none."""
+"""The name of the broker for tables that name none."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a run sets over the job file.
+    """What a run overrides in the job's file.
 
     Shape: `RunSettings("127.0.0.1:9092", Path(".streamjobs/rocksdb"), parallelism=2)`. `broker` is the
-    default broker, `brokers` are the profile's others by name. `store` is the directory of embedded stores
-    that name no other; a relative one is taken from the current directory. `disorder_ms` is the disorder
-    bound of every source. `settings` are Flink's and win over the file's. `creates_topics` are the names of
+    default broker, `brokers` are the profile's other brokers by name. `store` is the directory of embedded
+    stores that name no other; a relative path starts at the current directory. `disorder_ms` is the disorder
+    bound of every source. `settings` are Flink's and override the file's. `creates_topics` are the names of
     brokers where a job may create the topics that it writes. None: keep what the file says.
     """
 
@@ -32,7 +32,7 @@ class RunSettings:
     creates_topics: frozenset[str] = frozenset()
 
     def connections(self) -> dict[str, KafkaConnection]:
-        """Return how to reach each broker by name, with the certificates of its authorities inside.
+        """Return the connection of each broker by name, with the content of its CA certificates.
 
         Raises ConfigError for a certificate file that cannot be read.
         """
@@ -40,7 +40,7 @@ class RunSettings:
         return {name: connection_of(broker).carried() for name, broker in named.items()}
 
     def flink_settings(self) -> dict[str, str]:
-        """Return the Flink settings that win over the file's."""
+        """Return the Flink settings that override the file's."""
         settings = dict(self.settings)
         if self.parallelism is not None:
             settings["parallelism.default"] = str(self.parallelism)

@@ -1,11 +1,11 @@
-"""Declared row-change tables (`type='metaq'`): from raw messages to the table that the job's SQL sees.
+"""Declared row-change tables (`type='metaq'`): from raw messages to the table that the job's SQL reads.
 
     raw table (Kafka; message time, watermark per partition)
-      -> parser UDTF (one row a change, bad rows with an error)
+      -> parser UDTF (one row per change, bad rows with an error)
       -> DataStream round trip (the rows' own time becomes the rowtime, watermarks pass through)
       -> good rows: the declared name        bad and late rows: dead letters
 
-docs/decisions say why each step is as it is (0001 event time, 0002 late rows, 0003 versioned tables).
+docs/decisions explain each step (0001 event time, 0002 late rows, 0003 versioned tables).
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class StreamColumn:
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """How one declared table comes to be.
+    """The steps that make one declared table.
 
     `parsed` is the query over the raw table. With a `rowtime`, its rows go through the DataStream round trip
-    and come back as `stream` with `columns` and `key` (versioned tables); without one `stream` is a plain
-    view. `view` then makes the declared name. `dead_letters` is the INSERT of its bad rows, "" for none.
+    and come back as `stream` with `columns` and `key` (versioned tables); without one, `stream` is a plain
+    view. `view` then defines the declared name. `dead_letters` is the INSERT of its bad rows, "" for none.
     """
 
     name: str
@@ -101,7 +101,7 @@ def plan_source(
 ) -> SourcePlan:
     """Plan a declared table; `disorder_ms` overrides its disorder bound.
 
-    Raises SqlError for a rowtime that the messages cannot carry.
+    Raises SqlError for a rowtime that the messages cannot contain.
     """
     return _SourcePlanner(table, connector, broker, job, script, disorder_ms).plan()
 
@@ -117,7 +117,7 @@ class _SourcePlanner:
         disorder_ms: int | None,
     ) -> None:
         self._disorder_ms = disorder_ms
-        assert connector.table is not None and connector.ingest is not None  # noqa: PT018 - the rules saw to it
+        assert connector.table is not None and connector.ingest is not None  # noqa: PT018 - checked by the rules
         self._table = table
         self._connector = connector
         self._ingest = connector.ingest
@@ -130,12 +130,12 @@ class _SourcePlanner:
 
     @property
     def _timed(self) -> bool:
-        """Whether the table has event time; in an upsert table ROW_NUMBER takes it away."""
+        """Return whether the table has event time; in an upsert table ROW_NUMBER removes it."""
         return self._table.watermark is not None and self._ingest is not Ingest.UPSERT
 
     @property
     def _has_dead_letters(self) -> bool:
-        """Whether rows can have an error: a parser that skips leaves those that only Flink finds late."""
+        """Return whether rows can have an error; a parser that skips leaves those that Flink finds late."""
         return not self._connector.skip_all_exception or (self._ingest is Ingest.APPEND and self._timed)
 
     def plan(self) -> SourcePlan:
@@ -162,7 +162,7 @@ class _SourcePlanner:
         ]
         if self._timed:
             delay_ms = self._delay_ms()
-            # A row is late when it is *below* its message's time; Flink's late is "at or below": one ms more.
+            # A row is late if it is *below* its message's time; Flink's late is "at or below": add one ms.
             delay = _interval(delay_ms + 1)
             lines.append("  `__time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL")
             lines.append(f"  WATERMARK FOR `__time` AS `__time` - {delay}")
@@ -208,7 +208,7 @@ class _SourcePlanner:
             table=self._connector.table or "",
             fields=tuple(fields),
             mode=self._ingest.value,
-            key=self._table.primary_key,  # a DELETE needs no more, in either mode
+            key=self._table.primary_key,  # a DELETE needs only these columns, in either mode
             rowtime=self._rowtime_column(),
             casts=self._connector.casts,
             skip_all_exception=self._connector.skip_all_exception,
@@ -217,7 +217,7 @@ class _SourcePlanner:
         )
 
     def _rowtime_column(self) -> str | None:
-        """Give the table column that must be the messages' event time; None where the message says it."""
+        """Return the table column that must be the messages' event time; None if it is their metadata."""
         if not self._timed or self._table.watermark is None:
             return None
         column = self._table.column(self._table.watermark.column)
@@ -230,7 +230,7 @@ class _SourcePlanner:
         return column.name if column.is_physical else None
 
     def _expression(self, column: Column) -> str:
-        """Give the declared column's value from the parser's fields and the message's place."""
+        """Return the SQL of a declared column's value, from the parser's fields and the message's offset."""
         topic = literal(self._connector.topic)
         match column.metadata_from:
             case None if _travels_as_ms(column):
@@ -251,7 +251,7 @@ class _SourcePlanner:
                 return quoted(_METADATA_FIELDS[other][0])
 
     def _extras(self) -> list[tuple[str, str, str]]:
-        """Give the framework's own columns of the stream: name, type and expression, as far as needed."""
+        """Return the framework's own columns of the stream that are needed: name, type and expression."""
         extras = [
             ("__partition", "INT", "`__partition`"),
             ("__offset", "BIGINT", "`__offset`"),
@@ -262,19 +262,20 @@ class _SourcePlanner:
         return extras
 
     def _error(self) -> str:
-        """Give the row's error: the parser's, or that the watermark has passed a row of events.
+        """Return the SQL of the row's error: the parser's, or that an event is late by the watermark.
 
-        The parser calls a row late by its message's time. While producers keep the time rule no other row is
-        behind the watermark; a foreign producer may break it, and joins and windows would drop its rows.
-        Judged here, before the round trip: behind it, mini-batching may put another clock's watermarks.
+        The parser finds late rows by their message's time. While producers keep the time rule, no other row
+        is below the watermark; a foreign producer may break the rule, and joins and windows would drop its
+        rows. This is checked before the round trip: after it, mini-batching may emit watermarks of another
+        clock.
         """
         error, watermark = quoted(ERROR_COLUMN), "CURRENT_WATERMARK(`__time`)"
         if self._ingest is not Ingest.APPEND or not self._timed or self._table.watermark is None:
             return error
         rowtime = self._table.column(self._table.watermark.column)
         assert rowtime is not None
-        behind = f"{error} IS NULL AND {self._expression(rowtime)} <= {watermark}"
-        return f"CASE WHEN {behind} THEN {self._late_letter()} ELSE {error} END"
+        late = f"{error} IS NULL AND {self._expression(rowtime)} <= {watermark}"
+        return f"CASE WHEN {late} THEN {self._late_letter()} ELSE {error} END"
 
     def _declared(self) -> list[Column]:
         return [column for column in self._table.columns if column.computed is None]
@@ -289,7 +290,7 @@ class _SourcePlanner:
         )
 
     def _stream_columns(self) -> tuple[StreamColumn, ...]:
-        """Give the stream's columns; only the key is NOT NULL: errors and deletes have NULLs elsewhere."""
+        """Return the stream's columns; only the key is NOT NULL: errors and deletes have NULLs elsewhere."""
         key = self._table.primary_key
         declared = [
             StreamColumn(column.name, column.type + (" NOT NULL" if column.name in key else ""))
@@ -314,7 +315,7 @@ class _SourcePlanner:
         return f"{head}{stream}\nWHERE {good}"
 
     def _dead_letters(self) -> str:
-        """Give the INSERT of bad rows: the error's JSON with the origin put in front."""
+        """Return the INSERT of bad rows: the JSON of the error, with the origin added at its start."""
         error, topic = quoted(ERROR_COLUMN), self._connector.topic
         row = f"REGEXP_EXTRACT(SUBSTRING({error} FROM 1 FOR 40), {literal(ROW_PATTERN)}, 1)"
         named = json.dumps(topic)[1:-1]
@@ -345,7 +346,7 @@ class _SourcePlanner:
 
 
 def _travels_as_ms(column: Column) -> bool:
-    """Tell whether the parser gives epoch milliseconds: times of at most that precision."""
+    """Return whether the parser returns epoch milliseconds: for times of at most that precision."""
     flink = FlinkType.parse(column.type) if column.is_physical else None
     return (
         flink is not None and flink.root == "TIMESTAMP_LTZ" and flink.first is not None and flink.first <= 3
@@ -360,7 +361,7 @@ def _origin(topic: str, row: str) -> str:
 
 
 def _interval(ms: int) -> str:
-    """Give the SQL literal of a time span (Flink's SECOND takes two digits of seconds)."""
+    """Return the SQL literal of a time span (Flink's SECOND accepts two digits of seconds)."""
     seconds, ms = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

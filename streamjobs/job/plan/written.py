@@ -1,4 +1,4 @@
-"""SQL that is written for Flink, with the places of its pieces in the job's file: for Flink's errors."""
+"""SQL for Flink with the offsets of its pieces in the job's file, to locate Flink's errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Piece:
-    """`sql[start:end]` of a statement is the file's text from `offset` on, or stands for it (not `exact`)."""
+    """`sql[start:end]` of a statement copies the file's text from `offset` on (`exact`), or replaces it."""
 
     start: int
     end: int
@@ -17,14 +17,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Written:
-    """A statement for Flink. `offset` is the place in the file of what it is made of."""
+    """A statement for Flink. `offset` is the offset in the file of the text that it is made of."""
 
     sql: str
     offset: int
     pieces: tuple[Piece, ...] = ()
 
     def place(self, line: int, column: int) -> int:
-        """Give the place in the file of a line and column that Flink names; both count from 1, in UTF-16."""
+        """Return the offset in the file of Flink's line and column; both count from 1, in UTF-16."""
         lines = self.sql.split("\n")
         if not 1 <= line <= len(lines):
             return self.offset
@@ -36,19 +36,19 @@ class Written:
         return self.offset
 
     def inside(self, head: str, tail: str = "") -> Written:
-        """Put text of ours in front and behind."""
+        """Return it with text of ours before and after."""
         by = len(head)
         moved = (Piece(each.start + by, each.end + by, each.offset, each.exact) for each in self.pieces)
         return Written(head + self.sql + tail, self.offset, tuple(moved))
 
 
 def copied(text: str, offset: int) -> Written:
-    """Give a piece of the file as it stands there, from `offset` on."""
+    """Return a piece of the file, unchanged, from `offset` on."""
     return Written(text, offset, (Piece(0, len(text), offset),))
 
 
 def joined(parts: list[Written]) -> Written:
-    """Put parts together; the whole has the place of the first."""
+    """Join parts; the result has the offset of the first."""
     sql, pieces = "", list[Piece]()
     for part in parts:
         pieces += part.inside(sql).pieces
@@ -57,5 +57,5 @@ def joined(parts: list[Written]) -> Written:
 
 
 def standing_for(text: str, offset: int) -> Written:
-    """Give text of ours that stands for something at `offset` of the file."""
+    """Return text of ours that replaces something at `offset` of the file."""
     return Written(text, offset, (Piece(0, len(text), offset, exact=False),))

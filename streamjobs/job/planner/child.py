@@ -1,10 +1,10 @@
 """Plans one job on a leased JVM, then submits or explains it: `python -m streamjobs.job.planner.child`.
 
-It reads the request as a line (see `planner.request`), and the line `go` with what the preflight
-counted when the job may start: Flink plans for seconds, and can do so while the cluster comes up. The line
-HANDING_OVER on standard output says that the cluster may have the job from now on, whatever follows. The
-answer is one line of JSON, the last: `{"job_id": "…"}`, `{"explained": "…"}`,
-`{"error": "…", "kind": "SqlError"}`, or `{"lost": "…"}` when the JVM died.
+It reads two lines: the request (see `planner.request`), and, when the job may start, `go` with the partitions
+that the preflight counted. Planning takes seconds, and can happen while the cluster starts. The line
+HANDING_OVER on standard output means that the cluster may have the job from now on, whatever follows. The
+answer is the last line, in JSON: `{"job_id": "…"}`, `{"explained": "…"}`,
+`{"error": "…", "kind": "SqlError"}`, or `{"lost": "…"}` if the JVM died.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Answer = dict[str, str]
 def leased_gateway(target: Target) -> Iterator[None]:
     """Run the block with PyFlink on a warm JVM. Only once in a process.
 
-    A block that ends in order, or with a refusal that it turns into a value, leaves the JVM to others; one
-    that raises ends it. Raises ConfigError where no JVM can be had, Py4JNetworkError where it dies.
+    If the block ends without an exception, the JVM may serve others; if it raises, the JVM is ended.
+    Raises ConfigError if no JVM is available, Py4JNetworkError if the JVM dies.
     """
     directory = Path(target.planner_dir)
     command = jvm_command(directory, target.client_jars, Path(target.planner_files))
@@ -45,7 +45,7 @@ def leased_gateway(target: Target) -> Iterator[None]:
             yield
         except Py4JJavaError as exc:
             message = "Flink failed"
-            raise JobError(message, str(exc)) from None  # its text is asked of the JVM, which ends now
+            raise JobError(message, str(exc)) from None  # reads the text now: the JVM ends next
         finally:
             silence()
         attached.detach()
@@ -53,7 +53,7 @@ def leased_gateway(target: Target) -> Iterator[None]:
 
 
 class Planned:
-    """One request."""
+    """One request, planned on the JVM of this process."""
 
     def __init__(self, request: Request, go: Callable[[], Partitions | None]) -> None:
         self._request = request
@@ -62,7 +62,7 @@ class Planned:
     def answer(self) -> Answer:
         """Plan the job, wait for `go`, then submit or explain it.
 
-        Raises EOFError when nobody waits for the job any more, Py4JNetworkError where the JVM has died.
+        Raises EOFError if no one waits for the job any longer, Py4JNetworkError if the JVM has died.
         """
         try:
             return self._answer()
@@ -86,7 +86,7 @@ class Planned:
 
 
 def answer(request: Request, go: Callable[[], Partitions | None]) -> Answer:
-    """Return the answer to a request. Raises EOFError when nobody waits for it any more."""
+    """Return the answer to a request. Raises EOFError if no one waits for it any longer."""
     planned = Planned(request, go)
     try:
         with leased_gateway(request.target):
@@ -106,7 +106,7 @@ def _refusal(exc: Exception) -> Answer:
 
 
 def _go() -> Partitions | None:
-    """Wait for the word to go on. Raises EOFError when nobody waits for the job any more."""
+    """Wait for the line `go`. Raises EOFError if no one waits for the job any longer."""
     word, _, counted = sys.stdin.readline().strip().partition(" ")
     if word != "go":
         raise EOFError
@@ -115,15 +115,15 @@ def _go() -> Partitions | None:
 
 
 def main() -> None:
-    """Answer one request; see the module."""
+    """Answer one request; see the module's docstring."""
     try:
         request = unpacked(sys.stdin.readline())
         if not isinstance(request, Request):
             raise TypeError(request)
         print(json.dumps(answer(request, _go)), flush=True)
     except EOFError:
-        pass  # nobody waits for it any more, or ever did
-    os._exit(0)  # py4j's finalizers would ask a gateway that is closed
+        pass  # no one waits for it
+    os._exit(0)  # skips py4j's finalizers, which would call a closed gateway
 
 
 if __name__ == "__main__":

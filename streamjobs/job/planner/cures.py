@@ -1,4 +1,5 @@
-"""The commonest words of Flink's parser, validator and planner in ours, each with its cure."""
+"""The most common error texts of Flink's parser, validator and planner, each with a text of ours that says
+how to correct the job."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ _MOST_CHARS = 2000
 
 @dataclass(frozen=True)
 class Cure:
-    """What Flink says, and what is said in its place; `words` takes the groups of `said`."""
+    """A pattern of Flink's error text, and our text for it; the groups of `said` are filled into `words`."""
 
     said: re.Pattern[str]
     words: str
@@ -23,8 +24,8 @@ def _cure(said: str, words: str) -> Cure:
 CURES = (
     _cure(
         r"Column '(?P<column>[^']+)' not found in any table",
-        "no table of this query has a column {column}: names are case-sensitive, and a text stands in single "
-        "quotes, 'like this'",
+        "no table of this query has a column {column}: names are case-sensitive, and a text is written in "
+        "single quotes, 'like this'",
     ),
     _cure(
         r"Column '(?P<column>[^']+)' not found in table '(?P<table>[^']+)'",
@@ -49,24 +50,24 @@ CURES = (
     ),
     _cure(
         r"Aggregate expressions cannot be nested",
-        "an aggregate stands inside another one: compute the inner one in a view, and aggregate its rows",
+        "an aggregate is inside another one: compute the inner one in a view, and aggregate its rows",
     ),
     _cure(
         r"No match found for function signature (?P<name>[^(]+)\((?P<types>.*)\)",
-        "there is no function {name} that takes ({types}): CREATE FUNCTION comes before its use; check its "
+        "there is no function {name} that accepts ({types}): CREATE FUNCTION comes before its use; check its "
         "name and the number of its arguments, and CAST those of another type",
     ),
     _cure(
         r"Invalid number of arguments to function '(?P<name>[^']+)'\. Was expecting (?P<count>\d+) arguments",
-        "{name} takes {count} of them, and has another number of arguments here",
+        "{name} needs {count} argument(s), and has another number of them here",
     ),
     _cure(
         r"Cannot apply '\$SCALAR_QUERY'",
-        "a subquery that stands for a value has one column: select only that one",
+        "a subquery that is used as a value has one column: select only that one",
     ),
     _cure(
         r"Cannot apply '(?P<name>[^']+)' to arguments of type '(?P<types>.+?)'\. Supported",
-        "{name} does not take arguments of these types: CAST them to types that it takes",
+        "{name} does not accept arguments of these types: CAST them to types that it accepts",
     ),
     _cure(
         r"implicit type conversion between (?P<left>.+) and (?P<right>.+) is not supported on join's",
@@ -87,12 +88,12 @@ CURES = (
         "the parts of this {name} have different numbers of columns: write NULL for what a part lacks",
     ),
     _cure(
-        r"Type mismatch in column (?P<place>\d+) of (?P<name>.+)",
-        "column {place} has another type in each part of this {name}: CAST it in one of them",
+        r"Type mismatch in column (?P<number>\d+) of (?P<name>.+)",
+        "column {number} has another type in each part of this {name}: CAST it in one of them",
     ),
     _cure(
         r"Illegal mixing of types in CASE or COALESCE",
-        "the results of this CASE or COALESCE have types that do not meet: CAST them to one type",
+        "the results of this CASE or COALESCE have types that do not match: CAST them to one type",
     ),
     _cure(
         r"The window function requires the timecol is a time attribute type|"
@@ -102,7 +103,7 @@ CURES = (
     ),
     _cure(
         r"Physical(?P<name>\w+) doesn't support consuming update(?: and delete)? changes",
-        "{name} works only on rows that never change, and these are updated or deleted later: take an append "
+        "{name} works only on rows that never change, and these are updated or deleted later: use an append "
         "table, or do this step before rows are grouped, joined or deduplicated",
     ),
     _cure(
@@ -111,9 +112,9 @@ CURES = (
     ),
     _cure(
         r"result and sink for '(?:[^'.]+\.){2}(?P<table>[^']+)' do not match\.\s*"
-        r"Cause: Incompatible types for sink column '(?P<column>[^']+)' at position (?P<place>\d+)",
-        "the query's column {place} does not fit column {column} of {table}: columns meet by order, not by "
-        "name; CAST it, or change the order",
+        r"Cause: Incompatible types for sink column '(?P<column>[^']+)' at position (?P<number>\d+)",
+        "the query's column {number} does not fit column {column} of {table}: columns are matched by order, "
+        "not by name; CAST it, or change the order",
     ),
     _cure(
         r"Number of columns must match number of query columns",
@@ -137,9 +138,9 @@ CURES = (
         "this function looks at other rows and needs to know which: OVER (PARTITION BY … ORDER BY …)",
     ),
     _cure(
-        r"Invalid argument type at position (?P<place>\d+)\. "
+        r"Invalid argument type at position (?P<number>\d+)\. "
         r"Data type (?P<want>.+) expected but (?P<have>.+) passed",
-        "argument {place} (counted from 0) of a function must be {want}, and is {have}: CAST it, or change "
+        "argument {number} (counted from 0) of a function must be {want}, and is {have}: CAST it, or change "
         "input_types of the function",
     ),
     _cure(
@@ -169,18 +170,19 @@ CURES = (
     ),
     _cure(
         r"Incorrect syntax near the keyword '(?P<word>\w+)'",
-        "{word} is a keyword of SQL and has no meaning here: as a name it stands in backticks, `{word}`",
+        "{word} is a keyword of SQL and has no meaning here: to use it as a name, write `{word}` in "
+        "backticks",
     ),
     _cure(
         r'Encountered "(?P<word>[^"]*)"',
-        "SQL has no meaning for {word} here: something before it is missing, misspelled or too many, such as "
-        "a comma; a name that is a keyword stands in backticks",
+        "SQL has no meaning for {word} here: something before it is missing, misspelled or superfluous, such "
+        "as a comma; write a name that is a keyword in backticks",
     ),
 )
 
 
 def in_our_words(text: str) -> str | None:
-    """Return what Flink says in our words, with its own behind; None where we have none."""
+    """Return Flink's error in our words, followed by Flink's own; None if no entry of CURES matches."""
     for cure in CURES:
         found = cure.said.search(text)
         if found is not None:

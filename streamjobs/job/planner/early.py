@@ -1,7 +1,7 @@
 """The child process that plans a job, started before the job is known.
 
-It imports PyFlink for half a second. The command line needs as long for its own imports: both at once halve
-the wait.
+Importing PyFlink takes half a second, and the imports of the command line take as long: at the same time they
+take half as long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def start() -> None:
 
 
 def take() -> Child:
-    """Return a child that waits for its request: the one that was started early, else a new one."""
+    """Return a child that waits for its request: the one that `start` made, else a new one."""
     return _waiting.pop() if _waiting else _new()
 
 

@@ -1,4 +1,4 @@
-"""Carries out a JobPlan on Flink: registers its steps and gives one statement set, to explain or to run."""
+"""Carries out a JobPlan on Flink: registers its steps and makes one statement set, to explain or to run."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def built(
 ) -> FlinkJob:
     """Build a job; with `explains`, one to `explain`. Raises SqlError, ConfigError.
 
-    A subquery that reads the row around it cannot be planned where a source calls its parser: such a job is
-    built anew, with each parser behind a DataStream round trip, where the planner does not see it.
+    Flink cannot plan a correlated subquery over a source that calls its parser. Such a job is built again,
+    with a DataStream round trip after each parser, which hides the parser from the planner.
     """
     job = FlinkJob(plan, configuration, run_id, partitions, explains=explains)
     try:
@@ -64,9 +64,9 @@ def built(
 class FlinkJob:
     """A planned job inside a table environment.
 
-    `configuration` holds what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the
-    plan's settings come on top. `partitions` is what the preflight counted; None: the job is only explained.
-    `isolated` and `explains`: see `built`. Raises ConfigError where Flink refuses the plan.
+    `configuration` has what the target needs (`execution.target`, `rest.port`, `pipeline.jars` …); the plan's
+    settings override it. `partitions` are the counts of the preflight; None: the job is only explained.
+    `isolated` and `explains`: see `built`. Raises ConfigError if Flink refuses the plan.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class FlinkJob:
         self._statements: StatementSet | None = None
 
     def _open(self, config: Configuration) -> None:
-        # PyFlink's own factory makes a local environment, whatever `execution.target` says.
+        # PyFlink's own factory always makes a local environment and ignores `execution.target`.
         environment = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
         self._env = StreamExecutionEnvironment(environment(config._j_configuration))  # noqa: SLF001
         self.tables = StreamTableEnvironment.create(self._env)
@@ -102,7 +102,7 @@ class FlinkJob:
             self.tables.get_config().set(key, value)
 
     def build(self) -> StatementSet:
-        """Register everything and give the statement set of all INSERTs; once. Raises SqlError."""
+        """Register everything, once, and return the statement set of all INSERTs. Raises SqlError."""
         if self._statements is None:
             config = self.tables.get_config()
             mini_batch = config.get(_MINI_BATCH, "false")
@@ -118,7 +118,7 @@ class FlinkJob:
                         with told(self.plan, insert.statement):
                             self._statements.add_insert_sql(insert.statement.sql)
                     case PythonInsert():
-                        with told(self.plan, Written("", insert.offset)):  # its places are not the query's
+                        with told(self.plan, Written("", insert.offset)):  # its positions are not the query's
                             add_python_insert(self.tables, self._statements, self.plan, insert)
             self._refuse_by_plan(self._statements)
         return self._statements
@@ -145,23 +145,23 @@ class FlinkJob:
         """Return Flink's plans of the job, each operator with its changelog mode."""
         statements = self.build()
         if self._explained is None:
-            with self._told_of_one(statements):
+            with self._at_its_insert(statements):
                 self._explained = str(statements.explain(ExplainDetail.CHANGELOG_MODE))
         return self._explained
 
     def submit(self) -> str:
-        """Start the job and give its id; does not wait for it."""
+        """Submit the job and return its id; does not wait until it runs."""
         statements = self.build()
-        with self._told_of_one(statements):
+        with self._at_its_insert(statements):
             result = statements.execute()
         client = result.get_job_client()
         if client is None:
-            message = f"Flink took {self.plan.name} and gave no job id"
+            message = f"Flink accepted {self.plan.name} and returned no job id"
             raise ConfigError(message)
         return str(client.get_job_id())
 
-    def _told_of_one(self, statements: StatementSet) -> AbstractContextManager[None]:
-        """Give what Flink refuses when it translates the job its place."""
+    def _at_its_insert(self, statements: StatementSet) -> AbstractContextManager[None]:
+        """Report an error of Flink's translation of the job at its INSERT."""
         return told_of_one(
             self.plan, _operations(statements), lambda one: PlanReader(self.tables).translate(one)
         )
@@ -170,7 +170,7 @@ class FlinkJob:
         plan = self.plan
         native = [each for each in plan.inserts if isinstance(each, NativeInsert) and each.target]
         if not plan.outer_joins and not native:
-            return  # Python sinks were judged one by one, and planning costs time
+            return  # Python sinks were checked one by one, and planning takes time
         sinks, self._explained = planned(
             PlanReader(self.tables), plan, _operations(statements), explains=self._explains
         )
@@ -180,7 +180,7 @@ class FlinkJob:
         for sink in sinks:
             if sink.table in targets:
                 refuse_lost_updates(plan, sink.table, sink)
-                key = sink.groups or range(len(sink.fields))  # without a key, a row is taken back as a whole
+                key = sink.groups or range(len(sink.fields))  # without a key, a whole row is retracted
                 refuse_unsteady(plan, sink.table, sink.inputs[0], key)
                 refuse_rekeyed(plan, sink.table, sink.inputs[0], sink.groups)
 
@@ -203,10 +203,10 @@ class FlinkJob:
         self.tables.execute_sql(source.view)
 
     def _round_trip(self, parsed: Table, source: SourcePlan) -> Table:
-        """Make the rows' own time the rowtime, and let the message-time watermarks pass (DESIGN §5).
+        """Make the rows' own time the rowtime, and pass the message-time watermarks through (DESIGN §5).
 
-        The rows cross as Flink's internal RowData: PyFlink's own conversion goes through `Row` objects and
-        costs as much as the parsing.
+        The rows are passed as Flink's internal RowData: PyFlink's own conversion goes through `Row` objects
+        and costs as much as the parsing.
         """
         schema = Schema.new_builder()
         for column in source.columns:
@@ -223,5 +223,5 @@ class FlinkJob:
 
 
 def _operations(statements: StatementSet) -> list[Any]:
-    """Return Flink's operations of the INSERTs, which `execute` takes out of the set."""
+    """Return Flink's operations of the INSERTs; `execute` removes them from the set."""
     return list(statements._j_statement_set.getOperations())  # noqa: SLF001 - not in the Python API

@@ -1,4 +1,4 @@
-"""PyFlink on a leased JVM: as on one of its own, and nothing of an earlier plan is left in it."""
+"""Runs PyFlink on a leased JVM as if it were its own, without anything left of an earlier plan."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from streamjobs.job.planner.jvm import OWN_TEMPORARY
 from streamjobs.job.planner.lease import JvmCommand, Lease
 
 JVM_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx1g")
-"""One compiler: with the second a first plan takes 27 s instead of 13, and later ones are no faster."""
+"""Only one JIT compiler: with both, a first plan takes 27 s instead of 13, and later plans are not faster."""
 PLANNER_JAR = "flink-table-planner.jar"
 LOADER = "flink-table-planner-loader"
-"""Flink's own class path has the planner inside of this jar, whose classes no archive can hold."""
+"""The jar on Flink's class path that contains the planner; a class-data archive cannot hold its classes."""
 ARCHIVE = "planner.jsa"
 _GATEWAY_SERVER = "org.apache.flink.api.python.shaded.py4j.GatewayServer"
 _PASSED_ON = ("HOME", "PATH", "LANG", "TZ", "USER", "LD_LIBRARY_PATH", "JAVA_HOME", "TMPDIR")
@@ -37,9 +37,9 @@ _NODE_IDS = "org.apache.flink.table.planner.plan.nodes.exec.ExecNodeContext"
 
 
 def jvm_command(directory: Path, client_jars: Sequence[str], files: Path | None = None) -> JvmCommand:
-    """Return how to start a planner JVM with these connectors. Raises ConfigError without Java.
+    """Return how to start a planner JVM with these connectors. Raises ConfigError if there is no Java.
 
-    `files` may hold Flink's planner as a plain jar, and the class-data archive of a JVM that runs it.
+    `files` may contain Flink's planner as a plain jar, and the class-data archive of a JVM that runs it.
     """
     env = {
         name: value
@@ -72,7 +72,7 @@ def jvm_command(directory: Path, client_jars: Sequence[str], files: Path | None 
 
 
 def java() -> str:
-    """Return the path of the `java` launcher: JAVA_HOME's, else that on PATH. Raises ConfigError."""
+    """Return the path of `java`: that of JAVA_HOME, else that on PATH. Raises ConfigError without one."""
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if not found or not os.access(found, os.X_OK):
@@ -84,8 +84,8 @@ def java() -> str:
 class Attached:
     """PyFlink's gateway on a lease, until `detach`.
 
-    The lease's JVM gets a gateway server for this lease alone: what the JVM holds for this process goes with
-    it.
+    The JVM gets a gateway server for this lease alone. When that server closes, the JVM releases all that it
+    holds for this process.
     """
 
     def __init__(self, lease: Lease) -> None:
@@ -103,13 +103,13 @@ class Attached:
         _reset_counters(gateway.jvm)
 
     def detach(self) -> None:
-        """Close this lease's server; afterwards the JVM may serve others, and PyFlink is of no use here."""
+        """Close this lease's server; then the JVM may serve others, and this process cannot use PyFlink."""
         silence()
         self._server.shutdown()
 
 
 def silence() -> None:
-    """Silence the log of py4j, whose finalizers report that their server has gone."""
+    """Silence the log of py4j, whose finalizers report that their server is gone."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     logging.getLogger("root").setLevel(logging.CRITICAL + 1)
 
@@ -119,7 +119,7 @@ def _gateway(port: int, token: str) -> JavaGateway:
 
 
 def _reset_counters(jvm: Any) -> None:
-    """Number the nodes of a plan from the start, as in a new JVM: names of operators hold the numbers."""
+    """Restart the numbers of plan nodes, as in a new JVM: the names of operators contain them."""
     try:
         ids = jvm.Class.forName(_NODE_IDS)
     except Py4JJavaError:  # it runs from the loader's jar

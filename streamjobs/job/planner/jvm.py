@@ -1,4 +1,4 @@
-"""One warm JVM: started by the planner's server, asked whether it still answers, ended."""
+"""One warm JVM: the planner's server starts it, checks whether it still answers, and ends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 LOG = "planner.log"
 TEMPORARY = "tmp"
 OWN_TEMPORARY = "{temporary}"
-"""Stands in a JVM's arguments for a temporary directory of its own, which goes with it."""
+"""Placeholder in a JVM's arguments for its own temporary directory, which is removed when it ends."""
 KEPT = "flink-table-planner_"
 """Flink's planner runs from a jar that it unpacks under this name in its temporary directory."""
 JVM_START_S = 60.0
@@ -23,15 +23,15 @@ JVM_ANSWER_S = 5.0
 
 
 class JvmError(Exception):
-    """A JVM does not start; the message has the end of its log."""
+    """Raised when a JVM does not start; the message has the end of its log."""
 
 
 class JvmKilledError(JvmError):
-    """Somebody has killed the JVM; the next may start."""
+    """Raised when the JVM was killed while it started; the next one may start."""
 
 
 class Jvm:
-    """One JVM with a gateway on a loopback port, which answers only to who has the token."""
+    """One JVM with a gateway on a loopback port, which answers only to clients that have the token."""
 
     def __init__(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self.leases = 0
@@ -64,18 +64,18 @@ class Jvm:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Return whether the process exists."""
         return self._process.poll() is None
 
     @property
     def output(self) -> int:
-        """The file descriptor of what it prints."""
+        """Return the file descriptor of its standard output."""
         if self._process.stdout is None:
             raise AssertionError  # it was asked for
         return self._process.stdout.fileno()
 
     def answers(self) -> bool:
-        """Whether its gateway takes the token within JVM_ANSWER_S; a JVM that is stopped does not."""
+        """Return whether its gateway accepts the token within JVM_ANSWER_S; a stopped JVM does not."""
         if not self.alive:
             return False
         try:
@@ -86,7 +86,7 @@ class Jvm:
             return False
 
     def rest(self) -> None:
-        """Begin to wait for the next lease; what planning left in the temporary directory goes."""
+        """Start waiting for the next lease; remove what planning left in the temporary directory."""
         self.rested_s = time.monotonic()
         for path in self.temporary.glob("*"):
             if path.is_dir():
@@ -104,14 +104,14 @@ class Jvm:
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _ended(self) -> int | None:
-        """Return its exit status, negative for a signal; None where it lives on in silence."""
+        """Return its exit status, negative for a signal; None if it still runs after JVM_ANSWER_S."""
         try:
             return self._process.wait(JVM_ANSWER_S)
         except subprocess.TimeoutExpired:
             return None
 
     def _lines(self, count: int) -> list[str]:
-        """Return its first lines; fewer when it ends or is silent for JVM_START_S."""
+        """Return its first lines; fewer if it ends, or prints nothing for JVM_START_S."""
         read, end = b"", time.monotonic() + JVM_START_S
         while read.count(b"\n") < count and (left := end - time.monotonic()) > 0:
             if select.select([self.output], [], [], left)[0]:

@@ -1,4 +1,4 @@
-"""A planner JVM for one plan: taken from the project's planner process, which is started if none runs."""
+"""Leases a planner JVM for one plan from the project's planner process; starts that process if none runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIRECTORY_VARIABLE = "STREAMJOBS_PLANNER"
 IDLE_VARIABLE = "STREAMJOBS_PLANNER_IDLE_S"
 DEFAULT_IDLE_S = 600.0
 _SILENT_S = 15.0
-"""A planner process that says nothing for so long hangs: it reports each second that a client still waits."""
+"""A planner process that sends nothing for this long hangs: it reports each second that a client waits."""
 _ATTEMPTS = 4
 
 
@@ -38,16 +38,16 @@ class JvmCommand:
 
     @property
     def version(self) -> str:
-        """What a planner process must have been started for, else it is replaced."""
+        """Return the version of a planner process; one that was started with another version is replaced."""
         code = b"".join(Path(module.__file__ or "").read_bytes() for module in (server, jvm))
         parts = json.dumps([list(self.argv), sorted(self.env.items()), sys.version]).encode()
         return hashlib.sha256(code + parts).hexdigest()[:16]
 
 
 class Lease:
-    """A JVM that nobody else has until `release` or `close`.
+    """A JVM that no one else uses until `release` or `close`.
 
-    `port` and `token` are those of its gateway. `release` leaves it to others; `close` alone ends the JVM.
+    `port` and `token` are those of its gateway. `release` leaves the JVM to others; `close` alone ends it.
     """
 
     def __init__(self, connection: socket.socket, port: int, token: str) -> None:
@@ -56,19 +56,19 @@ class Lease:
         self.token = token
 
     def release(self) -> None:
-        """Hand back a JVM that is as it was; raises nothing when the planner process is gone."""
+        """Return the JVM unchanged to the planner process; raises nothing if that process is gone."""
         try:
             self._connection.sendall(server.DONE)
         except OSError:
             return
 
     def close(self) -> None:
-        """End the lease; may be called again."""
+        """End the lease; may be called more than once."""
         self._connection.close()
 
 
 def default_planner_dir(state_dir: Path) -> Path:
-    """Return the directory of a project's planner process; the variable STREAMJOBS_PLANNER wins."""
+    """Return the directory of a project's planner process; the variable STREAMJOBS_PLANNER overrides it."""
     named = os.environ.get(DIRECTORY_VARIABLE)
     return Path(named).absolute() if named else state_dir / "planner"
 
@@ -76,8 +76,8 @@ def default_planner_dir(state_dir: Path) -> Path:
 def take(directory: Path, command: JvmCommand) -> Lease:
     """Return a lease on a JVM of this project, whose planner process keeps its files in `directory`.
 
-    Waits while others plan. A planner process that has died, hangs or is of another version is replaced.
-    Raises ConfigError where none can be started: no JDK, a full disk, a directory of another user.
+    Waits while others plan. A planner process that has died, hangs or has another version is replaced.
+    Raises ConfigError if none can be started: no JDK, a full disk, a directory of another user.
     """
     _private(directory)
     for _ in range(_ATTEMPTS):
@@ -97,7 +97,7 @@ def take(directory: Path, command: JvmCommand) -> Lease:
 
 
 def stop(directory: Path) -> bool:
-    """End the planner process of a project and its JVMs; False when none ran."""
+    """End the planner process of a project and its JVMs; return False if none ran."""
     try:
         connection = _connect(directory)
     except OSError:
@@ -109,7 +109,7 @@ def stop(directory: Path) -> bool:
 
 
 def _private(directory: Path) -> None:
-    """Make the directory for this user alone. Raises ConfigError."""
+    """Create the directory for this user alone. Raises ConfigError if that is not possible."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
@@ -125,21 +125,21 @@ def _private(directory: Path) -> None:
 def _connect(directory: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(_SILENT_S)
-    place = -1
+    opened = -1
     try:
-        place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
-        connection.connect(f"/proc/self/fd/{place}/{server.SOCKET}")
+        opened = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        connection.connect(f"/proc/self/fd/{opened}/{server.SOCKET}")
     except BaseException:
         connection.close()
         raise
     finally:
-        if place >= 0:
-            os.close(place)
+        if opened >= 0:
+            os.close(opened)
     return connection
 
 
 def _connected(directory: Path, version: str) -> socket.socket:
-    """Connect to the planner process, and start it where there is none. Raises ConfigError."""
+    """Connect to the planner process; start it if none runs. Raises ConfigError if it does not start."""
     try:
         return _connect(directory)
     except OSError:
@@ -148,7 +148,7 @@ def _connected(directory: Path, version: str) -> socket.socket:
         with (directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
-                return _connect(directory)  # somebody else has started it meanwhile
+                return _connect(directory)  # another process has started it meanwhile
             except OSError:
                 _start(directory, version)
             return _connect(directory)
@@ -162,7 +162,7 @@ def _start(directory: Path, version: str) -> None:
     try:
         float(idle_s)
     except ValueError:
-        message = f"{IDLE_VARIABLE} is the seconds that an idle planner stays, such as 600, not {idle_s!r}"
+        message = f"{IDLE_VARIABLE} must be the seconds an idle planner stays, such as 600, not {idle_s!r}"
         raise ConfigError(message) from None
     with (
         (directory / jvm.LOG).open("wb") as log,
@@ -181,7 +181,7 @@ def _start(directory: Path, version: str) -> None:
 
 
 def _answer(connection: socket.socket, **request: Any) -> dict[str, Any]:
-    """Send a request and return its answer: {} where the process has ended, "hangs" where it is silent."""
+    """Send a request and return its answer: {} if the process has ended, "hangs" if it sends nothing."""
     received = b""
     try:
         connection.sendall(json.dumps(request).encode() + b"\n")

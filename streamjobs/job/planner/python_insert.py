@@ -1,4 +1,4 @@
-"""`INSERT INTO` a Python sink: the key check, and the query that hands its rows to the sink operator."""
+"""`INSERT INTO` a Python sink: checks the key, and makes the query that passes rows to the sink operator."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from streamjobs.sinks.contract import SinkTable
 
 _TIME_ZONES = ("UTC", "Etc/UTC", "GMT")
 _MINI_BATCH = "table.exec.mini-batch.enabled"
-_ACCEPT = "; or take such rows: 'acceptLeftovers'='true'"
+_ACCEPT = "; or accept such rows: 'acceptLeftovers'='true'"
 _KIND = "__kind"
-"""The column of a row's kind of change: no column of a table may begin like this."""
+"""The column of a row's kind of change; tables cannot have it: their columns must not start with `__`."""
 _KEY_DIFFERS = re.compile(r"upsert key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the planner says of a query: whether it only inserts, or also deletes; whether the key is its own.
+    """What Flink's plan shows of a query: whether it only inserts or also deletes, and whether its key fits.
 
-    `scattered`: a union or VALUES is its last step. The planner pushes functions into each part of those, and
-    a sink's function must stand in one place only: a store has one writer a subtask. `last` is the operator
-    that feeds the sink.
+    `scattered`: its last step is a union or VALUES. The planner pushes functions into each part of those, but
+    a sink's function must be called at one point only: a store has one writer per subtask. `last` is the
+    operator that feeds the sink.
     """
 
     insert_only: bool
@@ -53,7 +53,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Query:
-    """The query that is written; `deduplicates` if it is more than the job's own."""
+    """The query whose rows are written; `deduplicates` if a deduplication was added to the job's query."""
 
     sql: str
     deduplicates: bool = False
@@ -64,20 +64,20 @@ def add_python_insert(
 ) -> None:
     """Check the query against the sink's key and add its INSERT to the statement set.
 
-    Raises SqlError where the changes of one key could reach the sink in any order.
+    Raises SqlError if the changes of one key could reach the sink in any order.
     """
     name = insert.table.name
     given = f"__given_{name}"
-    # Not CREATE VIEW: of columns with one name, which INSERT takes by their place, Flink makes several.
+    # Not CREATE VIEW: Flink renames columns that share a name there, and INSERT matches columns by order.
     with told(plan, insert.query):
         tables.create_temporary_view(quoted(given), tables.sql_query(insert.query.sql))
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
     refuse_lookups(plan, [changes.last])
     refuse_lost_updates(plan, name, changes.last)
-    refuse_unsteady(plan, name, changes.last, _key_places(insert.table))
+    refuse_unsteady(plan, name, changes.last, _key_indexes(insert.table))
     if not _accepts(insert.table, "acceptLeftovers"):
-        refuse_rekeyed(plan, name, changes.last, _key_places(insert.table), _ACCEPT)
+        refuse_rekeyed(plan, name, changes.last, _key_indexes(insert.table), _ACCEPT)
     query = _checked(tables, plan, insert, typed, changes)
     written = _changes(tables, insert, query.sql) if query.deduplicates else changes
     if written.insert_only != changes.insert_only:
@@ -85,7 +85,7 @@ def add_python_insert(
         raise AssertionError(message)
     _refuse_local_times(plan, insert)
     _refuse_swallowed_deletes(plan, insert, written)
-    _refuse_leftovers(plan, insert, written)
+    _refuse_stale_rows(plan, insert, written)
     if keeps_silent(written.last, mini_batch=_mini_batch(plan)) and not has_ttl(plan.settings):
         tables.get_config().set(STATE_TTL, NEVER)
     hand = handover(insert.table)
@@ -112,7 +112,7 @@ def _write(hand: Handover, function: str, rows: str, done: str, *, plain: bool) 
 def _typed(plan: JobPlan, insert: PythonInsert, given: str, tables: StreamTableEnvironment) -> str:
     """Name and cast the query's columns as the table declares them.
 
-    Raises SqlError where a cast may lose a value.
+    Raises SqlError if a cast may lose a value.
     """
     schema = tables.from_path(quoted(given))._j_table.getResolvedSchema()  # noqa: SLF001 - no types otherwise
     have = [
@@ -120,13 +120,13 @@ def _typed(plan: JobPlan, insert: PythonInsert, given: str, tables: StreamTableE
     ]
     want = insert.table.columns
     if len(have) != len(want):
-        message = f"the query gives {len(have)} columns, {insert.table.name} has {len(want)}"
+        message = f"the query returns {len(have)} columns, {insert.table.name} has {len(want)}"
         raise SqlError(message, plan.text, insert.offset, plan.path)
     for (name, type_), column in zip(have, want, strict=True):
         if not fits(type_, column.type):
             message = (
-                f"column {column.name} of {insert.table.name} is {column.type}, and the query gives {type_} "
-                f"({name}), whose values it cannot all hold: declare the column wider, or say how with CAST"
+                f"column {column.name} of {insert.table.name} is {column.type}, and the query returns "
+                f"{type_} ({name}), whose values it cannot all hold: declare the column wider, or use CAST"
             )
             raise SqlError(message, plan.text, insert.offset, plan.path)
     selected = ", ".join(
@@ -137,7 +137,7 @@ def _typed(plan: JobPlan, insert: PythonInsert, given: str, tables: StreamTableE
 
 
 def _changes(tables: StreamTableEnvironment, insert: PythonInsert, query: str) -> Changes:
-    """Ask the planner, with a twin of the sink that forgets (DESIGN §6)."""
+    """Plan the query into a twin of the sink that drops its rows, and read the plan (DESIGN §6)."""
     twin = f"__twin_{insert.table.name}"
     columns = ", ".join(
         f"{quoted(column.name)} {column.type}{' NOT NULL' if column.name in insert.table.key else ''}"
@@ -169,8 +169,8 @@ def _accepts(table: SinkTable, option: str) -> bool:
     return str(table.options.get(option, "false")).lower() == "true"
 
 
-def _key_places(table: SinkTable) -> list[int]:
-    return [place for place, column in enumerate(table.columns) if column.name in table.key]
+def _key_indexes(table: SinkTable) -> list[int]:
+    return [index for index, column in enumerate(table.columns) if column.name in table.key]
 
 
 def _checked(
@@ -180,7 +180,7 @@ def _checked(
     if changes.insert_only and insert.on_conflict is None:
         message = (
             f"nothing says that {key} is unique in this query: end it with ON CONFLICT DO NOTHING if each "
-            "key comes once, or ON CONFLICT DO DEDUPLICATE to keep the last row of each key"
+            "key occurs once, or ON CONFLICT DO DEDUPLICATE to keep the last row of each key"
         )
         raise SqlError(message, plan.text, insert.offset, plan.path)
     if insert.on_conflict == "DEDUPLICATE" and changes.insert_only:
@@ -197,10 +197,10 @@ def _checked(
 
 
 def _in_order_of_arrival(table: SinkTable, query: str) -> str:
-    """Bring all rows of a key to one writer, in their order; each is written, so the last one stays.
+    """Send all rows of a key to one writer, in their order; each is written, so the last one stays.
 
-    The OVER window is there for its exchange; `__place > 0` is true, which the planner does not know.
-    Not `ROW_NUMBER() … ORDER BY PROCTIME() DESC`: of rows in one millisecond it keeps the first.
+    The OVER window is used for its exchange; `__place > 0` is always true, but the planner does not know it.
+    Not `ROW_NUMBER() … ORDER BY PROCTIME() DESC`: it keeps the first of the rows of one millisecond.
     """
     keys, names = _listed(table.key), _listed(column.name for column in table.columns)
     return (
@@ -212,8 +212,8 @@ def _in_order_of_arrival(table: SinkTable, query: str) -> str:
 def _greatest(tables: StreamTableEnvironment, table: SinkTable, query: str) -> str:
     """Keep the greatest row of each key, compared column by column in the table's order.
 
-    The order is one of the rows' own values: a retraction has to find its row again, which by time of arrival
-    it would not, and a batch computation gives the same.
+    Rows are ordered by their own values: a retraction must find its row again, which an order by time of
+    arrival would not allow, and a batch computation returns the same.
     """
     keys, names = _listed(table.key), _listed(column.name for column in table.columns)
     values = [column.name for column in table.columns if column.name not in table.key] or table.key
@@ -227,7 +227,7 @@ def _greatest(tables: StreamTableEnvironment, table: SinkTable, query: str) -> s
     except Exception as exc:
         if "non-constant" not in str(exc):
             raise
-        return f"SELECT DISTINCT {names} FROM ({query})"  # nothing to compare: the rows of a key are equal
+        return f"SELECT DISTINCT {names} FROM ({query})"  # no column to compare: the rows of a key are equal
     return ranked
 
 
@@ -251,21 +251,24 @@ def _mini_batch(plan: JobPlan) -> bool:
 
 
 def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
-    """A mini-batch that meets a row's birth and death gives neither: see docs/decisions/0029."""
+    """Refuse deletes with mini-batches: a batch with insert and delete of a row emits neither.
+
+    See docs/decisions/0029.
+    """
     if changes.deletes and _mini_batch(plan):
         message = (
             f"this query deletes rows of {insert.table.name}, and mini-batches can swallow a delete: a row "
-            "that was written after the last checkpoint, and whose start and end come in one batch when the "
-            f"job begins again there, would stay in the store for ever. SET '{_MINI_BATCH}' = 'false', and "
-            "leave out blink.miniBatch.*"
+            "that was written after the last checkpoint would stay in the store for ever if its insert and "
+            f"delete are in one batch after a restart from there. SET '{_MINI_BATCH}' = 'false', and leave "
+            "out blink.miniBatch.*"
         )
         raise SqlError(message, plan.text, insert.offset, plan.path)
 
 
-def _refuse_leftovers(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
-    """A row that was written, and that a replay in another order never makes: see docs/decisions/0050."""
+def _refuse_stale_rows(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
+    """Refuse queries that can leave a row that a replay in another order never makes (decision 0050)."""
     table = insert.table
-    found = untold(changes.last, _key_places(table))
+    found = untold(changes.last, _key_indexes(table))
     if found is None or _accepts(table, "acceptLeftovers") or _accepts(table, "ignoreDelete"):
         return
     raise SqlError(refusal(found, table.name), plan.text, insert.offset, plan.path)

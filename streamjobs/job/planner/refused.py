@@ -1,4 +1,4 @@
-"""What Flink refuses, told at its place in the job's file."""
+"""Turns Flink's errors into SqlErrors with their line and column in the job's file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streamjobs.job.planner.request import SUBMITTING
 from streamjobs.job.root_cause import root_cause
 
 JAVA_ERRORS = (JavaException, Py4JJavaError)
-"""What PyFlink raises for an exception of Java's, by its class."""
+"""The exceptions that PyFlink raises for an exception in Java, depending on its class."""
 
 _CLASS = r"^(?:: |Caused by: )?[\w.$]+(?:Exception|Error): "
 _VALIDATED = re.compile(
@@ -36,29 +36,29 @@ _PARSED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _SETTING = re.compile(r"for key '(?P<key>[\w.-]+)'")
-"""In what Flink says of a value that it cannot read, whenever it reads it."""
+"""Part of Flink's error for a setting whose value it cannot read."""
 _MEANT_SETTINGS = {
     "Invalid time zone.": "table.local-time-zone",
     "MiniBatch Latency must be greater than 0 ms": "table.exec.mini-batch.enabled",
 }
-"""What Flink says of settings without their names."""
+"""Flink's errors that do not name their setting -> the setting."""
 _OF_A_TABLE = re.compile(
     r"Unable to create a (?:source for reading|sink for writing) table '(?:[^'.]+\.){2}(?P<table>[^']+)'"
 )
-"""In what Flink says of a table whose options its connector refuses, when a query reads or writes it."""
+"""Part of Flink's error for a table whose options its connector refuses, when a query reads or writes it."""
 _MOST_LINES = 6
 _NOT_DECORRELATED = "unexpected correlate variable"
 
 
 class NotDecorrelatedError(SqlError):
-    """A subquery that reads the row around it, which Flink cannot plan here; see `flink.built`."""
+    """A correlated subquery that Flink cannot plan here; see `flink_job.built`."""
 
 
 @contextmanager
 def told(plan: JobPlan, statement: Written) -> Iterator[None]:
-    """Turn what Flink refuses in the block into a SqlError at its place, else at the statement's.
+    """Turn an error of Flink in the block into a SqlError at its position, else at that of the statement.
 
-    Errors of our own pass: they are not Flink's word.
+    Errors of streamjobs pass unchanged.
     """
     try:
         yield
@@ -70,7 +70,10 @@ def told(plan: JobPlan, statement: Written) -> Iterator[None]:
 
 @contextmanager
 def told_setting(plan: JobPlan) -> Iterator[None]:
-    """Turn what Flink refuses of a value of the file's into a SqlError at its SET; all else passes."""
+    """Turn an error of Flink about the value of a setting of the file into a SqlError at its SET.
+
+    All other errors pass unchanged.
+    """
     try:
         yield
     except JAVA_ERRORS as exc:
@@ -84,10 +87,10 @@ def told_setting(plan: JobPlan) -> Iterator[None]:
 def told_of_one(
     plan: JobPlan, operations: Sequence[Any], plan_one: Callable[[Any], object]
 ) -> Iterator[None]:
-    """Turn what Flink refuses of all INSERTs together into a SqlError at the one that it refuses alone.
+    """Turn an error of Flink for all INSERTs together into a SqlError at the INSERT that it refuses alone.
 
-    Where it refuses none alone, it is the first INSERT, which says that it is all of them. A hand-over to the
-    cluster that fails is not of an INSERT, and passes.
+    If Flink refuses none alone, the error is at the first INSERT and says that it concerns all of them. A
+    failed submission to the cluster concerns no INSERT, and its error passes unchanged.
     """
     try:
         yield
@@ -98,14 +101,14 @@ def told_of_one(
             with told(plan, insert.statement):
                 plan_one(operation)
         message, offset = _explained(str(exc), Written("", plan.inserts[0].statement.offset), plan)
-        together = " (each INSERT alone is taken; all together are not)" if len(operations) > 1 else ""
+        together = " (Flink accepts each INSERT alone, but not all together)" if len(operations) > 1 else ""
         raise SqlError(message + together, plan.text, offset, plan.path) from None
 
 
 def planned(
     reader: PlanReader, plan: JobPlan, operations: Sequence[Any], *, explains: bool
 ) -> tuple[tuple[Operator, ...], str | None]:
-    """Plan all INSERTs of a job together; with `explains` return Flink's text of the plan, too.
+    """Plan all INSERTs of a job together; with `explains`, also return Flink's text of the plan.
 
     Raises SqlError at the INSERT that Flink cannot plan.
     """
@@ -114,7 +117,7 @@ def planned(
 
 
 def _of_a_setting(trace: str, plan: JobPlan) -> tuple[str, int] | None:
-    """Say that the value of a setting of the file is wrong, and where; None when it is not of the file."""
+    """Return an error text for a setting's wrong value, and its offset; None if the file does not set it."""
     named = _SETTING.search(trace)
     key = named["key"] if named else next((key for text, key in _MEANT_SETTINGS.items() if text in trace), "")
     made = [each for each in parse_script(plan.text, plan.path).settings if each.key == key]
@@ -122,7 +125,7 @@ def _of_a_setting(trace: str, plan: JobPlan) -> tuple[str, int] | None:
         return None
     setting = made[-1]
     why = root_cause(trace).splitlines()[0].partition(": ")[2]
-    return f"Flink does not take {setting.value!r} for {setting.written}: {why}", setting.span.start
+    return f"Flink does not accept {setting.value!r} for {setting.written}: {why}", setting.span.start
 
 
 def _explained(trace: str, statement: Written, plan: JobPlan) -> tuple[str, int]:
@@ -141,8 +144,8 @@ def _explained(trace: str, statement: Written, plan: JobPlan) -> tuple[str, int]
 
 
 def _of_a_table(trace: str, statement: Written, plan: JobPlan) -> int:
-    """Return the place of the table whose options Flink speaks of, else the statement's."""
+    """Return the offset of the table whose options the error is about, or the statement's offset."""
     named = _OF_A_TABLE.search(trace)
     tables = parse_script(plan.text, plan.path).tables if named else ()
-    places = [table.name_span.start for table in tables if named and table.name == named["table"]]
-    return places[0] if places else statement.offset
+    offsets = [table.name_span.start for table in tables if named and table.name == named["table"]]
+    return offsets[0] if offsets else statement.offset

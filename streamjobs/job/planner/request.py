@@ -1,4 +1,4 @@
-"""What a planner is asked for, and how the request reaches the child process that carries it out."""
+"""The request to plan a job, and its text for the child process that carries it out."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from streamjobs.job.plan.job_plan import JobPlan
 from streamjobs.job.workers.worker_zip import worker_package
 
 HANDING_OVER = "streamjobs: the job goes to the cluster now"
-"""What the child prints before it submits: from then on the cluster may have the job."""
+"""The line that the child prints before it submits: from then on the cluster may have the job."""
 SUBMITTING = "Failed to execute sql"
-"""In Flink's error when the hand-over itself failed, which says little of what the cluster has."""
+"""Part of Flink's error when the submission failed; it does not show whether the cluster has the job."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A Flink cluster, and where its client works.
+    """A Flink cluster, and the directories of its client.
 
-    `client_jars` are needed to plan (connectors) and are on the cluster's class path already; `ship_jars`
-    sends them along instead. `work_dir` is where the client may put files, `planner_dir` is the directory of
-    the project's planner process; `planner_files` is where Flink's planner may be as a plain jar.
+    `client_jars` (connectors) are needed to plan. The cluster has them on its class path already, unless
+    `ship_jars` sends them with the job. `work_dir` is for files of the client, `planner_dir` is the directory
+    of the project's planner process; `planner_files` may contain Flink's planner as a plain jar.
     """
 
     rest_url: str
@@ -45,17 +45,17 @@ class Request:
 
     @property
     def waits(self) -> bool:
-        """Whether nothing can be planned before the preflight has counted partitions."""
+        """Return whether planning needs the partitions that the preflight counts."""
         return bool(self.plan.offset_topics) and not self.explain
 
 
 def packed(thing: object) -> str:
-    """Return a thing as one line of text, for a process of this very code."""
+    """Return a thing as one line of text, for a process that runs the same code."""
     return base64.b64encode(pickle.dumps(thing)).decode()
 
 
 def unpacked(line: str) -> object:
-    """Return what `packed` was given."""
+    """Return the thing that `packed` made a line of."""
     return pickle.loads(base64.b64decode(line))  # noqa: S301 - between parent and child, by a private pipe
 
 

@@ -5,16 +5,16 @@ client sends one JSON line and gets JSON lines back:
 
     {"op": "lease", "version", "argv", "env"} -> {"waiting": seconds}…, then {"port": 4711, "token": "…"}
                                               or {"error": "…"}: the JVM does not start
-                                              or {"other": "…"}: this server is of another version, and ends
-    {"op": "stop"}                            -> {"stopped": true}, and all JVMs are gone
+                                              or {"other": "…"}: this server has another version, and ends
+    {"op": "stop"}                            -> {"stopped": true}, and all JVMs have ended
 
-A lease lasts as long as its connection. A client that has sent `done` before it closes leaves a JVM that may
-serve others; any other end of the connection ends the JVM, whose state nobody knows. One JVM serves one lease
-at a time. A client that has waited SECOND_JVM_S gets another JVM; of those that nobody uses, all but one end
-after EXTRA_IDLE_S.
+A lease lasts as long as its connection. If the client sends `done` before it closes, the JVM may serve
+others; any other end of the connection ends the JVM, whose state is then unknown. One JVM serves one lease at
+a time. A client that has waited SECOND_JVM_S gets another JVM; all unused JVMs except one end after
+EXTRA_IDLE_S.
 
 The server ends after IDLE_S without a lease, when its socket is gone, and on SIGTERM. Its JVMs end with it,
-whatever it dies of: they read its pipe.
+however it dies: they read its pipe.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SECOND_JVM_S = 10.0
 EXTRA_IDLE_S = 60.0
 MOST_JVMS = 3
 LEASES_PER_JVM = 100
-"""A JVM is replaced after so many leases: what a planner leaks, it leaks for so long only."""
+"""A JVM is replaced after this many leases, which limits what a planner can leak."""
 
 
 class Client:
-    """One connection: what it asked for, and the JVM that it has."""
+    """One connection: its request, and the JVM that it has."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -55,7 +55,7 @@ class Client:
         self.told_s = 0.0
 
     def tell(self, **answer: object) -> bool:
-        """Send one line; False when nobody reads it any more."""
+        """Send one line; return False if the client is gone."""
         try:
             self.connection.sendall(json.dumps(answer).encode() + b"\n")
         except OSError:
@@ -64,7 +64,7 @@ class Client:
 
 
 class Server:
-    """Gives out JVMs, one lease each; see the module."""
+    """Leases JVMs to clients, each JVM to one client at a time; see the module's docstring."""
 
     def __init__(self, directory: Path, version: str, idle_s: float) -> None:
         self._directory = directory
@@ -80,15 +80,15 @@ class Server:
         (directory / LOG).write_bytes(b"")
         (directory / PID).write_text(str(os.getpid()), encoding="ascii")
         (directory / SOCKET).unlink(missing_ok=True)
-        self._place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        self._opened = os.open(directory, os.O_PATH | os.O_DIRECTORY)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # By way of the open directory: the name of a socket must not be longer than 107 bytes.
-        self._listener.bind(f"/proc/self/fd/{self._place}/{SOCKET}")
+        # Through the open directory: the path of a socket must not be longer than 107 bytes.
+        self._listener.bind(f"/proc/self/fd/{self._opened}/{SOCKET}")
         self._listener.listen(16)
         self._inode = (directory / SOCKET).stat().st_ino
 
     def serve(self) -> None:
-        """Serve until it is time to end."""
+        """Serve until the server has to end."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         while not self._signalled and not self._over():
@@ -98,7 +98,7 @@ class Server:
             watched: list[socket.socket | int] = [*listening, *sockets, *outputs]
             readable, _, _ = select.select(watched, [], [], TICK_S)
             for output in [each for each in outputs if each in readable]:
-                os.read(output, 1 << 16)  # a JVM whose pipe is full would stand still
+                os.read(output, 1 << 16)  # a JVM would block if its pipe were full
             if self._listener in readable:
                 self._accept()
             self._end_extra()
@@ -182,7 +182,7 @@ class Server:
             self._drop(client)
 
     def _free_jvm(self, client: Client, request: Mapping[str, object]) -> Jvm | None:
-        """Return a JVM that nobody has, None while it is better to wait for one."""
+        """Return a JVM that no one uses; None while it is better to wait for one."""
         while self._resting:
             jvm = self._resting.pop()
             if jvm.answers():
@@ -214,7 +214,7 @@ class Server:
             client.jvm.end()
 
     def _end_extra(self) -> None:
-        """End JVMs that have rested for long, but the one that is used next."""
+        """End JVMs that have been idle for EXTRA_IDLE_S, except the one that is used next."""
         now_s = time.monotonic()
         while len(self._resting) > 1 and now_s - self._resting[0].rested_s >= EXTRA_IDLE_S:
             self._resting.pop(0).end()
@@ -236,16 +236,16 @@ class Server:
         for client in list(self._clients):
             self._drop(client)
         self._end_resting()
-        os.close(self._place)
+        os.close(self._opened)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._signalled = True  # the loop goes on with what it is at, and then closes
+        self._signalled = True  # the loop finishes its current step and then closes
 
 
 def main() -> int:
-    """Listen, say so with a line on standard output, and serve; an error is the line instead.
+    """Listen, print `ready` or an error as one line, and serve.
 
-    The process that was started ends at once; it leaves one that is nobody's child.
+    The started process ends at once; its forked child serves, and no process is its parent.
     """
     if os.fork():
         return 0

@@ -21,29 +21,29 @@ _FUNCTIONS = (UserDefinedFunctionWrapper, AggregateFunction, TableAggregateFunct
 def register_function(tables: StreamTableEnvironment, plan: JobPlan, step: RegisterFunction) -> None:
     """Register a function under its SQL name.
 
-    Raises SqlError at its CREATE FUNCTION where it cannot be had or cannot be sent to the workers, and what
-    Java raises.
+    Raises SqlError at its CREATE FUNCTION if it cannot be loaded or cannot be sent to the workers. Passes on
+    what Java raises.
     """
     function = load_function(plan, step)
     try:
         tables.create_temporary_function(quoted(step.name), function)
     except JAVA_ERRORS:
         raise
-    except Exception as exc:  # pickling it runs code of the user's, and may raise anything
+    except Exception as exc:  # pickling runs the user's code, which may raise anything
         message = (
             f"{step.path} cannot be sent to the workers: {type(exc).__name__}: {exc}. They get a copy of the "
-            "function and of all that it holds: make locks, connections and open files in `open`, of a "
+            "function and of all that it holds: make locks, connections and open files in `open` of a "
             "ScalarFunction or TableFunction, and check the types that it declares"
         )
         raise _error(plan, step, message) from exc
 
 
 def load_function(plan: JobPlan, step: RegisterFunction) -> Any:
-    """Import a function. Raises SqlError at its CREATE FUNCTION where it is missing, or no UDF."""
+    """Import a function. Raises SqlError at its CREATE FUNCTION if it is missing or not a UDF."""
     module, _, attribute = step.path.rpartition(".")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except Exception as exc:  # the module is the user's, and may raise anything
+    except Exception as exc:  # it is the user's module, which may raise anything
         message = f"there is no Python function {step.path}: {type(exc).__name__}: {exc}"
         raise _error(plan, step, message) from exc
     if not isinstance(function, _FUNCTIONS):

@@ -1,1 +1,1 @@
-"""What runs inside Flink's Python workers, and how it gets there."""
+"""The code that runs in Flink's Python workers, and the zip that brings it there."""

@@ -1,4 +1,4 @@
-"""The lookup operator: a pandas UDF that gives the rows of a store's table for a batch of keys."""
+"""The lookup operator: a pandas UDF that returns the rows of a store's table for a batch of keys."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from streamjobs.process_identity import task_manager_guard
 
 
 class LookupOperator(ScalarFunction):  # type: ignore[misc]
-    """Looks up each batch of keys with as few requests as they take.
+    """Looks up each batch of keys with as few requests as possible.
 
-    Called by PyFlink with Series: a number that says nothing, then for each key column either an integer and
-    whether it is NULL, or a text. Gives a DataFrame of the table's columns; a key without a row gives NULLs.
-    A double that is NaN arrives as NULL: pandas has one word for both.
+    PyFlink calls it with Series: a number without meaning, then for each key column either an integer and
+    whether it is NULL, or a text. Returns a DataFrame of the table's columns; a key without a row has NULLs.
+    A double that is NaN becomes NULL: pandas does not distinguish them.
     """
 
     def __init__(self, spec: RegisterLookup) -> None:
@@ -26,7 +26,7 @@ class LookupOperator(ScalarFunction):  # type: ignore[misc]
         self._lookup: CachedLookup | None = None
 
     def is_deterministic(self) -> bool:
-        """Keep the planner from folding, reusing or repeating the calls: the store changes."""
+        """Return False: the planner must not fold, reuse or repeat the calls, as the store changes."""
         return False
 
     def open(self, function_context: FunctionContext) -> None:
@@ -44,7 +44,7 @@ class LookupOperator(ScalarFunction):  # type: ignore[misc]
         self._lookup.open()
 
     def close(self) -> None:
-        """Let go of the store; Flink calls it at the job's normal end only."""
+        """Close the store's connection; Flink calls this only if the job ends normally."""
         if self._lookup is not None:
             self._lookup.close()
 
@@ -79,5 +79,5 @@ class LookupOperator(ScalarFunction):  # type: ignore[misc]
 
 
 def _listed(argument: Any, length: int) -> list[Any]:
-    """A constant arrives as a scalar: give it to every row."""
+    """Return the values of an argument; a constant arrives as a scalar and is repeated for every row."""
     return [argument] * length if isinstance(argument, (str, bool, int)) else list(argument.tolist())

@@ -1,7 +1,7 @@
-"""The Python sink operator: a pandas UDF that writes its batch before it answers.
+"""The Python sink operator: a pandas UDF that writes its batch before it returns.
 
-PyFlink drains the bundle before each checkpoint barrier, so what a checkpoint covers has been written:
-at-least-once, and the sink makes a repeated write change nothing (DESIGN §6).
+PyFlink drains the bundle before each checkpoint barrier, so what a checkpoint covers has been written. This
+is at-least-once; sinks are idempotent, so a repeated write changes nothing (DESIGN §6).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _KINDS = {
     "UPDATE_BEFORE": RecordKind.DELETE,
     "DELETE": RecordKind.DELETE,
 }
-"""UPDATE_BEFORE is a delete unless the same key's UPDATE_AFTER follows, which the reduction sees to."""
+"""UPDATE_BEFORE is a delete unless UPDATE_AFTER of the same key follows; the reduction per key sees to it."""
 
 
 @dataclass(frozen=True)
 class SinkSpec:
-    """What a sink operator needs: the connector's name, the declared table, how rows arrive, the job."""
+    """The arguments of a sink operator: the connector's name, the table, how rows arrive, the job."""
 
     kind: str
     table: SinkTable
@@ -47,7 +47,7 @@ class SinkSpec:
 
 
 class LazyDeadLetters:
-    """Dead letters of a sink go to the dead-letter topic; the client is loaded with the first one."""
+    """Sends a sink's dead letters to the dead-letter topic; loads the client with the first one."""
 
     def __init__(self, broker: KafkaConnection, topic: str) -> None:
         self._broker = broker
@@ -55,7 +55,7 @@ class LazyDeadLetters:
         self._letters: DeadLetters | None = None
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Send the letters; returns when the broker has them."""
+        """Send the letters and return when the broker has them."""
         if self._letters is None:
             from connectors.kafka import KafkaDeadLetters  # noqa: PLC0415 - most workers never need it
 
@@ -64,11 +64,11 @@ class LazyDeadLetters:
 
 
 class SinkOperator(ScalarFunction):  # type: ignore[misc]
-    """Writes each batch of rows to the sink and gives one 1 a row.
+    """Writes each batch of rows to the sink and returns a 1 for each row.
 
-    Called by PyFlink with the change kinds as a pandas Series ('INSERT', 'UPDATE_BEFORE' …, or numbers where
-    all are inserts), and the columns of the handover, each a Series or a scalar. Raising fails the checkpoint
-    and restarts the job from the last one.
+    PyFlink calls it with the change kinds as a pandas Series ('INSERT', 'UPDATE_BEFORE' …, or numbers if all
+    are inserts), and the columns of the handover, each a Series or a scalar. An exception fails the
+    checkpoint and restarts the job from the last one.
     """
 
     def __init__(self, spec: SinkSpec) -> None:
@@ -78,11 +78,11 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
         self._delete_when_null = None if column is None else str(column)
 
     def is_deterministic(self) -> bool:
-        """Keep the planner from folding, reusing or repeating the calls: they write."""
+        """Return False: the planner must not fold, reuse or repeat the calls, as they write."""
         return False
 
     def open(self, function_context: FunctionContext) -> None:
-        """Open the sink for this attempt of this subtask, which fences off every older one."""
+        """Open the sink for this attempt of this subtask, which fences off every older attempt."""
         spec = self._spec
         module, _, name = CONNECTORS[spec.kind].partition(":")
         sink: Sink = getattr(importlib.import_module(module), name)(spec.table)
@@ -105,12 +105,12 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
         self._delivery.open()
 
     def close(self) -> None:
-        """Let go of the store; Flink calls it at the job's normal end only."""
+        """Close the store's connection; Flink calls this only if the job ends normally."""
         if self._delivery is not None:
             self._delivery.close()
 
     def eval(self, kind: Any, *columns: Any) -> Any:
-        """Write one batch; returns when the store has it."""
+        """Write one batch and return when the store has it."""
         import pandas as pd  # noqa: PLC0415 - only workers write
 
         length = len(kind)
@@ -142,5 +142,5 @@ class SinkOperator(ScalarFunction):  # type: ignore[misc]
 
 
 def _deleted_when_null(kinds: Sequence[RecordKind], values: Sequence[Any]) -> Sequence[RecordKind]:
-    """Make deletes of the rows whose value is NULL."""
+    """Return the kinds, with DELETE for each row whose value is NULL."""
     return [RecordKind.DELETE if value is None else kind for kind, value in zip(kinds, values, strict=True)]

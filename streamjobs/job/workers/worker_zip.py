@@ -9,13 +9,13 @@ from pathlib import Path
 
 PACKAGES = ("streamjobs", "thrift_idl", "udfs", "connectors")
 LEFT_OUT = ("streamjobs/cli", "streamjobs/local", "streamjobs/demo")
-"""What a worker has no use for, and whose imports it may not have."""
+"""Folders that a worker does not need, and whose imports it may not have."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def worker_package(directory: Path) -> Path:
-    """Give a zip of the packages, made in `directory` unless it is there; named by its content."""
+    """Return a zip of the packages, named by its content; make it in `directory` unless it exists."""
     root = Path(__file__).resolve().parents[3]
     files = [
         path
