@@ -48,7 +48,7 @@ class ElasticsearchSink:
 
     traits = SinkTraits(
         guarantee="Each document holds the last change of its key; searches see it after the next refresh.",
-        idempotence="A version of ours a document: what is not newer than the document changes nothing.",
+        idempotence="Each document has our version: a write that is not newer changes nothing.",
         deletes="A delete removes the document; its version is remembered for index.gc_deletes.",
         ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
         rejects=(
@@ -58,22 +58,22 @@ class ElasticsearchSink:
         max_batch_rows=5000,
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
-            "`index.gc_deletes` is raised to an hour in every index that is written: for so long a late "
-            "request of an older attempt cannot bring a deleted document back. The writer needs the "
-            "rights to make indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
-            "its name, so that one that is deleted under a job stops it and is not made anew by the "
-            "server with a guessed mapping; the index of a date, which retention deletes, is made again "
-            "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
-            "_source is not what it was sent, or that has a pipeline, also by a template. An error that no "
-            "single document is to blame for stops the job."
-            " `_source` holds each value exactly. An index that we make keeps these beside it, for searches, "
-            "sorting and aggregations: a text as `keyword`, found as a whole, if it has at most 8191 "
-            "characters; a text of 'textFields' as `text`, found by its words, with the whole in the "
-            "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits, while of more digits "
-            "neighbours are found as one ([decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
+            "The sink raises `index.gc_deletes` to an hour in every index that it writes: for so long a late "
+            "request of an older attempt cannot write a deleted document again. The writer needs the "
+            "rights to create indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
+            "its name. So a job stops when its index is deleted, and the server does not create a new one "
+            "with a guessed mapping; the index of a date, which retention deletes, is created again with "
+            "our mapping. A data stream is refused because it keeps changed and deleted documents; so is an "
+            "index that changes _source, or that has a pipeline, also by a template. An error that no "
+            "single document causes stops the job."
+            " `_source` holds each value exactly. For searches, sorting and aggregations an index that the "
+            "sink creates also keeps: a text as `keyword`, found as a whole, if it has at most 8191 "
+            "characters; a text of 'textFields' as `text`, found by its words, with the whole text in the "
+            "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits (with more digits, close "
+            "values are found as one, [decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
             "times in milliseconds. `'settings.analysis.analyzer.default.type'` names the analyzer "
-            "that divides texts into words. An index that exists keeps its own field types, as far as they "
-            "hold the columns: make it yourself for any others."
+            "that divides texts into words. An existing index keeps its own field types if they can "
+            "hold the columns: create the index yourself to get other types."
         ),
     )
 

@@ -41,7 +41,7 @@ class HBaseSink:
 
     traits = SinkTraits(
         guarantee="Each row holds the last change of its key; a batch is not written in one step.",
-        idempotence="Cells carry the time of their batch, which only grows; sent again, it is the same time.",
+        idempotence="Cells have the time of their batch, which only grows; a repeated batch keeps its time.",
         deletes="A delete hides all cells of the row, and a major compaction removes them.",
         ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
         rejects=(
@@ -52,10 +52,11 @@ class HBaseSink:
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
             "Set `hbase.hstore.time.to.purge.deletes` on the region servers to 3600000 (an hour) or more. "
-            "What keeps a late request of an older attempt from bringing a deleted row back is HBase's "
-            "own delete marker, and with the default of 0 the next major compaction purges it: an attempt "
-            "that slept through both would write the row again. Longer than any worker may sleep is long "
-            "enough. Column families should keep one version (`VERSIONS => 1`), as they do by default."
+            "HBase's own delete marker is what prevents a late request of an older attempt from writing a "
+            "deleted row again. With the default of 0 the next major compaction purges the marker, so an "
+            "attempt that is frozen through the delete and the compaction would write the row again. The "
+            "value is long enough if no worker can be frozen for so long. Column families should keep one "
+            "version (`VERSIONS => 1`), as they do by default."
         ),
     )
 

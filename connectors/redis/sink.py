@@ -56,25 +56,25 @@ class RedisSink:
 
     traits = SinkTraits(
         guarantee="Each key holds the last change made to it, as durable as appendfsync makes it.",
-        idempotence="Writing the same changes again gives the same rows; only a time to live begins anew.",
+        idempotence="Writing the same changes again gives the same rows; only a time to live starts again.",
         deletes="A delete removes the key, the fields or the member; nothing is left.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
         rejects=(
             "Values that their declared type cannot hold, NULL in a key, keys > 1 MiB, rows > 16 MiB, keys "
-            "that hold another kind of value, scores that no double holds exactly."
+            "that hold another kind of value, scores that a double cannot hold exactly."
         ),
         max_batch_rows=2000,
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
             "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes` with "
             "`appendfsync always`: with `everysec` a machine that fails, or a server killed while its "
-            "disk is busy, may lose the last two seconds of what it has acknowledged. In a HASHMAP a column "
-            "that is NULL has no field, so HGET answers nil and HEXISTS 0, while an empty text is a field of "
-            "no bytes; the key's columns are always there, so EXISTS tells a row of NULLs from none. In a "
-            "STRING it is null in the JSON text. Beside the rows a table has one key `__streamjobs__:fence:` "
-            "and its keyPrefix, in a cluster one for each of the 16384 slots: `SCAN 0 MATCH 'item:*'` shows "
-            "rows alone, `KEYS *` shows both. A job whose fence is deleted stops "
-            "([decision 0073](decisions/0073-where-fences-of-redis-are.md))."
+            "disk is busy, may lose the last two seconds of acknowledged writes. In a HASHMAP a column "
+            "that is NULL has no field, so HGET answers nil and HEXISTS 0, while an empty text is a field "
+            "with zero bytes; the key columns always have a field, so EXISTS is 1 for a row of NULLs and 0 "
+            "for no row. In a STRING a NULL is null in the JSON text. In addition to its rows a table has a "
+            "key `__streamjobs__:fence:` followed by its keyPrefix, in a cluster one such key for each of "
+            "the 16384 slots: `SCAN 0 MATCH 'item:*'` shows only rows, `KEYS *` shows both. A job stops when "
+            "its fence is deleted ([decision 0073](decisions/0073-where-fences-of-redis-are.md))."
         ),
     )
 

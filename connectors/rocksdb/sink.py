@@ -58,7 +58,7 @@ class RocksDbSink:
     """
 
     traits = SinkTraits(
-        guarantee="Each key holds the last change made to it; a batch is written whole or not at all.",
+        guarantee="Each key holds the last change made to it; a batch is written completely or not at all.",
         idempotence="Writing the same changes again gives the same rows.",
         deletes="A delete removes the row; after a change of parallelism it leaves a hidden marker.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
