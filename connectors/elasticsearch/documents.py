@@ -190,7 +190,7 @@ class DocumentForm:
         try:
             size = len(text.encode())
         except UnicodeEncodeError as exc:
-            raise UnfitValueError(Reason.ENCODING, f"the key is no valid Unicode text: {exc}") from exc
+            raise UnfitValueError(Reason.ENCODING, f"the key is not valid Unicode text: {exc}") from exc
         if size > MAX_ID_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the id has {size} bytes, the limit is {MAX_ID_BYTES}")
         return text
@@ -238,7 +238,7 @@ class DocumentForm:
             body = orjson.dumps(document, option=_JSON)
         except orjson.JSONEncodeError as exc:
             raise UnfitValueError(
-                Reason.ENCODING, f"the row holds text that is no valid Unicode: {exc}"
+                Reason.ENCODING, f"the row holds text that is not valid Unicode: {exc}"
             ) from exc
         if len(body) > MAX_DOCUMENT_BYTES:
             detail = f"the document has {len(body)} bytes, the limit is {MAX_DOCUMENT_BYTES}"

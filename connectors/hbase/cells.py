@@ -210,7 +210,7 @@ def _utf8(value: str) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError as exc:
-        raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
+        raise UnfitValueError(Reason.ENCODING, f"{value!r} is not valid Unicode text: {exc}") from exc
 
 
 def _as_text(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:

@@ -98,7 +98,7 @@ class RowForm:
         try:
             text = orjson.dumps(stored)
         except orjson.JSONEncodeError as exc:
-            detail = f"the row holds text that is no valid Unicode: {exc}"
+            detail = f"the row holds text that is not valid Unicode: {exc}"
             raise UnfitValueError(Reason.ENCODING, detail) from exc
         if len(text) > MAX_ROW_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the row has {len(text)} bytes, the limit is {MAX_ROW_BYTES}")
@@ -218,7 +218,7 @@ def _spelled(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
     try:
         return put(stored)
     except UnicodeEncodeError as exc:
-        detail = f"column {name}: {value!r} is no valid Unicode text: {exc}"
+        detail = f"column {name}: {value!r} is not valid Unicode text: {exc}"
         raise UnfitValueError(Reason.ENCODING, detail) from exc
 
 

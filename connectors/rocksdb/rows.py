@@ -137,7 +137,7 @@ class RowCodec:
         try:
             body = orjson.dumps(stored)
         except orjson.JSONEncodeError as exc:
-            detail = f"the row holds text that is no valid Unicode: {exc}"
+            detail = f"the row holds text that is not valid Unicode: {exc}"
             raise UnfitValueError(Reason.ENCODING, detail) from exc
         if len(body) > MAX_ROW_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the row has {len(body)} bytes, the limit is {MAX_ROW_BYTES}")

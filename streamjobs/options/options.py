@@ -74,7 +74,7 @@ class Option:
         """Return the value that the text means. Raises ValueError, with a text for people."""
         if isinstance(text, Secret):
             if not self.secret:
-                message = "is no secret"
+                message = "is not a secret option"
                 raise ValueError(message)
             return text
         if self.secret:
