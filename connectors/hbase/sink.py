@@ -1,4 +1,4 @@
-"""The HBase sink: a batch is one request to the Thrift gateway, all its cells of one time."""
+"""The HBase sink: a batch is one request to the Thrift gateway, and all its cells have the same time."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _TTL = b"_ttl"
 class HBaseSink:
     """Writes one table's rows to HBase by its Thrift gateway; fulfils `streamjobs.sinks.contract.Sink`.
 
-    Promise: a cell or a delete of a newer attempt is never overtaken by an older one: each batch has a time
-    of its own that no older attempt can have (see HBaseFence). Delete markers guard deleted rows until a
-    major compaction purges them, which `hbase.hstore.time.to.purge.deletes` puts off.
+    Promise: an older attempt never overwrites a cell or a delete of a newer one: each batch has a time that
+    no older attempt can have (see HBaseFence). Delete markers protect deleted rows until a major compaction
+    purges them, which `hbase.hstore.time.to.purge.deletes` delays.
     """
 
     traits = SinkTraits(
@@ -110,11 +110,11 @@ class HBaseSink:
         return WriteResult(tuple(rejected))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._gateway.close()
 
     def _spelled_at_once(self, batch: Sequence[Record]) -> list[BatchMutation] | None:
-        """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
+        """Encode complete UPSERTs a column at a time; None if one of them must be handled alone."""
         columns = None if has_deletes(batch) else columns_of(batch, self._form.names)
         keys = None if columns is None else self._form.keys_many(keys_of(batch))
         rows = None if columns is None or keys is None else self._form.rows_many(columns)
@@ -181,7 +181,7 @@ def _mutation(column: bytes, value: bytes | None) -> Mutation:
 
 
 def families_of(options: Options, where: str) -> dict[str, str]:
-    """Give the family of each column that a `family.…` option names. Raises ConfigError."""
+    """Return the family of each column that a `family.…` option names. Raises ConfigError."""
     families: dict[str, str] = {}
     for family, columns in options.prefixed("family.").items():
         for column in filter(None, (part.strip() for part in str(columns).split(","))):

@@ -230,12 +230,11 @@ def test_an_index_that_gives_back_other_documents_is_refused(
         ),
         (
             {"settings": {"index.default_pipeline": "upper"}},
-            "its default_pipeline upper may change documents on their way: "
-            "set index.default_pipeline to _none",
+            "its default_pipeline upper may change documents first: set index.default_pipeline to _none",
         ),
         (
             {"settings": {"index.final_pipeline": "upper"}},
-            "its final_pipeline upper may change documents on their way: set index.final_pipeline to _none",
+            "its final_pipeline upper may change documents first: set index.final_pipeline to _none",
         ),
     ],
 )
