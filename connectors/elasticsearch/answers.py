@@ -51,9 +51,7 @@ class Answers:
             else:
                 message = (
                     f"{self._where}: writing documents: HTTP {result['status']} {text}; first of all "
-                    "for the key "
-                    f"{batch[place].key!r}. No single document causes this: repair the index, then "
-                    "start the "
-                    "job again"
+                    f"for the key {batch[place].key!r}. No single document causes this: repair the index, "
+                    "then start the job again"
                 )
                 raise SystemicError(message)

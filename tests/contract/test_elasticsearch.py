@@ -138,7 +138,7 @@ def test_an_index_that_is_deleted_under_the_job_stops_it_and_is_not_made_anew(no
                 with pytest.raises(SystemicError, match=f"index {table.name} was deleted under the job"):
                     sink.write(batch)
         restarted = delivery_to(node, table, attempt(1), letters)
-        with pytest.raises(SystemicError, match="start the job anew"):
+        with pytest.raises(SystemicError, match="start the job again"):
             restarted.open()
         restarted.close()
         assert client.get(f"/{table.name}").status_code == 404

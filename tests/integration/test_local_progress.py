@@ -76,7 +76,7 @@ def test_one_that_ends_after_its_deadline_is_told_by_its_status(group: ProcessGr
 
 def test_a_short_lived_one_is_waited_for_in_the_same_way(group: ProcessGroup) -> None:
     group.start("service", ["sleep", "600"], child_environment(group.root))
-    with pytest.raises(ServiceError, match=r"^service did not end in .* s, and stands still\. The last"):
+    with pytest.raises(ServiceError, match=r"^service did not end in .* s, and makes no progress\. The last"):
         group.wait_for_success("service", deadline_s=0.3)
     group.kill("service")
     script = PRINTS.replace("time.sleep(600)", "")

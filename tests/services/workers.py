@@ -13,13 +13,13 @@ def pool_of(taskmanager: int) -> psutil.Process | None:
 
 
 def workers_of(taskmanager: int) -> list[psutil.Process]:
-    """Return the living workers of the TaskManager with this pid; raises nothing for those that end."""
+    """Return the live workers of the TaskManager with this pid; ignore those that end meanwhile."""
     pool = pool_of(taskmanager)
     return [process for process, parent in _with_command_of_pool(taskmanager) if pool and parent == pool.pid]
 
 
 def _with_command_of_pool(taskmanager: int) -> list[tuple[psutil.Process, int]]:
-    """Each process with the command of the pool, with its parent: forks keep the command."""
+    """Return each process with the command of the pool, and its parent: forks keep the command."""
     found = []
     for process in psutil.process_iter():
         try:

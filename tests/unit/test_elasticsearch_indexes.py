@@ -48,7 +48,7 @@ def test_a_data_stream_is_refused_at_the_start(generations: int) -> None:
         for number in range(1, generations + 1)
     }
     assert refusal(backing) == (
-        "table t: t is the data stream t, which only takes new documents: a row that changes or goes would "
+        "table t: t is the data stream t, which only accepts new documents: a changed or deleted row would "
         "stay as it was. Name another 'index', or delete the data stream"
     )
 
