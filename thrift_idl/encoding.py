@@ -141,8 +141,8 @@ class TableForm:
         end = _STOP + _SEQ + _SEQ_PLACE.pack(place.epoch, place.file, place.offset)
         tail = _COMMITTED_AT + _LONG.pack(committed_at_ms)
         if transaction:
-            told = transaction.encode()
-            tail += _TRANSACTION + _LENGTH.pack(len(told)) + told
+            text = transaction.encode()
+            tail += _TRANSACTION + _LENGTH.pack(len(text)) + text
         tail += _STOP
         half_number, most = int(half), bounds.MAX_MESSAGE_BYTES - self.size - HEADER_BYTES
         spell, pack = self._spell, _SEQ_ROW.pack

@@ -259,7 +259,7 @@ class DocumentForm:
 
     def misfits(self, properties: Mapping[str, Any]) -> list[str]:
         """Return which fields of an existing index cannot hold their column, one sentence each."""
-        told = []
+        misfits = []
         for field in self.fields:
             found = properties.get(field.name)
             if found is None:
@@ -267,8 +267,10 @@ class DocumentForm:
             legal = field_types(field.root)
             if found.get("type") not in legal:
                 kind = found.get("type", "object")
-                told.append(f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}")
-        return told
+                misfits.append(
+                    f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}"
+                )
+        return misfits
 
 
 def field_types(root: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from streamjobs.options.options import Option, OptionKind, OptionSet
 
-TYPE = Option("type", "what the table stands for")
+TYPE = Option("type", "the connector of the table")
 
 DELIVERY_OPTIONS = (
     Option(
