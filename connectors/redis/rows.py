@@ -192,7 +192,7 @@ def score_text(name: str, value: Any, *, is_float: bool = False) -> bytes:
     Raises UnfitValueError.
     """
     if value is None:
-        raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: a member needs a score")
+        raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: set it, or delete the row")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnfitValueError(Reason.TYPE, f"the score {name} is {value!r}, which is not a number")
     if value != value:  # noqa: PLR0124 - NaN differs from itself

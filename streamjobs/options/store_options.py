@@ -213,7 +213,7 @@ HBASE_OPTIONS = OptionSet(
         Option("columnFamily", "the column family of all columns that no 'family.…' names", default="cf",
                aliases=("column-family",)),
         Option("family.*", "columns, separated by commas, of another family: 'family.stats'='clicks,ctr'"),
-        Option("saltBuckets", "spread rows over so many ranges by one byte before each row key; 0: no",
+        Option("saltBuckets", "spread rows over so many ranges by one byte before each row key; 0: none",
                OptionKind.INTEGER, default="0", minimum=0, aliases=("salt-buckets",)),
         Option("stringWriteMode", "true: all cells are text; false: as Java's Bytes.toBytes",
                OptionKind.FLAG, default="false", aliases=("string-write-mode",)),
