@@ -1,7 +1,7 @@
-"""Install a newer MariaDB beside Debian's own, into `.streamjobs/mariadb-next`, for the tests that need it.
+"""Installs a newer MariaDB than Debian's into `.streamjobs/mariadb-next`, for the tests that need it.
 
-It comes from a later suite of Debian, pinned by version, with all libraries that it needs, and runs by its
-own loader: nothing of the machine is changed, and no right of root is needed.
+It comes from a later suite of Debian, pinned by version, with all libraries that it needs, and is started by
+its own loader: it changes nothing outside this directory and does not need root.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TARGET = STATE / "mariadb-next"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SOURCES = Path("/etc/apt")
 PROGRAMS = ("sbin/mariadbd", "bin/my_print_defaults", "bin/resolveip", "bin/mariadb")
-"""Programs that the tests and `mariadb-install-db` run."""
+"""Programs that the tests and `mariadb-install-db` use."""
 WRAPPER = """\
 #!/bin/sh
 root=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
@@ -48,7 +48,7 @@ def mirror() -> str:
 
 
 def download(directory: Path) -> list[Path]:
-    """Fetch the pinned packages and all that they need; return their files."""
+    """Fetch the pinned packages and their dependencies; return the files."""
     for name in ("lists/partial", "cache/archives/partial", "state"):
         (directory / name).mkdir(parents=True)
     (directory / "state" / "status").touch()
@@ -69,7 +69,7 @@ def download(directory: Path) -> list[Path]:
         run(install, f"fetching {', '.join(PINNED)}")
     except SetupError as exc:
         msg = (
-            f"{exc}\nDebian keeps one version of a package in {SUITE}: where {PINNED[0]} is gone, name the "
+            f"{exc}\nDebian keeps one version of a package in {SUITE}: if {PINNED[0]} is gone, name the "
             f"newer one in {Path(__file__).relative_to(ROOT)} and run the tests on it"
         )
         raise SetupError(msg) from exc
@@ -77,7 +77,7 @@ def download(directory: Path) -> list[Path]:
 
 
 def unpack(packages: list[Path], root: Path) -> None:
-    """Unpack the packages and let each program run by the loader that came with it."""
+    """Unpack the packages, and start each program by the loader that came with it."""
     root.mkdir(parents=True)
     for package in packages:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as tar:  # noqa: S603, S607
@@ -92,7 +92,7 @@ def unpack(packages: list[Path], root: Path) -> None:
 
 
 def main() -> int:
-    """Install it unless it is there; 0, or 1 with a message that says what to put right."""
+    """Install it unless it exists; return 0, or 1 with a message that says what to correct."""
     try:
         with step("mariadb-next", fingerprint(Path(__file__)), done=TARGET.is_dir()) as needed:
             if needed:

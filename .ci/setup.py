@@ -1,7 +1,7 @@
-"""Set a checkout up: Debian packages, virtual environment, the project itself, jars.
+"""Sets up a checkout: Debian packages, virtual environment, the project itself, jars.
 
-Uses the standard library only and runs before anything is installed. Each step is skipped while its inputs
-are what they were; what was done is remembered in `.streamjobs/stamps`.
+It uses the standard library only and runs before anything is installed. Each step is skipped while its
+inputs are unchanged; completed steps are recorded in `.streamjobs/stamps`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ OLDEST_JAVA = 17
 
 
 class SetupError(Exception):
-    """Something that the user has to put right; the message says how."""
+    """An error that the user has to correct; the message says how."""
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     sys.stderr.write(f"setup: {text}\n")
     sys.stderr.flush()
 
@@ -51,7 +51,7 @@ def run(argv: Sequence[str], what: str, env: dict[str, str] | None = None) -> No
 
 
 def fingerprint(*parts: str | Path) -> str:
-    """Changes when one of the texts or the content of one of the files does."""
+    """Return a hash that changes when one of the texts, or the content of one of the files, changes."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
@@ -61,7 +61,7 @@ def fingerprint(*parts: str | Path) -> str:
 
 @contextmanager
 def step(name: str, inputs: str, *, done: bool = True) -> Iterator[bool]:
-    """Yield whether the step has to be done; remember it when the body ends without an error."""
+    """Yield whether the step has to be done; record it when the body ends without an error."""
     stamp = STATE / "stamps" / name
     needed = not done or not stamp.is_file() or stamp.read_text(encoding="utf-8") != inputs
     if needed:
@@ -73,7 +73,7 @@ def step(name: str, inputs: str, *, done: bool = True) -> Iterator[bool]:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages of the list whose command is not on PATH."""
+    """Return the Debian packages of the list whose command is not on PATH."""
     missing = []
     for line in (ROOT / ".ci" / "debian-packages").read_text(encoding="utf-8").splitlines():
         fields = line.split("#")[0].split()
@@ -92,7 +92,7 @@ def _succeeds(argv: Sequence[str]) -> bool:
 
 
 def install_packages(packages: Sequence[str]) -> None:
-    """Install Debian packages as root or by sudo; raises SetupError that names them otherwise."""
+    """Install Debian packages as root or by sudo; otherwise raise SetupError that names them."""
     names = " ".join(packages)
     root = os.geteuid() == 0
     sudo = [] if root else ["sudo", "-n"]
@@ -147,9 +147,9 @@ def python_packages() -> None:
 
 
 def install_locked(pip: Sequence[str], lock: Path) -> None:
-    """Install what is locked: by uv, in a fifth of pip's time, or by pip where uv cannot.
+    """Install the locked packages: by uv, in a fifth of pip's time, or by pip if uv cannot.
 
-    uv does not read pip's configuration: where that names the only index that can be reached, uv fails.
+    uv does not read pip's configuration: if that names the only index that can be reached, uv fails.
     """
     uv_alone = STATE / "uv.lock"
     uv_alone.write_text(locked_package("uv", lock.read_text(encoding="utf-8")), encoding="utf-8")
@@ -158,12 +158,12 @@ def install_locked(pip: Sequence[str], lock: Path) -> None:
     try:
         run([*uv, "--no-deps", "--require-hashes", "-r", str(lock)], "uv pip install")
     except SetupError:
-        say("uv cannot install them here: pip does it")
+        say("uv cannot install them here: using pip")
         run([*pip, "--require-hashes", "-r", str(lock)], "pip install")
 
 
 def locked_package(name: str, lock: str) -> str:
-    """Return the lines of one package in a lock file. Raises SetupError where it is not locked."""
+    """Return the lines of one package in a lock file. Raises SetupError if it is not locked."""
     found = re.search(rf"^{re.escape(name)}==.*(?:\n[ \t].*)*", lock, re.MULTILINE)
     if found is None:
         msg = f"requirements.lock has no {name}: make it again by `make lock`"
@@ -172,7 +172,7 @@ def locked_package(name: str, lock: str) -> str:
 
 
 def unpack(archive: Path) -> None:
-    """Replace a zip by what it holds, with the permissions that it records."""
+    """Replace a zip by its content, with the recorded permissions."""
     with zipfile.ZipFile(archive) as content:
         for entry in content.infolist():
             path = Path(content.extract(entry, archive.parent))
@@ -182,8 +182,8 @@ def unpack(archive: Path) -> None:
 
 
 def jars() -> None:
-    """Copy the jars of every pom to `.streamjobs/jars/<name>`, and unpack those that come as a zip."""
-    # Java takes the home directory from the user database: Maven's cache shall stand where HOME says.
+    """Copy the jars of every pom to `.streamjobs/jars/<name>`, and unpack zip files."""
+    # Java reads the home directory from the user database, but Maven's cache is to be below HOME.
     home = os.environ.get("HOME")
     options = [os.environ.get("MAVEN_OPTS", ""), f"-Duser.home={home}" if home else ""]
     env = {**os.environ, "MAVEN_OPTS": " ".join(filter(None, options))}
@@ -204,7 +204,7 @@ def jars() -> None:
 
 
 def planner() -> None:
-    """Unpack Flink's planner from the jar of its loader: only classes of a plain jar can be archived."""
+    """Unpack Flink's planner from the jar of its loader: class data needs the classes of a plain jar."""
     (loader,) = VENV.glob("lib/python*/site-packages/pyflink/lib/flink-table-planner-loader-*.jar")
     target = STATE / "jars" / "planner"
     with step("planner", fingerprint(str(loader)), done=target.is_dir()) as needed:
@@ -215,7 +215,7 @@ def planner() -> None:
 
 
 def class_data() -> None:
-    """Record what the JVMs load at their start; without it they take half as long again, and run as well."""
+    """Record the classes that the JVMs load at their start; without it the start takes half as long again."""
     inputs = fingerprint(
         *(STATE / "stamps" / name for name in ("packages", "jars-kafka", "jars-flink", "java"))
     )
@@ -226,7 +226,7 @@ def class_data() -> None:
 
 
 def main() -> int:
-    """Do what is not done yet; 0, or 1 with a message that says what to put right."""
+    """Do the steps that are not done yet; return 0, or 1 with a message that says what to correct."""
     STATE.mkdir(exist_ok=True)
     with (STATE / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -238,7 +238,7 @@ def main() -> int:
             ) as needed:
                 if needed:
                     check_java()
-            with ThreadPoolExecutor() as pool:  # one waits for the network, while the other computes
+            with ThreadPoolExecutor() as pool:  # one waits for the network while the other computes
                 for part in [pool.submit(jars), pool.submit(python_packages)]:
                     part.result()
             planner()

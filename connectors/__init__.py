@@ -1,4 +1,4 @@
-"""The stores and brokers that SQL may name, in one lazy table: a worker loads only the client it uses."""
+"""The stores and brokers that SQL may name, in one lazy table: a worker imports only the client it uses."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""A sink in memory: the contract's real implementation for tests, dry runs and examples."""
+"""A sink in memory: a real implementation of the contract for tests, dry runs and examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamjobs.sinks.fence import Fence, fenced_off, take
 
 
 class MemoryStore:
-    """What survives the sinks that write to it: rows by key, and who may write."""
+    """The part that outlives its sinks: rows by key, and who may write."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[Any, ...], Mapping[str, Any]] = {}
@@ -29,8 +29,8 @@ class MemoryStore:
 class MemorySink:
     """Writes to a `MemoryStore`, and refuses older attempts as a store with a fence does.
 
-    `refuses` tells the records that the store never takes; with `tells=False` it refuses their whole batch
-    and does not say why, as some databases do.
+    `refuses` returns whether the store refuses a record for ever; with `tells=False` it refuses the whole
+    batch without naming the record, as some databases do.
     """
 
     traits = SinkTraits(
@@ -38,7 +38,7 @@ class MemorySink:
         idempotence="The last write of a key wins; an older attempt is refused.",
         deletes="A delete removes the row.",
         ordering="Changes of a key take effect in the order written.",
-        rejects="The records it was told to refuse.",
+        rejects="The records that `refuses` selects.",
         max_batch_rows=1000,
         max_batch_bytes=1024 * 1024,
     )
@@ -58,7 +58,7 @@ class MemorySink:
         self._token = ""
 
     def open(self, attempt: Attempt) -> None:
-        """Take over from every older attempt. Raises SystemicError when a newer one has taken over."""
+        """Take over from all older attempts. Raises SystemicError when a newer one has taken over."""
         token = secrets.token_hex(8)
         self.store.fence = take(self.store.fence, attempt, token, self._table.name)
         self._token = token
@@ -77,7 +77,7 @@ class MemorySink:
         return WriteResult(tuple(Rejection(record, "refused", "this record") for record in poison))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
     def _apply(self, record: Record) -> None:
         if record.kind is RecordKind.DELETE:

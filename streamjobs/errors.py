@@ -1,16 +1,16 @@
-"""Everything streamjobs raises on purpose.
+"""All errors that streamjobs raises on purpose.
 
     StreamjobsError
     ├── ConfigError            an option, a profile or a declaration is wrong; fix it and start again
-    │   └── SqlError           the same, in a SQL file: knows line and column, prints a caret
+    │   └── SqlError           the same, in a SQL file: has line and column, prints a caret
     ├── DecodeError            these bytes are poison; becomes a dead letter, never stops a job
-    ├── RetriableError         trouble outside; nothing is known, the same call may be sent again
-    ├── SystemicError          trouble outside that no retry cures: the job stops, nothing is dead-lettered
+    ├── RetriableError         a failure outside; its effect is unknown, the same call may be sent again
+    ├── SystemicError          a failure outside that no retry cures: the job stops, nothing is dead-lettered
     │   └── ServiceError       a local service did not start, stop or answer
     └── JobError               a Flink job failed; carries the root cause
 
-A class says what may be done about it; the message says what failed, where, the value, what to do next.
-A broken invariant of our own is an AssertionError and is caught nowhere.
+The class says how to react; the message says what failed, where, with which value, and what to do next.
+A broken invariant of our own code is an AssertionError and is caught nowhere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECRET = re.compile(
     | :// [^\s'/@:]* : (?P<login> [^\s'/@]+ ) @
     """
 )
-"""The literal of an option whose name, misspelled too, speaks of a secret, and the password in a URL."""
+"""The literal of an option whose name (even if misspelled) suggests a secret, and the password in a URL."""
 _REFERENCE = re.compile(r"\$\{\w+\}")
 
 
@@ -38,7 +38,7 @@ class ConfigError(StreamjobsError):
 
 
 class SqlError(ConfigError):
-    """A SQL text that is refused, with the place.
+    """A SQL text that is refused, with line and column.
 
     Shape: `line` and `column` count from 1. `str(error)` is the message, the line and a caret; a value in
     the line that looks like a secret is shown as `****`.
@@ -57,7 +57,7 @@ class SqlError(ConfigError):
 
 
 class SqlErrors(SqlError):
-    """Several errors of one file. Line, column and message are those of the first; the text has them all."""
+    """Several errors of one file. Line, column and message are those of the first; the text shows all."""
 
     def __init__(self, errors: Sequence[SqlError]) -> None:
         first = errors[0]
@@ -68,7 +68,7 @@ class SqlErrors(SqlError):
 
 
 def raise_together(errors: Sequence[SqlError]) -> None:
-    """Raise all errors as one; nothing where there are none."""
+    """Raise all errors as one; do nothing if there are none."""
     if len(errors) > 1:
         raise SqlErrors(errors)
     for error in errors:
@@ -76,7 +76,7 @@ def raise_together(errors: Sequence[SqlError]) -> None:
 
 
 def _masked(text: str, start: int, end: int) -> str:
-    """Give text[start:end], and `****` for what of a secret lies there."""
+    """Return text[start:end] with `****` instead of each part of a secret."""
     parts, place = [], start
     for match in _SECRET.finditer(text):
         low, high = match.span("login" if match["value"] is None else "value")
@@ -99,11 +99,11 @@ class DecodeError(StreamjobsError):
 
 
 class RetriableError(StreamjobsError):
-    """Trouble outside that may pass: nothing is known about the call, send it again."""
+    """A failure outside that may pass: the effect of the call is unknown, send it again."""
 
 
 class SystemicError(StreamjobsError):
-    """Trouble outside that no retry cures (credentials, missing table, full disk): stop the job."""
+    """A failure outside that no retry cures (credentials, missing table, full disk): stop the job."""
 
 
 class ServiceError(SystemicError):

@@ -1,4 +1,4 @@
-"""The names of all metrics, and the small contract that Flink's metric group and tests both fulfil."""
+"""The names of all metrics, and the small contract that both Flink's metric group and tests fulfil."""
 
 from __future__ import annotations
 
@@ -27,54 +27,54 @@ LOOKUP_MS = "lookup_ms"
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
-        RECORDS_IN: "changes handed to the delivery, before they are reduced per key",
+        RECORDS_IN: "changes passed to the delivery, before they are reduced per key",
         RECORDS_WRITTEN: "records that the store accepted, upserts and deletes",
         DELETES_WRITTEN: "deletes among the records that the store accepted",
-        RECORDS_REJECTED: "records that the store will never take",
+        RECORDS_REJECTED: "records that the store refuses for ever",
         BATCHES_WRITTEN: "batches that the store answered",
-        BATCH_ROWS: "distribution: records a batch",
+        BATCH_ROWS: "distribution: records per batch",
         BYTES_WRITTEN: "estimated bytes of the batches that the store answered",
-        WRITE_MS: "distribution: milliseconds a batch took, with its retries",
-        RETRIES: "tries again after trouble outside",
-        BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 when all is well",
-        CIRCUIT_OPEN: "gauge: 1 while a failing store is sent a few records at a time, else 0",
+        WRITE_MS: "distribution: milliseconds per batch, with its retries",
+        RETRIES: "retries after a failure outside the job",
+        BLOCKED_MS: "gauge: for how long the current batch has been retried, 0 if it is not retried",
+        CIRCUIT_OPEN: "gauge: 1 while a failing store gets only a few records at a time, else 0",
         DEAD_LETTERS: "records that became dead letters",
-        LOOKUP_KEYS: "different keys a batch that a lookup join asked for, summed up",
+        LOOKUP_KEYS: "sum over all batches of the different keys that a lookup join asked for",
         LOOKUP_CACHED: "keys among them that the cache answered",
         LOOKUP_MISSING: "keys among them that have no row",
-        LOOKUP_REQUESTS: "requests that a lookup join sent to its store and got answered",
-        LOOKUP_MS: "distribution: milliseconds a lookup's request took, with its retries",
+        LOOKUP_REQUESTS: "requests of a lookup join that its store answered",
+        LOOKUP_MS: "distribution: milliseconds per lookup request, with its retries",
         PARSE_SKIPPED: "rows and messages that a parser with skipAllException has dropped",
     }
 )
-"""Metric name -> what it counts. No metric exists beside these."""
+"""Metric name -> what it counts. There are no other metrics."""
 
 
 class Counter(Protocol):
-    """Grows."""
+    """A number that only grows."""
 
     def inc(self, n: int = 1, /) -> None:
         """Add `n`."""
 
 
 class Distribution(Protocol):
-    """Remembers count, sum, least and greatest of the values it is shown."""
+    """The count, sum, minimum and maximum of its values."""
 
     def update(self, value: int, /) -> None:
-        """Show one value."""
+        """Add one value."""
 
 
 class MetricGroup(Protocol):
-    """What PyFlink's `MetricGroup` offers and we use."""
+    """The part of PyFlink's `MetricGroup` that we use."""
 
     def counter(self, name: str, /) -> Counter:
-        """Make or find a counter."""
+        """Create or find a counter."""
 
     def distribution(self, name: str, /) -> Distribution:
-        """Make or find a distribution."""
+        """Create or find a distribution."""
 
     def gauge(self, name: str, obj: Callable[[], int], /) -> None:
-        """Let `obj` be asked whenever somebody looks."""
+        """Register `obj`, which is called whenever the gauge is read."""
 
 
 class MemoryCounter:
@@ -100,7 +100,7 @@ class MemoryDistribution:
 
 
 class MemoryMetrics:
-    """A metric group in memory; for scripts and tests."""
+    """A metric group in memory, for scripts and tests."""
 
     def __init__(self) -> None:
         self.counters: dict[str, MemoryCounter] = {}
@@ -108,11 +108,11 @@ class MemoryMetrics:
         self.gauges: dict[str, Callable[[], int]] = {}
 
     def counter(self, name: str, /) -> MemoryCounter:
-        """Make or find a counter."""
+        """Create or find a counter."""
         return self.counters.setdefault(name, MemoryCounter())
 
     def distribution(self, name: str, /) -> MemoryDistribution:
-        """Make or find a distribution."""
+        """Create or find a distribution."""
         return self.distributions.setdefault(name, MemoryDistribution())
 
     def gauge(self, name: str, obj: Callable[[], int], /) -> None:
@@ -120,5 +120,5 @@ class MemoryMetrics:
         self.gauges[name] = obj
 
     def counts(self) -> dict[str, int]:
-        """Give the counters that are not zero, by name."""
+        """Return the counters that are not zero, by name."""
         return {name: counter.count for name, counter in self.counters.items() if counter.count}

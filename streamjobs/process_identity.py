@@ -1,4 +1,4 @@
-"""Which process is which, beyond its reusable pid; standard library and /proc only (Linux)."""
+"""The identity of a process, which unlike a pid is never reused; standard library and /proc only (Linux)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """One process for all time: pids are reused, a pid with its start time and boot is not.
+    """The identity of one process for ever: a pid is reused, a pid with its start time and boot is not.
 
     Shape: `ProcessIdentity(pid=4711, started_ticks=1234567, boot_id="6f0c…")`; ticks since boot, from
     field 22 of /proc/<pid>/stat. Source: proc_pid_stat(5).
@@ -28,13 +28,13 @@ class ProcessIdentity:
 
     @property
     def alive(self) -> bool:
-        """True while this very process runs or is stopped; False once it is dead, a zombie, or replaced."""
+        """Return True while this process runs or is stopped; False once it is dead, a zombie, or replaced."""
         return identify(self.pid) == self
 
     def kill(self) -> bool:
-        """Send SIGKILL to this very process, never to another that got its pid; False when it is gone.
+        """Send SIGKILL to this process, never to another that got its pid; return False when it is gone.
 
-        Works on a stopped process too. Raises: SystemicError when we may not.
+        It works on a stopped process too. Raises: SystemicError when we have no permission.
         """
         try:
             handle = os.pidfd_open(self.pid)
@@ -55,7 +55,7 @@ class ProcessIdentity:
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Give the identity of a process, or None when it is dead or a zombie."""
+    """Return the identity of a process, or None when it is dead or a zombie."""
     fields = _stat(pid)
     if fields is None or fields[0] in ("Z", "X"):
         return None
@@ -63,7 +63,7 @@ def identify(pid: int) -> ProcessIdentity | None:
 
 
 def own_identity() -> ProcessIdentity:
-    """Give the identity of this process."""
+    """Return the identity of this process."""
     identity = identify(os.getpid())
     if identity is None:
         message = f"/proc/{os.getpid()}/stat cannot be read; /proc must be mounted"
@@ -72,7 +72,7 @@ def own_identity() -> ProcessIdentity:
 
 
 def task_manager() -> ProcessIdentity | None:
-    """Give the nearest JVM above this process (a Python worker's TaskManager), or None without one."""
+    """Return the nearest JVM among this process's ancestors (a worker's TaskManager), or None."""
     pid = os.getppid()
     while pid > 1:
         try:
@@ -87,7 +87,7 @@ def task_manager() -> ProcessIdentity | None:
 
 
 def task_manager_guard() -> Callable[[], None]:
-    """Give a check that raises SystemicError once the JVM above this process has died.
+    """Return a check that raises SystemicError once the JVM above this process has died.
 
     Without a JVM above (a script, a test) the check never raises.
     """
@@ -95,9 +95,7 @@ def task_manager_guard() -> Callable[[], None]:
 
     def check() -> None:
         if guardian is not None and not guardian.alive:
-            message = (
-                f"the TaskManager (pid {guardian.pid}) of this worker is gone; it must not write any more"
-            )
+            message = f"the TaskManager (pid {guardian.pid}) of this worker is gone; it may no longer write"
             raise SystemicError(message)
 
     return check

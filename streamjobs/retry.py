@@ -1,4 +1,4 @@
-"""Retry of what may pass: full jitter, bounded in time, the clock given from outside."""
+"""Retries of failures that may pass: with full jitter, limited in time, with an injected clock."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """Time as a thing that tests can hold."""
+    """A clock that tests can replace."""
 
     def monotonic_s(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that only grow."""
 
     def now_ms(self) -> int:
-        """UTC epoch milliseconds."""
+        """Return UTC epoch milliseconds."""
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -31,11 +31,11 @@ class SystemClock:
     """The machine's clock."""
 
     def monotonic_s(self) -> float:
-        """Seconds that only grow."""
+        """Return seconds that only grow."""
         return time.monotonic()
 
     def now_ms(self) -> int:
-        """UTC epoch milliseconds."""
+        """Return UTC epoch milliseconds."""
         return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
@@ -49,8 +49,8 @@ class RetryPolicy:
 
     The wait before retry n is random between 0 and min(max_delay_s, first_delay_s * 2**(n-1)): full jitter
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that many workers do not
-    knock in step. After `budget_s` since the first try no other starts: an outage up to that long is
-    backpressure, a longer one fails the job's attempt.
+    retry at the same time. No try starts later than `budget_s` after the first one: an outage up to that long
+    causes backpressure, a longer one fails the job's attempt.
     """
 
     first_delay_s: float = 0.1
@@ -65,10 +65,10 @@ def call_with_retries(
     clock: Clock,
     on_retry: Callable[[RetriableError, float], None],
 ) -> T:
-    """Call `action` until it returns, raises something that is not retriable, or the budget is spent.
+    """Call `action` until it returns, raises a non-retriable error, or the budget is spent.
 
     `on_retry(error, wait_s)` is called before each wait; what it raises ends the retries.
-    Raises: RetriableError that tells attempts and time when the budget is spent; it carries the last cause.
+    Raises: RetriableError with attempts, time and the last cause when the budget is spent.
     """
     started = clock.monotonic_s()
     jitter = tenacity.wait_random_exponential(multiplier=policy.first_delay_s, max=policy.max_delay_s)

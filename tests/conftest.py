@@ -1,4 +1,4 @@
-"""What all tests share: services, groups, markers, and the warnings of others that we cannot cure."""
+"""What all tests share: services, groups, markers, and filters for warnings of other packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest_plugins = [
 ]
 
 # Property tests draw the same examples in each `make test`; `make faults` draws new ones. No example has a
-# deadline: how fast the machine is, is not what they judge.
+# deadline, because these tests do not measure the speed of the machine.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("EXAMPLES", "fixed"))
@@ -29,8 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         limit_s(1)
     except ValueError as exc:
         raise pytest.UsageError(str(exc)) from exc
-    # A shell without job control starts background commands deaf to Ctrl-C, and children inherit it: tests
-    # that press Ctrl-C would wait for ever.
+    # Background commands of a shell without job control ignore Ctrl-C, and children inherit this: tests that
+    # send Ctrl-C would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "long: takes minutes; `make faults` and `make bench` run it, `make test` does not"
@@ -41,14 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings",
         r"ignore:(read|open)_text is deprecated:DeprecationWarning",
     )
-    # pyflink 2.3 marks classes of its own as deprecated while it imports them.
+    # pyflink 2.3 marks its own classes as deprecated while it imports them.
     config.addinivalue_line(
         "filterwarnings", r"ignore:[\w.]+ has been deprecated since version:DeprecationWarning:pyflink\..*"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Lengthen the limit of each test, its own or the one of all, by TEST_PATIENCE."""
+    """Multiply the timeout of each test, its own or the common one, by TEST_PATIENCE."""
     of_all = config.getoption("timeout", None) or config.getini("timeout") or 0
     for item in items:
         own = item.get_closest_marker("timeout")

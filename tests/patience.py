@@ -1,4 +1,4 @@
-"""How long tests wait: TEST_PATIENCE multiplies every deadline, for a machine that is slow or busy."""
+"""Deadlines of tests: TEST_PATIENCE multiplies every deadline, for a machine that is slow or busy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ VARIABLE = "TEST_PATIENCE"
 
 
 def patience() -> float:
-    """The factor of all deadlines of tests, 1 by default; ValueError unless it is a number from 1 on."""
+    """Return the factor of all deadlines, 1 by default; raise ValueError unless it is a number >= 1."""
     text = os.environ.get(VARIABLE, "1")
     try:
         factor = float(text)
@@ -22,5 +22,5 @@ def patience() -> float:
 
 
 def limit_s(seconds: float) -> float:
-    """The deadline of something that takes less than `seconds` on an idle machine."""
+    """Return the deadline of something that takes less than `seconds` on an idle machine."""
     return seconds * patience()

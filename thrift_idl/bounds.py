@@ -1,7 +1,8 @@
-"""The bounds of a message, and the walk that enforces them before anything is built from it.
+"""The bounds of a message, and the walk that enforces them before any object is built from it.
 
-Thrift's C extension makes an object for every element that a message claims, and an empty struct is one
-byte. A body up to `WALK_FREE_BYTES` cannot cost much; a bigger one is walked first, with a budget of items.
+Thrift's C extension makes an object for every element that a message claims to have, and an empty struct is
+one byte. A body up to `WALK_FREE_BYTES` cannot cost much; a bigger one is first walked, with a budget of
+items.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from thrift_idl import reasons
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Size of the largest payload that is written or read."""
 MAX_LIST_ITEMS = 16_384
-"""Elements of the longest list."""
+"""Maximum number of elements in a list."""
 MAX_COLUMNS = 4_096
-"""Columns of the widest table (MySQL's own limit)."""
+"""Maximum number of columns of a table (MySQL's own limit)."""
 MAX_SCHEMA_BYTES = 256 * 1024
-"""UTF-8 bytes of one table's names and native types."""
+"""Maximum UTF-8 bytes of one table's names and native types."""
 WALK_FREE_BYTES = 64 * 1024
 """A body up to this size is decoded without a walk: its worst case is bounded by its size."""
 MAX_ITEMS = 49_152
-"""Struct fields and list elements, together, in a body that is walked."""
+"""Maximum sum of struct fields and list elements in a body that is walked."""
 MAX_DEPTH = 60
-"""Structs and containers inside each other; the C extension stops at 64."""
+"""Maximum nesting of structs and containers; the C extension stops at 64."""
 
 STOP, STRING, STRUCT, MAP, SET, LIST = 0, 11, 12, 13, 14, 15
 _FIXED_BYTES = {2: 1, 3: 1, 4: 8, 6: 2, 8: 4, 10: 8, 16: 16}
@@ -34,9 +35,9 @@ _MAP_HEAD = struct.Struct(">BBi")
 
 
 class Walk:
-    """Steps over Thrift binary values in `data` without building them.
+    """Skips Thrift binary values in `data` without building them.
 
-    Promise: takes time for at most `budget` fields and elements, and no memory.
+    Promise: it needs time for at most `budget` fields and elements, and no memory.
     Raises: DecodeError (truncated, too_large, protocol) from every method.
     """
 
@@ -45,13 +46,13 @@ class Walk:
         self._left = budget
 
     def spend(self, items: int) -> None:
-        """Take `items` from the budget."""
+        """Subtract `items` from the budget."""
         self._left -= items
         if self._left < 0:
             raise DecodeError(reasons.TOO_LARGE, "more fields and list elements than a message may have")
 
     def skip(self, kind: int, at: int, depth: int = 0) -> int:
-        """Give the place after the value of wire type `kind` that starts at `at`."""
+        """Return the offset after the value of wire type `kind` that starts at `at`."""
         size = _FIXED_BYTES.get(kind)
         if size is not None:
             return self._within(at + size)

@@ -1,4 +1,4 @@
-"""Builders: cut row changes into messages, within limits and with times that keep the rule."""
+"""Builders that put row changes into messages, within limits and with times that follow the time rule."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _REMEMBERED_TABLES = 256
 
 @dataclass(frozen=True)
 class Limits:
-    """When a message is full. A single row over `max_bytes` travels alone.
+    """When a message is full. A single row larger than `max_bytes` is alone in its message.
 
     `max_rows` is 1 to 16,384, `max_bytes` (of the payload) 1 to 65,536: bigger messages do not decode faster,
-    and readers count the items of a bigger one first. `max_span_ms` is how far the event times in one
-    message may lie apart; it bounds how far a message's time lags behind its newest row.
+    and readers first count the items of a bigger one. `max_span_ms` is the maximum difference of event times
+    in one message; it bounds how much older a message's time is than its newest row.
     """
 
     max_rows: int = 200
@@ -52,7 +52,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class BuiltMessage:
-    """A payload, the broker timestamp that belongs to it, and its number of rows (0: a heartbeat)."""
+    """A payload, its broker timestamp, and its number of rows (0: a heartbeat)."""
 
     payload: bytes
     time_ms: int
@@ -60,10 +60,10 @@ class BuiltMessage:
 
 
 class MessageBuilder:
-    """Collects changes for messages without a partition, and so without a history of times.
+    """Collects changes for messages without a partition, and therefore without earlier times.
 
     Promise: messages hold the changes in the order of `add`; time_ms is the smallest event time of the
-    rows (0 when none has one). Nothing is lost: a change is in exactly one message of the next `flush`.
+    rows (0 when no row has one). Nothing is lost: a change is in exactly one message of the next `flush`.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -73,15 +73,15 @@ class MessageBuilder:
 
     @property
     def rows(self) -> int:
-        """Number of changes that wait for `flush`."""
+        """Return the number of changes that wait for `flush`."""
         return len(self._pending)
 
     def add(self, change: RowChange) -> None:
-        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it."""
+        """Add one change. Raises RowTooLargeError or ConfigError, and then has not added it."""
         self._pending.append(self._forms.of(change).pending(change))
 
     def flush(self, header: Header) -> Iterator[BuiltMessage]:
-        """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
+        """Yield messages of all added changes. Raises ConfigError on a bad header, and keeps the rows."""
         built = [
             _built(header, rows, max(smallest or 0, 0))
             for rows, smallest in _cut(self._pending, header, self._limits, self._limits.max_span_ms)
@@ -91,12 +91,13 @@ class MessageBuilder:
 
 
 class PartitionMessageBuilder:
-    """Collects changes for messages of several partitions, and keeps the IDL's time rule on each.
+    """Collects changes for messages of several partitions, and follows the IDL's time rule on each.
 
     Promise: changes of one key go to one partition (`partition_of`), each partition keeps the order of
     `add`, nothing is lost. For every message, time_ms >= the largest earlier time_ms of its partition -
-    `disorder_ms`, and a row is below its message's time_ms only if it breaks that bound.
-    Rows up to `max_span_ms` + `disorder_ms` apart may share a message: disorder within the bound cuts none.
+    `disorder_ms`, and a row is older than its message's time_ms only if it breaks that bound.
+    Rows up to `max_span_ms` + `disorder_ms` apart may share a message: disorder within the bound does not
+    split messages.
     """
 
     def __init__(self, partitions: int, *, disorder_ms: int, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -112,9 +113,9 @@ class PartitionMessageBuilder:
         self._max_ms = [0] * partitions
 
     def listen(self, partitions: int) -> None:
-        """Say that the topic has this many partitions: those beyond the first ones only hear the time.
+        """Set the number of partitions of the topic: the added ones only get heartbeats.
 
-        Keys stay in the partitions that they are in, whatever comes.
+        Keys always stay in their partitions.
         """
         more = partitions - len(self._pending)
         self._pending += [[] for _ in range(more)]
@@ -122,16 +123,16 @@ class PartitionMessageBuilder:
 
     @property
     def rows(self) -> int:
-        """Number of changes that wait for `flush`."""
+        """Return the number of changes that wait for `flush`."""
         return sum(map(len, self._pending))
 
     @property
     def bytes(self) -> int:
-        """Size of the changes that wait for `flush`, as they travel."""
+        """Return the encoded size of the changes that wait for `flush`."""
         return self._bytes
 
     def add(self, change: RowChange, partition_by: tuple[int, ...] | None = None) -> None:
-        """Take one change. Raises RowTooLargeError or ConfigError, and then has not taken it.
+        """Add one change. Raises RowTooLargeError or ConfigError, and then has not added it.
 
         `partition_by` are the indexes of the columns that choose the partition, by default the key's.
         """
@@ -141,9 +142,9 @@ class PartitionMessageBuilder:
         self._bytes += len(row.data)
 
     def add_batch(self, batch: RowBatch, partition_by: tuple[int, ...] | None = None) -> None:
-        """Take a batch, as if its changes were added one by one.
+        """Add a batch, as if its changes were added one by one.
 
-        Raises: RowTooLargeError or ConfigError; the rows before the one that does not fit are taken.
+        Raises: RowTooLargeError or ConfigError; the rows before the one that does not fit are added.
         """
         table = self._forms.of(batch)
         key = table.key if partition_by is None else partition_by
@@ -161,7 +162,7 @@ class PartitionMessageBuilder:
         self._bytes += size
 
     def flush(self, header: Header) -> Iterator[tuple[int, BuiltMessage]]:
-        """Make messages of all that was added. Raises ConfigError on an unfit header, and keeps the rows."""
+        """Yield messages of all added changes. Raises ConfigError on a bad header, and keeps the rows."""
         span = self._limits.max_span_ms + self._disorder_ms
         cut = [list(_cut(rows, header, self._limits, span)) for rows in self._pending]
         self._pending = [[] for _ in self._pending]
@@ -177,9 +178,9 @@ class PartitionMessageBuilder:
     def heartbeat(
         self, header: Header, time_ms: int, partitions: Iterable[int] | None = None
     ) -> Iterator[tuple[int, BuiltMessage]]:
-        """Make a message without rows for each partition, by default all: time has come to `time_ms` there.
+        """Yield a message without rows for each partition, by default all: event time is now `time_ms` there.
 
-        A partition with rows that wait for `flush` gets none: their message says more.
+        A partition with rows that wait for `flush` gets none: their message also carries the time.
         """
         chosen = range(len(self._pending)) if partitions is None else partitions
         return iter(
@@ -191,7 +192,7 @@ class PartitionMessageBuilder:
         )
 
     def resume(self, partition: int, max_time_ms: int) -> None:
-        """Say what a partition already holds: the largest broker timestamp of its messages."""
+        """Set the largest broker timestamp of the messages that a partition already holds."""
         self._max_ms[partition] = max(self._max_ms[partition], max_time_ms)
 
     def _stamp(self, partition: int, smallest: int | None) -> int:
@@ -202,12 +203,12 @@ class PartitionMessageBuilder:
 
 
 def partition_of(change: RowChange, partitions: int) -> int:
-    """Give a change's partition by the IDL's hash of its key, or of the whole row when there is none."""
+    """Return a change's partition by the IDL's hash of its key, or of the whole row if it has no key."""
     return partition_of_row(change.image, change.schema.identity_indexes, partitions)
 
 
 def partition_of_row(row: Row, indexes: tuple[int, ...], partitions: int) -> int:
-    """Give the partition of a row image by the IDL's hash of these columns."""
+    """Return the partition of a row image by the IDL's hash of these columns."""
     data = b""
     for index in indexes:
         value = row[index]
@@ -243,7 +244,7 @@ class _TableForms:
 def _cut(
     pending: Sequence[PendingRow], header: Header, limits: Limits, span_ms: int
 ) -> Iterator[tuple[list[PendingRow], int | None]]:
-    """Cut rows into messages; give each with its smallest event time, None when no row has one."""
+    """Split rows into messages; yield each with its smallest event time, None when no row has one."""
     frame, max_rows, max_bytes = frame_bytes(header), limits.max_rows, limits.max_bytes
     rows: list[PendingRow] = []
     count, size = 0, frame

@@ -1,4 +1,4 @@
-"""The codec of the wire format: all that the rest of the project needs to know of Thrift.
+"""The codec of the wire format: the only interface to Thrift for the rest of the project.
 
 Reading: `decode_body` (fast, the generated structs, validated) and `decode` (domain objects).
 Writing: `MessageBuilder` and `PartitionMessageBuilder`. The rules are in `dbms_row_change.thrift`.

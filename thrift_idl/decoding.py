@@ -1,4 +1,4 @@
-"""From a payload to validated changes; poison is a DecodeError, in bounded time and memory."""
+"""Decodes a payload to validated changes; poison is a DecodeError, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIELD = struct.Struct(">Bh")
 
 @dataclass(frozen=True)
 class Header:
-    """What a writer says about all changes of a message.
+    """What all changes of a message have in common.
 
     Shape: `Header(source="shop-mysql", event_time_column="event_time_ms")`.
     None: without `event_time_column` the event time of a row is its commit time.
@@ -40,7 +40,7 @@ class Header:
 
 @dataclass(frozen=True)
 class DecodedMessage:
-    """A message as domain objects; no changes make a heartbeat. `time_ms` as in the IDL."""
+    """A message as domain objects; without changes it is a heartbeat. `time_ms` as in the IDL."""
 
     header: Header
     time_ms: int
@@ -48,12 +48,12 @@ class DecodedMessage:
 
 
 def decode_body(payload: bytes, max_bytes: int = bounds.MAX_MESSAGE_BYTES) -> Body:
-    """Decode and validate a payload without building domain objects: the parser's way in.
+    """Decode and validate a payload without building domain objects, for the parser.
 
-    Promise: every rule of the IDL that a reader can check holds in the result, but for the values' canonical
-    forms: names are text, kinds known, each image that a kind needs is there and has a value for each column,
-    indexes of NULL and absent are in range, ascend and differ, `seq` is one.
-    At most 50 ms and a few times the payload's memory for any input up to `max_bytes`.
+    Promise: the result satisfies every rule of the IDL that a reader can check, except the canonical forms of
+    values: names are text, kinds are known, each image that a kind needs exists and has a value for each
+    column, indexes of NULL and absent are in range, ascend and differ, `seq` has its layout.
+    It needs at most 50 ms and a few times the payload's memory for any input up to `max_bytes`.
     Raises: DecodeError with a reason of `thrift_idl.reasons`.
     """
     if len(payload) > max_bytes:
@@ -62,12 +62,12 @@ def decode_body(payload: bytes, max_bytes: int = bounds.MAX_MESSAGE_BYTES) -> Bo
     try:
         validate(body)
     except AttributeError as exc:
-        raise DecodeError(reasons.MISSING_FIELD, f"required field {exc.name!r} is not there") from exc
+        raise DecodeError(reasons.MISSING_FIELD, f"required field {exc.name!r} is missing") from exc
     return body
 
 
 def decode(payload: bytes, max_bytes: int = bounds.MAX_MESSAGE_BYTES) -> DecodedMessage:
-    """Decode a payload to domain objects: for tools and tests. Raises DecodeError as `decode_body`."""
+    """Decode a payload to domain objects: for tools and tests. Raises DecodeError as `decode_body` does."""
     body = decode_body(payload, max_bytes)
     changes = [_domain(change.schema, row) for change in body.changes for row in change.rows]
     return DecodedMessage(
@@ -76,7 +76,7 @@ def decode(payload: bytes, max_bytes: int = bounds.MAX_MESSAGE_BYTES) -> Decoded
 
 
 def _open(payload: bytes) -> bytes:
-    """Take the body out of its Message and check it."""
+    """Return the body of a Message after its check."""
     walk = bounds.Walk(payload, _OUTER_BUDGET)
     version = check = body = None
     at = 0

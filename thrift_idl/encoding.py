@@ -1,7 +1,7 @@
-"""From row changes to payloads: rows as they travel, tables once, the checked message.
+"""Encodes row changes to payloads: each row, each table once, and the message with its check.
 
-A row is spelled once, when it is taken, in Thrift's binary protocol: its size is exact, and a message is a
-join. Thrift's own encoder spells headers and tables, and in the tests every row.
+A row is encoded once, when it is added, in Thrift's binary protocol: so its size is exact, and a message is a
+join. Thrift's own encoder encodes headers and tables, and in the tests every row.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _KIND, _BEFORE, _AFTER = b"\x08\x00\x01", b"\x0c\x00\x02", b"\x0c\x00\x03"
 _SEQ = b"\x0b\x00\x04" + _LENGTHS[19]
 _COMMITTED_AT, _TRANSACTION = b"\x0a\x00\x05", b"\x0b\x00\x06"
 _VALUES, _NULLS, _ABSENTS = b"\x0f\x00\x01\x0b", b"\x0f\x00\x02\x08", b"\x0f\x00\x03\x08"
-"""Fields as they begin: type, number, of lists the type of their elements."""
+"""The beginnings of fields: type, number, for lists the type of their elements."""
 _EMPTY_LIST = _LENGTHS[0] + _STOP
-"""How a struct ends whose last field is a list that is empty."""
+"""The end of a struct whose last field is an empty list."""
 _FIELD, _STRING, _LIST = 3, 3 + 4, 3 + 5
 _CHANGES_BYTES = _LIST + 1
 HEADER_BYTES = 2048
-"""Room that is kept for a header in a message."""
+"""Bytes reserved for a header in a message."""
 _WRITTEN_OUT = 256
-"""Columns of the widest table whose images get code of their own."""
+"""Maximum number of columns for which code is generated."""
 _SPELL = """
 def spell(row, start, end, number, tail):
     try:
@@ -60,7 +60,7 @@ _flat = chain.from_iterable
 class RowTooLargeError(SystemicError):
     """A row change that no message can hold; it was not added.
 
-    `index` is its place in its batch, `size` its bytes.
+    `index` is its index in its batch, `size` its bytes.
     """
 
     def __init__(self, message: str, index: int, size: int) -> None:
@@ -70,7 +70,7 @@ class RowTooLargeError(SystemicError):
 
 
 class PendingRow(NamedTuple):
-    """A row change on its way into a message: the image that counts, and the change as it travels."""
+    """A row change that waits for its message: the image that counts, and the encoded change."""
 
     table: TableForm
     image: Row
@@ -79,11 +79,11 @@ class PendingRow(NamedTuple):
 
 
 _new_tuple: Callable[[type[PendingRow], tuple[object, ...]], PendingRow] = tuple.__new__
-"""Makes a PendingRow in half the time of its own constructor."""
+"""Makes a PendingRow in half the time of its constructor."""
 
 
 class TableForm:
-    """A table's schema as it travels, made once; `size` in bytes, without rows.
+    """The encoded schema of a table, made once; `size` in bytes, without rows.
 
     Raises: ConfigError when a message cannot hold the schema.
     """
@@ -107,7 +107,7 @@ class TableForm:
         self._spell = _spell_plain(self.width, self._spell_any)
 
     def pending(self, change: row_change.RowChange) -> PendingRow:
-        """Make the wire form of a change. Raises RowTooLargeError; AssertionError for a malformed change."""
+        """Encode a change. Raises RowTooLargeError; AssertionError for a malformed change."""
         before = change.before if change.kind is ChangeKind.UPDATE else None
         (row,) = self._rows(
             change.kind, (change.image,), () if before is None else (before,), change.position, change.half,
@@ -116,9 +116,9 @@ class TableForm:
         return row
 
     def pending_batch(self, batch: RowBatch) -> Iterator[PendingRow]:
-        """Make the wire forms of a batch, the same as those of its changes one by one, but faster.
+        """Encode a batch: the same result as for its changes one by one, but faster.
 
-        Raises: as `pending`, at the first row that does not fit.
+        Raises as `pending` does, at the first row that does not fit.
         """
         befores = batch.befores if batch.kind is ChangeKind.UPDATE else ()
         return self._rows(
@@ -141,8 +141,8 @@ class TableForm:
         end = _STOP + _SEQ + _SEQ_PLACE.pack(place.epoch, place.file, place.offset)
         tail = _COMMITTED_AT + _LONG.pack(committed_at_ms)
         if transaction:
-            told = transaction.encode()
-            tail += _TRANSACTION + _LENGTH.pack(len(told)) + told
+            text = transaction.encode()
+            tail += _TRANSACTION + _LENGTH.pack(len(text)) + text
         tail += _STOP
         half_number, most = int(half), bounds.MAX_MESSAGE_BYTES - self.size - HEADER_BYTES
         spell, pack = self._spell, _SEQ_ROW.pack
@@ -163,7 +163,7 @@ class TableForm:
         return RowTooLargeError(message, index, size)
 
     def _spell_any(self, row: Row, *around: bytes) -> bytes:
-        """Spell a row with the bytes before and behind its values; they may be NULL, ABSENT or long."""
+        """Encode a row with the bytes before and after its values, which may be NULL, ABSENT or long."""
         if len(row) != self.width:
             message = f"a row of {self.schema.table} has {len(row)} values for {self.width} columns"
             raise AssertionError(message)
@@ -175,7 +175,7 @@ class TableForm:
         return b"".join((*spelled, *around[1:]))  # any other value is our TypeError
 
     def event_time_index(self, header: Header) -> int | None:
-        """Find the event-time column; None when commit time is meant.
+        """Return the index of the event-time column; None means the commit time.
 
         Raises: ConfigError when the table has no such column, or one that cannot hold a time.
         """
@@ -193,9 +193,9 @@ class TableForm:
 
 
 def _spell_plain(width: int, spell_any: Callable[..., bytes]) -> Callable[..., bytes]:
-    """Make the function that spells a row whose values are all there, and shorter than 4096 bytes.
+    """Generate the function that encodes a row if all values are present and shorter than 4096 bytes.
 
-    Written out for its width it takes a third of the time of a loop. Other rows go to `spell_any`.
+    Code for exactly its width needs a third of the time of a loop. It passes other rows to `spell_any`.
     """
     if width > _WRITTEN_OUT:
         return spell_any
@@ -209,7 +209,7 @@ def _spell_plain(width: int, spell_any: Callable[..., bytes]) -> Callable[..., b
 
 
 def row_event_time(row: PendingRow, index: int | None) -> int | None:
-    """Give a row's event time in epoch ms; None when it has none that can be read."""
+    """Return a row's event time in epoch ms; None when it has no valid one."""
     if index is None:
         return row.committed_at_ms
     value = row.image[index]
@@ -222,7 +222,7 @@ def row_event_time(row: PendingRow, index: int | None) -> int | None:
 
 
 def frame_bytes(header: Header) -> int:
-    """Count the bytes of a message with this header and no changes. Raises ConfigError when too long."""
+    """Return the bytes of a message with this header and no changes. Raises ConfigError when too long."""
     size = _MESSAGE_HEAD.size + 1 + _FIELD + _STRING + len(header.source.encode()) + _FIELD + 8 + 1
     if header.event_time_column is not None:
         size += _STRING + len(header.event_time_column.encode())
@@ -235,7 +235,7 @@ def frame_bytes(header: Header) -> int:
 
 
 def encode_message(header: Header, time_ms: int, rows: Sequence[PendingRow]) -> bytes:
-    """Give the payload of one message; without rows it is a heartbeat."""
+    """Return the payload of one message; without rows it is a heartbeat."""
     tables: list[tuple[TableForm, list[bytes]]] = []
     table: TableForm | None = None
     for row in rows:
@@ -247,13 +247,13 @@ def encode_message(header: Header, time_ms: int, rows: Sequence[PendingRow]) -> 
     for table, spelled in tables:
         parts += [table.head, _LENGTH.pack(len(spelled)), *spelled, _STOP]
     data = b"".join((*parts, _STOP))
-    check = crc32c(data, gil_release_mode=0)  # faster done than other threads are waited for
+    check = crc32c(data, gil_release_mode=0)  # faster than a wait for the lock of other threads
     signed = check - (1 << 32) if check >> 31 else check
     return b"%b%b%b" % (_MESSAGE_HEAD.pack(8, 1, FORMAT_VERSION, 8, 2, signed, 11, 3, len(data)), data, _STOP)
 
 
 def _body_head(header: Header, time_ms: int) -> bytes:
-    """Spell a body up to the number of its tables."""
+    """Encode a body up to the number of its tables."""
     body = Body()
     body.header = BodyHeader()
     body.header.source = header.source
@@ -265,7 +265,7 @@ def _body_head(header: Header, time_ms: int) -> bytes:
 
 
 def _table_head(schema: TableSchema) -> bytes:
-    """Spell a table's changes up to the number of its rows."""
+    """Encode a table's changes up to the number of its rows."""
     change = DBMSRowChange()
     change.database, change.table = schema.table.database, schema.table.table
     change.columns = [_wire_column(column) for column in schema.columns]  # type: ignore[misc]  # the wire's

@@ -1,8 +1,8 @@
-"""The wire's structs as plain classes, and the specs that make Thrift's C extension fill them.
+"""The wire's structs as plain classes, and the specs by which Thrift's C extension fills them.
 
-They are the generated structs without the generated constructors, which are half of the cost of decoding.
-Strings are taken as bytes here, because the extension replaces invalid UTF-8 silently; validation decodes
-them strictly.
+They are the generated structs without the generated constructors, which cost half of the time to decode.
+Strings are bytes here, because the extension silently replaces invalid UTF-8; validation decodes them
+strictly.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from thrift_idl.gen.dbms_row_change import ttypes
 class RowImage:
     """One row image; see the IDL.
 
-    Shape: one value a column, in column order; `nulls` and `absents` are None or indexes of columns, at
-    which `values` has a placeholder that means nothing.
+    Shape: one value per column, in column order; `nulls` and `absents` are None or indexes of columns, at
+    which `values` has a meaningless placeholder.
     """
 
     values: Sequence[bytes]
@@ -27,7 +27,7 @@ class RowImage:
 
 
 class WireRowChange:
-    """One row that changed; `kind` is a number of ChangeKind, which images it has follows from it."""
+    """One changed row; `kind` is a number of ChangeKind and determines which images it has."""
 
     kind: int
     before: RowImage | None = None
@@ -39,7 +39,7 @@ class WireRowChange:
 
 
 class WireColumn:
-    """A column as it travels."""
+    """A column on the wire."""
 
     name: bytes | str
     type: int
@@ -51,8 +51,8 @@ class WireColumn:
 class DBMSRowChange:
     """Changes of one table. In a decoded body the names are text and `columns` are `schema.columns`.
 
-    `schema` is one shared object for all messages with the same table and columns (the last 256 are
-    remembered): what depends on the columns may be kept by identity.
+    `schema` is one shared object for all messages with the same table and columns (the last 256 are cached):
+    results that depend on the columns may be cached by its identity.
     """
 
     database: str
@@ -63,7 +63,7 @@ class DBMSRowChange:
 
 
 class BodyHeader:
-    """Where the changes come from and their time."""
+    """The source of the changes and their time."""
 
     source: str
     time_ms: int
@@ -71,7 +71,7 @@ class BodyHeader:
 
 
 class Body:
-    """A header and the changes in source order; no changes make a heartbeat."""
+    """A header and the changes in source order; without changes it is a heartbeat."""
 
     header: BodyHeader
     changes: Sequence[DBMSRowChange]
@@ -88,7 +88,7 @@ _CLASSES: dict[type, type] = {
 
 
 def _arguments(value: Any) -> Any:
-    """Translate the type arguments of one field of a generated spec."""
+    """Return the type arguments of one field of a generated spec for these classes."""
     match value:
         case "UTF8":
             return "BINARY"
@@ -109,6 +109,6 @@ def _type_arguments(generated: Any) -> list[Any]:
 
 
 BODY_TYPE: list[Any] = _type_arguments(ttypes.Body)
-"""What the C extension needs to read and write a `Body` of these classes."""
+"""The spec by which the C extension reads and writes a `Body` of these classes."""
 TABLE_TYPE: list[Any] = _type_arguments(ttypes.DBMSRowChange)
-"""The same of a `DBMSRowChange`."""
+"""The same for a `DBMSRowChange`."""

@@ -1,4 +1,4 @@
-"""What the C extension does not check: required fields, enums, text, lengths, indexes, layouts."""
+"""Checks that the C extension does not make: required fields, enums, text, lengths, indexes, layouts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SEQ_LENGTHS = frozenset({SEQ_BYTES})
 
 
 def validate(body: Body) -> None:
-    """Check a body as the C extension built it, and turn its names into text, in place.
+    """Check a body that the C extension has built, and turn its names into text, in place.
 
-    Raises: DecodeError; AttributeError where a required field is not there.
+    Raises: DecodeError; AttributeError if a required field is missing.
     """
     header = body.header
     header.source = text(header.source)
@@ -70,7 +70,7 @@ def _validate_rows(change: DBMSRowChange) -> None:
 
 
 def _images(change: DBMSRowChange) -> list[RowImage | None]:
-    """Give the images that count: those that a kind must not have are ignored."""
+    """Return the images that count: those that a kind must not have are ignored."""
     images = []
     for row in change.rows:
         if row.kind == ChangeKind.DELETE:
@@ -108,7 +108,7 @@ def _validate_images(change: DBMSRowChange, images: list[RowImage]) -> None:
 
 @lru_cache(maxsize=256)
 def _schema(database: bytes, table: bytes, columns: tuple[tuple[Any, ...], ...]) -> TableSchema:
-    """Check a table's columns and give the one object for them."""
+    """Check a table's columns and return the shared object for them."""
     place = TableId(text(database), text(table))
     if not 0 < len(columns) <= bounds.MAX_COLUMNS:
         raise DecodeError(reasons.COLUMNS, f"{place} has {len(columns)} columns; 1 to {bounds.MAX_COLUMNS}")

@@ -1,4 +1,4 @@
-"""Python functions that SQL may name. Importing this package imports nothing else."""
+"""Python functions that SQL may name. An import of this package imports nothing else."""
 
 from collections.abc import Mapping
 

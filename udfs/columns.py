@@ -1,8 +1,8 @@
-"""Wire values to Flink values: which column types meet, and the function that converts one value.
+"""Converts wire values to Flink values: which column types are compatible, and how a value is converted.
 
-One table decides. A pair of types that is not in it is a mismatch (a dead letter that names both), unless
-the job declares a cast for the column; then the value's text is parsed and a text that does not fit is the
-dead letter. Nothing is rounded, truncated or wrapped.
+One table decides. A pair of types that is not in it is a mismatch (a dead letter that names both types),
+unless the job declares a cast for the column; then the value's text is parsed, and a text that does not fit
+is a dead letter. Nothing is rounded, truncated or wrapped.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _MS = timedelta(milliseconds=1)
 
 
 class Moment(datetime):
-    """A datetime without zone that PyFlink's coder carries exactly.
+    """A datetime without zone that PyFlink's coder encodes exactly.
 
-    PyFlink 2.3 takes `int(timestamp())` as the whole seconds: one too many before 1970, where that cuts
-    towards zero, and where binary64 rounds the microseconds up (9999-12-31 23:59:59.999999).
+    PyFlink 2.3 uses `int(timestamp())` as the whole seconds: one too many before 1970, because `int` rounds
+    towards zero, and if binary64 rounds the microseconds up (9999-12-31 23:59:59.999999).
     Source: pyflink/fn_execution/coder_impl_fast.pyx, TimestampCoderImpl.
     """
 
     def timestamp(self) -> float:
-        """Give the whole seconds since the epoch, of UTC, rounded down."""
+        """Return the whole seconds since the epoch, in UTC, rounded down."""
         days = self.toordinal() - _EPOCH.toordinal()
         return float(((days * 24 + self.hour) * 60 + self.minute) * 60 + self.second)
 
@@ -64,7 +64,7 @@ class FlinkType:
 
     @classmethod
     def parse(cls, text: str) -> FlinkType:
-        """Read `DECIMAL(10, 2)`. Raises ValueError for what no row change can hold (ROW, MAP …)."""
+        """Read `DECIMAL(10, 2)`. Raises ValueError for types that a row change cannot have (ROW, MAP …)."""
         match = _TYPE.match(text.strip().upper().removesuffix("NOT NULL").strip())
         if match is None:
             message = f"a row change has no values of type {text}"
@@ -75,7 +75,7 @@ class FlinkType:
 
 @dataclass(frozen=True)
 class Converter:
-    """Turns canonical values into Flink's: `one` value, or `many` values of a column at once.
+    """Converts canonical values to Flink's: `one` value, or `many` values of a column at once.
 
     Both raise ValueError when a value does not fit; `many` does not say which one.
     """
@@ -85,10 +85,10 @@ class Converter:
 
 
 def converter(declared: str, column: Column, *, cast: bool, epoch_ms: bool = False) -> Converter | None:
-    """Give what turns values of `column` into values of the declared type.
+    """Return the converter from values of `column` to values of the declared type.
 
     With `epoch_ms` a TIMESTAMP_LTZ becomes the milliseconds since the epoch instead of a datetime.
-    None means that the two types do not meet and no cast is declared.
+    None means that the two types are not compatible and no cast is declared.
     """
     flink = FlinkType.parse(declared)
     if epoch_ms:
@@ -132,7 +132,7 @@ def _exact(flink: FlinkType, column: Column) -> Convert | None:
 
 
 def _from_text(flink: FlinkType) -> Convert | None:
-    """Give the declared cast: from the value's text, whatever its type on the wire."""
+    """Return the declared cast: from the value's text, whatever its type on the wire."""
     if flink.root in _INT_BITS:
         return _bounded_int(_INT_BITS[flink.root])
     match flink.root:
@@ -178,7 +178,7 @@ def _bounded_int(bits: int) -> Convert:
 
     def convert(value: bytes) -> int:
         if _INT.fullmatch(value) is None:
-            message = f"{value!r} is no whole number"
+            message = f"{value!r} is not a whole number"
             raise ValueError(message)
         number = int(value)
         if not -bound <= number < bound:
@@ -190,9 +190,9 @@ def _bounded_int(bits: int) -> Convert:
 
 
 def _many_ints(bits: int, one: Convert) -> Callable[[Sequence[bytes]], list[Any]]:
-    """Give the check of `one` for a column without signs, at the speed of a few calls a column.
+    """Return the check of `one` for a column without signs, which needs only a few calls per column.
 
-    `int` alone would take `1_000` and ` 7`; the empty value it refuses itself.
+    `int` alone would accept `1_000` and ` 7`; it refuses the empty value itself.
     """
     bound = 1 << (bits - 1)
 
@@ -202,7 +202,7 @@ def _many_ints(bits: int, one: Convert) -> Callable[[Sequence[bytes]], list[Any]
         try:
             # A column of digits is a JSON list of numbers, at a third of the cost of `int`.
             numbers: list[Any] = orjson.loads(b"[" + b",".join(column_values) + b"]")
-        except orjson.JSONDecodeError:  # zeros in front, or an empty value among the others
+        except orjson.JSONDecodeError:  # leading zeros, or an empty value among the others
             numbers = list(map(int, column_values))
         if max(numbers) >= bound:
             message = f"{max(numbers)} does not fit in {bits} bits"
@@ -242,7 +242,7 @@ def _decimal(flink: FlinkType) -> Convert:
 
     def convert(value: bytes) -> Decimal:
         if _DECIMAL.fullmatch(value) is None:
-            message = f"{value[:80]!r} is no decimal number"
+            message = f"{value[:80]!r} is not a decimal number"
             raise ValueError(message)
         number = Decimal(value.decode("ascii"))
         digits, exponent = number.as_tuple()[1:]
@@ -260,7 +260,7 @@ def _finite(wire: SqlType) -> Convert:
     def convert(value: bytes) -> float:
         number = wire_values.decode(wire, value)
         if not isinstance(number, float) or not math.isfinite(number):
-            message = f"{value!r} is no finite number"
+            message = f"{value!r} is not a finite number"
             raise ValueError(message)
         return number
 
@@ -270,7 +270,7 @@ def _finite(wire: SqlType) -> Convert:
 def _date(value: bytes) -> date:
     day = wire_values.decode(SqlType.DATE, value)
     if not isinstance(day, date):
-        message = f"{value!r} is no day of the calendar; declare the column as STRING to keep it"
+        message = f"{value!r} is not a day of the calendar; declare the column as STRING to keep it"
         raise ValueError(message)
     return day
 
@@ -282,7 +282,7 @@ def _time(flink: FlinkType) -> Convert:
     def convert(value: bytes) -> time:
         span = wire_values.decode(SqlType.TIME, value)
         if not isinstance(span, timedelta) or not timedelta(0) <= span < _DAY:
-            message = f"{value!r} is no time of day; declare the column as STRING"
+            message = f"{value!r} is not a time of day; declare the column as STRING"
             raise ValueError(message)
         if span.microseconds % unit:
             message = (
@@ -295,14 +295,14 @@ def _time(flink: FlinkType) -> Convert:
 
 
 def _moment(wire: SqlType, flink: FlinkType) -> Callable[[bytes], datetime]:
-    """Give the moment without zone; digits beyond the declared precision are refused."""
+    """Return a converter to a moment without zone; it refuses digits beyond the declared precision."""
     precision = 6 if flink.first is None else flink.first
     unit = 10 ** max(6 - precision, 0)
 
     def convert(value: bytes) -> datetime:
         moment = wire_values.decode(wire, value)
         if not isinstance(moment, datetime):
-            message = f"{value!r} is no moment of the calendar; declare the column as STRING to keep it"
+            message = f"{value!r} is not a moment of the calendar; declare the column as STRING to keep it"
             raise ValueError(message)
         if moment.microsecond % unit:
             message = f"{value!r} is finer than {flink.root}({precision})"
@@ -313,7 +313,7 @@ def _moment(wire: SqlType, flink: FlinkType) -> Callable[[bytes], datetime]:
 
 
 def _timestamp(wire: SqlType, flink: FlinkType) -> Convert:
-    """Give naive datetimes, in UTC for TIMESTAMP_LTZ."""
+    """Return a converter to naive datetimes, in UTC for TIMESTAMP_LTZ."""
     moment = _moment(wire, flink)
 
     def convert(value: bytes) -> Moment:
@@ -324,7 +324,7 @@ def _timestamp(wire: SqlType, flink: FlinkType) -> Convert:
 
 
 def _epoch_ms(flink: FlinkType) -> Convert:
-    """Give UTC epoch milliseconds; finer values are refused, not cut."""
+    """Return a converter to UTC epoch milliseconds; it refuses finer values instead of rounding them."""
     moment = _moment(SqlType.TIMESTAMP, flink)
 
     def convert(value: bytes) -> int:

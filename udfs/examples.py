@@ -1,4 +1,4 @@
-"""Parsers and functions to start from; a new one is a few lines here or in a module beside this one."""
+"""Example parsers and functions; a new one needs a few lines here or in another module of this package."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ parse_item = parser(
     {"item_id": "BIGINT", "title": "VARCHAR", "category_id": "BIGINT", "price": "DECIMAL(10, 2)"},
     metadata=("kind", "seq"),
 )
-"""`shop.item` by hand: its columns, `kind`, `seq`, and an error that is NULL in good rows."""
+"""A parser of `shop.item` by hand: its columns, `kind`, `seq`, and an error that is NULL in good rows."""

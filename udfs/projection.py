@@ -1,4 +1,4 @@
-"""From the columns of a message to the columns of a job: places, converters and metadata."""
+"""Maps the columns of a message to the columns of a job: indexes, converters and metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METADATA: Mapping[str, str] = {
     "row": "INT",
     "transaction_id": "STRING",
 }
-"""What a parser knows of a row besides its columns: name and Flink type."""
+"""The metadata of a row that a parser knows: name and Flink type."""
 
 _KIND_NAMES = {int(kind): kind.name for kind in ChangeKind}
 
@@ -32,8 +32,8 @@ class Field:
     """A column of a parser's result.
 
     `type` is the declared Flink type. `metadata` is a key of METADATA, None for a column of the table. With
-    `as_epoch_ms` a TIMESTAMP_LTZ travels as epoch milliseconds and Flink makes the timestamp, at a tenth of
-    the cost.
+    `as_epoch_ms` a TIMESTAMP_LTZ is returned as epoch milliseconds and Flink makes the timestamp, at a tenth
+    of the cost.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Field:
 
     @property
     def result_type(self) -> str:
-        """The Flink type that the parser gives."""
+        """Return the Flink type that the parser returns."""
         return "BIGINT" if self.as_epoch_ms else self.type
 
 
 class Mismatch(Exception):
-    """One row that cannot be used as it is; `values` is the row where it goes on all the same."""
+    """One row that cannot be used as it is; `values` is the row if it is used nevertheless."""
 
     def __init__(
         self, stage: Stage, reason: str, detail: str, event_time_ms: int | None,
@@ -61,10 +61,10 @@ class Mismatch(Exception):
 
 
 class Projection:
-    """How rows of one message schema become rows of the job.
+    """The conversion of rows of one message schema to rows of the job.
 
-    A schema that lacks a column, has another type or another event-time column makes every row a Mismatch.
-    Of a DELETE only the columns in `of_deletes` are taken, all others are None; None takes all.
+    Every row is a Mismatch if the schema lacks a column, or has another type or another event-time column.
+    A DELETE keeps only the columns in `of_deletes`, all others are None; None keeps all.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class Projection:
     def block(
         self, rows: Sequence[WireRowChange], low_ms: int | None, first: int
     ) -> list[tuple[Any, ...]] | None:
-        """Convert all rows at once, a None for the error behind each; None when any row is not plain good.
+        """Convert all rows at once, each with None as error; return None if any row is not plainly good.
 
-        With `low_ms`, a row whose event time is lower is not plain good. `first` is the first row's number.
+        With `low_ms`, a row with a lower event time is not plainly good. `first` is the first row's index.
         """
         if self._refused is not None:
             return None
@@ -148,7 +148,7 @@ class Projection:
     def _times(
         self, rows: Sequence[WireRowChange], columns: Sequence[Sequence[bytes]], nulls: Mapping[int, set[int]]
     ) -> Sequence[int]:
-        """Give the event times. Raises ValueError when a row has none."""
+        """Return the event times. Raises ValueError when a row has none."""
         place = self._event_time
         if place is None:
             return [row.committed_at_ms for row in rows]
@@ -180,11 +180,11 @@ class Projection:
         return [None if i in nulls else next(present) for i in range(len(column))]
 
     def _taken(self, field: Field) -> bool:
-        """Tell whether a DELETE has the column."""
+        """Return whether a DELETE keeps the column."""
         return self._of_deletes is None or field.name in self._of_deletes
 
     def event_time_ms(self, row: WireRowChange) -> int | None:
-        """Give the row's event time; None when it is NULL, absent or no time."""
+        """Return the row's event time; None when it is NULL, absent or not a time."""
         if self._event_time is None:
             return row.committed_at_ms
         image = _image(row)
@@ -233,7 +233,9 @@ class Projection:
             return convert.one(image.values[place])
         except (ValueError, ArithmeticError) as exc:
             native = self._schema.columns[place].native_type
-            detail = f"column {field.name!r}: {native} {_show(image, place)} is no {field.type}: {exc}"
+            detail = (
+                f"column {field.name!r}: {native} {_show(image, place)} is not a valid {field.type}: {exc}"
+            )
             raise Mismatch(Stage.CONVERT, "value", detail, time_ms) from exc
 
 
@@ -270,7 +272,7 @@ _absents = attrgetter("absents")
 
 
 def _null_rows(images: Sequence[RowImage]) -> dict[int, set[int]] | None:
-    """Give, for each column with NULLs, the rows that have one; None when a column is absent somewhere."""
+    """Return for each column with NULLs the rows that have one; None when a column is absent in a row."""
     found: dict[int, set[int]] = {}
     if any(map(_absents, images)):
         return None

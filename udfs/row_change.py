@@ -1,7 +1,7 @@
-"""The parser: one Thrift message in, one row a row change out; what is wrong becomes a row with an error.
+"""The parser: one Thrift message in, one row per row change out; a bad row is returned with an error.
 
-A message is handled column by column (a few C-level calls a column), and only when something in a block of
-rows is not as it should be, row by row, to find which.
+A message is processed column by column (a few C-level calls per column). Only if a block of rows has an
+error is it processed row by row, to find the bad row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from udfs.parser_spec import MODES, ParserSpec
 from udfs.projection import METADATA, Field, Mismatch, Projection, kind_of
 
 MAX_RAW_BYTES = 8 * 1024 * 1024
-"""How big a message may be to travel whole in its dead letter: a letter has at most 16 MiB, in base64."""
+"""Maximum size of a message that its dead letter contains: a letter has at most 16 MiB, in base64."""
 _MAX_DETAIL = 2000
 _GC_CONTAINERS = 100_000
 _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
@@ -35,8 +35,8 @@ _APPEND_KINDS = frozenset({ChangeKind.INSERT, ChangeKind.SNAPSHOT})
 class RowChangeParser(TableFunction):  # type: ignore[misc]
     """Parses messages of row changes of one table; see ParserSpec.
 
-    Promise: never raises for any payload. Rows of other tables are passed over, a heartbeat gives no row. A
-    payload that is no message gives one row with an error; the error is a dead letter's JSON without its
+    Promise: it never raises for any payload. Rows of other tables are skipped, a heartbeat gives no row. A
+    payload that is not a message gives one row with an error; the error is a dead letter's JSON without its
     origin (topic, partition, offset), which the job adds.
     """
 
@@ -49,10 +49,10 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
             FlinkType.parse(field.type)
 
     def open(self, function_context: FunctionContext) -> None:
-        """Take the metric group of this worker, and keep its garbage collector from each message's objects.
+        """Store the metric group of this worker, and make its garbage collector run less often.
 
-        A message makes a thousand containers, none of them in a cycle: the collector's default walks them
-        twice a message, which is an eighth of the worker's time.
+        A message makes a thousand containers, none of them in a cycle: by default the collector walks them
+        twice per message, which is an eighth of the worker's time.
         """
         gc.freeze()
         gc.set_threshold(_GC_CONTAINERS)
@@ -118,7 +118,7 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
             return Mismatch(Stage.CONVERT, "event_time", "the event time is NULL", None)
         behind = f"event time {event_time_ms} is {time_ms - event_time_ms} ms below its message's time"
         if self._spec.mode == "versioned":
-            detail = f"{behind}; the version counts from now on, rows joined before have not seen it"
+            detail = f"{behind}; the version is used from now on, but not in rows joined before"
             return Mismatch(Stage.LATE, "late", detail, event_time_ms, values)
         return Mismatch(Stage.LATE, "late", behind, event_time_ms)
 
@@ -140,7 +140,7 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
             if self._skipped is not None:
                 self._skipped.inc(len(errors))
             return []
-        # A key column is NOT NULL in Flink's eyes even in a row that only carries an error.
+        # For Flink a key column is NOT NULL even in a row that only carries an error.
         blank = tuple(_placeholder(field) for field in self._spec.fields)
         return [(*blank, error) for error in errors]
 
@@ -153,7 +153,7 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
         event_time_ms: int | None = None,
         payload: bytes | None = None,
     ) -> str:
-        """Give a dead letter's JSON but for id, topic, partition and offset; see `DeadLetter`.
+        """Return a dead letter's JSON without id, topic, partition and offset; see `DeadLetter`.
 
         `row` comes first: the job reads it from there (`ROW_PATTERN`) to make the id.
         """
@@ -176,7 +176,7 @@ class RowChangeParser(TableFunction):  # type: ignore[misc]
 
 
 def _placeholder(field: Field) -> Any:
-    """Give what stands in a field that has no value: NULL, or a value where Flink takes no NULL."""
+    """Return the content of a field without a value: NULL, or a value if Flink does not accept NULL."""
     if field.nullable:
         return None
     return _PLACEHOLDERS.get(FlinkType.parse(field.result_type).root, 0)
@@ -205,13 +205,13 @@ def parser(
     casts: Sequence[str] = (),
     skip_all_exception: bool = False,
 ) -> Any:
-    """Make a table function for jobs that parse by hand.
+    """Return a table function for jobs that parse by hand.
 
     Shape: `parse_item = parser("shop.item", {"item_id": "BIGINT", "title": "VARCHAR"}, metadata=("kind",))`
     and in SQL `LATERAL TABLE(parse_item(x)) AS T (item_id, title, kind, error)`: the columns, the metadata
     (keys of `udfs.projection.METADATA`), then the error, which is NULL in good rows. With
     `skip_all_exception` bad rows are counted and dropped, and there is no error column.
-    `key`, `mode` and `casts` as in ParserSpec: by default all kinds of changes pass, each with its columns.
+    `key`, `mode` and `casts` as in ParserSpec: by default all kinds of changes pass, with all columns.
     Raises ValueError for a type that no row change has, an unknown mode, metadata key or column.
     """
     for given, known in ((metadata, METADATA), ((*key, *casts), columns), ((mode,), MODES)):
@@ -229,4 +229,4 @@ def parser(
 
 
 _UNBOUNDED = {"VARCHAR": "STRING", "VARBINARY": "BYTES", "DECIMAL": "DECIMAL(10, 0)"}
-"""Blink's short spellings."""
+"""Blink's short names of types."""

@@ -1,4 +1,4 @@
-"""Elasticsearch: one document a row, its id the key, its version ours."""
+"""Elasticsearch: one document per row, with the key as id, and with our version."""
 
 from connectors.elasticsearch.sink import ElasticsearchSink
 

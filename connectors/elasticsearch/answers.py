@@ -1,4 +1,4 @@
-"""What became of each item of a bulk request: written, to be sent again, refused, or the job's end."""
+"""The result of each item of a bulk request: written, to be sent again, refused, or an error for the job."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from streamjobs.sinks.contract import Record, Rejection
 _ROWS_FAULT = frozenset(
     {"document_parsing_exception", "mapper_parsing_exception", "max_bytes_length_exceeded_exception"}
 )
-"""Errors that one document is to blame for: a field's value that its mapping cannot hold, a term too long.
+"""Errors that a single document causes: a value that the mapping of its field cannot hold, a too long term.
 
 Source: DocumentParsingException and MapperParsingException (before 8.9) of Elasticsearch; Lucene's
-BytesRefHash.MaxBytesLengthExceededException. All others say something of the index, and so of each document.
+BytesRefHash.MaxBytesLengthExceededException. All others are about the index, and so about each document.
 """
 _RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
 
 
 class Answers:
-    """What is known of a batch: the places that still wait, why, and what was refused for ever."""
+    """The results of a batch: the indexes of records not yet written, why, and what was refused for ever."""
 
     def __init__(self, places: Sequence[int], where: str) -> None:
         self._where = where
@@ -30,7 +30,7 @@ class Answers:
         self.rejected: list[Rejection] = []
 
     def take(self, batch: Sequence[Record], sent: Sequence[int], answer: Mapping[str, Any]) -> None:
-        """Judge each item. Raises SystemicError for one that no retry cures and no record is to blame for."""
+        """Handle each item. Raises SystemicError for an error that no retry cures and no record causes."""
         self.waiting, self.lost_index = [], False
         if not answer["errors"]:
             return
@@ -51,9 +51,7 @@ class Answers:
             else:
                 message = (
                     f"{self._where}: writing documents: HTTP {result['status']} {text}; first of all "
-                    "for the key "
-                    f"{batch[place].key!r}. No document is to blame for this: see to the index, then "
-                    "start the "
-                    "job again"
+                    f"for the key {batch[place].key!r}. No single document causes this: repair the index, "
+                    "then start the job again"
                 )
                 raise SystemicError(message)

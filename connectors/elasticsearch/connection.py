@@ -1,4 +1,4 @@
-"""One connection to one node, never opened again behind our back, and what the client's errors mean."""
+"""One connection to one node that is never reopened silently, and what the client's errors mean."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _RETRIABLE_STATUS = (408, 429, 502, 503, 504)
 
 
 class SteadyNode(BaseNode):
-    """A node over exactly one TCP connection: once it breaks, every further request fails.
+    """A node over exactly one TCP connection: after it breaks, every further request fails.
 
-    So what a writer learned over it (that it is still the writer) holds for the request that follows: a
-    restarted server never sees the late request of a zombie that knew the server of before.
+    So what a writer learned over it (that it is still the writer) is valid for the next request: a restarted
+    server never receives the late request of a zombie that was connected to the server before the restart.
     """
 
     _CLIENT_META_HTTP_CLIENT = ("hc", "1.1")
@@ -45,7 +45,7 @@ class SteadyNode(BaseNode):
         headers: HttpHeaders | None = None,
         request_timeout: DefaultType | float | None = DEFAULT,
     ) -> Any:
-        """Send one request and read its answer; raises the transport's own errors."""
+        """Send one request and read its answer; raise the transport's own errors."""
         timeout_s = (
             self.config.request_timeout if isinstance(request_timeout, DefaultType) else request_timeout
         )
@@ -105,9 +105,9 @@ class SteadyNode(BaseNode):
 
 
 class Cluster:
-    """The nodes that may be asked, one at a time; the next one after each trouble.
+    """The nodes to connect to, one at a time; the next one after each failure.
 
-    Raises ConfigError for end points that are no URLs or do not fit the TLS options.
+    Raises ConfigError for end points that are not URLs or do not fit the TLS options.
     """
 
     def __init__(self, options: Options, where: str) -> None:
@@ -122,11 +122,11 @@ class Cluster:
 
     @property
     def connected(self) -> bool:
-        """True after `connect`, until something broke."""
+        """Return True after `connect`, until the next failure."""
         return self._client is not None
 
     def connect(self) -> None:
-        """Turn to the next node; the connection itself comes up with the first request."""
+        """Choose the next node; the first request opens the connection."""
         self.close()
         host = self._hosts[self._turn % len(self._hosts)]
         self._turn += 1
@@ -150,9 +150,9 @@ class Cluster:
     def request(
         self, what: str, method: str, path: str, body: object = None, *, missing: bool = False
     ) -> Any:
-        """Ask and give the answer's JSON; with `missing`, None for a 404.
+        """Send a request and return the answer's JSON; with `missing`, None for a 404.
 
-        `what` says what is done, for messages. Raises RetriableError, SystemicError, and TooLargeError and
+        `what` describes the request in errors. Raises RetriableError, SystemicError, and TooLargeError and
         RefusedError, which are about the body.
         """
         client = self._client
@@ -170,7 +170,7 @@ class Cluster:
                 return None
             raise self._error_of(exc, what) from exc
         except UnsupportedProductError as exc:
-            message = f"{self._where}: {what}: what answers is no Elasticsearch"
+            message = f"{self._where}: {what}: the server that answers is not Elasticsearch"
             raise SystemicError(message) from exc
         except elastic_transport.TlsError as exc:
             self.close()
@@ -194,11 +194,11 @@ class Cluster:
 
 
 class RefusedError(SystemicError):
-    """The server takes this request for wrong."""
+    """The server refuses this request as wrong."""
 
 
 class TooLargeError(RefusedError):
-    """The request is larger than the server takes."""
+    """The request is larger than the server accepts."""
 
 
 def _cause(body: object) -> str:

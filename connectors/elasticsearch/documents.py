@@ -1,11 +1,11 @@
-"""How a row becomes a document: its id, its index, its fields, and the mapping that the index needs.
+"""Encoding of a row as a document: its id, its index, its fields, and the mapping that the index needs.
 
-Fields hold what `streamjobs.sinks.stored_types` calls the stored form, so `_source` is exact: DECIMAL and
-times as text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in
-UTC with a `Z`. NULL is null. What the index keeps beside `_source` for searching is less exact where
-Elasticsearch has no such type: DECIMAL as double, which is exact up to 15 digits (docs/decisions/0072),
-times in milliseconds, texts beyond 8191 characters not at all. A column of `textFields` is searched by its
-words, however long it is; its sub-field `keyword` holds the whole text.
+Fields hold the stored form of `streamjobs.sinks.stored_types`, so `_source` is exact: DECIMAL and times as
+text with all digits, integers as JSON integers (beyond 2^53 too), BYTES as base64, TIMESTAMP_LTZ in UTC with
+a `Z`. NULL is null. For searching the index keeps a less exact form if Elasticsearch has no such type:
+DECIMAL as double, which is exact up to 15 digits (docs/decisions/0072), times in milliseconds; it does not
+keep texts of more than 8191 characters. A column of `textFields` is searched by its words, however long it
+is; its sub-field `keyword` holds the whole text.
 
 The id is the text of the key; several columns are joined by `:`, with `\\` before each `:` and `\\` inside
 them. An empty text is `\\0`, so no two keys share an id.
@@ -31,7 +31,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _JSON = orjson.OPT_UTC_Z
 _TEXT: dict[str, object] = {"type": "keyword", "ignore_above": 8191}
 _WORDS: dict[str, object] = {"type": "text", "fields": {"keyword": _TEXT}}
-"""Searched by word; `title.keyword` for whole texts, sorting and counting, as Elasticsearch's own mapping."""
+"""Searched by word; `title.keyword` for whole texts, sorting and counting, as in Elasticsearch's default."""
 _DATE: dict[str, object] = {"type": "date", "format": "strict_date_optional_time_nanos"}
 _MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "BOOLEAN": ({"type": "boolean"}, ()),
@@ -49,9 +49,9 @@ _MAPPINGS: Mapping[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "TIMESTAMP": (_DATE, ("date_nanos",)),
     "TIMESTAMP_LTZ": (_DATE, ("date_nanos",)),
 }
-"""Root of the type's name -> the mapping we make, and further field types that hold it as well.
+"""Root of the type's name -> the mapping that we create, and further field types that hold it as well.
 
-Every type may also be a `keyword`, and an `object` field with `enabled: false` never comes from us."""
+Every type may also be a `keyword`; we never create an `object` field with `enabled: false`."""
 _SEARCHED_BY_WORD = ("text", "match_only_text")
 _INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _PLACE = re.compile(r"\{([^|}]+)\|([^}]+)\}")
@@ -60,7 +60,7 @@ _DATE_WORDS = {"yyyy": "{0.year:04}", "MM": "{0.month:02}", "dd": "{0.day:02}", 
 
 @dataclass(frozen=True)
 class Field:
-    """A column: its type, the type's name without its parameters, and whether NULL may stand there."""
+    """A column: its type, the type's name without its parameters, and whether it may be NULL."""
 
     name: str
     kind: ColumnType
@@ -68,7 +68,7 @@ class Field:
     nullable: bool
 
     def store(self, value: Any) -> Any:
-        """Give what JSON takes. Raises UnfitValueError."""
+        """Return the value as JSON can hold it. Raises UnfitValueError."""
         if value is None:
             if not self.nullable:
                 raise UnfitValueError(Reason.NULL, f"column {self.name} is NOT NULL")
@@ -79,7 +79,7 @@ class Field:
             raise UnfitValueError(exc.reason, f"column {self.name}: {exc}") from exc
 
     def finished(self, stored: Any) -> Any:
-        """Spell what orjson would spell otherwise, and refuse what Elasticsearch has no number for."""
+        """Return as text what orjson would encode otherwise; refuse numbers unknown to Elasticsearch."""
         if self.root == "TIMESTAMP_LTZ":
             return f"{stored}Z" if isinstance(stored, str) else stored.replace(tzinfo=timezone.utc)
         if isinstance(stored, str) and self.root in ("DOUBLE", "FLOAT"):
@@ -87,7 +87,7 @@ class Field:
         return stored
 
     def store_many(self, values: Sequence[Any]) -> Sequence[Any] | None:
-        """Give what `store` gives for many values, mostly by one look at all; None when one is unfit."""
+        """Return what `store` returns for many values, mostly by one check of all; None when one is unfit."""
         stored = self.kind.store_column(values, nullable=self.nullable)
         zoned = self.root == "TIMESTAMP_LTZ"
         if stored is None or not (zoned or (self.kind.plain is float and stored is not values)):
@@ -99,10 +99,10 @@ class Field:
 
 
 class IndexPattern:
-    """The name of the index, or one name a day, month, year or hour of a key column: `items-{day|yyyy.MM}`.
+    """The name of the index, or one name per day, month, year or hour of a key column: `items-{day|yyyy.MM}`.
 
-    The column is part of the key, so that a row never moves between indexes: a changed day is a delete in the
-    one and an insert in the other. Raises ConfigError for anything else.
+    The column is part of the key, so that a row never moves between indexes: a changed day is a delete in one
+    index and an insert in the other. Raises ConfigError for any other text.
     """
 
     def __init__(self, text: str, table: SinkTable) -> None:
@@ -119,7 +119,7 @@ class IndexPattern:
             name, form = places[0].groups()
             types = {column.name: column_type(column.type).plain for column in table.columns}
             if types.get(name) not in (date, datetime):
-                message = f"{where}: {name} is no DATE or TIMESTAMP column of the table"
+                message = f"{where}: {name} is not a DATE or TIMESTAMP column of the table"
                 raise ConfigError(message)
             if name not in table.key:
                 message = (
@@ -135,7 +135,7 @@ class IndexPattern:
             self._form = _date_form(form, where)
 
     def of(self, key: Sequence[Any]) -> str:
-        """Give the index of a key whose values are fit."""
+        """Return the index of a key with valid values."""
         if self.column is None:
             return self.text
         return f"{self._head}{self._form.format(key[self.column])}{self._tail}"
@@ -153,7 +153,7 @@ def _date_form(text: str, where: str) -> str:
 
 
 class DocumentForm:
-    """The columns of one table as fields; those of `words` are searched by word in an index that we make.
+    """The columns of one table as fields; those of `words` are searched by word in an index that we create.
 
     Raises ConfigError for types or names that no index can have.
     """
@@ -190,20 +190,20 @@ class DocumentForm:
         try:
             size = len(text.encode())
         except UnicodeEncodeError as exc:
-            raise UnfitValueError(Reason.ENCODING, f"the key is no valid Unicode text: {exc}") from exc
+            raise UnfitValueError(Reason.ENCODING, f"the key is not valid Unicode text: {exc}") from exc
         if size > MAX_ID_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the id has {size} bytes, the limit is {MAX_ID_BYTES}")
         return text
 
     def ids(self, keys: Sequence[Sequence[Any]]) -> list[str] | None:
-        """Give what `id` gives for many keys of one integer column, None for any others."""
+        """Return what `id` returns for many keys of one integer column, None for any others."""
         if len(self._key) != 1 or self._key[0].kind.plain is not int:
             return None
         values = self._key[0].store_many([key[0] for key in keys])
         return None if values is None or None in values else list(map(str, values))
 
     def bodies(self, columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """Give the documents of many whole rows, or None when one of them needs a closer look.
+        """Return the documents of many complete rows, or None if one of them must be handled alone.
 
         `columns` are the rows' values, column by column in the order of `names`.
         """
@@ -224,7 +224,7 @@ class DocumentForm:
         return None if max(map(len, bodies), default=0) > MAX_DOCUMENT_BYTES else bodies
 
     def body(self, values: Mapping[str, Any], before: Mapping[str, Any] | None) -> bytes:
-        """Give the document of one row, its ABSENT columns from `before` (fields as stored), else null.
+        """Return the document of one row; ABSENT columns come from `before` (stored fields), else are null.
 
         Raises UnfitValueError.
         """
@@ -238,7 +238,7 @@ class DocumentForm:
             body = orjson.dumps(document, option=_JSON)
         except orjson.JSONEncodeError as exc:
             raise UnfitValueError(
-                Reason.ENCODING, f"the row holds text that is no valid Unicode: {exc}"
+                Reason.ENCODING, f"the row holds text that is not valid Unicode: {exc}"
             ) from exc
         if len(body) > MAX_DOCUMENT_BYTES:
             detail = f"the document has {len(body)} bytes, the limit is {MAX_DOCUMENT_BYTES}"
@@ -246,20 +246,20 @@ class DocumentForm:
         return body
 
     def mapping(self) -> dict[str, dict[str, object]]:
-        """Give the properties of an index that we make."""
+        """Return the properties of an index that we create."""
         return {
             field.name: dict(_WORDS if field.name in self._words else _MAPPINGS[field.root][0])
             for field in self.fields
         }
 
     def without_words(self, properties: Mapping[str, Any]) -> list[str]:
-        """Return the fields of an index that exists which are not searched by word, and should be."""
+        """Return the fields of an existing index that are not searched by word, but should be."""
         found = {name: properties[name].get("type") for name in self.names if name in properties}
         return [name for name in found if name in self._words and found[name] not in _SEARCHED_BY_WORD]
 
     def misfits(self, properties: Mapping[str, Any]) -> list[str]:
-        """Tell which fields of an index that exists cannot hold their column, one sentence each."""
-        told = []
+        """Return which fields of an existing index cannot hold their column, one sentence each."""
+        misfits = []
         for field in self.fields:
             found = properties.get(field.name)
             if found is None:
@@ -267,18 +267,20 @@ class DocumentForm:
             legal = field_types(field.root)
             if found.get("type") not in legal:
                 kind = found.get("type", "object")
-                told.append(f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}")
-        return told
+                misfits.append(
+                    f"field {field.name} is {kind}, and {field.kind.name} needs {' or '.join(legal)}"
+                )
+        return misfits
 
 
 def field_types(root: str) -> tuple[str, ...]:
-    """Return the field types that hold a type's values, first the one of an index that we make."""
+    """Return the field types that hold a type's values, first the one of an index that we create."""
     ours, others = _MAPPINGS[root]
     return tuple(dict.fromkeys((str(ours["type"]), *others, "keyword")))
 
 
 def text_fields(listed: str, table: SinkTable) -> frozenset[str]:
-    """Read the option `textFields`: columns by commas. Raises ConfigError for one that holds no text."""
+    """Read the option `textFields`: columns separated by commas. Raises ConfigError if one holds no text."""
     names = [name.strip().strip("`") for name in listed.split(",") if name.strip()]
     texts = [column.name for column in table.columns if column_type(column.type).name == "STRING"]
     unfit = [name for name in names if name not in texts]

@@ -1,4 +1,4 @@
-"""The fence in Elasticsearch: one document a target in a hidden index, replaced by compare-and-set."""
+"""The fence in Elasticsearch: one document per target in a hidden index, replaced by compare-and-set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.sinks.contract import Attempt
 from streamjobs.sinks.fence import Fence, fenced_off, take
 
 INDEX = "streamjobs-fences"
-"""Hidden: neither `_search` without a name nor `*` shows it."""
+"""Hidden: neither `_search` without an index name nor `*` finds it."""
 _SETTINGS = {
     "settings": {"index.hidden": True, "index.number_of_shards": 1, "index.auto_expand_replicas": "0-1"},
     "mappings": {"dynamic": "strict", "properties": {"fence": {"type": "keyword", "index": False}}},
@@ -20,10 +20,10 @@ _SETTINGS = {
 
 
 class ElasticsearchFence:
-    """Who may write; taken once by `open`, looked at before each batch over the same connection.
+    """Who may write; taken once by `open`, checked before each batch over the same connection.
 
-    A batch that has passed the look and is late nonetheless carries versions of an older epoch, which every
-    document of a newer one refuses.
+    A batch that has passed the check but is late has versions of an older epoch, which every document of a
+    newer epoch refuses.
     """
 
     def __init__(self, cluster: Cluster, table: str, target: str) -> None:
@@ -53,11 +53,11 @@ class ElasticsearchFence:
                 continue  # another subtask was faster
             self.token, self.epoch = token, fence.epoch
             return
-        message = f"table {self._table}: {what}: others open it all the time"
+        message = f"table {self._table}: {what}: another running job keeps taking it over; stop one of them"
         raise RetriableError(message)
 
     def is_of(self, run_id: str) -> bool:
-        """Tell whether an attempt of this run has taken it before."""
+        """Return whether an attempt of this run has already taken it."""
         answer = self._cluster.request("looking for the fence", "GET", f"/{INDEX}/_settings", missing=True)
         found = None if answer is None else self._read()
         return found is not None and Fence.from_json(found["_source"]["fence"]).run_id == run_id

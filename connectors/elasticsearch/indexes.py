@@ -1,4 +1,4 @@
-"""The indexes that a sink writes: made with a strict mapping, or checked against the declared columns."""
+"""The indexes that a sink writes: created with a strict mapping, or checked against the declared columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _ALIAS_PREFIX = "streamjobs-write-"
 GC_DELETES_MS = 3_600_000
-"""How long an index must remember the version of a deleted document: longer than any zombie lives."""
+"""How long an index must keep the version of a deleted document: longer than any zombie lives."""
 _DURATION = re.compile(r"(-?\d+)(nanos|micros|ms|s|m|h|d)?")
 _UNIT_MS = {"nanos": 1e-6, "micros": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7, None: 1.0}
 _DEFAULT_GC_DELETES = "60s"
@@ -25,10 +25,10 @@ _DEFAULT_GC_DELETES = "60s"
 
 @dataclass(frozen=True)
 class Target:
-    """What a bulk request names to write an index.
+    """The name by which a bulk request writes an index.
 
-    An alias (`is_alias`) goes when its index is deleted, so a request for it never makes an index anew: the
-    server would, with a mapping that it guesses from the first document.
+    An alias (`is_alias`) is deleted with its index, so a request for it never creates an index. With the name
+    of the index the server would create it, with a mapping that it guesses from the first document.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Target:
 
 
 class Indexes:
-    """Makes an index at its first use, or checks the one that is there; each once.
+    """Creates an index at its first use, or checks the existing one; each once.
 
-    An index that is named by no alias of the user's gets one of ours, hidden: see `Target`.
+    An index without an alias of the user gets a hidden one of ours: see `Target`.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Indexes:
         self._ready: dict[str, Target] = {}
 
     def exists(self, index: str) -> bool:
-        """Tell whether the index is there; makes none."""
+        """Return whether the index exists; do not create it."""
         return index in self._ready or self._read(index) is not None
 
     def ensure(self, index: str) -> Target:
-        """Make or check the index. Raises ConfigError (it does not fit), SystemicError (it is missing)."""
+        """Create or check the index. Raises ConfigError (it does not fit), SystemicError (it is missing)."""
         known = self._ready.get(index)
         if known is not None:
             return known
@@ -72,16 +72,16 @@ class Indexes:
                 message = f"{self._where}: there is no index {index}: create it, or set 'createIndex' to true"
                 raise SystemicError(message)
             self._make(index)
-            found = self._read(index) or {}  # an index template has its say, too
+            found = self._read(index) or {}  # an index template may have changed it
         self._check(index, found)
         target = self._ready[index] = self._target(index, found)
         return target
 
     def lost(self, targets: Iterable[Target]) -> bool:
-        """Tell whether one of these aliases is gone, with its index: a delete would make one of its name.
+        """Return whether one of these aliases was deleted with its index: a delete would create an index.
 
-        Deletes do not heed `require_alias`; what is deleted between this look and the request is found
-        by the next request.
+        Deletes ignore `require_alias`; the next request finds what is deleted between this check and the
+        request.
         """
         names = sorted(quote(target.name, safe="") for target in targets if target.is_alias)
         found = [
@@ -91,7 +91,7 @@ class Indexes:
         return None in found
 
     def forget(self) -> None:
-        """Look at each index again before it is written: one of them is gone."""
+        """Check each index again before it is written: one of them was deleted."""
         self._ready.clear()
 
     def _target(self, index: str, found: Mapping[str, Any]) -> Target:
@@ -106,7 +106,7 @@ class Indexes:
                     f"adding the hidden alias {name}", "POST", "/_aliases", {"actions": [{"add": add}]}
                 )
             except SystemicError as exc:
-                logger.warning("%s; were the index deleted, the server would guess its mapping anew", exc)
+                logger.warning("%s; if the index is deleted, the server will guess a new mapping", exc)
                 return Target(index, is_alias=False)
         return Target(name, is_alias=True)
 
@@ -128,9 +128,9 @@ class Indexes:
         stream = found.get("data_stream")
         if stream is not None:
             message = (
-                f"{self._where}: {index} is the data stream {stream}, which only takes new documents: "
-                "a row that "
-                "changes or goes would stay as it was. Name another 'index', or delete the data stream"
+                f"{self._where}: {index} is the data stream {stream}, which only accepts new documents: "
+                "a changed or deleted row "
+                "would stay as it was. Name another 'index', or delete the data stream"
             )
             raise ConfigError(message)
 
@@ -140,7 +140,7 @@ class Indexes:
             name if name.startswith("index.") else f"index.{name}": v for name, v in self._settings.items()
         }
         if _milliseconds(settings["index.gc_deletes"]) < GC_DELETES_MS:
-            message = f"{self._where}: index.gc_deletes must be at least {GC_DELETES_MS} ms, for zombies"
+            message = f"{self._where}: index.gc_deletes must be at least {GC_DELETES_MS} ms, against zombies"
             raise ConfigError(message)
         body = {
             "settings": settings,
@@ -171,14 +171,14 @@ class Indexes:
             self._cluster.request(what, "PUT", f"/{index}/_mapping", {"properties": missing})
         kept = str(found.get("settings", {}).get("index.gc_deletes", _DEFAULT_GC_DELETES))
         if _milliseconds(kept) < GC_DELETES_MS:
-            what = f"raising index.gc_deletes of index {index} from {kept}, that no zombie resurrects a row"
+            what = f"raising index.gc_deletes of index {index} from {kept}, so that no zombie restores a row"
             self._cluster.request(
                 what, "PUT", f"/{index}/_settings", {"index.gc_deletes": f"{GC_DELETES_MS}ms"}
             )
 
 
 def _source_misfits(found: Mapping[str, Any]) -> Iterator[str]:
-    """Return why the index returns other documents than were written."""
+    """Yield the reasons why the index returns other documents than were written."""
     source, settings = found.get("mappings", {}).get("_source", {}), found.get("settings", {})
     for name in ("includes", "excludes"):
         if source.get(name):
@@ -189,11 +189,11 @@ def _source_misfits(found: Mapping[str, Any]) -> Iterator[str]:
     kind = str(settings.get("index.mode") or "standard").lower()
     if mode != "stored" or kind in ("logsdb", "time_series"):
         shown = f"index.mode {kind}" if mode == "stored" else f"_source mode {mode}"
-        yield f"its {shown} builds documents anew from what is indexed, which is less exact"
+        yield f"its {shown} rebuilds documents from what is indexed, which is less exact"
     for name in ("default_pipeline", "final_pipeline"):
         pipeline = settings.get(f"index.{name}", "_none")
         if pipeline != "_none":
-            yield f"its {name} {pipeline} may change documents on their way: set index.{name} to _none"
+            yield f"its {name} {pipeline} may change documents first: set index.{name} to _none"
 
 
 def _milliseconds(text: str) -> float:

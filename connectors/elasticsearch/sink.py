@@ -1,4 +1,4 @@
-"""The Elasticsearch sink: a bulk request a batch, each document with a version that only grows."""
+"""The Elasticsearch sink: one bulk request per batch, each document with a version that only grows."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ logger = logging.getLogger(__name__)
 _COUNTER_BITS = 33
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _IN_SHORT, _IN_FULL = "filter_path=errors", "filter_path=errors,items.*.status,items.*.error"
-"""What a bulk request is answered with: whether an item failed, or what became of each."""
+"""The part of a bulk answer to ask for: whether an item failed, or the result of each item."""
 
 
 class ElasticsearchSink:
-    """Writes one table's rows to an index, or to an index a day; fulfils `streamjobs.sinks.contract.Sink`.
+    """Writes one table's rows to an index, or to one per date; fulfils `streamjobs.sinks.contract.Sink`.
 
-    Promise: a document of a newer attempt is never overwritten or deleted by an older one: versions carry
-    the epoch that each `open` makes greater. Deletes are real; Elasticsearch remembers their version for
-    `index.gc_deletes` (an hour in indexes we make), and a connection does not outlive a restart of its node.
+    Promise: an older attempt never overwrites or deletes a document of a newer one: versions contain the
+    epoch, which each `open` increases. Deletes are real; Elasticsearch keeps their version for
+    `index.gc_deletes` (an hour in indexes we create), and a connection does not survive a restart of its
+    node.
     """
 
     traits = SinkTraits(
         guarantee="Each document holds the last change of its key; searches see it after the next refresh.",
-        idempotence="A version of ours a document: what is not newer than the document changes nothing.",
+        idempotence="Each document has our version: a write that is not newer changes nothing.",
         deletes="A delete removes the document; its version is remembered for index.gc_deletes.",
         ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
         rejects=(
@@ -58,22 +59,22 @@ class ElasticsearchSink:
         max_batch_rows=5000,
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
-            "`index.gc_deletes` is raised to an hour in every index that is written: for so long a late "
-            "request of an older attempt cannot bring a deleted document back. The writer needs the "
-            "rights to make indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
-            "its name, so that one that is deleted under a job stops it and is not made anew by the "
-            "server with a guessed mapping; the index of a date, which retention deletes, is made again "
-            "with ours. A data stream is refused, for it keeps what changed and went; so is an index whose "
-            "_source is not what it was sent, or that has a pipeline, also by a template. An error that no "
-            "single document is to blame for stops the job."
-            " `_source` holds each value exactly. An index that we make keeps these beside it, for searches, "
-            "sorting and aggregations: a text as `keyword`, found as a whole, if it has at most 8191 "
-            "characters; a text of 'textFields' as `text`, found by its words, with the whole in the "
-            "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits, while of more digits "
-            "neighbours are found as one ([decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
+            "The sink raises `index.gc_deletes` to an hour in every index that it writes: for so long a late "
+            "request of an older attempt cannot write a deleted document again. The writer needs the "
+            "rights to create indexes and aliases: each index gets a hidden alias, `streamjobs-write-` and "
+            "its name. So a job stops when its index is deleted, and the server does not create a new one "
+            "with a guessed mapping; the index of a date, which retention deletes, is created again with "
+            "our mapping. A data stream is refused because it keeps changed and deleted documents; so is an "
+            "index that changes _source, or that has a pipeline, also by a template. An error that no "
+            "single document causes stops the job."
+            " `_source` holds each value exactly. For searches, sorting and aggregations an index that the "
+            "sink creates also keeps: a text as `keyword`, found as a whole, if it has at most 8191 "
+            "characters; a text of 'textFields' as `text`, found by its words, with the whole text in the "
+            "sub-field `keyword`; a DECIMAL as `double`, exact with up to 15 digits (with more digits, close "
+            "values are found as one, [decision 0072](decisions/0072-what-elasticsearch-searches.md)); "
             "times in milliseconds. `'settings.analysis.analyzer.default.type'` names the analyzer "
-            "that divides texts into words. An index that exists keeps its own field types, as far as they "
-            "hold the columns: make it yourself for any others."
+            "that divides texts into words. An existing index keeps its own field types if they can "
+            "hold the columns: create the index yourself to get other types."
         ),
     )
 
@@ -96,7 +97,7 @@ class ElasticsearchSink:
         self._asks_in_full = False
 
     def open(self, attempt: Attempt) -> None:
-        """Connect, make or check the index, become the writer. Raises ConfigError too."""
+        """Connect, create or check the index, become the writer. Raises ConfigError too."""
         self._unsent = None
         self._cluster.connect()
         index = self._pattern.text
@@ -122,21 +123,22 @@ class ElasticsearchSink:
         if answers.lost_index:
             if self._pattern.column is None:
                 raise self._gone()
-            self._indexes.forget()  # retention deletes old dates: the next try makes them anew
+            self._indexes.forget()  # retention deletes old dates: the next try creates them again
         if answers.waiting:
-            message = f"table {self._table.name}: {len(answers.waiting)} documents wait: {answers.why}"
+            count = len(answers.waiting)
+            message = f"table {self._table.name}: {count} documents are not written yet: {answers.why}"
             raise RetriableError(message)
         self._unsent = None
         return WriteResult(tuple(answers.rejected))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._cluster.close()
 
     def _gone(self) -> SystemicError:
         message = (
             f"table {self._table.name}: index {self._pattern.text} was deleted under the job, with all that "
-            "it had written: restore it, or start the job anew from the beginning of its input"
+            "it had written: restore it, or start the job again from the beginning of its input"
         )
         return SystemicError(message)
 
@@ -160,10 +162,10 @@ class ElasticsearchSink:
         )
 
     def _bulk(self, what: str, path: str, body: bytes) -> Mapping[str, Any]:
-        """Send a request; what became of each item is asked for only where one failed.
+        """Send a request; ask for the result of each item only if one failed.
 
-        Then the same is sent again: documents that are written already are as new as it, and stay. Behind a
-        request with failures the next one asks at once: replays are full of documents that are newer.
+        Then the same request is sent again: documents that are already written are as new, and stay. After a
+        request with failures the next one asks at once: in a replay many documents are newer.
         """
         if not self._asks_in_full:
             answer: Mapping[str, Any] = self._cluster.request(what, "POST", path + _IN_SHORT, body)
@@ -174,9 +176,9 @@ class ElasticsearchSink:
         return answer
 
     def _lines_at_once(self, records: Sequence[Record]) -> list[bytes] | None:
-        """Give the request's lines of whole UPSERTs, all of one index, which they do not name.
+        """Return the request's lines of complete UPSERTs, all of one index, which the lines do not name.
 
-        None where one needs a closer look.
+        None if one of them must be handled alone.
         """
         if self._pattern.column is not None or has_deletes(records):
             return None
@@ -197,9 +199,9 @@ class ElasticsearchSink:
     def _lines(
         self, records: Sequence[Record], places: Sequence[int], answers: Answers, deleted: set[Target]
     ) -> tuple[list[bytes], list[int]]:
-        """Give the request's lines, and the places in the batch that they stand for.
+        """Return the request's lines, and the indexes of their records in the batch.
 
-        Records that cannot be spelled are rejected in `answers`; `deleted` gets what deletes go to.
+        Records that cannot be encoded are rejected in `answers`; `deleted` gets the targets of deletes.
         """
         upserts = [record for record in records if record.kind is RecordKind.UPSERT]
         columns = columns_of(upserts, self._form.names)
@@ -221,7 +223,7 @@ class ElasticsearchSink:
                 answers.rejected.append(Rejection(record, exc.reason.value, str(exc)))
                 continue
             if not is_upsert and self._pattern.column is not None and not self._indexes.exists(index):
-                continue  # a delete makes no index
+                continue  # a delete creates no index
             target = self._indexes.ensure(index)
             if not is_upsert:
                 deleted.add(target)
@@ -234,7 +236,7 @@ class ElasticsearchSink:
         return lines, sent
 
     def _before(self, records: Sequence[Record]) -> Mapping[tuple[str, str], Mapping[str, Any]]:
-        """Read the documents that UPSERTs with ABSENT columns are laid over, by index and id."""
+        """Read the documents that UPSERTs with ABSENT columns are merged into, by index and id."""
         wanted = []
         for record in records:
             if record.kind is RecordKind.UPSERT and not record.values.keys() >= self._names:
@@ -252,7 +254,7 @@ class ElasticsearchSink:
 
 @lru_cache(1000)
 def _head(is_upsert: bool, target: Target) -> bytes:
-    """Give how the line of a document begins; a job writes few indexes."""
+    """Return the start of a document's line; it is cached because a job writes few indexes."""
     action, alias = b"index" if is_upsert else b"delete", b"true" if target.is_alias else b"false"
     return b'{"%b":{"_index":%b,"require_alias":%b,"version_type":"external","version":' % (
         action, orjson.dumps(target.name), alias,

@@ -1,4 +1,4 @@
-"""HBase, by its Thrift gateway: one row a key, one cell a value, the time of writing as its version."""
+"""HBase, by its Thrift gateway: one row per key, one cell per value, the time of writing as its version."""
 
 from connectors.hbase.sink import HBaseSink
 

@@ -1,18 +1,18 @@
-"""How a row becomes an HBase row: the bytes of its key and of its cells.
+"""Encoding of a row as an HBase row: the bytes of its key and of its cells.
 
 Row key: the key columns' bytes one after the other, so that rows sort as their keys do and no two keys
 share a row. BOOLEAN 1 byte; integers 8 bytes big-endian with the sign bit flipped; FLOAT and DOUBLE 8
 bytes in the order of the numbers; DECIMAL 16 bytes, the unscaled value + 2^127; DATE, TIME and TIMESTAMP
 their ISO text (fixed width); texts in UTF-8 and BYTES with 00 written as 00 FF and 00 01 at the end, but
-as they are where they are the last column. With `saltBuckets` one byte goes before: CRC-32 of the rest,
-modulo the number of buckets; rows sort within their bucket then.
+unchanged if they are the last column. With `saltBuckets` one byte comes first: CRC-32 of the rest, modulo
+the number of buckets; rows then sort within their bucket.
 
 Cells, as Java's `Bytes.toBytes` writes them: BOOLEAN FF or 00; integers and IEEE floats big-endian in
 their own width; DECIMAL 4 bytes of scale, then the unscaled value as a BigInteger; texts in UTF-8; BYTES
-as they are; DATE 4 bytes of days since 1970; TIME(0-3) 4 bytes of milliseconds, TIME(4-6) 8 bytes of
+unchanged; DATE 4 bytes of days since 1970; TIME(0-3) 4 bytes of milliseconds, TIME(4-6) 8 bytes of
 microseconds; TIMESTAMP(0-3) 8 bytes of milliseconds since 1970 (LTZ: UTC), (4-6) of microseconds, (7-9)
 ISO text. With `stringWriteMode` every cell is text: the stored form of `streamjobs.sinks.stored_types`.
-NULL is no cell; the key columns always are cells too, so a row of NULLs is a row.
+NULL has no cell; the key columns always have cells too, so a row of NULLs exists.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ Put = Callable[[Any], bytes]
 
 @dataclass(frozen=True)
 class Cell:
-    """A column of the table: its cell `family:qualifier`, and how its values are spelled.
+    """A column of the table: its cell `family:qualifier`, and how its values are encoded.
 
-    `pack` takes what the type has stored and raises UnfitValueError. `get` reads the bytes back.
+    `pack` encodes the stored form of the type and raises UnfitValueError. `get` decodes the bytes.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Cell:
     get: Callable[[bytes], Any]
 
     def put(self, value: Any) -> bytes:
-        """Spell a value that is not NULL. Raises UnfitValueError."""
+        """Encode a value that is not NULL. Raises UnfitValueError."""
         data = _part(self.name, self.kind, self.pack, value)
         if len(data) > MAX_CELL_BYTES:
             detail = f"column {self.name} has {len(data)} bytes, the limit is {MAX_CELL_BYTES}"
@@ -65,7 +65,7 @@ class Cell:
         return data
 
     def put_many(self, values: Sequence[Any]) -> list[bytes | None] | None:
-        """Spell a column's values, NULLs as None; None where one of them needs a closer look."""
+        """Encode a column's values, NULLs as None; None if one of them must be handled alone."""
         stored = self.kind.store_column(values, nullable=self.nullable)
         if stored is None:
             return None
@@ -78,9 +78,9 @@ class Cell:
 
 
 class RowForm:
-    """The cells of one table, and its row keys. Raises ConfigError for what no table can have.
+    """The cells of one table, and its row keys. Raises ConfigError for a table that cannot exist.
 
-    `families` gives the family of each column by its name, `family` is that of all others.
+    `families` holds the family of a column by its name, `family` is that of all others.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class RowForm:
         self.columns = tuple(cell.column for cell in self.cells)
 
     def key(self, values: Sequence[Any]) -> bytes:
-        """Give the row key. Raises UnfitValueError for NULL, a wrong type, an empty key or one too long."""
+        """Return the row key. Raises UnfitValueError for NULL, a wrong type, an empty or too long key."""
         parts = []
         for value, (name, kind, put) in zip(values, self._key, strict=True):
             if value is None:
@@ -126,7 +126,7 @@ class RowForm:
         return bytes((binascii.crc32(key) % self._salt_buckets,)) + key
 
     def keys_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """Give what `key` gives of each, or None where one needs a closer look."""
+        """Return what `key` returns of each, or None if one of them must be handled alone."""
         columns = []
         for place, (_, kind, put) in enumerate(self._key):
             stored = kind.store_column([key[place] for key in keys], nullable=False)
@@ -145,9 +145,9 @@ class RowForm:
         return [bytes((binascii.crc32(key) % self._salt_buckets,)) + key for key in whole]
 
     def rows_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[bytes | None, ...]] | None:
-        """Give the cells of many whole rows, which come and go column by column in the order of `cells`.
+        """Return the cells of many complete rows; input and result are columns, in the order of `cells`.
 
-        None where one needs a closer look.
+        None if one of them must be handled alone.
         """
         spelled = []
         for cell, values in zip(self.cells, columns, strict=True):
@@ -158,7 +158,7 @@ class RowForm:
         return list(zip(*spelled, strict=True))
 
     def row(self, key: Sequence[Any], values: Mapping[str, Any]) -> list[tuple[bytes, bytes | None]]:
-        """Give the cells of an UPSERT: column and value, None for one to delete; ABSENT columns are left out.
+        """Return the cells of an UPSERT: column and value, None to delete it; without ABSENT columns.
 
         Raises UnfitValueError.
         """
@@ -175,7 +175,7 @@ class RowForm:
         return found
 
     def load(self, cells: Mapping[bytes, bytes]) -> dict[str, Any]:
-        """Give a row's Python values by column name; a column without a cell is None."""
+        """Return a row's Python values by column name; a column without a cell is None."""
         return {
             cell.name: cell.get(cells[cell.column]) if cell.column in cells else None for cell in self.cells
         }
@@ -210,7 +210,7 @@ def _utf8(value: str) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError as exc:
-        raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
+        raise UnfitValueError(Reason.ENCODING, f"{value!r} is not valid Unicode text: {exc}") from exc
 
 
 def _as_text(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
@@ -267,7 +267,7 @@ def _as_bytes(kind: ColumnType) -> tuple[Put, Callable[[bytes], Any]]:
 
 
 def _float(kind: ColumnType, form: struct.Struct) -> tuple[Put, Callable[[bytes], Any]]:
-    """IEEE numbers; a FLOAT is stored as the double of its shortest text, which one binary32 has."""
+    """Return the codec of IEEE numbers; a FLOAT is stored as the double of its shortest text."""
     is_float = kind.name == "FLOAT"
 
     def get(data: bytes) -> float:

@@ -1,4 +1,4 @@
-"""One connection to the Thrift gateway, opened anew after any trouble, and what the gateway's errors mean."""
+"""One connection to the Thrift gateway, reopened after any failure, and what the gateway's errors mean."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _DEFAULT_PORT = 9090
 
 
 class RefusedError(SystemicError):
-    """The gateway takes this request for wrong."""
+    """The gateway refuses this request as wrong."""
 
 
 class Gateway:
-    """Calls the gateways that are named, one at a time, the next one after each trouble.
+    """Calls the given gateways, one at a time, and the next one after each failure.
 
-    A connection whose request failed in any way is closed: after a timeout it would answer the next request
-    with the reply to this one. Raises ConfigError for end points that are none.
+    A connection is closed if its request failed in any way: after a timeout it would answer the next request
+    with the reply to the failed one. Raises ConfigError for invalid end points.
     """
 
     def __init__(self, options: Options, where: str) -> None:
@@ -49,7 +49,7 @@ class Gateway:
 
     @property
     def connected(self) -> bool:
-        """True after `connect`, until something broke."""
+        """Return True after `connect`, until the next failure."""
         return self._connection is not None
 
     def connect(self) -> None:
@@ -72,9 +72,9 @@ class Gateway:
                 connection.close()
 
     def call(self, what: str, action: Callable[[Any], T]) -> T:
-        """Give what `action` gives for the Thrift client; `what` says what is done, for messages.
+        """Return what `action` returns for the Thrift client; `what` describes the call in errors.
 
-        Raises: RetriableError, SystemicError, RefusedError (the request itself is at fault).
+        Raises: RetriableError, SystemicError, RefusedError (the request itself is wrong).
         """
         if self._connection is None:
             message = f"{self.where}: {what}: not connected"
@@ -107,7 +107,7 @@ class Gateway:
 
 
 def _text(exc: Exception) -> str:
-    """Give an exception's text; `str()` itself fails where the gateway's text came as bytes."""
+    """Return an exception's text; `str()` itself fails if the gateway's text is bytes."""
     message = getattr(exc, "message", None)
     if isinstance(message, bytes):
         return message.decode("utf-8", "replace").strip().partition("\n")[0][:1000]

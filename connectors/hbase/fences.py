@@ -1,4 +1,4 @@
-"""The fence in HBase: one row a target in a table of its own, and the clock whose times are versions."""
+"""The fence in HBase: one row per target in a separate table, and the clock whose times are versions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TABLE = b"streamjobs_fences"
 _FENCE = b"f:fence"
 _UNTIL = b"f:until"
 _LEASE_MS = 10_000
-"""How far ahead of its clock a writer reserves times; a successor starts at most this far ahead."""
+"""How far ahead of its clock a writer reserves times; the next writer starts at most this far ahead."""
 
 
 class HBaseFence:
-    """Who may write, and with which times; taken once by `open`, looked at before each batch.
+    """Who may write, and with which times; taken once by `open`, checked before each batch.
 
-    A batch's time is our clock's, but greater than any time that an older attempt has used or may still use:
-    a writer reserves times in the fence's row before it uses them, and looks afterwards whether it is still
-    the writer; a new writer replaces the fence first and reads the reservations afterwards. So whatever a
-    zombie sends late is older than all that a newer attempt has written.
+    A batch's time is that of our clock, but greater than any time that an older attempt has used or may still
+    use. A writer reserves times in the fence's row before it uses them, and then checks whether it is still
+    the writer; a new writer first replaces the fence and then reads the reservations. So a late request of a
+    zombie is older than all writes of a newer attempt.
     """
 
     def __init__(self, gateway: Gateway, table: str, target: str) -> None:
@@ -46,11 +46,11 @@ class HBaseFence:
                 self._last_ms = self._reserved_ms = int(self._cells().get(_UNTIL, b"0"))
                 self.token = token
                 return
-        message = f"table {self._table}: {what}: others open it all the time"
+        message = f"table {self._table}: {what}: another running job keeps taking it over; stop one of them"
         raise RetriableError(message)
 
     def next_time_ms(self) -> int:
-        """Give the time of the next batch: UTC epoch ms, greater than any before.
+        """Return the time of the next batch: UTC epoch ms, greater than any before.
 
         Raises SystemicError when a newer attempt writes.
         """
@@ -69,7 +69,7 @@ class HBaseFence:
             raise fenced_off(self._table, self.token, fence)
 
     def _reserve(self, until_ms: int) -> None:
-        """Store the reservation; its cell's own time lets the greatest of all writers stay on top."""
+        """Store the reservation with its own time as cell version: the greatest of all writers wins."""
         cell = Mutation(column=_UNTIL, value=str(until_ms).encode())
         rows = [BatchMutation(row=self._row, mutations=[cell])]
         self._gateway.call("reserving times", lambda client: client.mutateRowsTs(TABLE, rows, until_ms, {}))

@@ -23,8 +23,8 @@ _SCANNED_AT_ONCE = 1000
 class HBaseLookup:
     """Reads rows as HBaseSink writes them; fulfils `streamjobs.lookups.contract.Lookup`.
 
-    A row is one that has a cell of a declared column; a column without a cell is NULL, and the key's columns
-    come from the key. A scan takes the key from its cells, which HBaseSink always writes, and is no snapshot.
+    A row exists if it has a cell of a declared column; a column without a cell is NULL, and the key's columns
+    come from the key. A scan reads the key from its cells, which HBaseSink always writes; it is no snapshot.
     """
 
     def __init__(self, table: SinkTable) -> None:
@@ -43,7 +43,7 @@ class HBaseLookup:
         self._gateway = Gateway(options, self._where)
 
     def open(self) -> None:
-        """Connect, and see that the table and its families are there."""
+        """Connect, and check that the table and its families exist."""
         self._gateway.connect()
         name, what = self._name.decode(), f"looking at table {self._name.decode()}"
         if self._name not in self._gateway.call(what, lambda client: client.getTableNames()):
@@ -62,7 +62,7 @@ class HBaseLookup:
             try:
                 by_row[self._form.key(key)] = key
             except UnfitValueError:
-                continue  # what no row key can be has no row
+                continue  # a key that is not a valid row key has no row
         if not by_row:
             return {}
         names = list(by_row)
@@ -81,7 +81,7 @@ class HBaseLookup:
         return found
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._gateway.close()
 
     def _scanned(self, scanner: int) -> Iterator[tuple[Key, Row]]:

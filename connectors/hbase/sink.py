@@ -1,4 +1,4 @@
-"""The HBase sink: a batch is one request to the Thrift gateway, all its cells of one time."""
+"""The HBase sink: a batch is one request to the Thrift gateway, and all its cells have the same time."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _TTL = b"_ttl"
 class HBaseSink:
     """Writes one table's rows to HBase by its Thrift gateway; fulfils `streamjobs.sinks.contract.Sink`.
 
-    Promise: a cell or a delete of a newer attempt is never overtaken by an older one: each batch has a time
-    of its own that no older attempt can have (see HBaseFence). Delete markers guard deleted rows until a
-    major compaction purges them, which `hbase.hstore.time.to.purge.deletes` puts off.
+    Promise: an older attempt never overwrites a cell or a delete of a newer one: each batch has a time that
+    no older attempt can have (see HBaseFence). Delete markers protect deleted rows until a major compaction
+    purges them, which `hbase.hstore.time.to.purge.deletes` delays.
     """
 
     traits = SinkTraits(
         guarantee="Each row holds the last change of its key; a batch is not written in one step.",
-        idempotence="Cells carry the time of their batch, which only grows; sent again, it is the same time.",
+        idempotence="Cells have the time of their batch, which only grows; a repeated batch keeps its time.",
         deletes="A delete hides all cells of the row, and a major compaction removes them.",
         ordering="Changes of a key take effect in order; an older attempt never overtakes a newer one.",
         rejects=(
@@ -52,10 +52,11 @@ class HBaseSink:
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
             "Set `hbase.hstore.time.to.purge.deletes` on the region servers to 3600000 (an hour) or more. "
-            "What keeps a late request of an older attempt from bringing a deleted row back is HBase's "
-            "own delete marker, and with the default of 0 the next major compaction purges it: an attempt "
-            "that slept through both would write the row again. Longer than any worker may sleep is long "
-            "enough. Column families should keep one version (`VERSIONS => 1`), as they do by default."
+            "HBase's own delete marker is what prevents a late request of an older attempt from writing a "
+            "deleted row again. With the default of 0 the next major compaction purges the marker, so an "
+            "attempt that is frozen through the delete and the compaction would write the row again. The "
+            "value is long enough if no worker can be frozen for so long. Column families should keep one "
+            "version (`VERSIONS => 1`), as they do by default."
         ),
     )
 
@@ -109,11 +110,11 @@ class HBaseSink:
         return WriteResult(tuple(rejected))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._gateway.close()
 
     def _spelled_at_once(self, batch: Sequence[Record]) -> list[BatchMutation] | None:
-        """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
+        """Encode complete UPSERTs a column at a time; None if one of them must be handled alone."""
         columns = None if has_deletes(batch) else columns_of(batch, self._form.names)
         keys = None if columns is None else self._form.keys_many(keys_of(batch))
         rows = None if columns is None or keys is None else self._form.rows_many(columns)
@@ -180,7 +181,7 @@ def _mutation(column: bytes, value: bytes | None) -> Mutation:
 
 
 def families_of(options: Options, where: str) -> dict[str, str]:
-    """Give the family of each column that a `family.…` option names. Raises ConfigError."""
+    """Return the family of each column that a `family.…` option names. Raises ConfigError."""
     families: dict[str, str] = {}
     for family, columns in options.prefixed("family.").items():
         for column in filter(None, (part.strip() for part in str(columns).split(","))):

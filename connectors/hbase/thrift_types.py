@@ -1,4 +1,4 @@
-"""The structs and errors of the Thrift 1 gateway, which happybase makes when it is imported."""
+"""The structs and errors of the Thrift 1 gateway, which happybase defines when it is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to reach a Kafka cluster, and the one seam where kafka-python's errors become ours."""
+"""Client options for a Kafka cluster, and the only mapping of kafka-python's errors to ours."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _TRANSIENT = frozenset(
         "UnknownProducerIdError",
     }
 )
-"""Errors that kafka-python calls final and a new connection or a new producer may yet cure."""
+"""Errors that kafka-python calls final, but that a new connection or a new producer may cure."""
 
 _FINAL = frozenset({"UnknownTopicOrPartitionError", "UnknownTopicIdError"})
-"""Errors that kafka-python would retry for ever; we look the topic up first, so it is really missing."""
+"""Errors that kafka-python would retry for ever; we look up the topic first, so it is really missing."""
 
 
 def client_options(connection: KafkaConnection, client_id: str) -> dict[str, Any]:
-    """Give the options that producer, consumer and admin clients of kafka-python share.
+    """Return the options that producer, consumer and admin clients of kafka-python share.
 
     Raises ConfigError for certificates that cannot be read.
     """
@@ -88,7 +88,7 @@ def _ssl_context(connection: KafkaConnection) -> ssl.SSLContext:
 
 
 def error_of(exc: BaseException, what: str) -> StreamjobsError:
-    """Give our error for one of kafka-python's; `what` says what failed and where.
+    """Return our error for one of kafka-python's; `what` says what failed and where.
 
     Promise: total over `kafka.errors`. Retriable means: with a new client the same call may work.
     """
@@ -100,7 +100,7 @@ def error_of(exc: BaseException, what: str) -> StreamjobsError:
 
 @contextmanager
 def kafka_errors(what: str) -> Iterator[None]:
-    """Turn what kafka-python raises inside into ours; its ValueError means an illegal name or option."""
+    """Turn kafka-python's errors inside into ours; its ValueError means an illegal name or option."""
     try:
         yield
     except KafkaError as exc:

@@ -20,9 +20,9 @@ Isolation = Literal["read_uncommitted", "read_committed"]
 class KafkaConsumer:
     """Reads envelopes; fulfils `streamjobs.brokers.contract.Consumer`.
 
-    Promise: never joins a group, never commits, never jumps: an offset that retention has removed is a
-    SystemicError, not a silent skip. Every CRC is checked. With `read_committed` only records of committed
-    transactions come, and `end_offsets` is the end of those.
+    Promise: it never joins a group, never commits and never skips records: an offset that retention has
+    removed is a SystemicError. Every CRC is checked. With `read_committed` it returns only records of
+    committed transactions, and `end_offsets` is the end of those.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class KafkaConsumer:
             )
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Read this partition from `offset` on; assigns it when it was not."""
+        """Read this partition from `offset` on; assign it if it was not assigned."""
         place = TopicPartition(topic, partition)
         with kafka_errors(f"seeking {topic}/{partition}/{offset}"):
             if place not in self._assigned:
@@ -61,7 +61,7 @@ class KafkaConsumer:
             self._client.seek(place, offset)
 
     def position(self, topic: str, partition: int) -> int:
-        """Give the offset that `poll` reads next; it also moves over transaction markers."""
+        """Return the offset that `poll` reads next; it also counts transaction markers."""
         with kafka_errors(f"reading the position of {topic}/{partition}"):
             position = self._client.position(TopicPartition(topic, partition), timeout_ms=self._timeout_ms)
         if position is None:
@@ -70,13 +70,13 @@ class KafkaConsumer:
         return int(position)
 
     def poll(self, timeout_s: float) -> Sequence[Envelope]:
-        """Give what has arrived, at most within `timeout_s`; empty when nothing has."""
+        """Return the envelopes that have arrived; wait at most `timeout_s`; empty if there are none."""
         with kafka_errors(f"reading from Kafka at {self._connection.bootstrap}"):
             batches = self._client.poll(timeout_ms=int(timeout_s * 1000))
         return [_envelope(record) for records in batches.values() for record in records]
 
     def read_one(self, topic: str, partition: int, offset: int) -> Envelope | None:
-        """Give the record at this offset, or None when none came within the timeout or there is none.
+        """Return the record at this offset; None if there is none, or if none arrived within the timeout.
 
         Only this partition is read afterwards.
         """
@@ -89,9 +89,9 @@ class KafkaConsumer:
         return None
 
     def read_range(self, topic: str, partition: int, begin: int, end: int) -> Iterator[Envelope]:
-        """Yield the records from offset `begin` to before `end`, but for those that are no longer there.
+        """Yield the records from offset `begin` to before `end`, except those that no longer exist.
 
-        Only this partition is read afterwards. Raises RetriableError when nothing comes within the timeout.
+        Only this partition is read afterwards. Raises RetriableError when nothing arrives within the timeout.
         """
         self._assigned.clear()
         self.seek(topic, partition, begin)
@@ -103,25 +103,25 @@ class KafkaConsumer:
             if self.position(topic, partition) > reached:
                 deadline = time.monotonic() + self._timeout_ms / 1000
             elif time.monotonic() > deadline:
-                message = f"{topic}/{partition}: no record from offset {reached} to before {end} has come"
+                message = f"{topic}/{partition}: no record from offset {reached} to before {end} has arrived"
                 raise RetriableError(message)
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
-        """Give for each partition the offset that the next record will get."""
+        """Return for each partition the offset that the next record will get."""
         places = self._places(topic)
         with kafka_errors(f"reading the end offsets of {topic}"):
             offsets = self._client.end_offsets(places, timeout_ms=self._timeout_ms)
         return {place.partition: offsets[place] for place in places}
 
     def beginning_offsets(self, topic: str) -> Mapping[int, int]:
-        """Give for each partition the offset of the oldest record that is still there."""
+        """Return for each partition the offset of the oldest record that still exists."""
         places = self._places(topic)
         with kafka_errors(f"reading the beginning offsets of {topic}"):
             offsets = self._client.beginning_offsets(places, timeout_ms=self._timeout_ms)
         return {place.partition: offsets[place] for place in places}
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close(autocommit=False)
 
     def _places(self, topic: str) -> list[TopicPartition]:
@@ -134,10 +134,10 @@ class KafkaConsumer:
 
 
 def read_topic(consumer: KafkaConsumer, topic: str) -> Iterator[Envelope]:
-    """Yield every envelope from the topic's beginning to its end as of now, partition by partition in order.
+    """Yield every envelope from the topic's beginning to its present end, partition by partition in order.
 
-    Promise: ends even while others write, and when transaction markers or removed records close the topic.
-    The consumer must not be used for another topic at the same time.
+    Promise: it ends even while others write, and if transaction markers or removed records are at the end of
+    the topic. The consumer must not be used for another topic at the same time.
     """
     ends = {p: end for p, end in consumer.end_offsets(topic).items() if end > 0}
     begins = consumer.beginning_offsets(topic)

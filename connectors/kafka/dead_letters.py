@@ -1,4 +1,4 @@
-"""Dead letters in a Kafka topic: written durably, read back whole, sent again."""
+"""Dead letters in a Kafka topic: durable writes, complete reads, replays."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ REPLAY_HEADER = "streamjobs.replay_of"
 
 
 class KafkaDeadLetters:
-    """Writes dead letters to a topic, which it makes when missing; fulfils `delivery.DeadLetters`.
+    """Writes dead letters to a topic, which it creates if missing; fulfils `delivery.DeadLetters`.
 
-    Promise: `add` returns when the broker has all of them. It connects with the first letter and anew after a
-    failure, so a caller may simply call again.
+    Promise: `add` returns when the broker has all of them. It connects for the first letter, and again after
+    a failure, so a caller may simply call again.
     """
 
     def __init__(self, bootstrap: str | KafkaConnection, topic: str, *, partitions: int = 1) -> None:
@@ -50,7 +50,7 @@ class KafkaDeadLetters:
             raise
 
     def close(self) -> None:
-        """Let go of the connection; nothing is pending."""
+        """Close the connection; nothing is pending."""
         if self._producer is not None:
             self._producer.close()
             self._producer = None
@@ -58,7 +58,7 @@ class KafkaDeadLetters:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A record in the dead-letter topic that is no dead letter."""
+    """A record in the dead-letter topic that is not a dead letter."""
 
     envelope: Envelope
     detail: str
@@ -67,7 +67,7 @@ class Unreadable:
 def read_dead_letters(
     bootstrap: str | KafkaConnection, topic: str
 ) -> Iterator[DeadLetter | Replayed | Unreadable]:
-    """Yield all letters, and notes of replays, that are in the topic now; one id may come more than once.
+    """Yield all letters and notes of replays that are in the topic now; an id may occur more than once.
 
     Raises: ConfigError when the topic does not exist.
     """
@@ -90,12 +90,12 @@ def read_dead_letters(
 
 @dataclass(frozen=True)
 class Replay:
-    """What `plan_replay` decided for each letter of a selection.
+    """The decision of `plan_replay` for each letter of a selection.
 
-    `envelopes` are to be sent, one a message, with the target's topic and partition and the time they get;
-    `sent` are the letters that they are of, in the same order. `covered` letters are further rows of such a
-    message; `lost` letters carry no bytes, and the broker no longer has their message. Letters
-    `without_origin` name no message of a broker: what a query computed, or a row that a capture did not send.
+    `envelopes` are to be sent, one per message, with topic, partition and time of the target; `sent` are
+    their letters, in the same order. `covered` letters are further rows of such a message; `lost` letters
+    have no bytes, and the broker no longer has their message. Letters `without_origin` name no message of a
+    broker: a result that a query computed, or a row that a capture did not send.
     """
 
     envelopes: tuple[Envelope, ...]
@@ -112,12 +112,12 @@ def plan_replay(
     to_topic: str | None = None,
     disorder_ms: int = 0,
 ) -> Replay:
-    """Decide what to send to bring these letters' messages in again; sends nothing.
+    """Decide what to send to process these letters' messages again; send nothing.
 
-    The bytes are the letter's own or, where it has none, those at its origin. They are not changed. Each goes
-    to its origin's partition number. Its broker time is its old one, raised where need be to the newest time
-    of the target partition minus `disorder_ms`: the rule that every message keeps. So rows whose event time
-    is older than that are late, and a job with a watermark makes them `late` dead letters.
+    The bytes are those of the letter or, if it has none, those at its origin. They are not changed. The
+    partition number is that of the origin. The broker time is the old one, but at least the newest time of
+    the target partition minus `disorder_ms`: every message follows this rule. So rows with an older event
+    time are late, and a job with a watermark makes them `late` dead letters.
     Raises: ConfigError when a topic does not exist.
     """
     known: dict[tuple[str, int, int], DeadLetter] = {}
@@ -158,16 +158,16 @@ def _place(letter: DeadLetter) -> tuple[str, int, int]:
 
 
 def send_replay(bootstrap: str | KafkaConnection, replay: Replay) -> None:
-    """Send a plan's envelopes; returns when the broker has all of them."""
+    """Send a plan's envelopes; return when the broker has all of them."""
     _send(bootstrap, replay.envelopes)
 
 
 def mark_replayed(
     bootstrap: str | KafkaConnection, replay: Replay, letters_topic: str, *, at_ms: int
 ) -> None:
-    """Write a note for each letter of a plan that was sent to the topic of letters; returns when it is there.
+    """Write a note to the topic of letters for each sent letter of a plan; return when the broker has them.
 
-    Without a note nothing is lost: what is sent once more changes nothing.
+    If a note is missing nothing is lost: a message that is sent once more changes nothing.
     """
     notes = [Envelope(letters_topic, 0, note.to_json(), at_ms) for note in _notes(replay, at_ms)]
     _send(bootstrap, notes)
@@ -194,7 +194,7 @@ def _notes(replay: Replay, at_ms: int) -> Iterator[Replayed]:
 def fetch_messages(
     bootstrap: str | KafkaConnection, places: Sequence[tuple[str, int, int]]
 ) -> dict[tuple[str, int, int], Envelope]:
-    """Give the messages at these `(topic, partition, offset)`, as far as the broker still has them."""
+    """Return the messages at these `(topic, partition, offset)` that the broker still has."""
     found: dict[tuple[str, int, int], Envelope] = {}
     consumer = KafkaConsumer(bootstrap, client_id="streamjobs-dlq")
     try:

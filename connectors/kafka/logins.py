@@ -1,9 +1,9 @@
-"""Tells a login that fails for good from a broker that is not there yet.
+"""Distinguishes a login that fails for ever from a broker that cannot be reached yet.
 
-kafka-python 3.0.12 tries to reach a broker until its time is over, whatever the reason, and at best logs that
-the certificate is not trusted (`kafka/net/manager.py`, `_do_bootstrap`). What a broker says last before it
-hangs up, such as that the password is wrong, it throws away (`kafka/net/transport.py`, `_read_from_sock`).
-And a client whose constructor raises leaves its thread and sockets behind.
+kafka-python 3.0.12 tries to reach a broker until its timeout, whatever the reason, and at best logs that the
+certificate is not trusted (`kafka/net/manager.py`, `_do_bootstrap`). It discards the last answer of a broker
+that closes the connection, such as a wrong password (`kafka/net/transport.py`, `_read_from_sock`). And a
+client whose constructor raises does not close its thread and sockets.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ _UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 
 
 class UntrustedBrokerError(KafkaError):  # type: ignore[misc]  # kafka-python has no types
-    """The broker's certificate is not one that we trust, or not one for this host."""
+    """The broker's certificate is not trusted, or is not for this host."""
 
 
 def telling_client(**configs: Any) -> KafkaNetClient:
-    """Give the client that kafka-python's consumer, producer and admin take as `kafka_client`.
+    """Return the client to pass to kafka-python's consumer, producer and admin as `kafka_client`.
 
-    Promise: raises at once what no further attempt cures; a timeout tells why the last attempt failed.
+    Promise: it raises at once an error that no further attempt cures; the error of a timeout shows why the
+    last attempt failed.
     """
     net = NetworkSelector(**configs)
     return KafkaNetClient(net=net, manager=_TellingManager(net, **configs), **configs)
 
 
 class _Closable:
-    """What our transports add: the last words of a broker that hangs up, and a socket that can be closed."""
+    """What our transports add: the last answer of a broker that disconnects, and a method to close."""
 
     _sock: Any
 
@@ -51,16 +52,16 @@ class _Closable:
         return data, None if data else failure  # the next call fails again
 
     def close_socket(self) -> None:
-        """Close the socket of a transport that nobody has taken over."""
+        """Close the socket of a transport that no connection uses yet."""
         self._sock.close()
 
 
 class _PlainTransport(_Closable, KafkaTCPTransport):  # type: ignore[misc]
-    """Without TLS."""
+    """A transport without TLS."""
 
 
 class _TlsTransport(_Closable, KafkaSSLTransport):  # type: ignore[misc]
-    """With TLS."""
+    """A transport with TLS."""
 
 
 class _TellingManager(KafkaConnectionManager):  # type: ignore[misc]
@@ -71,7 +72,7 @@ class _TellingManager(KafkaConnectionManager):  # type: ignore[misc]
         self._hopeless: dict[Any, KafkaError] = {}
 
     def get_connection(self, node_id: Any, **options: Any) -> Any:
-        """Give the connection; raises once what has failed for good before."""
+        """Return the connection; raise once an error that was final before."""
         if node_id in self._hopeless:
             raise self._hopeless.pop(node_id)
         known = self._conns.get(node_id)
@@ -81,7 +82,7 @@ class _TellingManager(KafkaConnectionManager):  # type: ignore[misc]
         return connection
 
     def bootstrap(self, timeout_ms: float | None = None, refresh: bool = True) -> None:
-        """Reach the cluster, or raise; at the first time also let go: the caller gets no client to close."""
+        """Reach the cluster, or raise; the first time also close: the caller gets no client to close."""
         try:
             super().bootstrap(timeout_ms, refresh)
         except BaseException:

@@ -18,7 +18,7 @@ from streamjobs.brokers.kafka import KafkaConnection, connection_of
 from streamjobs.errors import RetriableError, StreamjobsError, SystemicError
 
 _RECORD_OVERHEAD_BYTES = 200
-"""What one unacknowledged record costs beside its payload (futures, bookkeeping)."""
+"""Memory of one unacknowledged record in addition to its payload (futures, bookkeeping)."""
 
 _ABANDON_S = 5.0
 _METADATA_AGE_MS = 60_000
@@ -28,11 +28,11 @@ class KafkaProducer:
     """Sends envelopes; fulfils `streamjobs.brokers.contract.Producer`.
 
     Promise: idempotent and acks=all, so within one producer no record is lost or reordered in its partition,
-    also when a broker dies and comes back within `delivery_timeout_s`, nor doubled while its timestamp is
-    younger than the broker's `producer.id.expiration.ms` (a day unless set): a broker forgets who wrote older
-    ones, and what is sent again comes twice (docs/decisions/0036). After the first failure the producer is
-    spent: every further call raises that failure again; make a new one and send again from the last `flush`
-    that returned.
+    also when a broker dies and restarts within `delivery_timeout_s`. No record is duplicated while its
+    timestamp is younger than the broker's `producer.id.expiration.ms` (a day by default): a broker forgets
+    who wrote older ones, and a record that is sent again is then stored twice (docs/decisions/0036). After
+    the first failure the producer cannot be used: every further call raises that failure again; make a new
+    one and send again from the last `flush` that returned.
     """
 
     def __init__(
@@ -101,21 +101,21 @@ class KafkaProducer:
         future.add_errback(lambda exc: self._settle(size, number, error_of(exc, f"sending to {place}")))
 
     def flush(self) -> None:
-        """Wait until all is acknowledged.
+        """Wait until everything is acknowledged.
 
-        Raises: the first failure of anything that was sent; RetriableError when the time is over.
+        Raises: the first failure of a sent record; RetriableError at the timeout.
         """
         with kafka_errors(f"flushing to Kafka at {self._connection.bootstrap}"):
             self._client.flush(self._timeout_s)
         self._wait_until(0)
 
     def receipt(self) -> Receipt:
-        """Give the receipt of all that was sent so far; waits for nothing."""
+        """Return the receipt for everything sent so far, without waiting."""
         self._receipts += 1
         return _Receipt(self, self._receipts - 1)
 
     def acknowledged(self, number: int, timeout_s: float) -> bool:
-        """Whether nothing is on its way that was sent before the receipt `number`; see `Receipt.wait`."""
+        """Return whether all sent before the receipt `number` is acknowledged; see `Receipt.wait`."""
         with self._changed:
             if timeout_s > 0:
                 self._changed.wait_for(lambda: self._failure or self._is_settled(number), timeout_s)
@@ -124,9 +124,9 @@ class KafkaProducer:
             return self._is_settled(number)
 
     def partitions(self, topic: str) -> int:
-        """Give the topic's number of partitions, as of the last minute.
+        """Return the topic's number of partitions, at most a minute old.
 
-        Raises: SystemicError when there is no such topic; as Kafka's errors are.
+        Raises: SystemicError when there is no such topic; other errors as `error_of` maps them.
         """
         self._known_partitions(topic)
         with kafka_errors(f"reading the partitions of {topic}"):
@@ -135,7 +135,7 @@ class KafkaProducer:
         return self._partitions[topic]
 
     def close(self) -> None:
-        """Flush and let go of the connection; lets go also when the flush fails."""
+        """Flush and close the connection, also when the flush fails."""
         timeout_s = 0.0
         try:
             self.flush()
@@ -144,7 +144,7 @@ class KafkaProducer:
             self._client.close(timeout=timeout_s)
 
     def abandon(self) -> None:
-        """Let go of the connection at once; what is not acknowledged may or may not arrive."""
+        """Close the connection at once; records not yet acknowledged may or may not arrive."""
         sender = self._client._sender  # noqa: SLF001 (close() waits for what is pending first, and raises)
         if sender is not None:
             sender.force_close()

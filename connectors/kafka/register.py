@@ -1,4 +1,4 @@
-"""One value in a compacted topic, that one process at a time may replace."""
+"""A register: one value in a compacted topic, which only one process at a time may replace."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FENCED = frozenset({"ProducerFencedError", "InvalidProducerEpochError", "Transa
 
 
 class KafkaRegister:
-    """A named value, with slots for more, in a topic of such; a record is name/slot, a line feed, the value.
+    """A named value, with slots for more values, in a topic; a record is name/slot, a line feed, the value.
 
-    Promise: `write` returns when the broker has the value on all replicas; whoever opens the register last
-    owns it: a `write` of an earlier owner raises SystemicError and changes nothing (the broker fences its
-    transactions). Use from one thread.
+    Promise: `write` returns when the broker has the value on all replicas. The process that opens the
+    register last owns it: a `write` of an earlier owner raises SystemicError and changes nothing (the broker
+    fences its transactions). Use it from one thread.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class KafkaRegister:
                 raise
 
     def read(self, slot: str = "") -> bytes | None:
-        """Give the value of a slot as it was last written, None when it never was."""
+        """Return the last written value of a slot, None when it was never written."""
         return read_register(self._connection, self._topic, self._name, slot)
 
     def write(self, value: bytes, slot: str = "") -> None:
@@ -83,12 +83,12 @@ class KafkaRegister:
                 raise
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close(timeout=5)
 
 
 def read_register(bootstrap: str | KafkaConnection, topic: str, name: str, slot: str = "") -> bytes | None:
-    """Give the value of a slot without taking the register over; None when it or the topic is not there."""
+    """Return the value of a slot without taking over the register; None when it or the topic is missing."""
     if describe_topic(bootstrap, topic) is None:
         return None
     consumer = KafkaConsumer(bootstrap, "read_committed")

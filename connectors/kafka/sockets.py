@@ -1,10 +1,10 @@
-"""Sockets for kafka-python that are closed when a connection fails, or is forgotten.
+"""Sockets for kafka-python that are closed when a connection fails, or is no longer referenced.
 
 kafka-python 3.0.12 leaves a socket whose connect failed to the garbage collector (`kafka/net/inet.py`,
-`KafkaNetSocket.connect`): during an outage of the broker each attempt holds one descriptor more until a
-collection comes along. One that still has something to write when its client is closed is forgotten
+`KafkaNetSocket.connect`): during an outage of the broker each attempt holds one more descriptor until the
+next collection. A socket that still has data to write when its client is closed is never closed
 (`KafkaTCPTransport.close` waits for a writer that `NetworkSelector.close` ends): once in sixty consumers.
-Its registry of proxy schemes is the place where a socket class of ours can stand.
+We register our own socket class in its registry of proxy schemes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _Socket = socket.socket
 
 
 class ForgettableSocket(_Socket):
-    """Closes itself, without a word, when nobody knows it any more."""
+    """Closes itself silently when it is no longer referenced."""
 
     def __del__(self) -> None:
         self.close()
 
 
 class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types
-    """Connects straight to the broker, and closes the socket when that fails."""
+    """Connects directly to the broker, and closes the socket when that fails."""
 
     SCHEMES = ("direct",)
 

@@ -1,4 +1,4 @@
-"""Topics: describe, create, and refuse those that would break event time."""
+"""Describes, creates and checks topics, and refuses those that would break event time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REPLAYABLE_CONFIGS: Mapping[str, str] = MappingProxyType(
         "retention.ms": "-1",
     }
 )
-"""What a topic needs whose messages carry event times: old ones are kept, new ones are not refused.
+"""Settings of a topic whose messages carry event times: old ones are kept, future ones are not refused.
 
 Source: https://kafka.apache.org/41/configuration/topic-configs/ (Kafka 4 refuses times more than one hour
 ahead by default; retention works on message time).
@@ -40,7 +40,7 @@ DEAD_LETTER_CONFIGS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class TopicInfo:
-    """A topic as the broker has it; `configs` holds all of its settings, also the defaults."""
+    """A topic on the broker; `configs` holds all of its settings, including defaults."""
 
     name: str
     partitions: int
@@ -49,9 +49,9 @@ class TopicInfo:
 
 @dataclass(frozen=True)
 class PreparedTopic:
-    """A topic that is ready to be written: per partition the greatest time in epoch ms, None: it is empty.
+    """A topic that is ready for writes: per partition the greatest time in epoch ms, None: it is empty.
 
-    `max_bytes` is the most that it takes at once (`max.message.bytes`).
+    `max_bytes` is the maximum size of a batch (`max.message.bytes`).
     """
 
     partitions: int
@@ -60,7 +60,7 @@ class PreparedTopic:
 
 
 def list_topics(bootstrap: str | KafkaConnection, *, client_id: str = "streamjobs-admin") -> list[str]:
-    """Give the names of all topics, sorted."""
+    """Return the names of all topics, sorted."""
     with _admin(bootstrap, client_id, "listing topics") as admin:
         return sorted(admin.list_topics())
 
@@ -68,7 +68,7 @@ def list_topics(bootstrap: str | KafkaConnection, *, client_id: str = "streamjob
 def describe_topic(
     bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
 ) -> TopicInfo | None:
-    """Give partitions and settings of a topic, or None when it does not exist."""
+    """Return the partitions and settings of a topic, or None when it does not exist."""
     with _admin(bootstrap, client_id, f"describing topic {topic}") as admin:
         return _describe(admin, topic)
 
@@ -84,13 +84,13 @@ def create_topic(
 ) -> TopicInfo:
     """Create a topic and wait until every partition has a leader.
 
-    `replication` -1 takes the broker's default. Raises: ConfigError when the topic exists already.
+    `replication` -1 means the broker's default. Raises: ConfigError when the topic already exists.
     """
     with _admin(bootstrap, client_id, f"creating topic {topic}") as admin:
         try:
             _create(admin, {topic: partitions}, configs, replication)
         except TopicAlreadyExistsError as exc:
-            message = f"topic {topic} exists already"
+            message = f"topic {topic} already exists"
             raise ConfigError(message) from exc
         return _existing(admin, topic)
 
@@ -106,9 +106,9 @@ def ensure_topic(
 ) -> TopicInfo:
     """Create the topic unless it exists; refuse one that cannot carry event times.
 
-    An existing topic keeps its partitions and settings: callers read `partitions` from what is returned.
+    An existing topic keeps its partitions and settings: callers use the returned `partitions`.
     Raises: ConfigError when it stamps messages with the broker's clock (LogAppendTime): every row would then
-    have arrived "now", and windows, joins and lateness would be wrong.
+    have the time of its arrival, and windows, joins and lateness would be wrong.
     """
     with _admin(bootstrap, client_id, f"preparing topic {topic}") as admin:
         info = _describe(admin, topic) or _made(admin, topic, partitions, configs, replication)
@@ -118,9 +118,9 @@ def ensure_topic(
 def prepare_topics(
     bootstrap: str | KafkaConnection, wanted: Mapping[str, int], *, client_id: str = "streamjobs-admin"
 ) -> dict[str, PreparedTopic]:
-    """Do for many topics what `ensure_topic` and `newest_times` do for one, by a few requests in all.
+    """Do for many topics what `ensure_topic` and `newest_times` do for one, with few requests in total.
 
-    `wanted` gives the partitions of those that do not exist. Raises: as they do.
+    `wanted` holds the number of partitions of each, used if it does not exist. Raises as they do.
     """
     with _admin(bootstrap, client_id, f"preparing {len(wanted)} topics") as admin:
         infos = _describe_all(admin, list(wanted))
@@ -139,7 +139,7 @@ def _made(admin: Any, topic: str, partitions: int, configs: Mapping[str, str], r
     try:
         _create(admin, {topic: partitions}, configs, replication)
     except TopicAlreadyExistsError:
-        logger.info("topic %s was created by someone else at the same time", topic)
+        logger.info("topic %s was created by another process at the same time", topic)
     return _existing(admin, topic)
 
 
@@ -167,7 +167,7 @@ def _keeps_event_times(info: TopicInfo) -> TopicInfo:
 def delete_topic(
     bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
 ) -> None:
-    """Delete a topic; nothing happens when it does not exist."""
+    """Delete a topic; do nothing when it does not exist."""
     with _admin(bootstrap, client_id, f"deleting topic {topic}") as admin:
         try:
             admin.delete_topics([topic])
@@ -178,7 +178,7 @@ def delete_topic(
 def newest_times(
     bootstrap: str | KafkaConnection, topic: str, *, client_id: str = "streamjobs-admin"
 ) -> Mapping[int, int | None]:
-    """Give each partition's greatest message time in epoch ms, None for an empty one.
+    """Return each partition's greatest message time in epoch ms, None for an empty one.
 
     Raises: ConfigError when the topic does not exist.
     """
@@ -205,7 +205,7 @@ def _newest_times(admin: Any, infos: Iterable[TopicInfo]) -> dict[str, dict[int,
 def committed_offsets(
     bootstrap: str | KafkaConnection, group: str, *, client_id: str = "streamjobs-admin"
 ) -> dict[tuple[str, int], int]:
-    """Give where the group would read on, by topic and partition; without those it never committed.
+    """Return the committed offsets of a group by topic and partition; it has none for other partitions.
 
     Raises: RetriableError, SystemicError.
     """
@@ -246,7 +246,7 @@ def _describe(admin: Any, topic: str) -> TopicInfo | None:
 
 
 def _describe_all(admin: Any, topics: Sequence[str]) -> dict[str, TopicInfo]:
-    """Those that exist."""
+    """Return those topics that exist."""
     found = {
         entry["name"]: len(entry["partitions"])
         for entry in admin.describe_topics(list(topics))

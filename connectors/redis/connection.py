@@ -48,7 +48,7 @@ _RETRIABLE_WORDS = (
     "READONLY",
     "TRYAGAIN",
 )
-"""How answers start that scripts give as text, and errors that the client has no class for."""
+"""Prefixes of answers that scripts return as text, and of errors that the client has no class for."""
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -62,10 +62,10 @@ def redis_errors(what: str) -> Iterator[None]:
 
 
 def error_of(exc: Exception, what: str) -> StreamjobsError:
-    """Give our error for one of the client's.
+    """Return our error for one of the client's.
 
-    Trouble with the connection, a failover, a full memory and moved slots pass; credentials, permissions and
-    everything that Redis refuses for another reason do not.
+    Failures of the connection, a failover, full memory and moved slots are retriable; credentials,
+    permissions and everything that Redis refuses for another reason are not.
     """
     text = str(exc)
     message = f"{what}: {type(exc).__name__}: {text}"
@@ -77,9 +77,9 @@ def error_of(exc: Exception, what: str) -> StreamjobsError:
 
 
 def call(client: Any, commands: Sequence[Sequence[bytes]]) -> list[Any]:
-    """Send commands at once and give their answers in order, errors among them as exceptions.
+    """Send commands together and return their answers in order, errors as exceptions.
 
-    Does what a pipeline does, at a third of the time for each argument. Raises the client's errors.
+    It does what a pipeline does, in a third of the time for each argument. Raises the client's errors.
     """
     pool = client.connection_pool
     connection = pool.get_connection()
@@ -104,7 +104,10 @@ def _packed(command: Sequence[bytes]) -> bytes:
 
 
 def slot_of(key: bytes) -> int:
-    """Give a key's slot in a cluster. Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/"""
+    """Return a key's slot in a cluster.
+
+    Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+    """
     start = key.find(b"{")
     if start >= 0:
         end = key.find(b"}", start + 1)
@@ -115,7 +118,7 @@ def slot_of(key: bytes) -> int:
 
 @cache
 def slot_tags() -> tuple[bytes, ...]:
-    """Give for each slot a short text that falls into it."""
+    """Return for each slot a short text whose slot it is."""
     tags: dict[int, bytes] = {}
     number = 0
     while len(tags) < SLOTS:
@@ -126,7 +129,7 @@ def slot_tags() -> tuple[bytes, ...]:
 
 
 class Nodes:
-    """Open connections: one a server. Nothing is retried inside; after trouble make new ones."""
+    """Open connections, one per server. It never retries; make a new one after a failure."""
 
     def __init__(self, options: Options, where: str) -> None:
         self._options = options
@@ -164,15 +167,15 @@ class Nodes:
 
     @property
     def connected(self) -> bool:
-        """Whether `connect` has been called since `close`."""
+        """Return whether `connect` has been called since `close`."""
         return bool(self._by_slot)
 
     def node(self, slot: int) -> Any:
-        """Give the `redis.Redis` of the server that has the slot."""
+        """Return the `redis.Redis` of the server that owns the slot."""
         return self._by_slot[slot if self.is_cluster else 0]
 
     def primaries(self) -> list[Any]:
-        """Give each server once."""
+        """Return a client of each primary server."""
         return list({id(client): client for client in self._by_slot}.values())
 
     def _seeds(self) -> list[tuple[str, int]]:

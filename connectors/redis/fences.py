@@ -1,4 +1,4 @@
-"""The fence in Redis: one hash a table, in a cluster one a slot, with the tokens of those who may write."""
+"""The fence in Redis: one hash per table, in a cluster one per slot, with the tokens of its writers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NONE = "none"
 class RedisFence:
     """Who may write; taken once by `open`, checked by every script.
 
-    Scripts of a cluster reach the keys of one slot only, so each slot has a fence of its own. The one of slot
-    0 decides who is newer; then all others are raised to its epoch, which never falls.
+    A script in a cluster can only access keys of one slot, so each slot has its own fence. The fence of slot
+    0 decides who is newer; then all others are raised to its epoch, which never decreases.
     """
 
     def __init__(self, nodes: Nodes, table: str, name: str) -> None:
@@ -34,7 +34,7 @@ class RedisFence:
         self._sha = ""
 
     def key(self, slot: int) -> bytes:
-        """Give the key of the fence that guards a slot; without a cluster there is one."""
+        """Return the key of the fence that guards a slot; without a cluster there is one."""
         tag = b"{" + slot_tags()[slot] + b"}:" if self._nodes.is_cluster else b""
         return OWN_PREFIX + b"fence:" + tag + self._name
 
@@ -52,14 +52,14 @@ class RedisFence:
                 if self._replace([0], _NONE if before is None else before, fence):
                     break
             else:
-                message = f"{where}: others open it all the time"
+                message = f"{where}: another running job keeps taking it over; stop one of them"
                 raise RetriableError(message)
             if self._nodes.is_cluster:
                 self._replace(range(1, SLOTS), "", fence)
         self.token, self.field = token.encode(), b"w%d" % attempt.subtask
 
     def lost(self) -> Exception:
-        """Give the error of a writer that a script has turned away."""
+        """Return the error of a writer that a script has refused."""
         state = self._state()
         return fenced_off(self._table, self.token.decode(), None if state is None else Fence.from_json(state))
 

@@ -1,4 +1,4 @@
-"""Lookups in Redis: one GET or HGETALL a key, all of a batch sent at once to each server."""
+"""Lookups in Redis: one GET or HGETALL per key, all of a batch sent together to each server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Get = Callable[[Any], Any]
 class RedisLookup:
     """Reads rows as RedisSink writes them; fulfils `streamjobs.lookups.contract.Lookup`.
 
-    A field that a hash or a text lacks is NULL; the key's columns come from the key.
+    A field that is missing in a hash or a text is NULL; the key's columns come from the key.
     """
 
     def __init__(self, table: SinkTable) -> None:
@@ -54,22 +54,22 @@ class RedisLookup:
             try:
                 names[key] = self._form.key(key)
             except UnfitValueError:
-                continue  # what no key can be has no row
+                continue  # an invalid key has no row
         try:
             if not self._nodes.connected:
                 self._nodes.connect()
             return self._fetch(names)
         except RetriableError:
-            self._nodes.close()  # whatever is still on its way must not answer a later request
+            self._nodes.close()  # an answer still on its way must not answer a later request
             raise
 
     def scan(self) -> Iterable[tuple[Key, Row]]:
-        """Raise: a prefix's keys cannot be listed without looking at all keys of the server."""
-        message = f"{self._where}: Redis is not read as a whole"
+        """Raise: the keys of a prefix cannot be listed without reading all keys of the server."""
+        message = f"{self._where}: a Redis table cannot be read as a whole"
         raise AssertionError(message)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connection."""
         self._nodes.close()
 
     def _fetch(self, names: Mapping[Key, bytes]) -> Mapping[Key, Row]:
@@ -114,7 +114,7 @@ class RedisLookup:
 
 
 def _of_json(kind: ColumnType) -> Get:
-    """Give what turns a stored form into a value that the type holds."""
+    """Return a decoder from the stored form to a value of the type."""
     load = kind.load
 
     def get(value: Any) -> Any:
@@ -128,7 +128,7 @@ def _of_json(kind: ColumnType) -> Get:
 
 
 def _of_text(kind: ColumnType) -> Get:
-    """Give what turns a hash's bytes into a value that the type holds."""
+    """Return a decoder from the bytes in a hash to a value of the type."""
     if kind.plain is bytes:
         return bytes
     if kind.plain is bool:

@@ -1,4 +1,4 @@
-"""How a row becomes Redis keys and values: the bytes of its key, and of its columns.
+"""Encoding of a row as Redis keys and values: the bytes of its key, and of its columns.
 
 A key is the prefix and the key column's text; several columns are joined by `:`, with `\\` before each `:`
 and `\\` inside them, so that no two keys share a name. Texts of values: integers and shortest floats as in
@@ -19,7 +19,7 @@ from streamjobs.sinks.contract import SinkTable
 from streamjobs.sinks.stored_types import ColumnType, Reason, UnfitValueError, column_type
 
 OWN_PREFIX = b"__streamjobs__:"
-"""Starts the keys that the connector keeps for itself; no row may have such a key."""
+"""Prefix of the connector's own keys; no row may have such a key."""
 MAX_KEY_BYTES = 1024 * 1024
 MAX_ROW_BYTES = 16 * 1024 * 1024
 MAX_EXACT_SCORE = 1 << 53
@@ -28,7 +28,7 @@ Put = Callable[[Any], bytes]
 
 
 class RowForm:
-    """The columns of one table, and how they are spelled."""
+    """The columns of one table, and how they are encoded."""
 
     def __init__(self, table: SinkTable, prefix: str) -> None:
         self.prefix = prefix.encode()
@@ -42,7 +42,7 @@ class RowForm:
         self._key = [(name, types[name], _key_put(types[name])) for name in table.key]
 
     def key(self, values: Sequence[Any], width: int | None = None) -> bytes:
-        """Give the Redis key of key values, of the first `width` columns if given. Raises UnfitValueError."""
+        """Return the Redis key of all key values, or of the first `width` ones. Raises UnfitValueError."""
         parts = [self.key_part(values, place) for place in range(len(self._key) if width is None else width)]
         if len(parts) > 1:
             parts = [part.replace(b"\\", b"\\\\").replace(b":", b"\\:") for part in parts]
@@ -51,19 +51,19 @@ class RowForm:
             raise UnfitValueError(Reason.SIZE, f"the key has {len(key)} bytes, the limit is {MAX_KEY_BYTES}")
         if key.startswith(OWN_PREFIX):
             raise UnfitValueError(
-                Reason.RANGE, f"keys that start with {OWN_PREFIX.decode()} are the framework's own"
+                Reason.RANGE, f"keys that start with {OWN_PREFIX.decode()} are reserved for the framework"
             )
         return key
 
     def key_part(self, values: Sequence[Any], place: int) -> bytes:
-        """Give the text of one key column. Raises UnfitValueError."""
+        """Return the text of one key column. Raises UnfitValueError."""
         name, kind, put = self._key[place]
         if values[place] is None:
             raise UnfitValueError(Reason.NULL, f"key column {name} is NULL")
         return _spelled(name, kind, put, values[place])
 
     def fields(self, values: Mapping[str, Any]) -> tuple[str, list[bytes]]:
-        """Give a hash's mask (see WRITE_HASHES) and the texts it sets. Raises UnfitValueError."""
+        """Return a hash's mask (see WRITE_HASHES) and the texts it sets. Raises UnfitValueError."""
         mask, texts, size = [], [], 0
         for name, kind, nullable, put in self._columns:
             if name not in values:
@@ -81,7 +81,7 @@ class RowForm:
         return "".join(mask), texts
 
     def text(self, values: Mapping[str, Any], previous: bytes | None) -> bytes:
-        """Give a row's JSON text; what `values` leaves out comes from the previous text, else NULL.
+        """Return a row's JSON text; missing columns come from the previous text, else are NULL.
 
         Raises UnfitValueError.
         """
@@ -98,16 +98,16 @@ class RowForm:
         try:
             text = orjson.dumps(stored)
         except orjson.JSONEncodeError as exc:
-            detail = f"the row holds text that is no valid Unicode: {exc}"
+            detail = f"the row holds text that is not valid Unicode: {exc}"
             raise UnfitValueError(Reason.ENCODING, detail) from exc
         if len(text) > MAX_ROW_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the row has {len(text)} bytes, the limit is {MAX_ROW_BYTES}")
         return text
 
     def keys_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """Give what `key` gives of each, or None where one needs a closer look."""
+        """Return what `key` returns of each, or None if one of them must be handled alone."""
         _, kind, put = self._key[0]
-        if len(self._key) > 1 or kind.plain is bytes:  # the stored form of bytes is text, a key has them raw
+        if len(self._key) > 1 or kind.plain is bytes:  # the stored form of bytes is text; a key has them raw
             return None
         stored = kind.store_column([key[0] for key in keys], nullable=False)
         if stored is None:
@@ -122,7 +122,7 @@ class RowForm:
         return names
 
     def texts_many(self, columns: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """Give what `text` gives of each row, or None where one needs a closer look.
+        """Return what `text` returns of each row, or None if one of them must be handled alone.
 
         `columns` are the rows' values, column by column in the order of `names`.
         """
@@ -137,7 +137,10 @@ class RowForm:
         return None if max(map(len, texts)) > MAX_ROW_BYTES else texts
 
     def fields_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[str, list[bytes]]] | None:
-        """Give what `fields` gives of each row, or None where one needs a closer look; see `texts_many`."""
+        """Return what `fields` returns of each row; see `texts_many`.
+
+        None if one of them must be handled alone.
+        """
         stored = self._stored_columns(columns, raw_bytes=True)
         if stored is None:
             return None
@@ -175,23 +178,23 @@ class RowForm:
         return all_stored
 
     def is_float(self, name: str) -> bool:
-        """Tell whether a column is a FLOAT."""
+        """Return whether a column is a FLOAT."""
         return any(kind.name == "FLOAT" for column, kind, _, _ in self._columns if column == name)
 
     def is_whole(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether the record has all columns."""
+        """Return whether the record has all columns."""
         return len(values) >= len(self.names)
 
 
 def score_text(name: str, value: Any, *, is_float: bool = False) -> bytes:
-    """Give the text of a score: a double that is exactly the value, or the shortest text of a FLOAT.
+    """Return the text of a score: a double exactly equal to the value, or the shortest text of a FLOAT.
 
     Raises UnfitValueError.
     """
     if value is None:
-        raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: a member has one, or is deleted")
+        raise UnfitValueError(Reason.NULL, f"the score {name} is NULL: set it, or delete the row")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UnfitValueError(Reason.TYPE, f"the score {name} is {value!r}, which is no number")
+        raise UnfitValueError(Reason.TYPE, f"the score {name} is {value!r}, which is not a number")
     if value != value:  # noqa: PLR0124 - NaN differs from itself
         raise UnfitValueError(Reason.RANGE, f"the score {name} is NaN")
     if isinstance(value, int) and abs(value) > MAX_EXACT_SCORE:
@@ -218,13 +221,13 @@ def _spelled(name: str, kind: ColumnType, put: Put, value: Any) -> bytes:
     try:
         return put(stored)
     except UnicodeEncodeError as exc:
-        detail = f"column {name}: {value!r} is no valid Unicode text: {exc}"
+        detail = f"column {name}: {value!r} is not valid Unicode text: {exc}"
         raise UnfitValueError(Reason.ENCODING, detail) from exc
 
 
 def _key_put(kind: ColumnType) -> Put:
     put = _put(kind)
-    # -0.0 is 0.0 in SQL, so it is no other key
+    # -0.0 is 0.0 in SQL, so it is the same key
     return (
         put
         if kind.plain is not float

@@ -1,4 +1,4 @@
-"""What runs inside Redis: each script checks the fence and writes, and nothing comes between.
+"""Lua scripts that run inside Redis: each checks the fence and writes in one atomic step.
 
 Every script of a batch has KEYS[1] = the fence (a hash) and ARGV[1], ARGV[2] = the writer's field and token
 in it; ARGV[3] is the time to live in milliseconds, 0 for ever. It answers with a flat list of position
@@ -8,7 +8,7 @@ in it; ARGV[3] is the time to live in milliseconds, 0 for ever. It answers with 
 from __future__ import annotations
 
 FENCED = "STREAMJOBS_FENCED"
-"""What a script answers a writer that is none any more."""
+"""The answer of a script to a writer that may no longer write."""
 
 _CHECK = f"""
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then
@@ -40,7 +40,7 @@ end
 return failed
 """
 )
-"""One text a key; the empty text deletes."""
+"""One text per key; the empty text deletes."""
 
 WRITE_HASHES = (
     _CHECK
@@ -76,10 +76,10 @@ end
 return failed
 """
 )
-"""One hash a key. ARGV[4] = number of columns, then their names; a key has a mask and its values.
+"""One hash per key. ARGV[4] = number of columns, then their names; a key has a mask and its values.
 
-A mask holds a letter a column: 1 set, 0 NULL (no field), - absent (stays). The empty mask deletes the hash,
-`d` these columns of it.
+A mask has one character per column: 1 set, 0 NULL (no field), - absent (stays). The empty mask deletes the
+hash, `d` deletes these columns of it.
 """
 
 WRITE_MEMBERS = (
@@ -93,7 +93,7 @@ end
 return failed
 """
 )
-"""One member of a sorted set a key: score and member; the empty score removes it."""
+"""One member of a sorted set per key: score and member; the empty score removes it."""
 
 REPLACE_FENCE = """
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
@@ -103,5 +103,5 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'epoch', ARGV[2], unpack(cjson.decode(ARGV[3])))
 return 1
 """
-"""Replace a fence: ARGV[1] = the state that it must have (`none`: it has none; empty: any), ARGV[2] = the new
-epoch, ARGV[3] = a JSON list of fields and values. Answers 1 when it did; an epoch never falls."""
+"""Replaces a fence: ARGV[1] = the state that it must have (`none`: no fence; empty: any), ARGV[2] = the new
+epoch, ARGV[3] = a JSON list of fields and values. Answers 1 when it did; an epoch never decreases."""

@@ -30,13 +30,13 @@ from streamjobs.sinks.upsert_batch import columns_of, has_deletes, keys_of
 logger = logging.getLogger(__name__)
 
 _SCRIPT_ROWS = 500
-"""Rows of one script call: the server does nothing else meanwhile (some 5 ms)."""
+"""Rows of one script call: the server does nothing else meanwhile (about 5 ms)."""
 _SCRIPT_BYTES = 4 * 1024 * 1024
 _SCRIPTS = {"STRING": WRITE_TEXTS, "HASHMAP": WRITE_HASHES, "SORTEDSET": WRITE_MEMBERS}
 
 
 class _Written(NamedTuple):
-    """A record as one script takes it: its place in the batch, Redis key, and arguments of the script."""
+    """A record as arguments of a script: its index in the batch, its Redis key, and the arguments."""
 
     place: int
     key: bytes
@@ -50,31 +50,31 @@ class _Written(NamedTuple):
 class RedisSink:
     """Writes one table's rows to Redis; fulfils `streamjobs.sinks.contract.Sink`.
 
-    Promise: each script writes its rows and checks the fence in one step: an older attempt never writes
+    Promise: each script checks the fence and writes its rows in one step: an older attempt never writes
     after a newer one has opened. Keys that a script wrote before the server died are written again.
     """
 
     traits = SinkTraits(
         guarantee="Each key holds the last change made to it, as durable as appendfsync makes it.",
-        idempotence="Writing the same changes again gives the same rows; only a time to live begins anew.",
+        idempotence="Writing the same changes again gives the same rows; only a time to live starts again.",
         deletes="A delete removes the key, the fields or the member; nothing is left.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
         rejects=(
             "Values that their declared type cannot hold, NULL in a key, keys > 1 MiB, rows > 16 MiB, keys "
-            "that hold another kind of value, scores that no double holds exactly."
+            "that hold another kind of value, scores that a double cannot hold exactly."
         ),
         max_batch_rows=2000,
         max_batch_bytes=8 * 1024 * 1024,
         operation=(
             "Use `maxmemory-policy noeviction`, or rows may vanish, and `appendonly yes` with "
             "`appendfsync always`: with `everysec` a machine that fails, or a server killed while its "
-            "disk is busy, may lose the last two seconds of what it has acknowledged. In a HASHMAP a column "
-            "that is NULL has no field, so HGET answers nil and HEXISTS 0, while an empty text is a field of "
-            "no bytes; the key's columns are always there, so EXISTS tells a row of NULLs from none. In a "
-            "STRING it is null in the JSON text. Beside the rows a table has one key `__streamjobs__:fence:` "
-            "and its keyPrefix, in a cluster one for each of the 16384 slots: `SCAN 0 MATCH 'item:*'` shows "
-            "rows alone, `KEYS *` shows both. A job whose fence is deleted stops "
-            "([decision 0073](decisions/0073-where-fences-of-redis-are.md))."
+            "disk is busy, may lose the last two seconds of acknowledged writes. In a HASHMAP a column "
+            "that is NULL has no field, so HGET answers nil and HEXISTS 0, while an empty text is a field "
+            "with zero bytes; the key columns always have a field, so EXISTS is 1 for a row of NULLs and 0 "
+            "for no row. In a STRING a NULL is null in the JSON text. In addition to its rows a table has a "
+            "key `__streamjobs__:fence:` followed by its keyPrefix, in a cluster one such key for each of "
+            "the 16384 slots: `SCAN 0 MATCH 'item:*'` shows only rows, `KEYS *` shows both. A job stops when "
+            "its fence is deleted ([decision 0073](decisions/0073-where-fences-of-redis-are.md))."
         ),
     )
 
@@ -119,14 +119,14 @@ class RedisSink:
         try:
             rejected: list[Rejection] = []
             calls = list(self._calls(self._spelled(batch, rejected)))
-            rejected += self._send(batch, calls)  # all at once: a wait for each costs more than the script
+            rejected += self._send(batch, calls)  # all together: a wait for each costs more than the script
         except RetriableError:
-            self._nodes.close()  # whatever is still on its way must not answer a later request
+            self._nodes.close()  # an answer still on its way must not answer a later request
             raise
         return WriteResult(tuple(rejected))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connection."""
         self._nodes.close()
 
     def _connect(self) -> None:
@@ -143,7 +143,7 @@ class RedisSink:
         for node in self._nodes.primaries():
             try:
                 policy = str(node.info("memory").get("maxmemory_policy", ""))
-            except redis.ResponseError:  # an ACL user need not see it
+            except redis.ResponseError:  # an ACL user may have no right to read it
                 continue
             except (redis.RedisError, OSError) as exc:
                 self._nodes.close()
@@ -160,7 +160,7 @@ class RedisSink:
         return list(self._spelled_one_by_one(batch, rejected)) if many is None else many
 
     def _spelled_at_once(self, batch: Sequence[Record]) -> Sequence[_Written] | None:
-        """Spell whole UPSERTs a column at a time; None where one needs a closer look."""
+        """Encode complete UPSERTs a column at a time; None if one of them must be handled alone."""
         keys = self._form.keys_many(keys_of(batch))
         columns = None if keys is None else columns_of(batch, self._form.names)
         if keys is None or columns is None:
@@ -205,7 +205,7 @@ class RedisSink:
         return key, (self._form.text(record.values, previous.get(record.key)),)
 
     def _previous(self, batch: Sequence[Record]) -> Mapping[tuple[Any, ...], bytes | None]:
-        """Give the texts under the UPSERTs that leave columns out; none in other modes."""
+        """Return the stored texts of the UPSERTs with ABSENT columns; none in other modes."""
         if self._mode != "STRING":
             return {}
         partial: dict[tuple[Any, ...], bytes] = {}
@@ -214,7 +214,7 @@ class RedisSink:
                 try:
                     partial[record.key] = self._form.key(record.key)
                 except UnfitValueError:
-                    continue  # will be rejected when it is spelled
+                    continue  # will be rejected when it is encoded
         with redis_errors(f"table {self._table.name}: reading rows to be completed"):
             return {
                 key: self._nodes.node(slot_of(name) if self._nodes.is_cluster else 0).get(name)
@@ -222,7 +222,7 @@ class RedisSink:
             }
 
     def _calls(self, written: Iterable[_Written]) -> Iterator[tuple[int, list[_Written]]]:
-        """Give script calls: each with its slot and rows, few enough to serve others between two."""
+        """Yield script calls: each with its slot and rows, few enough that others are served between two."""
         calls: dict[int, list[_Written]] = {}
         rows = size = 0
         for each in written:
@@ -277,7 +277,7 @@ def _refuse_prefix_of_fences(prefix: bytes, where: str) -> None:
     """Refuse a prefix by which a SCAN of the table's rows finds fences, too. Raises ConfigError."""
     if OWN_PREFIX.startswith(prefix) or prefix.startswith(OWN_PREFIX):
         message = (
-            f"{where}: 'keyPrefix'='{prefix.decode()}' also finds keys of the framework's own, which start "
+            f"{where}: 'keyPrefix'='{prefix.decode()}' also finds the framework's own keys, which start "
             f"with {OWN_PREFIX.decode()}: choose another"
         )
         raise ConfigError(message)

@@ -1,4 +1,4 @@
-"""RocksDB, embedded: one shard a subtask, read while it is written."""
+"""RocksDB, embedded: one shard per subtask, readable while it is written."""
 
 from connectors.rocksdb.reader import RocksDbTable, list_tables
 from connectors.rocksdb.sink import DEFAULT_PATH, RocksDbSink

@@ -1,7 +1,7 @@
-"""The fence: who may write a table, decided by claims that only grow and by killing what is a zombie.
+"""The fence in RocksDB: who may write a table, decided by claims with growing epochs; zombies are killed.
 
-Every `open` first makes a claim: a durable file whose name is a new, greater epoch. Only then does it touch
-data, so whoever holds a shard's RocksDB LOCK has a claim that tells its process, run and subtask.
+Every `open` first makes a claim: a durable file whose name is a new, greater epoch. Only then does it access
+data, so the process that holds a shard's RocksDB LOCK has a claim with its process, run and subtask.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from streamjobs.sinks.contract import Attempt
 class Claim:
     """One attempt's claim to write one shard.
 
-    `task_manager` is the JVM above the process, None for a plain script. A `closed` claim was let go.
+    `task_manager` is the JVM above the process, None for a plain script. A `closed` claim was released.
     """
 
     epoch: int
@@ -32,7 +32,7 @@ class Claim:
 
     @property
     def orphaned(self) -> bool:
-        """True when the worker outlived its TaskManager."""
+        """Return True when the worker outlived its TaskManager."""
         return self.task_manager is not None and not self.task_manager.alive
 
     def __str__(self) -> str:
@@ -44,17 +44,17 @@ class Claim:
 
 
 class Standing(Enum):
-    """What an earlier claim means to a new one."""
+    """What an earlier claim means for a new one."""
 
-    GONE = "its process is dead or has let go"
+    GONE = "its process is dead or has released it"
     SIBLING = "another shard of the same job"
-    REPLACED = "an older attempt, or an orphan: it must not write again"
+    REPLACED = "an older attempt, or an orphan: it may no longer write"
     NEWER = "a later attempt of the same subtask: then we are the zombie"
     FOREIGN = "a live run of another job"
 
 
 def standing(other: Claim, own: Claim) -> Standing:
-    """Judge another claim of the same table."""
+    """Return what another claim of the same table means."""
     if other.closed or not other.process.alive:
         return Standing.GONE
     theirs, ours = other.attempt, own.attempt
@@ -76,7 +76,7 @@ class Claims:
         self._directory = directory
 
     def take(self, attempt: Attempt) -> Claim:
-        """Make a claim with an epoch greater than any before; durable when it returns."""
+        """Make a claim with an epoch greater than all before; it is durable when this returns."""
         process, guardian = own_identity(), task_manager()
         while True:
             claim = Claim(max(self._epochs(), default=0) + 1, attempt, process, guardian)
@@ -86,21 +86,21 @@ class Claims:
                 self._file(claim.epoch).unlink()
 
     def others(self, own: Claim) -> list[Claim]:
-        """Give every other claim, oldest first."""
+        """Return every other claim, oldest first."""
         claims = [self._read(epoch) for epoch in self._epochs() if epoch != own.epoch]
         return [claim for claim in claims if claim is not None]
 
     def reread(self, claim: Claim) -> Claim:
-        """Give the claim as it is now."""
+        """Read the claim again and return it."""
         return self._read(claim.epoch) or replace(claim, closed=True)
 
     def forget(self, claim: Claim) -> None:
-        """Remove a claim that is gone; the newest is kept, since epochs must never be given twice."""
+        """Remove a dead claim; keep the newest, because an epoch must never be used twice."""
         if claim.epoch < max(self._epochs(), default=0):
             self._file(claim.epoch).unlink(missing_ok=True)
 
     def close(self, claim: Claim) -> None:
-        """Mark a claim as let go."""
+        """Mark a claim as released."""
         draft = self._directory / f".{claim.epoch}.closed"
         draft.write_bytes(_to_json(replace(claim, closed=True)))
         draft.replace(self._file(claim.epoch))

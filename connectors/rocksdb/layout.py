@@ -1,9 +1,9 @@
-"""A table's directory, what it holds, and how files appear in it: whole, durable, never replaced.
+"""The directory of a table and its files, each written completely, durable, and never replaced.
 
 <path>/<table>/schemas/00000001.json    a declaration of the table, by number
                attempts/0000000007.json a writer's claim, by epoch (claims.py)
-               layouts/4-1c0ffee…       who has spread keys over the shards
-               shards/00000/            one RocksDB a subtask
+               layouts/4-1c0ffee…       which run has spread keys over the shards
+               shards/00000/            one RocksDB per subtask
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _serial = itertools.count()
 
 
 class TableDirectory:
-    """The directory of one table. Raises ConfigError for a name that is no plain file name."""
+    """The directory of one table. Raises ConfigError for a name that is not a plain file name."""
 
     def __init__(self, path: Path, table: str) -> None:
         if not _NAME.fullmatch(table):
@@ -39,23 +39,23 @@ class TableDirectory:
 
     @property
     def exists(self) -> bool:
-        """True once a writer has declared the table."""
+        """Return True once a writer has declared the table."""
         return bool(_numbered(self.root / "schemas"))
 
     def shard(self, subtask: int) -> Path:
-        """The RocksDB directory of a subtask."""
+        """Return the RocksDB directory of a subtask."""
         return self.root / "shards" / f"{subtask:05d}"
 
     def shards(self) -> list[Path]:
-        """The RocksDB directories that hold data, in subtask order."""
+        """Return the RocksDB directories that hold data, in subtask order."""
         return sorted(path.parent for path in (self.root / "shards").glob("*/CURRENT"))
 
     def schemas(self) -> dict[int, Schema]:
-        """Every declaration so far, by number."""
+        """Return all declarations so far, by number."""
         return {n: _schema_of(path) for n, path in _numbered(self.root / "schemas").items()}
 
     def declare(self, table: SinkTable) -> dict[int, Schema]:
-        """Record how the table is declared now; the greatest number is in force.
+        """Record the present declaration of the table; return all: the one with the greatest number is valid.
 
         Raises: ConfigError when the key or a column's type differs from before.
         """
@@ -70,10 +70,10 @@ class TableDirectory:
             create_file(self.root / "schemas" / f"{last + 1:08d}.json", _schema_json(wanted))
 
     def spread(self, attempt: Attempt) -> bool:
-        """Record who spreads keys over the shards; True when a key may stand in more than one shard.
+        """Record who spreads keys over the shards; return True if a key may be in more than one shard.
 
-        That is so once the table was written with another parallelism, or in parallel by another run,
-        whose query may spread keys otherwise.
+        It is True once the table was written with another parallelism, or in parallel by another run, whose
+        query may spread keys differently.
         """
         run = hashlib.sha256(attempt.run_id.encode()).hexdigest()[:16]
         name = "1" if attempt.parallelism == 1 else f"{attempt.parallelism}-{run}"
@@ -83,7 +83,7 @@ class TableDirectory:
 
 
 def create_file(path: Path, content: bytes) -> bool:
-    """Make a file appear whole and durable; False when it exists already (and is then untouched)."""
+    """Create a complete, durable file in one step; return False, and change nothing, if it already exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.parent / f".{os.getpid()}-{next(_serial)}.tmp"
     with draft.open("xb") as file:

@@ -18,11 +18,11 @@ from streamjobs.sinks.contract import SinkColumn
 _OPEN_TRIES = 5
 _BATCH_ROWS = 1000
 _BATCH_BYTES = 4 << 20
-"""A batch of a scan ends at either."""
+"""A batch of a scan ends at either limit."""
 
 
 def list_tables(path: Path) -> list[str]:
-    """Give the names of the tables under a store's directory, sorted; empty when there is none."""
+    """Return the names of the tables under a store's directory, sorted; empty when there is none."""
     if not path.is_dir():
         return []
     return sorted(entry.name for entry in path.iterdir() if next(entry.glob("schemas/[0-9]*.json"), None))
@@ -31,8 +31,8 @@ def list_tables(path: Path) -> list[str]:
 class RocksDbTable:
     """One table, read-only.
 
-    Promise: takes no lock and changes no data, so it never disturbs a job. It sees what was written up to
-    the last `refresh` (opening is one): of each shard whole batches, in the order written. Use from one
+    Promise: it takes no lock and changes no data, so it never disturbs a job. It sees what was written before
+    the last `refresh` (opening is one): complete batches of each shard, in the order written. Use it from one
     thread; close it (or use `with`) to remove its scratch directory.
     Raises: ConfigError when there is no such table; SystemicError when the shards may not be opened
     (rocksdict writes its `rocksdict-config.json` again on every open, so that file must be writable).
@@ -51,16 +51,16 @@ class RocksDbTable:
 
     @property
     def columns(self) -> tuple[SinkColumn, ...]:
-        """The columns as they are declared now."""
+        """Return the columns of the present declaration."""
         return self._codec.schema.columns
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The key columns."""
+        """Return the key columns."""
         return self._codec.schema.key
 
     def refresh(self) -> None:
-        """Take in what has been written since."""
+        """Read what has been written since the last refresh."""
         for path in self._directory.shards():
             if path == self._without:
                 continue
@@ -70,18 +70,18 @@ class RocksDbTable:
             elif not _caught_up(shard):
                 shard.close()
                 self._shards[path] = self._open(path)
-        # after the rows: what was read may be written by a newer declaration
+        # after the rows: rows that were read may have a newer declaration
         schemas = self._directory.schemas()
         self._codecs = {number: RowCodec(schema) for number, schema in schemas.items()}
         self._codec = self._codecs[max(self._codecs)]
 
     def get(self, key: Sequence[Any]) -> dict[str, Any] | None:
-        """Give the row of a key, or None. Raises UnfitValueError for a key of wrong types."""
+        """Return the row of a key, or None. Raises UnfitValueError for a key of wrong types."""
         value = self.newest(self._codec.key(key))
         return None if value is None else self._row(value)
 
     def newest(self, key: bytes) -> bytes | None:
-        """Give the newest stored value of these key bytes, which may be a tombstone; None without one."""
+        """Return the newest stored value of these key bytes, which may be a tombstone; None without one."""
         with rocksdb_errors(f"reading {self._directory.root}"):
             found = [shard.get(key) for shard in self._shards.values()]
         return max((value for value in found if value is not None), key=version_of, default=None)
@@ -96,13 +96,13 @@ class RocksDbTable:
     def scan_columns(
         self, names: Sequence[str], prefix: Sequence[Any] = ()
     ) -> Iterator[Sequence[Sequence[Any]]]:
-        """Yield the same rows in batches, none of which is empty: the values of each of these columns."""
+        """Yield the same rows in non-empty batches: the values of each of these columns."""
         start, codecs = self._codec.key(prefix), self._codecs
         for number, values in _batches(self._newest_from(start)):
             yield codecs[number].load_columns(values, names)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for shard in self._shards.values():
             shard.close()
         self._shards.clear()
@@ -117,7 +117,7 @@ class RocksDbTable:
         self.close()
 
     def _open(self, path: Path) -> Any:
-        """Open a secondary; the writer may delete a file between our listing and opening it: try again."""
+        """Open a secondary; try again when the writer deletes a file between our listing and opening it."""
         for left in reversed(range(_OPEN_TRIES)):
             scratch = Path(tempfile.mkdtemp(dir=self._scratch.name))
             try:
@@ -138,7 +138,7 @@ class RocksDbTable:
             yield key, value
 
     def _newest_from(self, start: bytes) -> Iterator[bytes]:
-        """Yield the newest value of each key that starts so, in key order; it may be a tombstone."""
+        """Yield the newest value of each key with this prefix, in key order; it may be a tombstone."""
         merged = heapq.merge(*(self._items(shard, start) for shard in self._shards.values()))
         last, newest = next(merged, (b"", b""))
         for key, value in merged:
@@ -161,7 +161,7 @@ class RocksDbTable:
 
 
 def _batches(values: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield them without tombstones, in order, in batches of one schema each, with its number."""
+    """Yield the values in order, without tombstones, in batches of one schema each, with its number."""
     batch: list[bytes] = []
     of_batch, left = TOMBSTONE_SCHEMA, 0
     for value in values:
@@ -179,7 +179,7 @@ def _batches(values: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _caught_up(shard: Any) -> bool:
-    """Take in the writer's latest; False when it has deleted a file that this needs, so open anew."""
+    """Read the writer's latest data; return False if it deleted a file that this needs: then open again."""
     try:
         with rocksdb_errors("catching up"):
             shard.try_catch_up_with_primary()

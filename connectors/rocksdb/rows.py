@@ -1,4 +1,4 @@
-"""One table's rows as RocksDB has them: sortable key bytes, and version + schema number + JSON array."""
+"""Encoding of a table's rows for RocksDB: sortable key bytes, and version + schema number + JSON array."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOMBSTONE_SCHEMA = 0
 class Schema:
     """The columns and key of a table, as one writer declared them; `number` counts from 1.
 
-    Rows name the schema that they were written with, so columns may be added and dropped between runs.
+    Each row names its schema, so columns may be added and dropped between runs.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Schema:
 
     @classmethod
     def of_table(cls, table: SinkTable, number: int) -> Schema:
-        """Take the declared table. Raises ConfigError for an unknown type or a key that is no column."""
+        """Return the schema of a declared table. Raises ConfigError for an unknown type or key column."""
         columns = tuple(SinkColumn(c.name, column_type(c.type).name, c.nullable) for c in table.columns)
         names = [column.name for column in columns]
         missing = [name for name in table.key if name not in names]
@@ -43,7 +43,7 @@ class Schema:
         return cls(number, columns, table.key)
 
     def refuse_change_from(self, older: Schema, table: str) -> None:
-        """Raise ConfigError unless rows of `older` can be read beside ours."""
+        """Raise ConfigError unless rows of `older` can be read together with ours."""
         ours = {column.name: column.type for column in self.columns}
         theirs = {column.name: column.type for column in older.columns}
         changed = [f"{n}: {theirs[n]} -> {ours[n]}" for n in ours if n in theirs and ours[n] != theirs[n]]
@@ -70,7 +70,7 @@ class RowCodec:
         self._key = [(name, by_name[name]) for name in schema.key]
 
     def key(self, values: Sequence[Any]) -> bytes:
-        """Give the key bytes of key values in key order, or of its first few as a prefix.
+        """Return the key bytes of key values in key order, or of the first few as a prefix.
 
         Raises: UnfitValueError for NULL, a wrong type, or a key beyond 1 MiB.
         """
@@ -85,7 +85,7 @@ class RowCodec:
         return key
 
     def key_many(self, keys: Sequence[Sequence[Any]]) -> list[bytes] | None:
-        """Give what `key` gives for many whole keys, or None when one of them needs a closer look."""
+        """Return what `key` returns for many complete keys, or None if one of them must be handled alone."""
         columns = []
         for i, (_, kind) in enumerate(self._key):
             stored = kind.store_column([key[i] for key in keys], nullable=False)
@@ -99,7 +99,7 @@ class RowCodec:
         return None if max(map(len, whole), default=0) > MAX_KEY_BYTES else whole
 
     def store_many(self, columns: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]] | None:
-        """Give what `store` gives for many whole rows, or None when one of them needs a closer look.
+        """Return what `store` returns for many complete rows, or None if one of them must be handled alone.
 
         `columns` are the rows' values, column by column in the order of `names`.
         """
@@ -112,7 +112,7 @@ class RowCodec:
         return list(zip(*stored, strict=True))
 
     def store(self, values: Mapping[str, Any], previous: Mapping[str, Any] | None) -> tuple[Any, ...]:
-        """Give what JSON takes, in column order; what `values` leaves out comes from `previous`, else NULL.
+        """Return JSON forms in column order; missing columns come from `previous`, else are NULL.
 
         `previous` holds JSON forms by column name. Raises: UnfitValueError that names the column.
         """
@@ -133,18 +133,18 @@ class RowCodec:
         return tuple(stored)
 
     def value(self, stored: tuple[Any, ...], version: int) -> bytes:
-        """Give the value bytes. Raises UnfitValueError for invalid Unicode or a row beyond 64 MiB."""
+        """Return the value bytes. Raises UnfitValueError for invalid Unicode or a row beyond 64 MiB."""
         try:
             body = orjson.dumps(stored)
         except orjson.JSONEncodeError as exc:
-            detail = f"the row holds text that is no valid Unicode: {exc}"
+            detail = f"the row holds text that is not valid Unicode: {exc}"
             raise UnfitValueError(Reason.ENCODING, detail) from exc
         if len(body) > MAX_ROW_BYTES:
             raise UnfitValueError(Reason.SIZE, f"the row has {len(body)} bytes, the limit is {MAX_ROW_BYTES}")
         return _HEAD.pack(version, self.schema.number) + body
 
     def values_many(self, rows: Sequence[tuple[Any, ...]], versions: Iterable[int]) -> list[bytes] | None:
-        """Give what `value` gives of each, or None when one of them needs a closer look."""
+        """Return what `value` returns of each, or None if one of them must be handled alone."""
         pack, dumps, number = _HEAD.pack, orjson.dumps, self.schema.number
         try:
             values = [pack(version, number) + dumps(row) for row, version in zip(rows, versions, strict=True)]
@@ -153,7 +153,7 @@ class RowCodec:
         return None if max(map(len, values), default=0) > MAX_ROW_BYTES + _HEAD.size else values
 
     def load(self, value: bytes) -> dict[str, Any]:
-        """Give a row's Python values by column name from a value that is no tombstone."""
+        """Return a row's Python values by column name from a value that is not a tombstone."""
         row = self.stored(value)
         for name, load in self._loads:
             stored = row[name]
@@ -162,9 +162,9 @@ class RowCodec:
         return row
 
     def load_columns(self, values: Sequence[bytes], names: Iterable[str]) -> list[Sequence[Any]]:
-        """Return the Python values of many rows, a column for each name; a row has NULL for one unknown.
+        """Return the Python values of many rows, one column per name; a row has NULL in an unknown column.
 
-        The values, of which there is at least one, are of this schema and no tombstones.
+        There is at least one value; all values are of this schema, and none is a tombstone.
         """
         rows = orjson.loads(b"[" + b",".join([value[_HEAD.size :] for value in values]) + b"]")
         known = dict(zip(self.names, zip(*rows, strict=True), strict=True))
@@ -172,7 +172,7 @@ class RowCodec:
         return [_loaded(known.get(name), loads.get(name), len(values)) for name in names]
 
     def stored(self, value: bytes) -> dict[str, Any]:
-        """Give a row's JSON forms by column name from a value that is no tombstone."""
+        """Return a row's JSON forms by column name from a value that is not a tombstone."""
         return dict(zip(self.names, orjson.loads(value[_HEAD.size :]), strict=True))
 
 
@@ -187,17 +187,17 @@ def _loaded(stored: Sequence[Any] | None, load: Callable[[Any], Any] | None, cou
 
 
 def tombstone(version: int) -> bytes:
-    """Give the value of a row that is deleted but may still stand in another shard."""
+    """Return the value of a row that is deleted but may still be in another shard."""
     return _HEAD.pack(version, TOMBSTONE_SCHEMA)
 
 
 def version_of(value: bytes) -> int:
-    """Give the version of a value."""
+    """Return the version of a value."""
     version: int = _HEAD.unpack_from(value)[0]
     return version
 
 
 def schema_of(value: bytes) -> int:
-    """Give the number of the schema that a value was written with; TOMBSTONE_SCHEMA for a tombstone."""
+    """Return the number of a value's schema; TOMBSTONE_SCHEMA for a tombstone."""
     number: int = _HEAD.unpack_from(value)[1]
     return number

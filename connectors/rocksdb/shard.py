@@ -1,4 +1,4 @@
-"""One shard: opening its RocksDB, and the one seam where rocksdict's errors become ours."""
+"""One shard: opens its RocksDB, and turns rocksdict's errors into ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LockedError(RetriableError):
 
 @contextmanager
 def rocksdb_errors(what: str) -> Iterator[None]:
-    """Turn rocksdict's errors into ours; it raises plain `Exception`, told apart by type and text."""
+    """Turn rocksdict's errors into ours; it raises plain `Exception`, which differ only in type and text."""
     try:
         yield
     except Exception as exc:
@@ -35,7 +35,7 @@ def rocksdb_errors(what: str) -> Iterator[None]:
 
 
 def open_writer(path: Path, wait_s: float) -> Any:
-    """Open a shard for writing; waits up to `wait_s` for a dying process to let go of the LOCK.
+    """Open a shard for writing; wait up to `wait_s` until a dying process releases the LOCK.
 
     Raises: LockedError, SystemicError.
     """
@@ -52,7 +52,7 @@ def open_writer(path: Path, wait_s: float) -> Any:
 
 
 def open_reader(path: Path, scratch: Path) -> Any:
-    """Open a shard as a secondary instance: reads while another process writes, takes no lock."""
+    """Open a shard as a secondary instance, which reads while another process writes, without a lock."""
     options = _options()
     options.create_if_missing(False)
     options.set_max_open_files(-1)  # a secondary must keep the files open that the writer may delete

@@ -1,4 +1,4 @@
-"""The RocksDB sink: an embedded table on this host, one shard a subtask, readable while it is written."""
+"""The RocksDB sink: an embedded table on this host, one shard per subtask, readable while it is written."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ _POLL_S = 0.05
 
 _open_here: dict[Path, RocksDbSink] = {}
 """The shards that this process holds. Module state on purpose: a RocksDB LOCK belongs to the process, so a
-restarted attempt inside it can only take over from the handle it knows."""
+restarted attempt in the same process can only take over from a handle that it knows."""
 _open_here_guard = threading.Lock()
 
 
 class RocksDbSink:
     """Writes one table's rows to this subtask's shard; fulfils `streamjobs.sinks.contract.Sink`.
 
-    Promise: `open` takes over from every older attempt, by SIGKILL if need be: a zombie never writes again.
-    Beside a live run of another job it waits `takeover_wait_s` for that to end, then refuses. Versions in
-    the store carry an epoch that every `open` makes greater, with the record's counter below it.
+    Promise: `open` takes over from all older attempts, if necessary by SIGKILL: a zombie never writes again.
+    While a run of another job is alive it waits `takeover_wait_s` for it to end, then refuses. Versions in
+    the store contain an epoch, which every `open` increases, in the high bits, and the record's counter.
     """
 
     traits = SinkTraits(
-        guarantee="Each key holds the last change made to it; a batch is written whole or not at all.",
+        guarantee="Each key holds the last change made to it; a batch is written completely or not at all.",
         idempotence="Writing the same changes again gives the same rows.",
         deletes="A delete removes the row; after a change of parallelism it leaves a hidden marker.",
         ordering="Changes of a key take effect in the order written; an older attempt never writes again.",
@@ -84,8 +84,8 @@ class RocksDbSink:
     def open(self, attempt: Attempt) -> None:
         """Claim the shard, remove older writers, open it.
 
-        Raises: ConfigError (the table is declared otherwise), SystemicError (another run writes it, or a
-        newer attempt of this subtask does), LockedError.
+        Raises: ConfigError (the table has another declaration), SystemicError (another run or a newer
+        attempt of this subtask writes it), LockedError.
         """
         self._schemas = self._directory.declare(self._table)
         self._codec = RowCodec(self._schemas[max(self._schemas)])
@@ -123,14 +123,14 @@ class RocksDbSink:
         return WriteResult(tuple(rejected))
 
     def close(self) -> None:
-        """Let go of the shard and of the claim."""
+        """Release the shard and the claim."""
         self.let_go()
         if self._claim is not None:
             self._claims.close(self._claim)
             self._claim = None
 
     def let_go(self) -> None:
-        """Close the shard; later writes raise SystemicError. Waits for a write that another thread makes."""
+        """Close the shard; later writes raise SystemicError. Wait for a write of another thread."""
         with self._lock:
             if self._db is None:
                 return
@@ -143,7 +143,10 @@ class RocksDbSink:
                 del _open_here[self._shard]
 
     def _put_at_once(self, batch: Sequence[Record], changes: WriteBatch) -> bool:
-        """Spell whole UPSERTs a column at a time; False, with nothing put, where one needs a closer look."""
+        """Encode and put complete UPSERTs a column at a time.
+
+        False, with nothing put, if one of them must be handled alone.
+        """
         columns = None if has_deletes(batch) else columns_of(batch, self._codec.names)
         keys = None if columns is None else self._codec.key_many(keys_of(batch))
         rows = None if columns is None or keys is None else self._codec.store_many(columns)
@@ -159,7 +162,7 @@ class RocksDbSink:
         return True
 
     def _put(self, record: Record, changes: WriteBatch) -> None:
-        """Spell one record. Raises UnfitValueError."""
+        """Encode one record. Raises UnfitValueError."""
         version = self._epoch_bits | (record.version & _COUNTER_MASK)
         key = self._codec.key(record.key)
         if record.kind is RecordKind.UPSERT:
@@ -171,7 +174,7 @@ class RocksDbSink:
             changes.delete(key)
 
     def _previous(self, record: Record, key: bytes) -> Mapping[str, Any] | None:
-        """Give the stored row that an UPSERT with ABSENT columns is laid over; None for a whole one."""
+        """Return the stored row into which an UPSERT with ABSENT columns is merged; None if it has all."""
         if record.values.keys() >= self._names:
             return None
         with rocksdb_errors(f"reading {self._shard}"):
@@ -186,7 +189,7 @@ class RocksDbSink:
         return RowCodec(self._schemas[schema_of(value)]).stored(value)
 
     def _evict(self, own: Claim) -> None:
-        """Remove every writer that must not write again; wait for those that are about to leave."""
+        """Remove every writer that may no longer write; wait for those that are about to end."""
         deadline = time.monotonic() + self._takeover_wait_s
         waiting = self._claims.others(own)
         while waiting:
@@ -223,7 +226,7 @@ class RocksDbSink:
     def _refuse(self, own: Claim, other: Claim) -> None:
         self._claims.close(own)
         kind = "another run" if other.attempt.run_id != own.attempt.run_id else "a newer attempt"
-        message = f"table {self._table.name}: {kind} writes it ({other}); stop that first"
+        message = f"table {self._table.name}: {kind} writes it ({other}); stop it first"
         raise SystemicError(message)
 
     def _refuse_if_newer(self, own: Claim) -> None:

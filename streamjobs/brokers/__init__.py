@@ -1,1 +1,1 @@
-"""What a broker must do and may rely on."""
+"""The contract of a broker, and connections to Kafka."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Envelope:
-    """What any broker carries: opaque bytes and where they are.
+    """A broker's record: opaque bytes and their coordinates.
 
     Shape: `Envelope(topic="shop.item", partition=2, offset=1204, timestamp_ms=1700000000123, payload=b"…")`.
     None: `offset` is None before the broker has accepted it. `timestamp_ms` is the broker's record time
@@ -25,25 +25,25 @@ class Envelope:
 
     @property
     def place(self) -> str:
-        """`topic/partition/offset`, the origin that dead letters and errors print."""
+        """Return `topic/partition/offset`, the origin that dead letters and errors print."""
         return f"{self.topic}/{self.partition}/{'?' if self.offset is None else self.offset}"
 
 
 class Receipt(Protocol):
-    """Stands for all that a producer had been given at one moment."""
+    """A receipt for all envelopes that a producer was given until one moment."""
 
     def wait(self, timeout_s: float, /) -> bool:
-        """Whether the broker has acknowledged all of it, at the latest after `timeout_s`; 0 only looks.
+        """Return whether the broker has acknowledged them all; wait at most `timeout_s`, 0 does not wait.
 
         Raises the producer's first failure.
         """
 
 
 class Producer(Protocol):
-    """Sends envelopes; at-least-once, in order per partition.
+    """Sends envelopes, at-least-once and in order per partition.
 
     Promise: `send` blocks when `max_in_flight_bytes` are unacknowledged; `flush` returns when the broker has
-    acknowledged all that was sent, and raises the first failure. Use from one thread. Never call `send`
+    acknowledged everything sent, and raises the first failure. Use it from one thread. Never call `send`
     after `close`.
     Raises: RetriableError when the broker does not answer in time; SystemicError when it refuses for ever
     (authorization, record too large, unknown topic).
@@ -53,35 +53,35 @@ class Producer(Protocol):
         """Queue one envelope for its explicit partition."""
 
     def flush(self) -> None:
-        """Wait until all is acknowledged."""
+        """Wait until everything is acknowledged."""
 
     def receipt(self) -> Receipt:
-        """Give the receipt of all that was sent so far; waits for nothing."""
+        """Return the receipt for everything sent so far, without waiting."""
 
     def partitions(self, topic: str) -> int:
-        """Give the topic's number of partitions, as of the last minute: topics may grow."""
+        """Return the topic's number of partitions, at most a minute old: topics may grow."""
 
     def close(self) -> None:
-        """Flush and let go of the connection."""
+        """Flush and close the connection."""
 
 
 class Consumer(Protocol):
-    """Reads envelopes of explicit partitions from explicit offsets; commits nothing by itself."""
+    """Reads envelopes of explicit partitions from explicit offsets; never commits offsets."""
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Read this partition from `offset` on; assigns it when it was not."""
+        """Read this partition from `offset` on; assign it if it was not assigned."""
 
     def poll(self, timeout_s: float) -> Sequence[Envelope]:
-        """Give what has arrived, at most within `timeout_s`; empty when nothing has."""
+        """Return the envelopes that have arrived; wait at most `timeout_s`; empty if there are none."""
 
     def position(self, topic: str, partition: int) -> int:
-        """Give the offset that `poll` reads next."""
+        """Return the offset that `poll` reads next."""
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
-        """Give for each partition the offset that the next record will get."""
+        """Return for each partition the offset that the next record will get."""
 
     def beginning_offsets(self, topic: str) -> Mapping[int, int]:
-        """Give for each partition the offset of the oldest record that is still there."""
+        """Return for each partition the offset of the oldest record that still exists."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""

@@ -1,4 +1,4 @@
-"""How to reach a Kafka cluster and to log in, for every client: Python's, and the one inside of Flink."""
+"""Connections to a Kafka cluster: addresses, TLS and logins, for Python's client and the one in Flink."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ LOGIN_MODULES: Mapping[str, str] = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
-"""SASL mechanism -> the class of Kafka's Java client that speaks it."""
+"""SASL mechanism -> the login class of Kafka's Java client."""
 
 _CREDENTIAL = re.compile(
     r"""\b(username|password)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s;"'\\]+))"""
 )
 _ESCAPE = re.compile(r"\\(.)")
 _LITERAL = "\\\"'"
-"""What stands for itself behind a backslash in a JAAS text."""
+"""Characters that a backslash escapes in a JAAS text."""
 
 
 @dataclass(frozen=True)
 class KafkaConnection:
-    """Where a cluster is and how to log in.
+    """The address of a cluster, and how to log in.
 
     Shape: `KafkaConnection("127.0.0.1:9092")`, or with TLS and SASL
     `KafkaConnection("b1:9093,b2:9093", protocol="SASL_SSL", mechanism="SCRAM-SHA-512", username="etl",
     password=…, ca_file="/etc/ca.pem")`. TLS always checks certificate and host name. `ca_pem` is the text of
-    the authorities' certificates, for machines that do not have `ca_file`; without both the system's are
-    trusted. `certificate_file` and `key_file` (PEM) are for brokers that want to know the client. `str` gives
-    the servers alone, and the password is never in the repr.
+    the authorities' certificates, for machines that do not have `ca_file`; without both, the authorities of
+    the system are trusted. `certificate_file` and `key_file` (PEM) are for brokers that authenticate the
+    client. `str` returns only the servers, and the password is never in the repr.
     Raises: ConfigError for an unknown protocol or mechanism, or one that lacks its credentials.
     """
 
@@ -70,17 +70,17 @@ class KafkaConnection:
 
     @property
     def has_tls(self) -> bool:
-        """Whether what is sent is encrypted."""
+        """Return whether the connection is encrypted."""
         return self.protocol.endswith("SSL")
 
     def carried(self) -> KafkaConnection:
-        """Give it with the authorities' certificates inside, for other machines. Raises ConfigError."""
+        """Return a copy with the certificates of the authorities, for other machines. Raises ConfigError."""
         if self.ca_file is None:
             return self
         return replace(self, ca_pem=_read(self.ca_file), ca_file=None)
 
     def java_properties(self) -> dict[str, str]:
-        """Give the properties of Kafka's Java client, with secrets in clear text; certificates as text.
+        """Return the properties of Kafka's Java client, with secrets and certificates in clear text.
 
         Raises ConfigError for a certificate file that cannot be read.
         """
@@ -106,15 +106,15 @@ class KafkaConnection:
 
 
 def connection_of(bootstrap: str | KafkaConnection) -> KafkaConnection:
-    """Give the connection itself, or a plain one to these bootstrap servers."""
+    """Return the connection itself, or a plain one to these bootstrap servers."""
     return bootstrap if isinstance(bootstrap, KafkaConnection) else KafkaConnection(bootstrap)
 
 
 def connection_of_properties(properties: Mapping[str, str]) -> KafkaConnection | None:
-    """Return the connection that properties of Kafka's Java client describe.
+    """Return the connection that the properties of Kafka's Java client describe.
 
-    None for what only that client can do: key stores that are no PEM texts, client certificates, Kerberos,
-    tokens, a broker whose name is not checked; and where there are no servers.
+    None for what only that client can do: key stores that are not PEM texts, client certificates, Kerberos,
+    tokens, a broker whose name is not checked; None also if there are no servers.
     """
     bootstrap = properties.get("bootstrap.servers", "").strip()
     protocol = properties.get("security.protocol", "PLAINTEXT").upper()
@@ -136,7 +136,7 @@ def connection_of_properties(properties: Mapping[str, str]) -> KafkaConnection |
 
 
 def _login(jaas: str) -> tuple[str, str] | None:
-    """Return user and password of a JAAS text; None where one is missing or spelled in an unknown way."""
+    """Return user and password of a JAAS text; None if one is missing or has an unknown syntax."""
     found: dict[str, str] = {}
     for name, *spelled in _CREDENTIAL.findall(jaas):
         text = "".join(spelled)

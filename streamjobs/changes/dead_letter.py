@@ -11,7 +11,7 @@ FORMAT_VERSION = 1
 
 
 class Stage(str, Enum):
-    """Where processing stopped."""
+    """The stage at which processing stopped."""
 
     DECODE = "decode"
     CONVERT = "convert"
@@ -21,12 +21,12 @@ class Stage(str, Enum):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Why and where a row or message was set aside.
+    """Why and where a row or message could not be processed.
 
     Shape: `id` is `topic/partition/offset/row`, the same on every replay: readers count distinct ids.
-    `row` is the row's number in its message, or -1 when the whole message is meant. `raw` is the whole
-    message's bytes (the payload as the broker had it), or None where the stage no longer has them (`late`).
-    `at_ms` is when it was set aside, `event_time_ms` the row's own time or None.
+    `row` is the row's index in its message, or -1 for the whole message. `raw` is the bytes of the whole
+    message (the payload as the broker had it), or None if the stage no longer has them (`late`).
+    `at_ms` is when the dead letter was made, `event_time_ms` the time of the row or None.
     """
 
     id: str
@@ -45,18 +45,18 @@ class DeadLetter:
 
     @property
     def has_origin(self) -> bool:
-        """Whether it names the message that it came in: topic, partition and offset of a broker."""
+        """Return whether it names the message that it came from: topic, partition and offset."""
         return bool(self.topic) and self.partition >= 0 and self.offset >= 0
 
     def to_json(self) -> bytes:
-        """Give the one-line JSON form that the dead-letter topic carries."""
+        """Return the one-line JSON form that the dead-letter topic carries."""
         fields = asdict(self) | {"v": FORMAT_VERSION, "stage": self.stage.value}
         fields["raw"] = None if self.raw is None else base64.b64encode(self.raw).decode("ascii")
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> DeadLetter:
-        """Read it back. Raises ValueError when `data` is not a dead letter of this version."""
+        """Read the JSON form. Raises ValueError when `data` is not a dead letter of this version."""
         try:
             fields = json.loads(data)
             if fields.pop("v") != FORMAT_VERSION:
@@ -88,7 +88,7 @@ class Replayed:
 
     @classmethod
     def from_json(cls, data: bytes) -> Replayed | None:
-        """Read it back; None when `data` is something else."""
+        """Read the JSON form; None when `data` is something else."""
         try:
             fields = json.loads(data)
             if fields["v"] != FORMAT_VERSION:

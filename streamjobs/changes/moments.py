@@ -1,4 +1,4 @@
-"""Moments that Python's datetime does not have: nanoseconds, and days outside of the years 1 to 9999."""
+"""Moments that Python's datetime cannot hold: nanoseconds, and days outside the years 1 to 9999."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 _DAY_S = 86_400
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
-"""The calendar repeats itself after so many days."""
+"""The calendar repeats after so many days."""
 _FIRST = date(2000, 1, 1)
 _FIRST_DAY = (_FIRST - date(1970, 1, 1)).days
 
@@ -15,14 +15,14 @@ _FIRST_DAY = (_FIRST - date(1970, 1, 1)).days
 class NanoMoment(datetime):
     """A datetime and the nanoseconds after its microseconds, 0 to 999.
 
-    It compares as the moment that it is, with datetimes too: keys that differ by a nanosecond stay two.
+    It compares as the exact moment, also with datetimes: keys that differ by a nanosecond are different.
     """
 
     nanosecond: int = 0
 
     @classmethod
     def of(cls, moment: datetime, nanosecond: int) -> NanoMoment:
-        """Add nanoseconds to a moment."""
+        """Return a moment plus nanoseconds."""
         made = cls(
             moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second,
             moment.microsecond, moment.tzinfo,
@@ -54,17 +54,17 @@ class NanoMoment(datetime):
 
 @dataclass(frozen=True, order=True)
 class OutOfRange:
-    """A day or moment that Flink computed and that no store holds; `text` shows it.
+    """A day or moment that Flink computed and that no store can hold; `text` shows it.
 
-    Shape: `OutOfRange("10001-12-31 23:59:59")`. It stands in a row in place of the value, and every column
-    type refuses it.
+    Shape: `OutOfRange("10001-12-31 23:59:59")`. It replaces the value in a row, and every column type
+    refuses it.
     """
 
     text: str
 
 
 def calendar_text(seconds: int) -> str:
-    """Show a moment of any year, given in seconds since 1970, UTC: `10001-12-31 23:59:59`."""
+    """Return the text of a moment of any year, given in seconds since 1970, UTC: `10001-12-31 23:59:59`."""
     days, second = divmod(seconds, _DAY_S)
     cycles, day = divmod(days - _FIRST_DAY, _CYCLE_DAYS)
     found = _FIRST + timedelta(days=day)

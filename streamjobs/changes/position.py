@@ -1,4 +1,4 @@
-"""Where a change stands in its source, and the sortable `seq` made of it."""
+"""The position of a change in its source, and the sortable `seq` made from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEQ_BYTES = _SEQ.size
 
 
 class Half(IntEnum):
-    """Which part of one row event a change is; orders changes that share a place."""
+    """Which part of one row event a change is; orders changes that share a position."""
 
     SNAPSHOT = 0
     ONLY = 1
@@ -22,7 +22,7 @@ class Half(IntEnum):
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """A place in one source's log, totally ordered.
+    """A position in one source's log, totally ordered.
 
     Shape: `Position(epoch=0, file=3, offset=1547, row=2)`. `offset` is a byte offset in the file (for a
     generator: a running number). A stored position means *where the next read starts*.
@@ -37,18 +37,18 @@ class Position:
     row: int = 0
 
     def seq(self, half: Half = Half.ONLY) -> bytes:
-        """Give the fixed-width bytes that sort as the changes were made.
+        """Return the fixed-width bytes that sort in the order of the changes.
 
-        Promise: deterministic; capture the same log twice and get the same bytes. Big-endian unsigned
+        Promise: deterministic; two captures of the same log give the same bytes. Big-endian unsigned
         fields, so a byte comparison (SQL: BYTES, ORDER BY) is the order of the changes. A snapshot row
-        takes the snapshot's position with `Half.SNAPSHOT`: it sorts before any event that starts there.
+        has the snapshot's position with `Half.SNAPSHOT`: it sorts before any event that starts there.
         It orders ingest only and is never a sink's version.
         """
         return _SEQ.pack(self.epoch, self.file, self.offset, self.row, half)
 
     @classmethod
     def of_seq(cls, seq: bytes) -> tuple[Position, Half]:
-        """Read a `seq` back. Raises ValueError when it is not one."""
+        """Read the position of a `seq`. Raises ValueError when it is not a `seq`."""
         if len(seq) != SEQ_BYTES:
             message = f"a seq has {SEQ_BYTES} bytes, this has {len(seq)}: {seq.hex()}"
             raise ValueError(message)
@@ -57,7 +57,7 @@ class Position:
 
     @classmethod
     def of_text(cls, text: str) -> Position:
-        """Read back what `str` gave. Raises ValueError when it is not one."""
+        """Read the text that `str` returns. Raises ValueError when it is not a position."""
         epoch, file, offset, row = map(int, text.split(":"))
         return cls(epoch, file, offset, row)
 

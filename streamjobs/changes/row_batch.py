@@ -1,4 +1,4 @@
-"""Many row changes of one kind at a time: what a fast reader hands over instead of objects, one a row."""
+"""Batches of row changes of one kind: what a fast reader returns instead of one object per row."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streamjobs.changes.row_change import ChangeKind, Row, RowChange, TableSchem
 class RowBatch:
     """Changes of one table, one kind and one transaction, in source order.
 
-    Shape: row i has `images[i]` (the row after the change; of a DELETE as it last was), for UPDATE also
-    `befores[i]`, and the position `position` with `row + i`. `befores` is empty for every other kind.
-    A change of a primary key is two batches: `Half.KEY_CHANGE_DELETE`, then `Half.KEY_CHANGE_INSERT`, of one
-    row each and with the same position.
+    Shape: row i has `images[i]` (the row after the change; for a DELETE, the last state of the row), for an
+    UPDATE also `befores[i]`, and the position `position` with `row + i`. `befores` is empty for every other
+    kind. A change of a primary key is two batches: `Half.KEY_CHANGE_DELETE`, then `Half.KEY_CHANGE_INSERT`,
+    of one row each and with the same position.
     """
 
     schema: TableSchema
@@ -32,17 +32,17 @@ class RowBatch:
         return len(self.images)
 
     def change(self, index: int) -> RowChange:
-        """Return one of the changes, as a domain object."""
+        """Return the change at this index, as a domain object."""
         return next(iter(self.rest(index)))
 
     def rest(self, first: int) -> RowBatch:
-        """Return the changes from this index on, which may be none, in their places."""
+        """Return the changes from this index on, with their positions; there may be none."""
         place = self.position
         position = Position(place.epoch, place.file, place.offset, place.row + first)
         return replace(self, images=self.images[first:], befores=self.befores[first:], position=position)
 
     def __iter__(self) -> Iterator[RowChange]:
-        """Give the changes one by one, as domain objects."""
+        """Yield the changes one by one, as domain objects."""
         place, kind, deleted = self.position, self.kind, self.kind is ChangeKind.DELETE
         updated = kind is ChangeKind.UPDATE
         for index, image in enumerate(self.images):

@@ -1,4 +1,4 @@
-"""The nouns of change data: table, column, schema, row change. Standard library only."""
+"""The types of change data: table, column, schema, row change. Standard library only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = tuple[Value, ...]
 
 
 class ChangeKind(IntEnum):
-    """What happened to the row. The numbers are the IDL's."""
+    """What happened to the row. The numbers are those of the IDL."""
 
     INSERT = 1
     UPDATE = 2
@@ -37,7 +37,7 @@ class ChangeKind(IntEnum):
 
 
 class SqlType(IntEnum):
-    """Logical column types of the wire. The numbers are the IDL's and never change."""
+    """Logical column types of the wire. The numbers are those of the IDL and never change."""
 
     BOOLEAN = 1
     TINYINT = 2
@@ -64,7 +64,7 @@ class SqlType(IntEnum):
 
 @dataclass(frozen=True)
 class TableId:
-    """A table's full name. `str()` gives `database.table`."""
+    """A table's full name. `str()` returns `database.table`."""
 
     database: str
     table: str
@@ -77,8 +77,8 @@ class TableId:
 class Column:
     """A column as the source declares it.
 
-    `native_type` is the source's own spelling (`varchar(32)`, `int(10) unsigned`); unsigned TINYINT,
-    SMALLINT and INT travel as the next wider signed type that holds them.
+    `native_type` is the type as the source writes it (`varchar(32)`, `int(10) unsigned`); unsigned TINYINT,
+    SMALLINT and INT are sent as the next wider signed type that holds them.
     """
 
     name: str
@@ -97,12 +97,12 @@ class TableSchema:
 
     @property
     def key_indexes(self) -> tuple[int, ...]:
-        """Places of the primary key's columns; empty when the table has none."""
+        """Indexes of the primary key's columns; empty when the table has no primary key."""
         return tuple(i for i, column in enumerate(self.columns) if column.key)
 
     @property
     def identity_indexes(self) -> tuple[int, ...]:
-        """Places of the columns that tell rows apart: the primary key's, all where there is none."""
+        """Indexes of the columns that identify a row: the primary key's, or all if there is none."""
         return self.key_indexes or tuple(range(len(self.columns)))
 
     @property
@@ -113,7 +113,7 @@ class TableSchema:
 
 @dataclass(frozen=True)
 class RowChange:
-    """One row of one table that changed once.
+    """One change of one row of one table.
 
     None: `before` is None for INSERT and SNAPSHOT, `after` for DELETE. A change of the primary key is never
     an UPDATE: producers make a DELETE of the old key and an INSERT of the new one.
@@ -136,7 +136,7 @@ class RowChange:
 
     @property
     def image(self) -> Row:
-        """The row as it is after the change, or as it last was for a DELETE."""
+        """Return the row after the change; for a DELETE, its last state."""
         row = self.before if self.kind is ChangeKind.DELETE else self.after
         if row is None:
             message = f"{self.kind.name} of {self.schema.table} at {self.position} has no row image"
@@ -146,22 +146,22 @@ class RowChange:
     @classmethod
     def insert(cls, schema: TableSchema, after: Row, position: Position, committed_at_ms: int,
                transaction_id: str = "", half: Half = Half.ONLY) -> RowChange:  # fmt: skip
-        """A row that came to be."""
+        """Return the change of a new row."""
         return cls(schema, ChangeKind.INSERT, None, after, position, committed_at_ms, transaction_id, half)
 
     @classmethod
     def snapshot(cls, schema: TableSchema, row: Row, position: Position, committed_at_ms: int) -> RowChange:
-        """A row that was there when the snapshot was taken."""
+        """Return the change of a row that existed when the snapshot was taken."""
         return cls(schema, ChangeKind.SNAPSHOT, None, row, position, committed_at_ms, "", Half.SNAPSHOT)
 
     @classmethod
     def update(cls, schema: TableSchema, before: Row | None, after: Row, position: Position,
                committed_at_ms: int, transaction_id: str = "") -> RowChange:  # fmt: skip
-        """A row that changed and kept its primary key."""
+        """Return the change of a row that kept its primary key."""
         return cls(schema, ChangeKind.UPDATE, before, after, position, committed_at_ms, transaction_id)
 
     @classmethod
     def delete(cls, schema: TableSchema, before: Row, position: Position, committed_at_ms: int,
                transaction_id: str = "", half: Half = Half.ONLY) -> RowChange:  # fmt: skip
-        """A row that is gone."""
+        """Return the change of a deleted row."""
         return cls(schema, ChangeKind.DELETE, before, None, position, committed_at_ms, transaction_id, half)

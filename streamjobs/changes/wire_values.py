@@ -1,8 +1,8 @@
-"""Canonical forms: how a value of each SqlType is spelled in bytes on the wire. Standard library only.
+"""Canonical forms: how a value of each SqlType is encoded in bytes on the wire. Standard library only.
 
-`FORMS` is the one table. Everything is exact and strict: what a form does not describe is refused with a
-ValueError that names the type and the value; equal values have equal bytes (but FLOAT, DOUBLE and JSON
-are read in any legal spelling). NULL and absent are not values and never come here.
+`FORMS` is the only table of them. Everything is exact and strict: a value or bytes that a form does not
+describe are refused with a ValueError that names the type and the value; equal values have equal bytes (but
+FLOAT, DOUBLE and JSON are read in any legal form). NULL and absent are not values: functions never get them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Form:
 
 
 def encode(sql_type: SqlType, value: object) -> bytes:
-    """Spell a Python value. Raises ValueError when the type has no such value, or has another Python type."""
+    """Encode a Python value. Raises ValueError when the type has no such value or another Python type."""
     form = FORMS[sql_type]
     try:
         return form.encode(value)
@@ -64,7 +64,7 @@ def encode(sql_type: SqlType, value: object) -> bytes:
 
 
 def decode(sql_type: SqlType, data: bytes) -> Any:
-    """Read a value back. Raises ValueError when `data` is not in the canonical form."""
+    """Decode a value. Raises ValueError when `data` is not in the canonical form."""
     form = FORMS[sql_type]
     try:
         return form.decode(data)
@@ -74,19 +74,19 @@ def decode(sql_type: SqlType, data: bytes) -> Any:
 
 
 def decode_column(sql_type: SqlType, column: Sequence[bytes]) -> list[Any]:
-    """Read many values of one type: `decode` of each, but several times faster for integers and text."""
+    """Decode many values of one type, as `decode` does, but several times faster for integers and text."""
     try:
         if sql_type in _INTEGER_RANGES:
             return _decode_integers(column, *_INTEGER_RANGES[sql_type])
         if sql_type in (SqlType.TEXT, SqlType.ENUM):
             return [value.decode() for value in column]
     except ValueError:
-        pass  # the loop below finds the value and says what is wrong
+        pass  # the loop below finds the value and raises its error
     return [decode(sql_type, value) for value in column]
 
 
 def event_time_ms(sql_type: SqlType, data: bytes) -> int:
-    """Give the UTC epoch milliseconds that an event-time column means.
+    """Return the UTC epoch milliseconds of a value of an event-time column.
 
     BIGINT is epoch ms; TIMESTAMP and DATETIME are UTC, microseconds are cut off (towards the past).
     Raises: ValueError for any other type, a value not in canonical form, a zero or partial date, and a time
@@ -104,12 +104,12 @@ def event_time_ms(sql_type: SqlType, data: bytes) -> int:
 
 
 def shortest_float(value: float) -> float:
-    """Give the double whose text is the shortest one of this binary32: 0.1 for 0.10000000149011612.
+    """Return the double whose text is the shortest one of this binary32: 0.1 for 0.10000000149011612.
 
-    Raises: OverflowError for a finite number that no binary32 is near to.
+    Raises: OverflowError for a finite number beyond the largest binary32.
     """
     rounded = binary32(value)
-    # a normal binary32 holds any six digits, so fewer than six need no try of their own
+    # a normal binary32 holds any six digits, so fewer than six digits need not be tried
     for digits in range(6 if abs(rounded) >= _MIN_NORMAL_FLOAT else 1, 9):
         number = float(f"{rounded:.{digits}g}")
         try:
@@ -121,7 +121,7 @@ def shortest_float(value: float) -> float:
 
 
 def binary32(value: float) -> float:
-    """Give the binary32 nearest to a number, as a double. Raises OverflowError as `shortest_float` does."""
+    """Return the binary32 nearest to a number, as a double. Raises OverflowError as `shortest_float` does."""
     return float(_FLOAT32.unpack(_FLOAT32.pack(value))[0])
 
 

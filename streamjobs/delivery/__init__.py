@@ -1,4 +1,4 @@
-"""Delivery: takes a subtask's changes to any sink: reduced, batched, retried, bisected, dead-lettered."""
+"""Delivery of a subtask's changes to any sink: reduced, batched, retried, bisected, dead-lettered."""
 
 from streamjobs.delivery.cap import DeadLetterCap
 from streamjobs.delivery.reduction import reduce_changes, split_batches

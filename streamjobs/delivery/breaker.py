@@ -1,4 +1,4 @@
-"""The circuit breaker: a store that keeps failing is asked for little, and for more as it answers."""
+"""The circuit breaker: a store that keeps failing gets few records, and more with each success."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ FAILURES_TO_OPEN = 5
 
 
 class Breaker:
-    """Bounds how many records the next try may send.
+    """Limits how many records the next try may send.
 
-    Closed: as many as wanted. After FAILURES_TO_OPEN tries in a row that failed it opens: the next tries send
-    one record, a probe, so that a store that is only slow or full is not held down by the size of what it
-    cannot finish. Each success doubles the bound; it closes once `full` records went through.
+    Closed: no limit. It opens after FAILURES_TO_OPEN failed tries in a row: the next tries send one record, a
+    probe, so that big batches do not keep a slow or full store from recovering. Each success doubles the
+    limit; the breaker closes once `full` records were sent successfully.
     """
 
     def __init__(self, full: int) -> None:
@@ -20,21 +20,21 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether tries are bounded."""
+        """Return whether tries are limited."""
         return self._bound is not None
 
     def allowance(self, wanted: int) -> int:
-        """Give how many records the next try may send."""
+        """Return how many records the next try may send."""
         return wanted if self._bound is None else min(wanted, self._bound)
 
     def failed(self) -> None:
-        """Note a try that failed."""
+        """Record a failed try."""
         self._failures += 1
         if self._failures >= FAILURES_TO_OPEN:
             self._bound = 1
 
     def succeeded(self) -> None:
-        """Note a try that the store answered."""
+        """Record a try that the store answered."""
         self._failures = 0
         if self._bound is not None:
             self._bound = None if self._bound * 2 >= self._full else self._bound * 2

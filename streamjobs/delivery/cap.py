@@ -1,4 +1,4 @@
-"""The cap on dead letters: a flood of poison is no poison but a wrong declaration."""
+"""The cap on dead letters: very many refused records mean a wrong declaration, not poison."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from streamjobs.sinks.contract import Rejection
 
 @dataclass(frozen=True)
 class DeadLetterCap:
-    """When poison is no longer an exception: the job stops before it drains a topic into dead letters.
+    """The limit at which a job stops, so that it does not turn a whole topic into dead letters.
 
-    It stops when, within `window_s`, more than `at_least` records and more than `share` of all were rejected.
+    It stops when more than `at_least` records and more than `share` of all were rejected within `window_s`.
     """
 
     share: float = 0.05
@@ -23,7 +23,7 @@ class DeadLetterCap:
 
 
 class CapWatch:
-    """Counts rejections in windows, and raises SystemicError once there are too many."""
+    """Counts rejections in windows of time, and raises SystemicError once there are too many."""
 
     def __init__(self, cap: DeadLetterCap, clock: Clock) -> None:
         self._cap = cap

@@ -1,4 +1,4 @@
-"""What of a subtask's changes reaches the store: each key's last effect, in batches that it bears."""
+"""Reduces a subtask's changes to the last effect on each key, in batches that the store accepts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _FIXED_BYTES, _COLUMN_BYTES = 16, 12
 
 
 def reduce_changes(records: Sequence[Record], table: SinkTable) -> Sequence[Record]:
-    """Give each key's last effect, sorted by key.
+    """Return the last effect on each key, sorted by key.
 
-    An UPSERT that leaves columns out (ABSENT) is laid over an earlier one of the same key; after a DELETE
-    its missing columns are NULL. A DELETE stays whatever came before it: after a filter on an updating view
-    a lone UPDATE_BEFORE is a delete.
+    An UPSERT with missing columns (ABSENT) is merged into an earlier one of the same key; after a DELETE its
+    missing columns are NULL. A DELETE always stays, whatever came before it: after a filter on an updating
+    view an UPDATE_BEFORE without an UPDATE_AFTER is a delete.
     """
     if isinstance(records, Upserts):
         return records.last_of_each()
@@ -40,7 +40,7 @@ def _over(earlier: Record, later: Record, table: SinkTable) -> Record:
 
 
 def split_batches(records: Sequence[Record], max_rows: int, max_bytes: int) -> Iterator[Sequence[Record]]:
-    """Cut into batches of at most `max_rows` and about `max_bytes`; one record too big stands alone."""
+    """Split into batches of at most `max_rows` and about `max_bytes`; a too big record is its own batch."""
     for batch, _ in weighed_batches(records, max_rows, max_bytes):
         yield batch
 
@@ -48,7 +48,7 @@ def split_batches(records: Sequence[Record], max_rows: int, max_bytes: int) -> I
 def weighed_batches(
     records: Sequence[Record], max_rows: int, max_bytes: int
 ) -> Iterator[tuple[Sequence[Record], int]]:
-    """Cut as `split_batches` does, and give each batch's bytes."""
+    """Split as `split_batches` does, and yield each batch with its bytes."""
     if isinstance(records, Upserts):
         weights = records.weights(_FIXED_BYTES + _COLUMN_BYTES * len(records.names))
     else:
@@ -68,7 +68,7 @@ def weighed_batches(
 
 
 def record_bytes(record: Record) -> int:
-    """Estimate what a record weighs on the way to a store; texts and bytes count, the rest is flat."""
+    """Estimate the bytes of a record on its way to a store: texts and bytes by length, the rest is flat."""
     values = record.values.values()
     fixed = _FIXED_BYTES + _COLUMN_BYTES * len(record.values)
     return fixed + sum([len(v) for v in values if type(v) is str or type(v) is bytes])

@@ -1,4 +1,4 @@
-"""From a record that a store refused to its dead letter."""
+"""Makes a dead letter from a record that a store refused."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from streamjobs.changes.dead_letter import DeadLetter, Stage
 from streamjobs.sinks.contract import Record, Rejection, SinkTable
 
 MAX_RECORD_CHARS = 256 * 1024
-"""How much of the record's text a dead letter carries; its origin leads to the whole."""
+"""How much of the record's text a dead letter carries; the whole record is found by its origin."""
 
 
 def dead_letter_of(rejection: Rejection, job: str, table: SinkTable, at_ms: int) -> DeadLetter:
-    """Give the dead letter of a rejected record.
+    """Return the dead letter of a rejected record.
 
-    `id` is the record's origin where it is known, else the table with a digest of key and values: the same
-    record gives the same id on every replay. Where the query keeps the message that a row came from, in the
-    column of the option `originColumn`, the letter names it; one message may lead to several rows, so it is
-    not their id. `detail` ends with the record itself; `raw` is None.
+    `id` is the record's origin if it is known, else the table with a digest of key and values: the same
+    record gets the same id on every replay. The letter names the message that the row came from if the query
+    keeps it in the column of the option `originColumn`; several rows may come from one message, so the
+    message is not their id. `detail` ends with the record itself; `raw` is None.
     """
     record = rejection.record
     text = f"{record.kind.value} key={record.key!r} values={dict(record.values)!r}"

@@ -1,4 +1,4 @@
-"""What a job may say of the delivery to its table, beside what the store must know."""
+"""The settings of the delivery to a table, as opposed to those of its store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.retry import RetryPolicy
 
 @dataclass(frozen=True)
 class DeliverySettings:
-    """How a table's changes are delivered; `max_rows` None: as many as the store bears."""
+    """How a table's changes are delivered; `max_rows` None: as many as the store accepts."""
 
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     max_rows: int | None = None

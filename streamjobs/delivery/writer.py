@@ -1,10 +1,10 @@
-"""Delivery: takes a subtask's changes to any sink: reduced, batched, retried, bisected, dead-lettered.
+"""Delivery of a subtask's changes to any sink: reduced, batched, retried, bisected, dead-lettered.
 
-Four classes of failure, written once for all stores:
+Four classes of failure, handled here for all stores:
     transient   RetriableError: the same batch again, full jitter, until the retry budget is spent
-    poison      a Rejection: becomes a dead letter (stage `sink`), is counted, the rest goes on
+    poison      a Rejection: becomes a dead letter (stage `sink`) and is counted; the rest is written
     systemic    SystemicError: the job stops, nothing is dead-lettered
-    internal    anything else is a bug of ours: caught nowhere
+    internal    anything else is our bug: caught nowhere
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COUNTER_BITS = 33
 
 
 class DeadLetters(Protocol):
-    """Takes dead letters; returns when they are durable. Raises RetriableError or SystemicError."""
+    """Stores dead letters; returns when they are durable. Raises RetriableError or SystemicError."""
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
         """Store the letters; the same letter may come again."""
@@ -45,7 +45,7 @@ class Delivery:
     """Writes one subtask's changes to one sink.
 
     Promise: when `write` returns, every change is in the store or in the dead letters, both durable: a
-    checkpoint may follow. Changes of one key take effect in the order given. Blocks while the store is down
+    checkpoint may follow. Changes of one key take effect in the given order. Blocks while the store is down
     (backpressure) up to the retry budget. One thread uses it. `alive` is called before every try and must
     raise when this worker has become a zombie.
     Raises: RetriableError (budget spent), SystemicError.
@@ -102,11 +102,11 @@ class Delivery:
         self._retry(lambda: self._sink.open(self._attempt))
 
     def next_version(self) -> int:
-        """Give the version of the next record: `epoch << 33 | counter`. Raises SystemicError at 2**33."""
+        """Return the version of the next record: `epoch << 33 | counter`. Raises SystemicError at 2**33."""
         return self.next_versions(1)[0]
 
     def next_versions(self, count: int) -> range:
-        """Give the versions of the next records; raises as `next_version`."""
+        """Return the versions of the next records; raises as `next_version` does."""
         first = self._version + 1
         if first + count > self._last_version + 1:
             message = f"this attempt has written {1 << COUNTER_BITS} records; restart the job for a new epoch"
@@ -131,11 +131,11 @@ class Delivery:
             self._letters.inc(len(letters))
 
     def close(self) -> None:
-        """Let go of the store; nothing is pending."""
+        """Close the sink; nothing is pending."""
         self._sink.close()
 
     def _deliver(self, batch: Sequence[Record]) -> list[Rejection]:
-        """Write one batch; where the whole of it is refused, halve it until the poison stands alone."""
+        """Write one batch; if all of it is refused, halve it until the poison is alone in its batch."""
         parts = [batch]
         rejections: list[Rejection] = []
         while parts:
@@ -153,12 +153,12 @@ class Delivery:
         return rejections
 
     def _send(self, records: Sequence[Record]) -> tuple[Sequence[Record], WriteResult]:
-        """Write the records, or the first of them where the breaker is open; give what was written."""
+        """Write the records, or the first ones while the breaker is open; return what was written."""
         started = self._clock.monotonic_s()
 
         def write() -> tuple[Sequence[Record], WriteResult]:
             allowed = self._breaker.allowance(len(records))
-            # Whole, it is the same object at each try: a sink may know what it has sent of it.
+            # Without a limit it is the same object at each try: a sink may know what part it has sent.
             part = records if allowed == len(records) else records[:allowed]
             try:
                 return part, self._sink.write(part)

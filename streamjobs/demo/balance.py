@@ -19,9 +19,9 @@ WINDOW_MS: Final = 1_000
 
 @dataclass(frozen=True)
 class Balance:
-    """Six numbers, each counted on its own; none is a remainder.
+    """Six numbers, each counted independently; none is a remainder.
 
-    `sent` by the sender; `samples` and `repeated` (their copies beyond the first) in the sink; `late` and
+    `sent` is counted by the sender; `samples` and `repeated` (copies after the first) in the sink; `late` and
     `dead` as distinct dead-letter ids of the impression topic; `pending` in the topic, by the watermark.
     """
 
@@ -34,7 +34,7 @@ class Balance:
 
     @property
     def difference(self) -> int:
-        """What is missing on the right side; negative: what is too much. 0 when it balances."""
+        """Return how many the right side lacks; negative: how many it has too many; 0: it balances."""
         return self.sent - (self.samples + self.repeated + self.late + self.dead + self.pending)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ def balance(
 
 
 def closings_of(messages: Iterable[Envelope]) -> list[int]:
-    """Return of each impression on time in `messages` the watermark at which its window closes."""
+    """Return for each on-time impression in `messages` the watermark at which its window closes."""
     closings = []
     for envelope in messages:
         try:
@@ -89,12 +89,12 @@ def pending_impressions(closings: Iterable[int], watermark_ms: int | None) -> in
 
 
 def closes_at_ms(event_time_ms: int) -> int:
-    """Return the watermark at which an impression's sample is final: second and attribution are over."""
+    """Return the watermark at which a sample is final: its second and its attribution window have ended."""
     return event_time_ms - event_time_ms % WINDOW_MS + WINDOW_MS - 1 + ATTRIBUTION_MS
 
 
 def _copies(value: object) -> int:
     if not isinstance(value, int):
-        message = f"a sample says that it has {value!r} copies"
+        message = f"a sample has {value!r} copies"
         raise AssertionError(message)
     return value

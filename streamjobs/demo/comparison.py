@@ -1,4 +1,4 @@
-"""Samples and dead letters against the truth, column by column."""
+"""Compares samples and dead letters with the truth, column by column."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SHOWN: Final = 10
 
 @dataclass
 class Comparison:
-    """How two sets of keyed things differ.
+    """The differences of two sets of keyed values.
 
-    `by_column` counts what differs: a column's name, or `(missing)` and `(unexpected)` for whole rows.
+    `by_column` counts differences by column name, or by `(missing)` and `(unexpected)` for whole rows.
     `first` describes the first ten differences.
     """
 
@@ -29,11 +29,11 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Nothing differs."""
+        """Return whether nothing differs."""
         return not self.by_column
 
     def add(self, column: str, description: str) -> None:
-        """Count a difference and keep its description when it is one of the first."""
+        """Count a difference, and keep its description if it is one of the first."""
         self.by_column[column] += 1
         if len(self.first) < SHOWN:
             self.first.append(description)
@@ -51,7 +51,7 @@ def compare(actual: Samples, expected: Samples, columns: Sequence[str]) -> Compa
     for key in sorted(expected.keys() - actual.keys()):
         result.add("(missing)", f"impression {key}: no sample")
     for key in sorted(actual.keys() - expected.keys()):
-        result.add("(unexpected)", f"impression {key}: a sample that must not be: {actual[key]}")
+        result.add("(unexpected)", f"impression {key}: an unexpected sample: {actual[key]}")
     for key in sorted(expected.keys() & actual.keys()):
         if actual[key] == expected[key]:
             continue

@@ -38,9 +38,9 @@ class Event(NamedTuple):
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """Yield the events of a .csv or .csv.gz file without a header; lines count from 1, empty ones fall out.
+    """Yield the events of a .csv or .csv.gz file without a header; skip empty lines; lines count from 1.
 
-    Raises: ConfigError with file and line when it is not such a file.
+    Raises: ConfigError with file and line when the file has another format.
     """
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
@@ -66,11 +66,11 @@ def _event(path: Path, number: int, line: str) -> Event:
 
 @dataclass(frozen=True)
 class EventFeed:
-    """The file as sendings, in file order or shuffled.
+    """The events of the file as sendings, in file order or shuffled.
 
-    `repeat` is the fraction of rows that are sent again, identically; each sending is held back by up to
-    `shuffle_s` seconds of event time. Promise: the same options give the same sendings; `disorder_ms()` is
-    a bound under which nothing of it is late.
+    `repeat` is the fraction of rows that are sent again, identically; each sending is delayed by up to
+    `shuffle_s` seconds of event time. Promise: the same options give the same sendings; with the bound
+    `disorder_ms()` no sending is late.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class EventFeed:
     seed: int = 1
 
     def disorder_ms(self) -> int:
-        """Read the file and give its own disorder plus the shuffling, at least that of the demo's tables."""
+        """Return the file's own disorder plus the shuffling, at least that of the demo's tables."""
         newest = disorder_s = 0
         for event in read_events(self.path):
             newest = max(newest, event.time_s)

@@ -1,4 +1,4 @@
-"""Writes messages to the broker: throttled, and some partitions long after the others."""
+"""Writes messages to the broker: throttled, and some partitions with a lag."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from streamjobs.demo.ledger import Ledger
 from streamjobs.demo.packing import Packed
 
 FLUSH_ROWS = 1_000
-"""A throttled feed lets the broker have what is sent at least this often."""
+"""A throttled feed flushes to the broker at least this often."""
 
 
 @dataclass(frozen=True)
 class FeedOptions:
-    """How fast, and in which order over the partitions.
+    """The speed of a feed, and the order of its partitions.
 
-    `rate` is rows a second over all topics; None: as fast as it goes. `lags` says for a topic and partition
-    how many messages must have been made after a message of it before that message is written; a lag longer
-    than the feed puts the whole partition at the end. Order within a partition never changes.
-    `early`: the feed begins while the job starts, so the job meets a backlog.
+    `rate` is rows per second over all topics; None: as fast as possible. `lags` delays the messages of a
+    topic and partition: each is written only after so many later messages were made; a lag longer than the
+    feed moves the whole partition to the end. The order within a partition never changes.
+    `early`: the feed begins while the job starts, so the job starts with a backlog.
     """
 
     rate: float | None = None
@@ -32,7 +32,7 @@ class FeedOptions:
 
 @dataclass(frozen=True)
 class FeedResult:
-    """What was written, in how long."""
+    """How much was written, and how long it took."""
 
     rows: int
     messages: int
@@ -46,9 +46,9 @@ def feed(
     options: FeedOptions,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> FeedResult:
-    """Write all messages, book each in `ledger`, and return when the broker has all.
+    """Write all messages, record each in `ledger`, and return when the broker has all.
 
-    `on_rows` is called with the number of rows of each message. Raises: what the producer raises.
+    `on_rows` is called with the number of rows of each message. Raises the errors of the producer.
     """
     started = time.monotonic()
     rows = sent = unflushed = 0
@@ -71,7 +71,7 @@ def feed(
 
 
 def lagging(messages: Iterable[Packed], lags: Mapping[tuple[str, int], int]) -> Iterator[Packed]:
-    """Yield all messages, those of the partitions in `lags` later than made; the rest comes at the end."""
+    """Yield all messages, those of the partitions in `lags` delayed; those still delayed come last."""
     waiting: dict[tuple[str, int], deque[tuple[int, Packed]]] = {place: deque() for place in lags}
     for made, message in enumerate(messages):
         queue = waiting.get((message.topic, message.partition))

@@ -1,4 +1,4 @@
-"""What store and topics hold at one time, read back for the proof."""
+"""The content of store and topics at one time, read for the proof."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamjobs.demo.truth import Truth
 
 @dataclass(frozen=True)
 class Kept:
-    """The store's samples, and the scenario's dead letters by id."""
+    """The samples of the store, and the scenario's dead letters by id."""
 
     table: ReadSamples
     letters: dict[str, DeadLetter]
@@ -34,7 +34,7 @@ class Kept:
         store: Path,
         letters_before: Mapping[int, int],
     ) -> Kept:
-        """Read both now; of the dead letters those from the offsets `letters_before` (by partition) on."""
+        """Read both now; dead letters only from the offsets `letters_before` (by partition) on."""
         letters = dead_letters_of_messages(
             envelope
             for envelope in read_committed(bootstrap, DEAD_LETTER_TOPIC)
@@ -46,25 +46,25 @@ class Kept:
         )
 
     def balance(self, truth: Truth, closings: Sequence[int], watermark_ms: int | None) -> Balance:
-        """Return the conservation line at the job's watermark; `closings` as of `read_closings`."""
+        """Return the conservation line at the job's watermark; `closings` are from `read_closings`."""
         topic = truth.impression_topic
         pending = pending_impressions(closings, watermark_ms)
         return balance(truth.ledger.rows_sent[topic], self.table.samples, self.letters, pending, topic)
 
 
 def read_closings(bootstrap: str, truth: Truth) -> list[int]:
-    """Return of each impression on time in the topic the watermark at which its window closes."""
+    """Return for each on-time impression in the topic the watermark at which its window closes."""
     return closings_of(read_committed(bootstrap, truth.impression_topic))
 
 
 def read_committed(bootstrap: str, topic: str) -> list[Envelope]:
-    """Return all that a read_committed consumer sees of a topic now, each partition in its order."""
+    """Return all records of a topic that a read_committed consumer sees now, each partition in order."""
     with closing(KafkaConsumer(bootstrap, "read_committed", client_id="streamjobs-demo")) as consumer:
         return list(read_topic(consumer, topic))
 
 
 def _table_samples(store: Path, table: str, columns: tuple[str, ...]) -> ReadSamples:
-    """Read the table; one that no sink has opened yet has no rows."""
+    """Read the table; it has no rows if no sink has opened it yet."""
     if table not in list_tables(store):
         return ReadSamples({}, 0)
     with RocksDbTable(store, table) as reader:

@@ -1,4 +1,4 @@
-"""The sender's books: for each message what must become of its rows, by the log's own time rule."""
+"""The sender's record of the expected result of each message's rows, by the log's own time rule."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from streamjobs.demo.packing import Packed
 from streamjobs.demo.tables import EVENT_TIME_COLUMNS, TABLES
 
 Arrival = Callable[[RowChange, int], None]
-"""Takes a row that is good and on time, and its event time in epoch milliseconds."""
+"""Receives a valid row that is on time, and its event time in epoch milliseconds."""
 
 
 @dataclass(frozen=True)
 class ExpectedDeadLetter:
-    """A dead letter that must be written: where from, at which stage, and how many rows it stands for."""
+    """A dead letter that must be written: its origin, its stage, and how many rows it means."""
 
     id: str
     stage: Stage
@@ -25,10 +25,10 @@ class ExpectedDeadLetter:
 
 
 class Ledger:
-    """Keeps count of what was sent to topics that were empty before.
+    """Counts what was sent to topics that were empty before.
 
-    Promise: knows nothing of how messages are encoded; it uses only the rows given to the builder and the
-    message times that came out. `record` in the order of writing, for every message that is written.
+    Promise: it does not depend on the encoding of messages; it uses only the rows passed to the builder and
+    the resulting message times. Call `record` for every written message, in the order of writing.
     Raises: AssertionError when a message breaks the wire's time rule
     `time_ms == max(smallest event time of its rows, largest earlier time - disorder, 0)`.
     """
@@ -39,13 +39,13 @@ class Ledger:
         self._offsets: Counter[tuple[str, int]] = Counter()
         self._newest: dict[tuple[str, int], int] = {}
         self.rows_sent: Counter[str] = Counter()
-        """Rows by topic, those in damaged messages included."""
+        """Rows by topic, including those in damaged messages."""
         self.messages_sent: Counter[str] = Counter()
         self.dead_letters: dict[str, ExpectedDeadLetter] = {}
         """By id."""
 
     def record(self, message: Packed) -> None:
-        """Book one message."""
+        """Record one message."""
         place = (message.topic, message.partition)
         offset = self._offsets[place]
         self._offsets[place] += 1
@@ -67,11 +67,11 @@ class Ledger:
                 arrival(change, time)
 
     def ends(self) -> Mapping[tuple[str, int], int]:
-        """Where each topic and partition ends when it holds each message once."""
+        """Return the end offset of each topic and partition if it holds each message once."""
         return dict(self._offsets)
 
     def dead(self, topic: str, *stages: Stage) -> int:
-        """How many dead letters of `topic` are expected at these stages."""
+        """Return how many dead letters of `topic` are expected at these stages."""
         return sum(letter.topic == topic and letter.stage in stages for letter in self.dead_letters.values())
 
     def _bury(self, letter_id: str, stage: Stage, topic: str) -> None:
@@ -90,7 +90,7 @@ class Ledger:
 
 
 def _event_times(message: Packed) -> list[int | None]:
-    """Give each row's event time: the topic's event-time column, or the commit time; None when NULL."""
+    """Return each row's event time: the topic's event-time column, or the commit time; None when NULL."""
     column = EVENT_TIME_COLUMNS[message.topic]
     if column is None:
         return [change.committed_at_ms for change in message.rows]

@@ -1,4 +1,4 @@
-"""How much traffic, how wild: the knobs of the generator, and its two settings."""
+"""The options of the traffic generator, and its two presets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ START_MS: Final = 1_717_200_000_000
 
 @dataclass(frozen=True)
 class TrafficOptions:
-    """What the generator makes. Rates are fractions of impressions unless they say otherwise.
+    """The traffic to generate. Rates are fractions of impressions unless stated otherwise.
 
-    `impressions` counts distinct ids; repeats, late copies and damaged ones come on top or are among them.
+    `impressions` counts distinct ids; repeats, late copies and damaged ones are extra or are among them.
     `span_ms` is the event time that the impressions cover, without the `quiet_hours` (UTC hours of each
     day, `(first, end)`) in which nothing happens at all. With `burst_gap_ms`, all but 2 % of the sessions
-    follow the one before by about that, and long pauses lie between the bursts. Times are multiples of
-    `tick_ms`: a coarse clock makes for events at the same millisecond and exactly at the bounds.
-    `disorder_ms` is the bound within which rows arrive; late ones come up to `late_by_ms` beyond it.
+    follow the previous one after about that time, with long pauses between the bursts. Times are multiples
+    of `tick_ms`: a coarse clock causes events at the same millisecond and exactly at the bounds.
+    `disorder_ms` is the bound within which rows arrive; late rows arrive up to `late_by_ms` after it.
     """
 
     seed: int = 1

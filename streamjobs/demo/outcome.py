@@ -1,4 +1,4 @@
-"""What did come out: samples and dead letters, read back from where the job wrote them."""
+"""The actual results: samples and dead letters, read from where the job wrote them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
 
 @dataclass(frozen=True)
 class ReadSamples:
-    """Samples by impression id, and how often one was found again."""
+    """Samples by impression id, and how many were found more than once."""
 
     samples: Samples
     duplicates: int
 
 
 def samples_of_messages(messages: Iterable[Envelope], columns: Sequence[str]) -> ReadSamples:
-    """Read the JSON samples of a topic. Raises ValueError when one has another form or other columns."""
+    """Read the JSON samples of a topic. Raises ValueError when one has another format or other columns."""
     samples: dict[int, SampleRow] = {}
     duplicates = 0
     for envelope in messages:
@@ -41,7 +41,7 @@ def samples_of_messages(messages: Iterable[Envelope], columns: Sequence[str]) ->
 
 
 def samples_of_records(records: Iterable[Mapping[str, object]], columns: Sequence[str]) -> ReadSamples:
-    """Read the rows of a store's table. Raises ValueError when one has another form or other columns."""
+    """Read the rows of a store's table. Raises ValueError when one has another format or other columns."""
     samples: dict[int, SampleRow] = {}
     duplicates = 0
     for record in records:
@@ -52,16 +52,16 @@ def samples_of_records(records: Iterable[Mapping[str, object]], columns: Sequenc
 
 
 def dead_letters_of_messages(messages: Iterable[Envelope]) -> dict[str, DeadLetter]:
-    """Give the dead letters by id: one that was written again after a restart counts once.
+    """Return the dead letters by id: one that was written again after a restart counts once.
 
-    Notes of replays among them are passed over.
+    Notes of replays among them are skipped.
     """
     payloads = [each.payload for each in messages if Replayed.from_json(each.payload) is None]
     return {letter.id: letter for letter in map(DeadLetter.from_json, payloads)}
 
 
 def sample_row(fields: Mapping[str, object], columns: Sequence[str]) -> SampleRow:
-    """Give the values in column order, in the truth's form: times in epoch ms, exact decimals.
+    """Return the values in column order, in the form of the truth: times in epoch ms, exact decimals.
 
     Raises: ValueError when the columns are others, or a value has a type that its column cannot have.
     """
@@ -83,7 +83,7 @@ def _value(column: str, value: object) -> SampleValue:
 
 
 def _epoch_ms(value: object) -> int:
-    """Give epoch milliseconds of an aware datetime or of text like `2024-06-01 09:00:00.123Z`."""
+    """Return epoch milliseconds of an aware datetime or of text like `2024-06-01 09:00:00.123Z`."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return (value - _EPOCH) // timedelta(milliseconds=1)
     found = _TIME.fullmatch(value) if isinstance(value, str) else None

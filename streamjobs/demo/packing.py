@@ -1,4 +1,4 @@
-"""From sendings to messages: the same builders as capture, with a note of which rows went where."""
+"""Makes messages from sendings with the builders of capture, and records which rows each contains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCE: Final = "demo"
 
 @dataclass(frozen=True)
 class Packed:
-    """A message as it goes to the broker, and what the sender knows of it.
+    """A message as it is sent to the broker, and what the sender knows about it.
 
     `rows` are the row changes inside, in message order; empty for a heartbeat. `time_ms` is the broker
     timestamp. None: `damage` is None for a message that arrives as it was built.
@@ -34,10 +34,10 @@ class Packed:
 
 @dataclass(frozen=True)
 class PackingOptions:
-    """How sendings become messages.
+    """How messages are made from sendings.
 
-    `partitions` is each topic's. All topics are flushed after `flush_rows` rows, or when the source's clock
-    has moved on by `flush_span_ms`; a partition that has nothing then gets a heartbeat.
+    `partitions` is the number of each topic. All topics are flushed after `flush_rows` rows, or when the
+    source's clock has advanced by `flush_span_ms`; a partition without rows then gets a heartbeat.
     """
 
     partitions: int = 2
@@ -49,7 +49,7 @@ class PackingOptions:
 
 
 def pack(sendings: Iterable[Sending], topics: Iterable[str], options: PackingOptions) -> Iterator[Packed]:
-    """Yield the messages of all `topics`, in the order to write them; ends with a heartbeat everywhere.
+    """Yield the messages of all `topics`, in the order of writing; the last ones are heartbeats everywhere.
 
     Raises: KeyError when a sending's topic is not one of `topics`.
     """
@@ -79,7 +79,7 @@ def _flush(parcels: Mapping[str, _TopicParcels], now_ms: int) -> Iterator[Packed
 
 
 class _TopicParcels:
-    """One topic's builder and the rows that wait in it, by partition."""
+    """One topic's builder and its pending rows, by partition."""
 
     def __init__(self, topic: str, options: PackingOptions) -> None:
         self._topic = topic
@@ -101,7 +101,7 @@ class _TopicParcels:
             yield self._packed(partition, built)
 
     def damaged(self, change: RowChange, damage: Damage) -> Iterator[Packed]:
-        """Send what waits, then this row alone, its bytes damaged on the way."""
+        """Yield the pending messages, then this row alone in a damaged message."""
         yield from self.flush()
         self.add(change)
         for message in self.flush():
@@ -109,7 +109,7 @@ class _TopicParcels:
             yield Packed(message.topic, message.partition, payload, message.time_ms, message.rows, damage)
 
     def quiet(self) -> list[int]:
-        """Partitions that got no message since the last call."""
+        """Return the partitions that got no message since the last call."""
         quiet = [partition for partition in range(self._count) if partition not in self._spoken]
         self._spoken.clear()
         return quiet

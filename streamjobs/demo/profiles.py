@@ -1,4 +1,4 @@
-"""Profile tables that live: rows come, change, change their key, go and come again."""
+"""Profile tables that change: rows are inserted, updated, get another key, are deleted and inserted again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streamjobs.changes.position import Half, Position
 from streamjobs.changes.row_change import Row, RowChange, TableSchema, Value
 
 Columns = Callable[[random.Random], tuple[Value, ...]]
-"""Draws a row's values without its key."""
+"""Returns random values of a row without its key."""
 
 TITLES: Final = (
     "plain cotton shirt",
@@ -67,11 +67,11 @@ def user_columns(rng: random.Random) -> tuple[Value, ...]:
 
 
 class ProfileTable:
-    """One table of the source database with its current rows; makes the row changes of its log.
+    """One table of the source database with its current rows; generates the row changes of its log.
 
     Promise: the changes are a log that a database could have written: INSERT only of an absent key, UPDATE
     and DELETE with the true before image, a key change as DELETE then INSERT at one position, positions
-    ascending. Call with times that never go back.
+    ascending. Call it with times that never decrease.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class ProfileTable:
                 self._rows[key] = self._drawn(key)
 
     def snapshot(self, at_ms: int) -> list[RowChange]:
-        """Give all current rows as a snapshot that was taken at `at_ms`."""
+        """Return all current rows as a snapshot taken at `at_ms`."""
         position = Position(0, 1, self._offset)
         return [RowChange.snapshot(self._schema, row, position, at_ms) for row in self._rows.values()]
 
     def change(self, key: int, at_ms: int) -> list[RowChange]:
-        """Let something happen to `key` in one transaction; gives one change, or two for a key change."""
+        """Change the row of `key` in one transaction; return one change, or two for a change of the key."""
         before = self._rows.get(key)
         chance = self._rng.random()
         if before is None:

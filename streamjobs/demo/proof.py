@@ -1,4 +1,4 @@
-"""One demo run: feed the traffic, let the job run dry, read all back, and judge it."""
+"""One demo run: feeds the traffic, drains the job, reads all results, and compares them with the truth."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ POLL_S: Final = 0.25
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how to run a scenario.
+    """The options of a run of a scenario.
 
-    `idle_s` is how long nothing must move before the job is drained; when it is never idle within
-    `deadline_s` after the last message, the run fails. `settings` are Flink's and win over the job file's.
+    The job is drained after it was idle for `idle_s`; the run fails if it is not idle within `deadline_s`
+    after the last message. `settings` are Flink's and override those of the job file.
     """
 
     bootstrap: str
@@ -58,7 +58,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Watch:
-    """Whom to tell of the progress: stages by name, rows as they are sent, the job when it runs."""
+    """Callbacks for the progress: stages by name, rows as they are sent, the job when it runs."""
 
     on_stage: Callable[[str], None] = lambda _: None
     on_rows: Callable[[int], None] = lambda _: None
@@ -67,11 +67,12 @@ class Watch:
 
 @dataclass(frozen=True)
 class Proof:
-    """All that is known after a run.
+    """The result of a run.
 
-    `open_windows` is the conservation line as it was when the input was read and the last windows were still
-    open; its sink may be a moment late against its watermark, so only `line`, after the drain, is judged.
-    `run_s` is from the first message sent to the last one processed; of an early feed, from when the job ran.
+    `open_windows` is the conservation line when all input was read and the last windows were still open;
+    its sink may lag a moment after its watermark, so only `line`, after the drain, is checked.
+    `run_s` is from the first message sent to the last one processed; if the feed is early, from when the job
+    ran.
     """
 
     fed: FeedResult
@@ -88,13 +89,13 @@ class Proof:
 
     @property
     def ok(self) -> bool:
-        """It balances, and store, topic and dead letters are exactly the truth."""
+        """Return whether it balances, and store, topic and dead letters are exactly the truth."""
         exact = self.table.equal and self.topic.equal and self.letters.equal and self.duplicates == 0
         return exact and self.line.difference == 0
 
     @property
     def reasons(self) -> Counter[tuple[str, str, str]]:
-        """Dead letters by topic, stage and reason."""
+        """Return the number of dead letters by topic, stage and reason."""
         return Counter(
             (letter.topic, letter.stage.value, letter.reason) for letter in self.dead_letters.values()
         )
@@ -109,9 +110,9 @@ def prove(
 ) -> Proof:
     """Run the scenario on empty topics and an empty table, and compare everything with the truth.
 
-    `plan` is what `plan_of` has made of the same scenario and options; None: it is made here.
+    `plan` is the result of `plan_of` for the same scenario and options; None: it is made here.
     Raises: ConfigError when one of the scenario's topics exists; JobError when the job fails or does not
-    come to rest; what the services raise.
+    become idle; the errors of the services.
     """
     watch = watch or Watch()
     truth = scenario.truth()
@@ -161,7 +162,7 @@ def _start_and_feed(
     plan: JobPlan | None,
     beside: Executor,
 ) -> tuple[RunningJob, FeedResult, float]:
-    """Return the running job, what was fed, and when the later of both began (monotonic seconds)."""
+    """Return the running job, what was fed, and when the later of the two began (monotonic seconds)."""
 
     def write() -> FeedResult:
         with closing(KafkaProducer(options.bootstrap, client_id="streamjobs-demo")) as producer:
@@ -195,9 +196,9 @@ def plan_of(scenario: Scenario, options: RunOptions) -> JobPlan:
 
 
 def prepare_topics(scenario: Scenario, bootstrap: str) -> Mapping[int, int]:
-    """Create the scenario's topics, all empty; give for each partition where the next dead letter will be.
+    """Create the scenario's topics, all empty; return for each partition the offset of its next dead letter.
 
-    Raises: ConfigError when one exists already.
+    Raises: ConfigError when one already exists.
     """
     for topic in (*scenario.topics, scenario.output):
         create_topic(bootstrap, topic, scenario.packing.partitions)
@@ -207,9 +208,9 @@ def prepare_topics(scenario: Scenario, bootstrap: str) -> Mapping[int, int]:
 
 
 def check_sent(ends: Mapping[tuple[str, int], int], bootstrap: str) -> None:
-    """See that the broker holds each message once: offsets are part of the truth, the job is not to blame.
+    """Check that the broker holds each message once: the truth depends on the offsets, not on the job.
 
-    Raises: JobError naming each partition that ends elsewhere.
+    Raises: JobError that names each partition with another end offset.
     """
     with closing(KafkaConsumer(bootstrap)) as consumer:
         found = {topic: consumer.end_offsets(topic) for topic in {topic for topic, _ in ends}}
@@ -224,7 +225,7 @@ def check_sent(ends: Mapping[tuple[str, int], int], bootstrap: str) -> None:
 
 
 def await_idle(job: RunningJob, idle_s: float, deadline_s: float) -> None:
-    """Return when the job has read everything and nothing moves. Raises JobError at the deadline."""
+    """Wait until the job has read everything and is idle. Raises JobError at the deadline."""
     deadline = time.monotonic() + deadline_s
     while not job.is_idle(idle_s):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the demo needs of whoever starts jobs; `streamjobs.job.cluster.session` does so on Flink."""
+"""The contract of a job runner, as the demo needs it; `streamjobs.job.cluster.session` implements it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class RunningJob(Protocol):
     """One job on a cluster."""
 
     def watermark_ms(self) -> int | None:
-        """Give the smallest watermark of the job's last stage; MAX_WATERMARK_MS after `drain`.
+        """Return the smallest watermark of the job's last stage; MAX_WATERMARK_MS after `drain`.
 
         None: there is none yet.
         """
 
     def records_in(self) -> int:
-        """Give the number of messages read by all sources so far."""
+        """Return the number of messages read by all sources so far."""
 
     def is_idle(self, seconds: float) -> bool:
-        """Tell whether all input was read and nothing has moved for `seconds`.
+        """Return whether all input was read and nothing has changed for `seconds`.
 
         Raises: JobError when the job has failed.
         """
@@ -35,7 +35,7 @@ class RunningJob(Protocol):
         """
 
     def cancel(self) -> None:
-        """Stop at once; nothing more is written. Does nothing when the job has ended."""
+        """Stop at once; nothing more is written. Do nothing when the job has ended."""
 
 
 class JobRunner(Protocol):

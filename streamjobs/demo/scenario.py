@@ -1,4 +1,4 @@
-"""What a demo run feeds, which job it starts, and what must come out."""
+"""Scenarios of a demo run: its input, its job, and its expected results."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from streamjobs.demo.truth import BehaviorTruth, CtrTruth, Truth
 from thrift_idl.codec import Limits
 
 LIMITS: Final = Limits(max_span_ms=20_000)
-"""Hours of events are fed in seconds: messages may span more event time than those of a live source."""
+"""The feed sends hours of events in seconds: a message may span more event time than one of a live source."""
 
 HARD_LIMITS: Final = Limits(max_rows=1)
-"""One row a message: all disorder lies between messages, and time moves with every row."""
+"""One row per message: all disorder is between messages, and time advances with every row."""
 
 JOBS: Final = Path(__file__).parents[2] / "sql" / "jobs"
 
@@ -29,7 +29,7 @@ JOBS: Final = Path(__file__).parents[2] / "sql" / "jobs"
 class Scenario:
     """A job file, its input topics and their traffic, and the truth of its output.
 
-    `output` names both the sink table and the topic of samples. `truth` gives new, empty books.
+    `output` names both the sink table and the topic of samples. `truth` returns a new, empty truth.
     """
 
     sql_path: Path
@@ -45,7 +45,7 @@ class Scenario:
 
 
 def ad_traffic(options: TrafficOptions, partitions: int = 2, limits: Limits | None = None) -> Scenario:
-    """Generated ad traffic for `ctr_samples`."""
+    """Return the scenario of generated ad traffic for `ctr_samples`."""
     packing = PackingOptions(partitions, options.disorder_ms, limits=limits or LIMITS, seed=options.seed)
     return Scenario(
         JOBS / "ctr_samples.sql",
@@ -58,7 +58,7 @@ def ad_traffic(options: TrafficOptions, partitions: int = 2, limits: Limits | No
 
 
 def shop_events(feed: EventFeed, partitions: int = 2, limits: Limits | None = None) -> Scenario:
-    """A file of shop events for `behavior_samples`. Raises ConfigError when it cannot be read."""
+    """Return the scenario of a file of shop events. Raises ConfigError when it cannot be read."""
     disorder_ms = feed.disorder_ms()
     packing = PackingOptions(partitions, disorder_ms, limits=limits or LIMITS, seed=feed.seed)
     return Scenario(

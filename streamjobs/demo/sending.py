@@ -1,4 +1,4 @@
-"""One row on its way to a topic, and the ways in which a message can be damaged on that way."""
+"""One row on its way to a topic, and how its message can be damaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamjobs.changes.row_change import RowChange
 
 
 class Damage(Enum):
-    """What happens to a message's bytes; each leaves a payload that no reader may accept."""
+    """Kinds of damage to the bytes of a message; each gives a payload that no reader may accept."""
 
     TRUNCATED = "truncated"
     BIT_FLIP = "bit flip"
@@ -24,8 +24,8 @@ class Damage(Enum):
 class Sending(NamedTuple):
     """A row change that is sent when the source's clock shows `at_ms`.
 
-    None: `damage` is None for a row that travels well; otherwise the row travels alone in a message and
-    the message is damaged.
+    None: `damage` is None for an undamaged row; otherwise the row is alone in its message, and the message
+    is damaged.
     """
 
     at_ms: int
@@ -35,7 +35,7 @@ class Sending(NamedTuple):
 
 
 def damaged(payload: bytes, damage: Damage, rng: random.Random) -> bytes:
-    """Give the payload as it arrives after `damage`; deterministic for a given state of `rng`."""
+    """Return the payload after `damage`; deterministic for a given state of `rng`."""
     match damage:
         case Damage.TRUNCATED:
             return payload[: rng.randrange(1, len(payload))]

@@ -10,7 +10,7 @@ ATTRIBUTION_MS: Final = 30 * 60 * 1000
 """A click counts for an impression when 0 <= click time - impression time <= this."""
 
 DISORDER_MS: Final = 5_000
-"""How far, within one partition, a row may come after a newer one; later than that is late."""
+"""How much older than an earlier row of its partition a row may be; an even older row is late."""
 
 EVENT_TIME: Final = "event_time_ms"
 
@@ -28,7 +28,7 @@ DEAD_LETTER_TOPIC: Final = "streamjobs.dead_letters"
 
 
 def _table(database: str, table: str, *columns: tuple[str, SqlType, str]) -> TableSchema:
-    """The first column is the primary key."""
+    """Return a table schema; the first column is the primary key."""
     return TableSchema(
         TableId(database, table),
         tuple(
@@ -145,4 +145,4 @@ TABLES: Final = {
     BEHAVIOR_IMPRESSION_TOPIC: BEHAVIOR_IMPRESSION,
     BEHAVIOR_CONVERSION_TOPIC: BEHAVIOR_CONVERSION,
 }
-"""Each topic's table, one table a topic."""
+"""The table of each topic, one per topic."""

@@ -1,4 +1,4 @@
-"""Deterministic ad traffic: impressions, clicks and profile changes, with all that goes wrong in life."""
+"""Deterministic ad traffic: impressions, clicks and profile changes, with realistic faults."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from streamjobs.demo.tables import (
 FIRST_IMPRESSION_ID: Final = 1_000_000
 FIRST_ITEM_ID: Final = 2_000
 BIG_USER_ID: Final = 2**53 + 1
-"""Some users' ids are above what a double holds exactly, so that a detour through floats shows."""
+"""Some user ids are too big for an exact double, so that a conversion through floats is detected."""
 
 SCENES: Final = (b"home", b"search", b"cart", "首页".encode(), "recherche ✨".encode(), b"", None)
 
 Poison = tuple[TableSchema, int, Value]
-"""A schema that lies about one column, the column's place, and the value found there."""
+"""A schema that declares one column wrongly, the index of the column, and its value."""
 
 
 def _poison(place: int, value: Value) -> Poison:
@@ -50,14 +50,15 @@ POISONS: Final[tuple[Poison, ...]] = (
     (IMPRESSION, 5, None),
     _poison(1, b"42"),
 )
-"""Impressions that no reader may take: text where the job declares a number, and no event time."""
+"""Impressions that no reader may accept: text where the job declares a number, and no event time."""
 
 
 class Traffic:
-    """A stream of sendings in the order in which their sources let go of them.
+    """A stream of sendings in the order in which their sources send them.
 
-    Promise: the same options give the same sendings; memory is bounded by what is under way, not by the
-    length of the stream. A row not meant to be late leaves at most `disorder_ms` after its event time.
+    Promise: the same options give the same sendings; memory is bounded by the rows not yet sent, not by the
+    length of the stream. A row that is not intended to be late is sent at most `disorder_ms` after its event
+    time.
     """
 
     def __init__(self, options: TrafficOptions) -> None:
@@ -97,7 +98,7 @@ class Traffic:
         self._at(sending.at_ms, sending)
 
     def _session(self, at_ms: int) -> None:
-        """One user sees a page of items, some at the same millisecond, and the next session is planned."""
+        """Show a page of items to one user, some at the same millisecond, and plan the next session."""
         rng, options = self._rng, self._options
         user = self._user_ids[int(rng.random() ** 2 * options.users)]
         shown = min(1 + int(rng.random() * 8), options.impressions - self._made)
@@ -108,7 +109,7 @@ class Traffic:
             self._at(upcoming, partial(self._session, upcoming))
 
     def _gap(self) -> float:
-        """Time to the next session; a session has 4.5 impressions on average."""
+        """Return the time to the next session; a session has 4.5 impressions on average."""
         mean, burst = self._options.span_ms * 4.5 / self._options.impressions, self._options.burst_gap_ms
         if burst is not None:
             mean = burst if self._rng.random() < 0.98 else max(burst, 50 * (mean - 0.98 * burst))
@@ -163,7 +164,7 @@ class Traffic:
             self._leave(Sending(max(now_ms, time_ms + self._lag(0.1)), topic, change))
 
     def _lag(self, late_rate: float) -> int:
-        """How long a row is under way: mostly moments, sometimes all of the bound, rarely beyond it."""
+        """Return the lag of a row: mostly short, sometimes as long as the bound, rarely longer."""
         chance, bound = self._rng.random(), self._options.disorder_ms
         if chance < late_rate:
             return bound + (
@@ -181,7 +182,7 @@ class Traffic:
             self._click(key, user, shown_ms + self._delay(), shown_ms)
 
     def _delay(self) -> int:
-        """Time from impression to click: skewed, with the edges of the window and before it."""
+        """Return the time from impression to click: skewed, at the window's bounds too, or negative."""
         chance = self._rng.random()
         if chance < 0.04:
             return 0
@@ -211,7 +212,7 @@ class Traffic:
         self._leave(Sending(time_ms, IMPRESSION_TOPIC, _insert(schema, bad, number, time_ms)))
 
     def _plan_profile_change(self, time_ms: int, user: int, item: int) -> None:
-        """Let a profile change around the impression: often exactly at its millisecond, or twice in one."""
+        """Plan a profile change near the impression: often exactly at its millisecond, or twice in one."""
         rng = self._rng
         chance = rng.random()
         step = 0 if chance < 0.3 else 1 if chance < 0.5 else int(chance * 1_200_000)
@@ -224,7 +225,7 @@ class Traffic:
             self._at(time_ms + step, change)
 
     def _change_profile(self, topic: str, profiles: ProfileTable, key: int, at_ms: int) -> None:
-        """Some transactions reach the log's reader late; those of one millisecond stay in order."""
+        """Send a profile change; some reach the log's reader late, those of one millisecond stay in order."""
         bound = self._options.disorder_ms
         lag = (0, 0, 0, 0, 0, bound // 4, bound // 2, bound)[at_ms // self._options.tick_ms % 8]
         for change in profiles.change(key, at_ms):

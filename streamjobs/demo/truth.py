@@ -1,4 +1,4 @@
-"""What must come out: the generator's own samples, kept as the rows were sent."""
+"""The expected results: the samples that the generator computes from the rows that it sends."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ Samples = Mapping[int, SampleRow]
 
 
 class Truth(Protocol):
-    """The samples and dead letters that a job must give for what was recorded in `ledger`."""
+    """The samples and dead letters that a job must return for the rows recorded in `ledger`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The samples' columns; the key is first, the copies are last."""
+        """Return the columns of the samples; the key is first, the copies are last."""
 
     @property
     def impression_topic(self) -> str:
-        """The topic whose rows the conservation line counts."""
+        """Return the topic whose rows the conservation line counts."""
 
     @property
     def ledger(self) -> Ledger:
-        """The books of what was sent."""
+        """Return the record of what was sent."""
 
     def samples(self) -> Samples:
-        """Compute all samples; call it when all is recorded."""
+        """Compute all samples; call it after all messages are recorded."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class _Impression:
 
 
 class _Impressions:
-    """On-time impressions by id, with their copies counted."""
+    """On-time impressions by id, with the number of their copies."""
 
     def __init__(self) -> None:
         self.by_id: dict[int, _Impression] = {}
@@ -73,7 +73,7 @@ class _Impressions:
 
 
 class _Versions:
-    """Profile rows by key, with the time from which each holds."""
+    """Profile rows by key, with the time from which each is valid."""
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, list[tuple[int, int, Row | None]]] = defaultdict(list)
@@ -87,7 +87,7 @@ class _Versions:
         self._by_key[key].append((time_ms, self._arrived, None if change.kind is ChangeKind.DELETE else row))
 
     def as_of(self, key: Value, time_ms: int) -> Row | None:
-        """Give the row that held at `time_ms`, of one millisecond the last to arrive; None: there is none."""
+        """Return the row valid at `time_ms`, the last to arrive of one millisecond; None: there is none."""
         if not self._sorted:
             for versions in self._by_key.values():
                 versions.sort(key=lambda version: version[:2])
@@ -117,7 +117,7 @@ class CtrTruth:
         self.ledger = Ledger(disorder_ms, arrivals)
 
     def samples(self) -> Samples:
-        """Compute all samples; call it when all is recorded."""
+        """Compute all samples; call it after all messages are recorded."""
         return {key: self._sample(key, impression) for key, impression in self._impressions.by_id.items()}
 
     def _click(self, change: RowChange, time_ms: int) -> None:
@@ -162,7 +162,7 @@ class BehaviorTruth:
         self.ledger = Ledger(disorder_ms, arrivals)
 
     def samples(self) -> Samples:
-        """Compute all samples; call it when all is recorded."""
+        """Compute all samples; call it after all messages are recorded."""
         return {key: self._sample(key, impression) for key, impression in self._impressions.by_id.items()}
 
     def _conversion(self, change: RowChange, time_ms: int) -> None:
@@ -184,7 +184,7 @@ class BehaviorTruth:
 
 
 def _attributed(shown_ms: int, clicks: Mapping[int, int]) -> tuple[int, int | None, int]:
-    """Give clicks, first_click_delay_ms and label."""
+    """Return clicks, first_click_delay_ms and label."""
     delays = [time_ms - shown_ms for time_ms in clicks.values() if 0 <= time_ms - shown_ms <= ATTRIBUTION_MS]
     return len(delays), min(delays, default=None), int(bool(delays))
 

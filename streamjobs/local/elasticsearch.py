@@ -1,4 +1,4 @@
-"""A real single-node Elasticsearch on a loopback port."""
+"""A real Elasticsearch with a single node on a loopback port."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _POLL_S = 0.01
 
 @dataclass(frozen=True)
 class ElasticsearchOptions:
-    """How the node runs; heap in MiB.
+    """The configuration of the node; heap in MiB.
 
-    With a `password` it asks for one, and speaks TLS if `certificate` and `key` (PEM files) are given.
+    With a `password` clients must log in; with `certificate` and `key` (PEM files) they must use TLS, too.
     `settings` are further lines of elasticsearch.yml.
     """
 
@@ -57,7 +57,7 @@ def _settings(home: Path, port: int, transport_port: int, options: Elasticsearch
         "discovery.type": "single-node",
         "xpack.security.enabled": str(options.password is not None).lower(),
         "xpack.security.enrollment.enabled": "false",
-        # A node for tests and developers may fill the disk that it finds.
+        # A node for tests and developers may fill the disk.
         "cluster.routing.allocation.disk.threshold_enabled": "false",
     }
     if options.certificate is not None and options.key is not None:
@@ -70,16 +70,17 @@ def _settings(home: Path, port: int, transport_port: int, options: Elasticsearch
 
 
 def _unprivileged() -> list[str]:
-    """What goes before the command: Elasticsearch refuses to run as root.
+    """Return what goes before the command on the command line: Elasticsearch refuses to run as root.
 
-    It runs as `nobody` then, but may write where root may: its directory can lie below one that only root
-    enters. Java asks access(2), which looks at capabilities only with no_setuid_fixup (capabilities(7)).
+    It then runs as `nobody`, but may write where root may: its directory can be below a directory that only
+    root may enter. Java calls access(2), which checks capabilities only with no_setuid_fixup
+    (capabilities(7)).
     """
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        msg = "no setpriv found, which starts Elasticsearch as another user than root: install util-linux"
+        msg = "no setpriv found, which starts Elasticsearch as a user other than root: install util-linux"
         raise ServiceError(msg)
     return [
         *(setpriv, f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"),
@@ -88,10 +89,10 @@ def _unprivileged() -> list[str]:
 
 
 class ElasticsearchServer(Service):
-    """The node of an environment; `url` is what clients take, e.g. "http://127.0.0.1:24242".
+    """The node of an environment; `url` is what clients connect to, e.g. "http://127.0.0.1:24242".
 
     Its data stays under `<root>/elasticsearch/data` and is found again by the next start in the same root.
-    `pid` is the node's own once it is ready; a launcher of its own stands between it and us.
+    `pid` is that of the node itself once it is ready; its launcher process is between the node and us.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class ElasticsearchServer(Service):
             ES_TMPDIR=str(self._home / "tmp"),
             ES_JAVA_OPTS=" ".join(flags),
             CLI_JAVA_OPTS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx64m",
-            # The launcher does not heed ES_TMPDIR: each start left a folder in the system's own.
+            # The launcher ignores ES_TMPDIR: each start left a folder in the system's temporary folder.
             # Java's own variable, because it may quote a path and the launcher's may not.
             JDK_JAVA_OPTIONS=f'"-Djava.io.tmpdir={self._home / "tmp"}"',
         )
@@ -140,7 +141,7 @@ class ElasticsearchServer(Service):
         )
 
     def launch(self) -> None:
-        """Start the node without waiting; writes its configuration first."""
+        """Write the node's configuration and start the node without waiting."""
         config = self._home / "config"
         for name in ("config", "data", "logs", "tmp"):
             (self._home / name).mkdir(parents=True, exist_ok=True)
@@ -158,7 +159,7 @@ class ElasticsearchServer(Service):
         super().launch()
 
     def await_ready(self) -> None:
-        """Wait until the node answers and every shard of its data is there."""
+        """Wait until the node answers and every shard of its data is available."""
         super().await_ready()
         self.pid = int(self._pid_file.read_text(encoding="ascii"))
 
@@ -171,7 +172,7 @@ class ElasticsearchServer(Service):
         end = time.monotonic() + _ANSWER_TIMEOUT_S
         while node is not None and _lives(node) and time.monotonic() < end:
             time.sleep(_POLL_S)
-            self._group.exit_status(self.name)  # makes the warden reap what the launcher has left
+            self._group.exit_status(self.name)  # makes the warden reap what the launcher left
 
     def _set_password(self, password: str) -> None:
         keystore = str(self._distribution / "bin" / "elasticsearch-keystore")
@@ -188,7 +189,7 @@ class ElasticsearchServer(Service):
                 raise ServiceError(msg)
 
     def _lacks(self) -> str | None:
-        """What the node lacks to serve; None when its cluster is yellow or green."""
+        """Return why the node is not ready; None when its cluster is yellow or green."""
         try:
             answer = self._ask("/_cluster/health?wait_for_status=yellow&timeout=1s&filter_path=status")
         except (OSError, http.client.HTTPException) as exc:

@@ -1,4 +1,4 @@
-"""A set of real services in one directory: started together, stopped together, never left behind."""
+"""A set of real services in one directory: started and stopped together, never left running."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Environment:
             env.elasticsearch.url # "http://127.0.0.1:24246", with elasticsearch=True
             env.hbase.port        # 24247, of the Thrift gateway, with hbase=True
 
-    Promise: nothing outside `root` is written; all ports are on 127.0.0.1; when the block is left, or
-    the process dies of anything, no process and no port is left. Data and logs stay in `root`.
-    `lease` has ports that were taken before, to know addresses early; it is closed with the environment.
+    Promise: nothing outside `root` is written; all ports are on 127.0.0.1; no process and no port is left
+    after the block, or after the process has died for any reason. Data and logs stay in `root`.
+    `lease` has ports that were reserved before, to know addresses early; it is closed with the environment.
     Without `with`: `start()`, `stop()`. Raises ServiceError when a service does not come up.
     """
 
@@ -100,7 +100,7 @@ class Environment:
 
     @property
     def kafka(self) -> KafkaServer:
-        """The broker; raises ServiceError when this environment runs without."""
+        """Return the broker; raise ServiceError when this environment has none."""
         if self._kafka is None:
             msg = f"no Kafka runs in {self.root}"
             raise ServiceError(msg)
@@ -108,7 +108,7 @@ class Environment:
 
     @property
     def flink(self) -> FlinkCluster:
-        """The Flink cluster; raises ServiceError when this environment runs without."""
+        """Return the Flink cluster; raise ServiceError when this environment has none."""
         if self._flink is None:
             msg = f"no Flink runs in {self.root}"
             raise ServiceError(msg)
@@ -116,7 +116,7 @@ class Environment:
 
     @property
     def mariadb(self) -> MariaDbServer:
-        """The database; raises ServiceError when this environment runs without."""
+        """Return the MariaDB; raise ServiceError when this environment has none."""
         if self._mariadb is None:
             msg = f"no MariaDB runs in {self.root}"
             raise ServiceError(msg)
@@ -124,7 +124,7 @@ class Environment:
 
     @property
     def redis(self) -> RedisServer:
-        """The Redis; raises ServiceError when this environment runs without."""
+        """Return the Redis; raise ServiceError when this environment has none."""
         if self._redis is None:
             msg = f"no Redis runs in {self.root}"
             raise ServiceError(msg)
@@ -132,7 +132,7 @@ class Environment:
 
     @property
     def elasticsearch(self) -> ElasticsearchServer:
-        """The Elasticsearch; raises ServiceError when this environment runs without."""
+        """Return the Elasticsearch; raise ServiceError when this environment has none."""
         if self._elasticsearch is None:
             msg = f"no Elasticsearch runs in {self.root}"
             raise ServiceError(msg)
@@ -140,7 +140,7 @@ class Environment:
 
     @property
     def hbase(self) -> HBaseCluster:
-        """The HBase; raises ServiceError when this environment runs without."""
+        """Return the HBase; raise ServiceError when this environment has none."""
         if self._hbase is None:
             msg = f"no HBase runs in {self.root}"
             raise ServiceError(msg)
@@ -148,13 +148,13 @@ class Environment:
 
     @property
     def environment_id(self) -> str:
-        """What every process of this environment carries as STREAMJOBS_ENVIRONMENT."""
+        """Return the value of STREAMJOBS_ENVIRONMENT in every process of this environment."""
         return self._running().environment_id
 
     def start(self, on_launched: Callable[[Environment], None] = lambda _: None) -> Environment:
-        """Start everything and wait until it is ready; leaves nothing behind when that fails.
+        """Start everything and wait until it is ready; leave no process running when that fails.
 
-        `on_launched` is called when all addresses are known and nothing answers yet.
+        `on_launched` is called when all addresses are known and before anything answers.
         """
         if self._group is not None:
             msg = f"the environment in {self.root} was started before"
@@ -169,13 +169,13 @@ class Environment:
             state.clear_leftovers(self.root)
             try:
                 self._start(on_launched)
-            except BaseException:  # also Ctrl-C: nothing may be left behind
+            except BaseException:  # also Ctrl-C: nothing may be left running
                 self.stop()
                 raise
         return self
 
     def stop(self) -> None:
-        """End all processes and give the ports back; may be called again."""
+        """End all processes and release the ports; may be called again."""
         if self._group is not None:
             self._group.stop()
             state.forget(self.root)
@@ -187,7 +187,7 @@ class Environment:
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
 
     def detach(self) -> None:
-        """Let the services run on without this process, until `state.stop(root)`."""
+        """Keep the services running without this process, until `state.stop(root)`."""
         self._running().detach()
         if known := state.running(self.root):
             state.remember(replace(known, owner_pid=None))
@@ -255,7 +255,7 @@ class Environment:
         )
 
     def _launch_stores(self, group: ProcessGroup) -> None:
-        """Start what was asked for beside Kafka and Flink; each is in `_stores`, with its address."""
+        """Start the requested services other than Kafka and Flink; each is in `_stores`, with its address."""
         if self._want_mariadb:
             options = self._want_mariadb if isinstance(self._want_mariadb, MariaDbOptions) else None
             self._mariadb = MariaDbServer(

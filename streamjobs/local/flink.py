@@ -27,15 +27,15 @@ _JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntry
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _ANSWER_TIMEOUT_S = 5.0
 _END_SIGNAL = signal.SIGKILL
-"""What Flink must keep is in its checkpoints; asked politely, a TaskManager hangs for 5 s.
+"""Flink keeps all that matters in its checkpoints; a TaskManager takes 5 s to end on SIGTERM.
 
-A TaskManager that ends by itself is started again, as any orchestrator does. Flink ends one for faults of its
-own: "Reference count must not be negative" was seen while a job with Python functions was cancelled.
+A TaskManager that ends by itself is started again, as any orchestrator does. Flink ends one because of its
+own bugs: "Reference count must not be negative" was seen while a job with Python functions was cancelled.
 """
 
 
 def _get(port: int, path: str) -> object:
-    """The JSON answer of the REST interface; raises OSError when there is none yet."""
+    """Return the JSON answer of the REST interface; raise OSError when it does not answer yet."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ANSWER_TIMEOUT_S)
     try:
         connection.request("GET", path)
@@ -53,10 +53,10 @@ def _get(port: int, path: str) -> object:
 
 
 class FlinkCluster:
-    """The Flink of an environment.
+    """The Flink cluster of an environment.
 
-    `rest_url` is what clients take, e.g. "http://127.0.0.1:24243"; `conf_dir` holds its config.yaml;
-    `connector_jars` are on the class path of every process already, jobs need not ship them.
+    `rest_url` is what clients connect to, e.g. "http://127.0.0.1:24243"; `conf_dir` holds its config.yaml;
+    `connector_jars` are already on the class path of every process, so jobs need not ship them.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class FlinkCluster:
         self._env = child_environment(
             group.root,
             self._bin_dir,
-            # Else each operator runs a Python to ask where pyflink is.
+            # Otherwise each operator starts a Python to find pyflink.
             PYFLINK_UDF_RUNNER_DIR=str(home / "bin"),
             FLINK_HOME=str(home),
             FLINK_CONF_DIR=str(self.conf_dir),
@@ -134,7 +134,7 @@ class FlinkCluster:
             service.await_ready()
 
     def start_taskmanager(self) -> Service:
-        """One more TaskManager, ready with its slots."""
+        """Start one more TaskManager, wait until its slots are ready, and return it."""
         service = self._taskmanager(len(self.taskmanagers))
         self.taskmanagers.append(service)
         service.launch()
@@ -188,7 +188,7 @@ class FlinkCluster:
 
 
 def missing_jobmanager(rest_port: int) -> str | None:
-    """Return what the JobManager on this port lacks to serve; None when it answers."""
+    """Return why the JobManager on this port is not ready; None when it answers."""
     try:
         _get(rest_port, "/overview")
     except OSError as exc:
@@ -199,9 +199,9 @@ def missing_jobmanager(rest_port: int) -> str | None:
 def missing_taskmanager(
     rest_port: int, resource_id: str, slots: int | None = None, since_ms: int = 0
 ) -> str | None:
-    """Return what a TaskManager lacks; None when it is registered, with its slots, and was heard of lately.
+    """Return why a TaskManager is not ready; None when it has its slots and a recent heartbeat.
 
-    An id that ends in `-` stands for every launch of it.
+    An id that ends in `-` means every launch of it.
     """
     try:
         answer = _get(rest_port, "/taskmanagers")

@@ -66,9 +66,9 @@ JAVA_OPTIONS = (
 
 @dataclass(frozen=True)
 class JobManagerSize:
-    """Memory of the JobManager, in MiB; `process_mb` is what Flink accounts for in total.
+    """Memory of the JobManager, in MiB; `process_mb` is Flink's total process memory.
 
-    It has little to compute: the first compiler alone is enough for it, and starts sooner.
+    It computes little: the first compiler (C1) alone is enough, and makes the start shorter.
     """
 
     heap_mb: int = 384
@@ -79,11 +79,11 @@ class JobManagerSize:
 
     @property
     def process_mb(self) -> int:
-        """Sum of all parts."""
+        """Return the sum of all parts."""
         return self.heap_mb + self.off_heap_mb + self.metaspace_mb + self.overhead_mb
 
     def settings(self) -> dict[str, str]:
-        """The memory options that say exactly this."""
+        """Return the memory options for exactly these sizes."""
         return {
             "jobmanager.memory.heap.size": f"{self.heap_mb}m",
             "jobmanager.memory.off-heap.size": f"{self.off_heap_mb}m",
@@ -93,19 +93,19 @@ class JobManagerSize:
         }
 
     def java_flags(self) -> list[str]:
-        """The JVM's own limits for the same sizes."""
+        """Return the JVM's own limits for the same sizes."""
         return [f"-Xmx{self.heap_mb}m", f"-XX:MaxMetaspaceSize={self.metaspace_mb}m", *self.java_options]
 
 
 SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""`java_options` of a TaskManager for jobs of a minute: the second compiler takes half of its CPU time."""
+"""`java_options` of a TaskManager for jobs of a minute: the second compiler uses half of its CPU time."""
 
 
 @dataclass(frozen=True)
 class TaskManagerSize:
-    """Memory of one TaskManager, in MiB. Python workers come on top unless they use managed memory.
+    """Memory of one TaskManager, in MiB; that of Python workers is extra unless they use managed memory.
 
-    `managed_mb` is shared by RocksDB and, by default, the Python workers; Arrow lives in `off_heap_mb`.
+    `managed_mb` is shared by RocksDB and, by default, the Python workers; Arrow uses `off_heap_mb`.
     """
 
     heap_mb: int = 608
@@ -120,12 +120,12 @@ class TaskManagerSize:
 
     @property
     def process_mb(self) -> int:
-        """Sum of all parts."""
+        """Return the sum of all parts."""
         java = self.heap_mb + self.network_mb + self.off_heap_mb + self.metaspace_mb
         return java + self.managed_mb + self.overhead_mb
 
     def settings(self, slots: int) -> dict[str, str]:
-        """The memory options that say exactly this; a TaskManager needs every one of them."""
+        """Return the memory options for exactly these sizes; a TaskManager needs every one of them."""
         framework = self._FRAMEWORK_MB
         return {
             "taskmanager.cpu.cores": str(float(slots)),
@@ -142,7 +142,7 @@ class TaskManagerSize:
         }
 
     def java_flags(self) -> list[str]:
-        """The JVM's own limits for the same sizes."""
+        """Return the JVM's own limits for the same sizes."""
         return [
             f"-Xmx{self.heap_mb}m",
             f"-XX:MaxDirectMemorySize={self.off_heap_mb + self.network_mb}m",
@@ -152,7 +152,7 @@ class TaskManagerSize:
 
 
 def cluster_settings(root: Path, rest_port: int, rpc_port: int, slots: int) -> dict[str, str]:
-    """Settings of all processes of the cluster; state, blobs and temporary files stay under `root`."""
+    """Return the settings of all processes of the cluster, which keep all their files under `root`."""
     home = root / "flink"
     return {
         "jobmanager.rpc.address": LOOPBACK,
@@ -170,11 +170,11 @@ def cluster_settings(root: Path, rest_port: int, rpc_port: int, slots: int) -> d
         # A killed TaskManager is noticed after 8 s instead of 50 s.
         "heartbeat.interval": "2 s",
         "heartbeat.timeout": "8 s",
-        # A query that a killed TaskManager never answers holds all metrics still this long, not 10 min.
+        # A query that a killed TaskManager never answers blocks all metrics this long, not 10 min.
         "web.timeout": "20000",
-        # REST shows the states of a job's tasks this soon after they changed, not after 3 s.
+        # REST shows a new state of a job's task after this time, not after 3 s.
         "web.refresh-interval": "250",
-        # REST shows a metric this soon after it changed.
+        # REST shows a new value of a metric after this time.
         "metrics.fetcher.update-interval": "1 s",
         "state.backend.type": "rocksdb",
         "execution.checkpointing.dir": (home / "checkpoints").as_uri(),
@@ -193,5 +193,5 @@ def cluster_settings(root: Path, rest_port: int, rpc_port: int, slots: int) -> d
 
 
 def to_yaml(settings: Mapping[str, str]) -> str:
-    """Flat YAML with quoted values, as `config.yaml` takes it."""
+    """Return flat YAML with quoted values, for `config.yaml`."""
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in sorted(settings.items()))

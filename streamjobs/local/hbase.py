@@ -19,7 +19,7 @@ from streamjobs.local.service import Service
 _ANSWER_TIMEOUT_S = 2.0
 _TICK_MS = 6000
 _REVIVALS = 2
-"""So often is a server started again that ends while its gateway waits for it."""
+"""How often a server that ends while its gateway waits for it is started again."""
 # Source: https://github.com/apache/thrift/blob/0.25.0/doc/specs/thrift-binary-protocol.md
 _STRICT_CALL, _STRICT_REPLY = 0x80010001, 0x80010002
 _PROBE = b"getTableNames"
@@ -33,7 +33,7 @@ log4j.appender.C.layout.ConversionPattern=%d{ISO8601} %-5p [%t] %c{2}: %m%n
 log4j.logger.org.apache.zookeeper=WARN
 log4j.logger.org.apache.hadoop.metrics2=WARN
 """
-# What Hadoop and Netty reach into (bin/hbase of 2.6 opens the same).
+# Packages that Hadoop and Netty access by reflection (bin/hbase of 2.6 opens the same).
 _OPENED = (
     *("java.nio", "sun.nio.ch", "java.lang", "jdk.internal.ref", "java.lang.reflect", "java.util"),
     "java.util.concurrent",
@@ -42,7 +42,7 @@ _OPENED = (
 
 @dataclass(frozen=True)
 class HBaseOptions:
-    """How it runs; heaps in MiB. `settings` are further properties of hbase-site.xml; they win over ours."""
+    """The configuration; heaps in MiB. `settings` are properties of hbase-site.xml that override ours."""
 
     heap_mb: int = 512
     gateway_heap_mb: int = 192
@@ -63,7 +63,7 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.cluster.distributed": "false",
         "hbase.rootdir": f"file://{home / 'data'}",
         "hbase.tmp.dir": str(home / "tmp"),
-        # Else each column family of each table, however small, takes 2 MiB of the heap.
+        # Otherwise each column family of each table, however small, uses 2 MiB of the heap.
         "hbase.hregion.memstore.mslab.enabled": "false",
         # A local file system has no hflush: a killed process loses nothing, a machine without power may.
         "hbase.unsafe.stream.capability.enforce": "false",
@@ -73,7 +73,7 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.zookeeper.property.dataDir": str(home / "zookeeper"),
         # A master that hangs ends itself: after a crash it may wait for hbase:meta for ever.
         "hbase.master.init.timeout.localHBaseCluster": "90000",
-        # A server that stands still longer than its session ends itself. 20 ticks are the longest session.
+        # A server that is frozen longer than its session ends itself. The longest session is 20 ticks.
         "zookeeper.session.timeout.localHBaseCluster": str(20 * _TICK_MS),
         "hbase.zookeeper.property.tickTime": str(_TICK_MS),
         "hbase.localcluster.assign.random.ports": "false",
@@ -89,21 +89,21 @@ def _site(home: Path, ports: _Ports) -> dict[str, str]:
         "hbase.regionserver.thrift.port": str(ports.gateway),
         "hbase.regionserver.thrift.ipaddress": LOOPBACK,
         "hbase.thrift.info.port": "-1",
-        # One region server that is there at once: nothing to wait for.
+        # The only region server is available at once: nothing to wait for.
         "hbase.regionserver.msginterval": "250",
         "hbase.master.wait.on.regionservers.mintostart": "1",
         "hbase.master.wait.on.regionservers.maxtostart": "1",
         "hbase.master.wait.on.regionservers.interval": "50",
         "hbase.master.wait.on.regionservers.timeout": "500",
         "hbase.client.pause": "50",
-        # A major compaction keeps delete markers for an hour: no late write of a zombie resurrects a row.
+        # A major compaction keeps delete markers for an hour: no late write of a zombie restores a row.
         "hbase.hstore.time.to.purge.deletes": "3600000",
         "hbase.regionserver.handler.count": "10",
     }
 
 
 def _missing(port: int) -> str | None:
-    """What the gateway lacks to serve; None when it lists the tables, for which it asks the servers."""
+    """Return why the gateway is not ready; None when it lists the tables, for which it asks the servers."""
     call = struct.pack(">Ii", _STRICT_CALL, len(_PROBE)) + _PROBE + struct.pack(">ib", 0, 0)
     try:
         with socket.create_connection((LOOPBACK, port), _ANSWER_TIMEOUT_S) as connection:
@@ -139,7 +139,7 @@ class HBaseServer(Service):
         self._cluster = cluster
 
     def launch(self) -> None:
-        """Start it; the sessions of an earlier process would keep their servers known for two minutes."""
+        """Start it without old sessions, which would keep an earlier process's servers for two minutes."""
         self._cluster.forget_sessions()
         super().launch()
 
@@ -164,7 +164,7 @@ class ThriftGateway(Service):
 class HBaseCluster:
     """The HBase of an environment: clients connect to `host`:`port`, the gateway.
 
-    `server` and `gateway` can be killed and restarted apart; `services` are both, in order of their start.
+    `server` and `gateway` can be killed and restarted separately; `services` are both, in starting order.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class HBaseCluster:
 
     @property
     def alive(self) -> bool:
-        """Whether both run."""
+        """Return whether both run."""
         return all(service.alive for service in self.services)
 
     def kill(self) -> None:
@@ -212,22 +212,22 @@ class HBaseCluster:
             service.await_ready()
 
     def freeze(self) -> None:
-        """Stop both as SIGSTOP does: connections stay open and nothing answers."""
+        """Stop both by SIGSTOP: connections stay open and nothing answers."""
         for service in self.services:
             service.freeze()
 
     def thaw(self) -> None:
-        """Let both run on."""
+        """Continue both after `freeze`."""
         for service in self.services:
             service.thaw()
 
     def java(self, main: str, heap_mb: int) -> list[str]:
-        """The command line of one of the two JVMs."""
+        """Return the command line of one of the two JVMs."""
         return [
             places.java(),
             f"-Xmx{heap_mb}m",
             *self._options.java_options,
-            "-XX:+ExitOnOutOfMemoryError",  # a region server that lives on without some of its threads hangs
+            "-XX:+ExitOnOutOfMemoryError",  # a region server hangs when some of its threads have ended
             *("-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true"),
             *(word for name in _OPENED for word in ("--add-opens", f"java.base/{name}=ALL-UNNAMED")),
             *("--add-exports", "java.base/jdk.internal.misc=ALL-UNNAMED"),
@@ -240,7 +240,7 @@ class HBaseCluster:
         ]
 
     def lacks(self) -> str | None:
-        """What the region server lacks to be reached; None when it listens."""
+        """Return why the region server cannot be reached; None when it listens."""
         try:
             socket.create_connection((LOOPBACK, self._ports.region_server), _ANSWER_TIMEOUT_S).close()
         except OSError as exc:
@@ -248,19 +248,17 @@ class HBaseCluster:
         return None
 
     def revived(self) -> str | None:
-        """Start a server again that has ended while its gateway starts; what was done, None: it lives."""
+        """Restart a server that has ended while its gateway starts; return what was done, None if it runs."""
         if self.server.alive:
             return None
         if self._revivals >= _REVIVALS:
-            return (
-                f"{self.server.name} has ended {_REVIVALS + 1} times while it started: see {self.server.log}"
-            )
+            return f"{self.server.name} ended {_REVIVALS + 1} times while it started: see {self.server.log}"
         self._revivals += 1
         self.server.launch()
-        return f"{self.server.name} has ended while it started, and was started again"
+        return f"{self.server.name} ended while it started, and was started again"
 
     def forget_sessions(self) -> None:
-        """Empty ZooKeeper, which holds nothing else: what lasts of HBase is in its own files."""
+        """Empty ZooKeeper, which holds only sessions: HBase keeps all durable data in its own files."""
         shutil.rmtree(self._home / "zookeeper", ignore_errors=True)
         (self._home / "zookeeper").mkdir(parents=True)
 

@@ -39,7 +39,7 @@ logger.lifecycle.level = INFO
 
 @dataclass(frozen=True)
 class KafkaSize:
-    """Memory and JVM flags of the broker; heap in MiB. Kafka itself lives off the page cache."""
+    """Memory and JVM flags of the broker; heap in MiB. Kafka itself uses mostly the page cache."""
 
     heap_mb: int = 320
     java_options: tuple[str, ...] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -62,13 +62,13 @@ def _settings(root: Path, port: int, controller_port: int) -> dict[str, str]:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "transaction.state.log.num.partitions": "4",
-        # Flink's Kafka sink asks for one hour unless told otherwise.
+        # Flink's Kafka sink asks for one hour by default.
         "transaction.max.timeout.ms": "3600000",
-        # The longest there is, 24 days: age is told by the records' times, and ours are event times.
+        # The maximum, 24 days: the records' times determine the age, and ours are event times.
         "producer.id.expiration.ms": "2147483647",
         "share.coordinator.state.topic.replication.factor": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # A broker killed with SIGKILL is served again after 8 s instead of 13-25 s.
+        # A broker killed with SIGKILL serves again after 8 s instead of 13-25 s.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "1000",
         "num.network.threads": "2",
@@ -79,7 +79,7 @@ def _settings(root: Path, port: int, controller_port: int) -> dict[str, str]:
 
 
 def missing_broker(port: int) -> str | None:
-    """What the broker on this port lacks to serve; None when its metadata answer names a broker."""
+    """Return why the broker on this port is not ready; None when its metadata answer names a broker."""
     try:
         with socket.create_connection((LOOPBACK, port), _ANSWER_TIMEOUT_S) as connection:
             connection.sendall(struct.pack(">i", len(_METADATA_REQUEST)) + _METADATA_REQUEST)
@@ -93,7 +93,7 @@ def missing_broker(port: int) -> str | None:
 
 
 class KafkaServer(Service):
-    """The broker of an environment; `bootstrap` is what clients take, e.g. "127.0.0.1:24242".
+    """The broker of an environment; `bootstrap` is what clients connect to, e.g. "127.0.0.1:24242".
 
     Its data stays under `<root>/kafka/data` and is found again by the next start in the same root.
     """
@@ -146,7 +146,7 @@ class KafkaServer(Service):
         )
 
     def launch(self) -> None:
-        """Start the broker without waiting; formats its storage first when it is new."""
+        """Start the broker without waiting; format its storage first when it is new."""
         self._home.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{key}={value}\n" for key, value in self._settings.items())
         (self._home / "server.properties").write_text(lines, encoding="utf-8")

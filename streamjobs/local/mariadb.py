@@ -15,7 +15,7 @@ from streamjobs.local.processes import ProcessGroup, child_environment
 from streamjobs.local.service import Service
 
 USER = "root"
-"""May do everything; has no password: the server listens on loopback only."""
+"""A user with all rights and no password: the server listens on loopback only."""
 _GREETING_TIMEOUT_S = 2.0
 _PROTOCOL = 10
 _ERROR = 255
@@ -23,11 +23,11 @@ _ERROR = 255
 
 @dataclass(frozen=True)
 class MariaDbOptions:
-    """How the server runs.
+    """The configuration of the server.
 
-    `root` is that of another MariaDB than the machine's own, see `places.mariadb_next`. `binlog` off leaves a
-    server that capture must refuse. `settings` are further options of mariadbd by their names,
-    `{"log-bin-compress": "ON"}`; they win over ours.
+    `root` is the directory of a MariaDB other than the machine's, see `places.mariadb_next`. A capture must
+    refuse a server with `binlog` off. `settings` are further options of mariadbd by their names,
+    `{"log-bin-compress": "ON"}`; they override ours.
     """
 
     root: Path | None = None
@@ -43,7 +43,7 @@ def _settings(options: MariaDbOptions) -> dict[str, str]:
         "character-set-server": "utf8mb4",
         "local-infile": "OFF",
         "max-allowed-packet": "64M",
-        # Commits reach the page cache: a killed server keeps them, a killed machine need not.
+        # Commits reach the page cache: a killed server keeps them, a killed machine may lose them.
         "innodb-flush-log-at-trx-commit": "2",
         "innodb-buffer-pool-size": f"{options.buffer_pool_mb}M",
         "innodb-log-file-size": "16M",
@@ -72,7 +72,7 @@ def _program(name: str, root: Path | None) -> str:
 
 
 def missing_database(port: int) -> str | None:
-    """What the server lacks to serve; None when it greets with a handshake.
+    """Return why the server is not ready; None when it sends its handshake.
 
     Source: https://mariadb.com/docs/server/reference/clientserver-protocol/1-connecting/connection
     """
@@ -87,10 +87,10 @@ def missing_database(port: int) -> str | None:
 
 
 class MariaDbServer(Service):
-    """The database of an environment; `url` is what `capture` takes, e.g. "mysql://root@127.0.0.1:24242".
+    """The database of an environment; `url` is for `capture`, e.g. "mysql://root@127.0.0.1:24242".
 
     Its data stays under `<root>/mariadb/data`, the binlog beside it, and is found again by the next start
-    in the same root. Also runs as root of the machine.
+    in the same root. It also runs when the user is root.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class MariaDbServer(Service):
         )
 
     def launch(self) -> None:
-        """Start the server without waiting; makes its system tables first when the directory is new."""
+        """Start the server without waiting; create its system tables first when the directory is new."""
         done = self._home / "installed"
         if not done.exists():
             shutil.rmtree(self.data_dir, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where things are: the checkout's state directory, jars, the Java launcher, the Flink distribution."""
+"""Paths: the checkout's state directory, jars, the Java launcher, the Flink distribution."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ STATE_VARIABLE = "STREAMJOBS_STATE"
 
 
 def state_dir() -> Path:
-    """Directory that holds all state of this checkout, e.g. `/home/me/streamjobs/.streamjobs`.
+    """Return the directory with all state of this checkout, e.g. `/home/me/streamjobs/.streamjobs`.
 
-    The variable STREAMJOBS_STATE wins; then the checkout that this package runs from; then the working
+    It is the variable STREAMJOBS_STATE; else in the checkout that this package runs from; else in the working
     directory. The directory need not exist.
     """
     if configured := os.environ.get(STATE_VARIABLE):
@@ -26,12 +26,12 @@ def state_dir() -> Path:
 
 
 def dev_root() -> Path:
-    """Root of the environment that `streamjobs dev up` keeps running."""
+    """Return the root of the environment that `streamjobs dev up` keeps running."""
     return state_dir() / "dev"
 
 
 def jar_dir(service: str) -> Path:
-    """Directory with the jars of `kafka`, `flink` or `hbase`; ServiceError without them."""
+    """Return the directory with the jars of `kafka`, `flink` or `hbase`; raise ServiceError without them."""
     directory = (state_dir() / "jars" / service).resolve()
     if not any(directory.glob("*.jar")):
         msg = f"no jars in {directory}: run `make setup` in the checkout to fetch them"
@@ -40,17 +40,17 @@ def jar_dir(service: str) -> Path:
 
 
 def archive_dir() -> Path:
-    """Directory of the JVMs' class-data archives, e.g. `kafka.jsa`; see `streamjobs.class_data`."""
+    """Return the directory of class-data archives, e.g. `kafka.jsa`; see `streamjobs.class_data`."""
     return (state_dir() / "jars" / "archives").resolve()
 
 
 def planner_files() -> Path:
-    """Directory that holds Flink's planner as a plain jar, and its class-data archive; it may not exist."""
+    """Return the directory of Flink's planner (a plain jar) and its class-data archive; it may not exist."""
     return (state_dir() / "jars" / "planner").resolve()
 
 
 def mariadb_next() -> Path:
-    """Root of the newer MariaDB that tests run on, too; raises ServiceError without it."""
+    """Return the root of the newer MariaDB on which tests run, too; raise ServiceError without it."""
     root = (state_dir() / "mariadb-next").resolve()
     if not (root / "usr" / "sbin" / "mariadbd").is_file():
         msg = f"no MariaDB in {root}: run `make mariadb-next` in the checkout to fetch it"
@@ -59,7 +59,7 @@ def mariadb_next() -> Path:
 
 
 def distribution(service: str) -> Path:
-    """Directory of a service that comes whole, such as `elasticsearch`; raises ServiceError without it."""
+    """Return the directory of an unpacked service such as `elasticsearch`; raise ServiceError without it."""
     parent = state_dir() / "jars" / service
     found = sorted(path.parent.parent for path in parent.glob(f"*/bin/{service}"))
     if not found:
@@ -69,7 +69,7 @@ def distribution(service: str) -> Path:
 
 
 def java() -> str:
-    """Path of the `java` launcher: JAVA_HOME's, else the one on PATH."""
+    """Return the path of the `java` launcher: JAVA_HOME's, else the one on PATH."""
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if not found or not os.access(found, os.X_OK):
@@ -79,7 +79,7 @@ def java() -> str:
 
 
 def flink_home() -> Path:
-    """Root of the Flink distribution that the `apache-flink` package carries, without importing it."""
+    """Return the root of the Flink distribution in the `apache-flink` package, without importing it."""
     if configured := os.environ.get("FLINK_HOME"):
         return Path(configured)
     spec = importlib.util.find_spec("pyflink")

@@ -8,13 +8,13 @@ import socket
 from streamjobs.errors import ServiceError
 
 LOOPBACK = "127.0.0.1"
-# Below the range that Linux gives to outgoing connections (32768 and up), so that none of those takes one.
+# Below the range that Linux uses for outgoing connections (32768 and up), so that none of those gets one.
 _LOWEST, _HIGHEST = 20_000, 32_000
 _ATTEMPTS = 200
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return whether a server could listen on this loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,19 +25,19 @@ def is_free(port: int) -> bool:
 
 
 class PortLease:
-    """Loopback ports held for one environment, also while the service behind one is down.
+    """Loopback ports reserved for one environment, also while the service of a port is down.
 
     Promise: no other lease on this machine gets the same port until `close()` or the end of the process.
-    The kernel keeps the claim (a socket in the abstract name space), so a crash releases it.
+    The kernel holds the reservation (a socket in the abstract name space), so a crash releases it.
     """
 
     def __init__(self) -> None:
         self._claims: dict[int, socket.socket] = {}
 
     def take(self, wanted: int | None = None) -> int:
-        """A free port, or exactly `wanted`; raises ServiceError when that one is in use.
+        """Reserve a free port, or exactly `wanted`; raise ServiceError when that one is in use.
 
-        A port that this lease holds already may be wanted again.
+        A port that this lease already holds may be requested again.
         """
         if wanted is not None:
             if wanted in self._claims:
@@ -54,7 +54,7 @@ class PortLease:
         raise ServiceError(msg)
 
     def close(self) -> None:
-        """Give all ports back."""
+        """Release all ports."""
         for claim in self._claims.values():
             claim.close()
         self._claims.clear()

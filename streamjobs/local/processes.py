@@ -1,4 +1,4 @@
-"""The owner's side of the warden: start, watch and end the processes of one environment."""
+"""The owner's side of the warden: starts, watches and ends the processes of one environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POLL_S = 0.05
 
 
 def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log but for Java's stack frames, indented; says so when there are none."""
+    """Return the last lines of a log without Java's stack frames, indented, or a note if there are none."""
     try:
         text = log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace")
     except FileNotFoundError:
@@ -37,7 +37,7 @@ def log_tail(log: Path, lines: int = _TAIL_LINES) -> str:
 class ProcessGroup:
     """All processes of one environment; they end with their owner unless `detach()` was called.
 
-    Promise: after `stop()`, and also when the owner dies of anything, no process of the group is left.
+    Promise: no process of the group is left after `stop()`, or after the owner has died for any reason.
     Calls block until done and may come from several threads.
     """
 
@@ -60,17 +60,17 @@ class ProcessGroup:
 
     @property
     def warden_pid(self) -> int:
-        """Pid of the warden; SIGTERM makes it stop the whole group."""
+        """Return the pid of the warden; SIGTERM makes it stop the whole group."""
         return self._warden.pid
 
     def log(self, name: str) -> Path:
-        """Where the output of a process goes."""
+        """Return the file with the output of a process."""
         return self.root / "logs" / f"{name}.log"
 
     def start(
         self, name: str, argv: Sequence[str], env: Mapping[str, str], end_signal: int = signal.SIGTERM
     ) -> int:
-        """Start a process under a name that none living has; its pid. `end_signal` is how `stop` asks it."""
+        """Start a process under an unused name; return its pid. `stop` sends it `end_signal` first."""
         reply = self._ask(
             op="start",
             name=name,
@@ -88,26 +88,26 @@ class ProcessGroup:
         return pid
 
     def exit_status(self, name: str) -> int | None:
-        """None while the process lives; its exit status after, negative for a signal."""
+        """Return the exit status of a process, negative for a signal; None while it runs."""
         status = self._ask(op="poll", name=name)["exit"]
         return None if status is None else int(str(status))
 
     def keep(self, name: str) -> None:
-        """Start this process again from now on when it ends, unless `kill` has ended it."""
+        """Restart this process from now on whenever it ends, unless `kill` has ended it."""
         self._ask(op="keep", name=name)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal that ends this one process, and wait until it is gone."""
         if self._ask(op="kill", name=name, signal=int(number))["exit"] is None:
-            msg = f"{name} lives on {self._grace_s:g} s after signal {number}"
+            msg = f"{name} still runs {self._grace_s:g} s after signal {number}"
             raise ServiceError(msg)
 
     def wait_until(self, name: str, missing: Callable[[], str | None], deadline_s: float) -> None:
-        """Wait until `missing` returns None; it says what is missing otherwise.
+        """Wait until `missing` returns None; otherwise it returns what is missing.
 
-        A process that stands still is given up at the deadline; one that works (its log grows, or it uses CPU
-        time) is waited for longer, at most `HARD_LIMIT` times the deadline.
-        Raises ServiceError with the log's last lines when the process ends or is given up.
+        The wait ends at the deadline if the process makes no progress. It is longer, at most `HARD_LIMIT`
+        times the deadline, while the process works (its log grows, or it uses CPU time).
+        Raises ServiceError with the log's last lines when the process ends or the wait ends.
         """
         progress = Progress(self.log(name), self._pids[name], deadline_s)
         while (lack := missing()) is not None:
@@ -118,7 +118,7 @@ class ProcessGroup:
             time.sleep(_POLL_S)
 
     def wait_for_success(self, name: str, deadline_s: float) -> None:
-        """Wait until a short-lived process has ended with status 0, as long as `wait_until` does.
+        """Wait until a short-lived process has ended with status 0, at most as long as `wait_until` does.
 
         Raises ServiceError with the log's last lines otherwise.
         """
@@ -131,18 +131,18 @@ class ProcessGroup:
             raise self.failure(name, f"ended with status {status}")
 
     def failure(self, name: str, what: str) -> ServiceError:
-        """An error that names the log of a process and quotes its last lines."""
+        """Return an error that names the log of a process and quotes its last lines."""
         log = self.log(name)
         return ServiceError(f"{name} {what}. The last lines of {log}:\n{log_tail(log)}")
 
     def detach(self) -> None:
-        """Let the group live on after its owner, until SIGTERM reaches the warden."""
+        """Keep the group running after its owner ends, until SIGTERM reaches the warden."""
         self._ask(op="detach")
         self._close_pipes()
-        self._warden.returncode = 0  # it lives on, and is no longer ours to wait for
+        self._warden.returncode = 0  # it continues to run, and we no longer wait for it
 
     def stop(self) -> None:
-        """End every process of the group, each by its signal first; may be called again."""
+        """End every process of the group, with its own signal first; may be called again."""
         if self._warden.poll() is None:
             self._close_pipes()
             try:
@@ -158,7 +158,7 @@ class ProcessGroup:
     def _ask(self, **command: object) -> dict[str, object]:
         stdin, stdout = self._warden.stdin, self._warden.stdout
         if stdin is None or stdout is None:
-            raise AssertionError  # both pipes were asked for
+            raise AssertionError  # both pipes were requested
         with self._lock:
             try:
                 stdin.write(json.dumps(command).encode() + b"\n")
@@ -172,7 +172,7 @@ class ProcessGroup:
         return reply
 
     def _warden_gone(self) -> ServiceError:
-        return self.failure("warden", "is gone, and its services with it")
+        return self.failure("warden", "has ended, and so have its services")
 
     def _close_pipes(self) -> None:
         for pipe in (self._warden.stdin, self._warden.stdout):
@@ -184,9 +184,9 @@ class ProcessGroup:
 
 
 def child_environment(root: Path, *bin_dirs: Path, **variables: str) -> dict[str, str]:
-    """Variables for a service: ours, temporary files under `root`, `bin_dirs` and this Python on PATH.
+    """Return variables for a service: ours, temporary files under `root`, `bin_dirs` and this Python on PATH.
 
-    PYTHONPATH does not come along: a Python worker sees what its job ships and what is installed.
+    PYTHONPATH is not among them: a Python worker sees what its job ships and what is installed.
     """
     own = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     path = (*map(str, bin_dirs), str(Path(sys.executable).parent), own.get("PATH", os.defpath))

@@ -1,4 +1,4 @@
-"""Whether a process that is not ready yet gets on: the longer wait of a busy machine is no failure."""
+"""Decides whether a process that is not ready makes progress: on a busy machine a slow start is normal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import psutil
 
 HARD_LIMIT = 4
-"""A process that still works is given up after so many times its deadline."""
+"""The wait for a process that still works ends after so many times its deadline."""
 _STILL_S = 10.0
-"""A process without a sign of work for this long stands still; for a third of a short deadline."""
+"""A process makes no progress if it shows no sign of work for this long, or a third of a short deadline."""
 _BUSY = 0.05
-"""Seconds of CPU in a second that are work; a JVM that waits uses less."""
+"""CPU seconds per second that count as work; a JVM that waits uses less."""
 
 
 class Progress:
-    """Follows one process from now on, to say when it is to be given up.
+    """Watches one process from now on, and decides when to stop waiting for it.
 
-    It works as long as its log grows or it, with its children, uses CPU time. Not safe for several threads.
+    The process works while its log grows, or while it or its children use CPU time. Not thread-safe.
     """
 
     def __init__(self, log: Path, pid: int, deadline_s: float) -> None:
@@ -31,21 +31,21 @@ class Progress:
         self._cpu_s = self._used_s()
 
     def verdict(self) -> str | None:
-        """Return None while it is to be waited for; else what to say, e.g. "in 90 s, and stands still"."""
+        """Return None to wait on; else the end of an error, e.g. "in 90 s, and makes no progress"."""
         now_s = time.monotonic()
         if now_s - self._looked_s >= self._still_s / 10:
             self._look(now_s)
         waited_s, hard_s = now_s - self._started_s, self._deadline_s * HARD_LIMIT
         if waited_s >= hard_s:
-            return f"in {hard_s:g} s, {HARD_LIMIT} times its deadline, and is still at work"
+            return f"in {hard_s:g} s, {HARD_LIMIT} times its deadline, and still works"
         if waited_s >= self._deadline_s and now_s - self._worked_s >= self._still_s:
-            return f"in {waited_s:.3g} s, and stands still"
+            return f"in {waited_s:.3g} s, and makes no progress"
         return None
 
     def _look(self, now_s: float) -> None:
         self._looked_s = now_s
         log_bytes, cpu_s = self._size(), self._used_s()
-        worked = abs(cpu_s - self._cpu_s) >= _BUSY * self._still_s  # less when a child is gone
+        worked = abs(cpu_s - self._cpu_s) >= _BUSY * self._still_s  # less when a child has ended
         if worked or log_bytes != self._log_bytes:
             self._worked_s, self._log_bytes, self._cpu_s = now_s, log_bytes, cpu_s
 

@@ -1,15 +1,15 @@
-"""Python workers of the local Flink are forks of one process, which has their imports already.
+"""Python workers of the local Flink as forks of one process that has already imported their modules.
 
 The imports of a worker (pyflink, Beam, pandas, grpc) take 1.4 CPU s, and a job has eight workers or more.
-Flink finds a `python` of ours first on its PATH (`write_launcher`). It runs this file as a script, with the
-standard library only, where Flink starts a worker, and is an ordinary Python for all else:
+Our `python` is the first that Flink finds on its PATH (`write_launcher`). When Flink starts a worker, it runs
+this file as a script, with the standard library only; for everything else it is an ordinary Python:
 
-    python_workers.py start LOG -m MODULE ARGUMENT...   asks the pool for a worker, lives as long as it
+    python_workers.py start LOG -m MODULE ARGUMENT...   asks the pool for a worker, runs as long as it does
     python_workers.py pool TASKMANAGER_PID              forks workers, ends with its TaskManager
 
-A worker is a fork only if it would import the very same modules by itself: same variables, same installed
-packages, nothing on its PYTHONPATH that hides a module which the pool has imported. Else, and wherever the
-pool does not answer, it starts as Flink would have started it, and the log says why.
+A worker is a fork only if it would import exactly the same modules by itself: same variables, same installed
+packages, nothing on its PYTHONPATH that hides a module which the pool has imported. Otherwise, and whenever
+the pool does not answer, it starts as Flink would have started it, and the log says why.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _OF_ONE_WORKER = frozenset(
         "python",
     }
 )
-"""Variables that Flink or the shell sets for each worker anew, and that no import reads."""
+"""Variables that Flink or the shell sets differently for each worker, and that no import reads."""
 _CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 """Modules that an interpreter imports when it starts, if they are on its path."""
 _CONNECT_LIMIT_S = 10.0
@@ -73,11 +73,11 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Unavailable(Exception):
-    """The pool does not serve this worker; the text says why."""
+    """The pool does not serve this worker; the text is the reason."""
 
 
 def write_launcher(directory: Path, log: Path) -> None:
-    """Write an executable `python` to the directory, which exists; `log` is where the pool writes to."""
+    """Write an executable `python` to the directory, which exists; the pool writes to the file `log`."""
     python = shlex.quote(sys.executable)
     start = f"{python} -I -S {shlex.quote(__file__)} start {shlex.quote(str(log))}"
     launcher = directory / "python"
@@ -88,13 +88,13 @@ def write_launcher(directory: Path, log: Path) -> None:
 
 
 def start(log: Path, command: list[str]) -> None:
-    """Run one worker to its end; `command` is what Python gets, `-m MODULE ARGUMENT...`."""
+    """Run one worker to its end; `command` is Python's arguments, `-m MODULE ARGUMENT...`."""
     try:
         taskmanager = _java_above(os.getppid())
         with _connection(taskmanager, log) as connection:
             _request_worker(connection, command[1:])
             connection.settimeout(None)
-            connection.recv(1)  # the worker holds the other end until it has gone
+            connection.recv(1)  # the worker holds the other end until it ends
     except (Unavailable, OSError) as exc:
         with log.open("a", encoding="utf-8") as output:
             output.write(f"a Python worker starts by itself: {exc}\n")
@@ -112,12 +112,12 @@ def _java_above(pid: int) -> int:
 
 
 def _address(taskmanager: int) -> str:
-    """Where the pool of a TaskManager listens: a name of the kernel's, which ends with the pool."""
+    """Return the address of a TaskManager's pool: an abstract socket name, which ends with the pool."""
     return f"\0streamjobs-python-workers-{os.geteuid()}-{taskmanager}"
 
 
 def _is_ours(connection: socket.socket) -> bool:
-    """Anybody can bind such a name, or reach it."""
+    """Return whether the peer is a process of this user: any user can bind such a name, or connect to it."""
     sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return bool(_CREDENTIALS.unpack(sent)[1] == os.geteuid())
 
@@ -157,7 +157,7 @@ def _start_pool(taskmanager: int, log: Path) -> subprocess.Popen[bytes]:
 
 
 def _request_worker(connection: socket.socket, argv: list[str]) -> None:
-    """Ask for a worker with our variables, directory, output and error."""
+    """Request a worker with our variables, directory, standard output and standard error."""
     connection.settimeout(_ANSWER_LIMIT_S)
     request = json.dumps({"argv": argv, "directory": os.getcwd(), "variables": dict(os.environ)}).encode()
     outputs = array.array("i", (1, 2)).tobytes()
@@ -185,7 +185,7 @@ class Pool:
             importlib.import_module(name)
         self._imported = {name.partition(".")[0] for name in sys.modules}
         gc.collect()
-        gc.freeze()  # a worker's collector would copy every page that it shares
+        gc.freeze()  # otherwise a worker's garbage collector would copy every shared page
 
     def worker(self) -> list[str] | None:
         """Serve until the TaskManager ends or packages change, and return None; in a fork, its command."""
@@ -194,7 +194,7 @@ class Pool:
             if self._taskmanager in readable:
                 return None
             connection, _ = self._listener.accept()
-            with suppress(OSError, ValueError, KeyError):  # who asked has gone
+            with suppress(OSError, ValueError, KeyError):  # the requester has ended
                 argv = self._serve(connection)
                 if argv is not None:
                     return argv
@@ -211,7 +211,7 @@ class Pool:
                 connection.sendall(b"-" + reason.encode())
                 return None
             connection.sendall(_ACCEPTED)
-            with warnings.catch_warnings():  # Python 3.12 warns of threads: those of OpenBLAS and jemalloc
+            with warnings.catch_warnings():  # Python 3.12 warns about threads: those of OpenBLAS and jemalloc
                 warnings.simplefilter("ignore", DeprecationWarning)
                 child = os.fork()
             if child:
@@ -222,7 +222,7 @@ class Pool:
                 os.close(number)
 
     def _refusal(self, request: Mapping[str, Any]) -> str | None:
-        """Say why a worker with these variables would not be as one that starts by itself; else None."""
+        """Return why a worker with these variables would differ from one that starts by itself; else None."""
         variables = _common(request["variables"])
         if variables != self._variables:
             names = sorted({name for name, _ in variables.items() ^ self._variables.items()})
@@ -235,7 +235,7 @@ class Pool:
         return None
 
     def _changed_at(self) -> list[int]:
-        """When a package was last added to, or removed from, each directory that modules come from."""
+        """Return for each directory of modules when a package was last added or removed."""
         return [Path(entry).stat().st_mtime_ns for entry in self._path if Path(entry).is_dir()]
 
     def _become_worker(
@@ -245,7 +245,7 @@ class Pool:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._listener.close()
         os.close(self._taskmanager)
-        connection.detach()  # closed by the kernel when this process has gone
+        connection.detach()  # closed by the kernel when this process ends
         for number, output in enumerate(outputs, start=1):
             os.dup2(output, number)
         os.chdir(request["directory"])
@@ -254,7 +254,8 @@ class Pool:
         sys.path[:] = [*_own_path(request), *self._path]
         sys.path_importer_cache.clear()
         if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()  # else all workers draw the same; Python's own has done so
+            # Else all workers draw the same numbers; Python itself reseeds its generator after a fork.
+            sys.modules["numpy"].random.seed()
         argv: list[str] = request["argv"]
         return argv
 
@@ -264,13 +265,13 @@ def _common(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _own_path(request: Mapping[str, Any]) -> list[str]:
-    """What stands on a worker's sys.path before the standard library."""
+    """Return the entries of a worker's sys.path before the standard library."""
     entries = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
     return [request["directory"], *filter(None, entries)]
 
 
 def _modules_in(entry: Path) -> Iterator[str]:
-    """Names of the modules and packages that an entry of sys.path holds; nothing when it does not exist."""
+    """Yield the names of modules and packages in an entry of sys.path; nothing when it does not exist."""
     if entry.is_dir():
         for child in entry.iterdir():
             if child.is_dir() and any(child.glob("__init__.*")):
@@ -286,7 +287,7 @@ def _modules_in(entry: Path) -> Iterator[str]:
 
 
 def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """One request, and the files that came with it."""
+    """Return one request, and the files that came with it."""
     outputs = array.array("i")
     head, messages, _, _ = connection.recvmsg(_LENGTH.size, socket.CMSG_SPACE(2 * outputs.itemsize))
     for _, _, data in messages:
@@ -297,12 +298,12 @@ def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def _run_pool(taskmanager: int) -> None:
-    sys.path.pop(0)  # the directory of this script, which no worker has
+    sys.path.pop(0)  # the directory of this script, which is not on a worker's path
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     try:
         pool = Pool(taskmanager)
     except OSError:
-        return  # another one was faster, or the TaskManager has gone
+        return  # another pool was faster, or the TaskManager has ended
     argv = pool.worker()
     if argv is not None:
         sys.argv[1:] = argv[1:]

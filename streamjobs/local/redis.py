@@ -1,4 +1,4 @@
-"""A real Redis on a loopback port, that keeps its data through a kill."""
+"""A real Redis on a loopback port that keeps its data when it is killed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALL_SLOTS = b"CLUSTER ADDSLOTSRANGE 0 16383\r\n"
 
 @dataclass(frozen=True)
 class RedisOptions:
-    """How the server runs.
+    """The configuration of the server.
 
-    A `cluster` is a Redis Cluster of this one node, which owns all slots. With a `password` clients must
-    say it. `settings` are further options of redis-server, `{"maxmemory": "10mb"}`; they win over ours.
+    A `cluster` is a Redis Cluster of this one node, which owns all slots. With a `password` clients must log
+    in. `settings` are further options of redis-server, `{"maxmemory": "10mb"}`; they override ours.
     """
 
     cluster: bool = False
@@ -40,7 +40,7 @@ def _settings(options: RedisOptions) -> dict[str, str]:
         "appendfsync": "always",
         "save": "",
         "databases": "16",
-        # one loopback client is no denial of service
+        # one loopback client is not a denial of service
         "protected-mode": "no",
     }
     if options.cluster:
@@ -59,7 +59,7 @@ def _program() -> str:
 
 
 class RedisServer(Service):
-    """The Redis of an environment; `url` is what clients take, e.g. "redis://127.0.0.1:24242".
+    """The Redis of an environment; `url` is what clients connect to, e.g. "redis://127.0.0.1:24242".
 
     Its data stays under `<root>/redis` (an append-only file) and is found again by the next start there.
     """
@@ -98,7 +98,7 @@ class RedisServer(Service):
         super().launch()
 
     def _lack(self) -> str | None:
-        """What the server lacks to serve; None when it answers with its data loaded."""
+        """Return why the server is not ready; None when it answers with its data loaded."""
         try:
             with socket.create_connection((LOOPBACK, self.port), _ANSWER_TIMEOUT_S) as connection:
                 if self._options.password:

@@ -1,4 +1,4 @@
-"""Starts again what has ended of an environment that another process started."""
+"""Restarts services that have ended in an environment that another process started."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from streamjobs.local.state import RunningEnvironment, ServiceRecord
 
 _DEADLINE_S = 90.0
 _ANSWER_S = 60.0
-"""A process that is asked politely to end may take its time."""
+"""How long to wait for an answer: a process may need time to end after SIGTERM."""
 _CONNECT_S = 2.0
 _POLL_S = 0.1
 
 
 def gone(known: RunningEnvironment) -> list[ServiceRecord]:
-    """Return the services whose process has ended; a pid that somebody else has now does not count."""
+    """Return the services whose process has ended; a pid that another process has now does not count."""
     living = set(warden.carriers(known.environment_id))
     return [service for service in known.services if service.pid not in living]
 
@@ -36,15 +36,15 @@ def gone(known: RunningEnvironment) -> list[ServiceRecord]:
 def revive(known: RunningEnvironment) -> list[str]:
     """Start every service that has ended and return their names when all of them answer.
 
-    Raises ServiceError with the end of its log for one that does not come up.
+    Raises ServiceError with the end of its log for a service that does not start.
     """
     return _again(known, "revive", gone(known))
 
 
 def restart(known: RunningEnvironment, name: str) -> None:
-    """End a service and start it again; returns when it answers. Its data stays.
+    """End a service and start it again; return when it answers. Its data stays.
 
-    Raises ConfigError for a name that is not there, ServiceError as `revive`.
+    Raises ConfigError for an unknown name, ServiceError as `revive` does.
     """
     chosen = [service for service in known.services if service.name == name]
     if not chosen:
@@ -72,7 +72,7 @@ def _ask(known: RunningEnvironment, op: str, name: str) -> int:
     except (OSError, ValueError) as exc:
         message = (
             f"the warden of {known.root} (pid {known.warden_pid}) does not start {name} again ({exc}): stop "
-            "all by `streamjobs dev down`, and start all by `streamjobs dev up`"
+            "all services by `streamjobs dev down`, and start them by `streamjobs dev up`"
         )
         raise ServiceError(message) from exc
     if "error" in answer:
@@ -82,7 +82,7 @@ def _ask(known: RunningEnvironment, op: str, name: str) -> int:
 
 
 def _probe(known: RunningEnvironment, service: ServiceRecord, since_ms: int) -> Callable[[], str | None]:
-    """Return what asks a service whether it is ready; one that nobody connects to is when it runs."""
+    """Return a readiness check of a service; a service without an address is ready when it runs."""
     if service.name.startswith("taskmanager-"):
         port = urlsplit(known.rest_url or "").port or 0
         return partial(missing_taskmanager, port, f"{service.name}-", since_ms=since_ms)

@@ -1,4 +1,4 @@
-"""One running service of an environment: a process, its log, and how to know that it is ready."""
+"""One running service of an environment: a process, its log, and its readiness check."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from streamjobs.local.processes import ProcessGroup
 class Service:
     """A process that can be killed and restarted on its own.
 
-    `command(n)` gives the argument vector of the n-th launch, counted from 1; `missing(n)` says what
-    that launch still lacks, None when it is ready. `address` tells people how to connect, e.g. a URL;
-    None where nobody connects. `end_signal` ends it with its environment: SIGKILL where there is
-    nothing to save. One that is `kept` is started again when it ends by itself after it was ready.
+    `command(n)` returns the argument vector of the n-th launch, counted from 1; `missing(n)` returns why
+    that launch is not ready, None when it is. `address` shows people how to connect, e.g. a URL; None if
+    nothing connects to it. `end_signal` ends it with its environment: SIGKILL if there is nothing to save.
+    A service that is `kept` is started again when it ends by itself after it was ready.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Service:
         self.pid = self._group.start(self.name, self._command(self._launches), self._env, self._end_signal)
 
     def await_ready(self) -> None:
-        """Wait until it is ready, past its deadline while it works: see `ProcessGroup.wait_until`.
+        """Wait until it is ready; longer than its deadline while it works, see `ProcessGroup.wait_until`.
 
-        Raises ServiceError with the end of its log if it does not get there.
+        Raises ServiceError with the end of its log if it does not become ready.
         """
         launch = self._launches
         self._group.wait_until(self.name, lambda: self._missing(launch), self._deadline_s)
@@ -61,23 +61,23 @@ class Service:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs; a stopped (SIGSTOP) process does."""
+        """Return whether the process runs; a stopped (SIGSTOP) process does."""
         return self._group.exit_status(self.name) is None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """End this one process with a signal, by default without warning; its children live on."""
+        """End this one process with a signal, by default SIGKILL; its children continue to run."""
         self._group.kill(self.name, number)
 
     def freeze(self) -> None:
-        """Stop it as SIGSTOP does: its connections stay open and nothing answers, until `thaw`."""
+        """Stop it by SIGSTOP: its connections stay open and nothing answers, until `thaw`."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process run on."""
+        """Continue a frozen process."""
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
-        """Start it again on the same ports and wait until it is ready; kills it first if it lives."""
+        """Start it again on the same ports and wait until it is ready; kill it first if it runs."""
         if self.alive:
             self.kill()
         self.launch()

@@ -1,4 +1,4 @@
-"""What runs in a root directory, for a process that did not start it: find it, stop it."""
+"""Finds and stops the environment of a root directory, for a process that did not start it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STOP_DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class ServiceRecord:
-    """One service; `pid` is that of its last start, `address` is None where nobody connects to it."""
+    """One service; `pid` is that of its last start, `address` is None if nothing connects to it."""
 
     name: str
     pid: int
@@ -28,10 +28,10 @@ class ServiceRecord:
 
 @dataclass(frozen=True)
 class RunningEnvironment:
-    """An environment that is up, as its state file tells.
+    """A running environment, as its state file describes it.
 
-    `bootstrap` and `rest_url` are None where it runs without Kafka or Flink; `services` is empty while
-    it starts. `owner_pid` is None once it was detached from the process that started it.
+    `bootstrap` and `rest_url` are None if it runs without Kafka or Flink; `services` is empty while it
+    starts. `owner_pid` is None once it was detached from the process that started it.
     """
 
     root: Path
@@ -43,7 +43,7 @@ class RunningEnvironment:
     services: tuple[ServiceRecord, ...] = ()
 
     def logs(self) -> Path:
-        """Directory with one log a service."""
+        """Return the directory with one log per service."""
         return self.root / "logs"
 
 
@@ -60,9 +60,9 @@ def forget(root: Path) -> None:
 
 
 def running(root: Path) -> RunningEnvironment | None:
-    """The environment that runs in this root now, or None.
+    """Return the environment that runs in this root now, or None.
 
-    A state file alone does not count, nor does an environment that is ending because its owner died.
+    A state file alone is not enough, and an environment that is ending because its owner died is not running.
     """
     known = _recorded(root.resolve())
     if known is None or not _is_warden(known):
@@ -72,7 +72,7 @@ def running(root: Path) -> RunningEnvironment | None:
 
 
 def stop(root: Path) -> bool:
-    """Stop whatever runs in this root; False when nothing did. Raises ServiceError if something stays."""
+    """Stop what runs in this root; return False if nothing did. Raises ServiceError if a process stays."""
     known = _recorded(root.resolve())
     if known is None:
         return False
@@ -90,9 +90,9 @@ def stop(root: Path) -> bool:
 
 
 def clear_leftovers(root: Path) -> None:
-    """Make sure that nothing runs in this root; raises ServiceError when an environment lives there."""
+    """End processes left in this root; raise ServiceError when an environment runs there."""
     if known := running(root):
-        msg = f"an environment runs in {root} already (warden pid {known.warden_pid}): stop it first"
+        msg = f"an environment already runs in {root} (warden pid {known.warden_pid}): stop it first"
         raise ServiceError(msg)
     stop(root)
 
@@ -113,7 +113,7 @@ def _recorded(root: Path) -> RunningEnvironment | None:
 
 
 def _pids(root: Path) -> dict[str, int]:
-    """Return the pid of each service that the warden has started; none where it has just begun to."""
+    """Return the pid of each service that the warden has started; none if it has only begun to start them."""
     try:
         pids: dict[str, int] = json.loads((root / warden.PIDS).read_text(encoding="utf-8"))
     except FileNotFoundError:

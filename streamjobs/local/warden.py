@@ -1,25 +1,25 @@
-"""The process that owns the services of one environment and outlives nobody it should not.
+"""The process that owns the services of one environment, and that always ends them when it ends.
 
 Run as a script, with the standard library only: `python warden.py ENVIRONMENT_ID GRACE_S`. It reads commands
 as JSON lines from standard input and answers each with one JSON line:
 
     {"op": "start", "name", "argv", "env", "log", "fresh_log", "end_signal"}  -> {"pid": 4711}
-    {"op": "keep", "name"}                                      -> {"ok": true}; it starts again if it ends
+    {"op": "keep", "name"}                                      -> {"ok": true}; it is restarted if it ends
     {"op": "poll", "name"}                                      -> {"exit": null | status, -9 = by SIGKILL}
     {"op": "kill", "name", "signal"}                            -> {"exit": status}, when it is gone
     {"op": "detach"}                                            -> {"ok": true}; the owner may go now
     {"op": "stop"}                                              -> {"ok": true}, when nothing is left
 
-While it lives it also takes commands of this user at a socket (`control_address`), one a connection, answered
-when they are done; so a process that did not start the environment can start again what has ended:
+While it runs it also accepts commands of this user at a socket (`control_address`), one per connection,
+answered when they are done. So a process that did not start the environment can restart ended services:
 
     {"op": "revive", "name"}                                    -> {"pid": 4711}, of the living process
     {"op": "restart", "name"}                                   -> {"pid": 4711}, after the old one is gone
 
-It stops everything when told so, on SIGTERM or SIGINT, and when its owner died (standard input closed, or it
-got a new parent) unless it was detached. A process that it keeps is started again when it ends by itself or
-is killed by others, not when `kill` ended it. Stopping ends with SIGKILL for every process whose environment
-carries the id, so the Python workers that a killed TaskManager left behind go too.
+It stops everything on the command `stop`, on SIGTERM or SIGINT, and when its owner died (standard input
+closed, or it got a new parent) unless it was detached. It restarts a kept process that ends by itself or is
+killed by others, but not one that `kill` ended. To stop, it finally sends SIGKILL to every process whose
+environment contains the id, so the Python workers that a killed TaskManager left end too.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from pathlib import Path
 
 ID_VARIABLE = "STREAMJOBS_ENVIRONMENT"
 PIDS = "pids.json"
-"""In the directory of the environment: the pid of each service as it was started last, by its name."""
+"""In the directory of the environment: the pid of the last start of each service, by its name."""
 _TICK_S = 0.2
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-"""A kept process that ends is started again after a pause, which doubles each time that it ends."""
+"""A kept process that ends is started again after a pause, which doubles each time it ends."""
 _SWEEP_DEADLINE_S = 10.0
 _COMMAND_TIMEOUT_S = 2.0
 _COMMAND_BYTES = 4096
@@ -52,7 +52,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def carriers(environment_id: str) -> list[int]:
-    """Pids of all living processes that carry the environment id in their environment."""
+    """Return the pids of all live processes that have the environment id in their environment."""
     wanted = f"{ID_VARIABLE}={environment_id}".encode()
     found = []
     for entry in os.listdir("/proc"):
@@ -61,19 +61,19 @@ def carriers(environment_id: str) -> list[int]:
         try:
             variables = Path("/proc", entry, "environ").read_bytes().split(b"\0")
         except OSError:
-            continue  # gone meanwhile, or another user's
+            continue  # it has ended, or belongs to another user
         if wanted in variables:
             found.append(int(entry))
     return found
 
 
 def control_address(environment_id: str) -> str:
-    """Where the warden of an environment listens: a name of the kernel's, which ends with the warden."""
+    """Return the address of an environment's warden: an abstract socket name, which ends with the warden."""
     return f"\0streamjobs-warden-{environment_id}"
 
 
 def sweep(environment_id: str, deadline_s: float = _SWEEP_DEADLINE_S) -> list[int]:
-    """Kill every carrier of the id; the pids that still live after the deadline (normally none)."""
+    """Kill all processes with the id; return the pids that still live after the deadline (normally none)."""
     end = time.monotonic() + deadline_s
     while left := carriers(environment_id):
         for pid in left:
@@ -88,7 +88,7 @@ def sweep(environment_id: str, deadline_s: float = _SWEEP_DEADLINE_S) -> list[in
 
 
 class _Kept:
-    """When a kept process that has ended is due to start again; None while it lives."""
+    """When a kept process that has ended is due to restart; None while it runs."""
 
     def __init__(self) -> None:
         self.due_s: float | None = None
@@ -116,7 +116,7 @@ class Warden:
         self._control.listen()
 
     def serve(self) -> None:
-        """Obey commands until it is time to stop, then stop everything."""
+        """Execute commands until it is time to stop, then stop everything."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -143,20 +143,20 @@ class Warden:
         self._answer({"ok": True})
 
     def _serve_control(self) -> None:
-        """Obey one command that comes from a process of this user."""
+        """Execute one command from a process of this user."""
         try:
             connection, _ = self._control.accept()
             with connection:
                 connection.settimeout(_COMMAND_TIMEOUT_S)
                 peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
                 if struct.unpack("3i", peer)[1] not in (0, os.geteuid()):
-                    return  # anybody can reach the name
+                    return  # any user can connect to the name
                 command = json.loads(connection.recv(_COMMAND_BYTES))
                 if not isinstance(command, dict):
                     return
                 connection.sendall(json.dumps(self._again(command)).encode())
         except (OSError, ValueError):
-            return  # it has gone, or is none of ours
+            return  # it has ended, or is not ours
 
     def _again(self, command: dict[str, object]) -> dict[str, object]:
         name = str(command.get("name"))
@@ -292,7 +292,7 @@ class Warden:
         try:
             os.write(sys.stdout.fileno(), json.dumps(reply).encode() + b"\n")
         except BrokenPipeError:
-            return  # the owner is gone; stopping goes on
+            return  # the owner has ended; the stop continues
 
 
 if __name__ == "__main__":

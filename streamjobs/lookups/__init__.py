@@ -1,1 +1,1 @@
-"""What a lookup must do and may rely on."""
+"""The contract of a lookup, and what all lookups share."""

@@ -1,4 +1,4 @@
-"""Lookups: what a store's reader knows, and the cache and the retries that stand before every one of them."""
+"""Lookups: the contract of a store's reader, and the cache and retries that all readers share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Key = tuple[Any, ...]
 Row = tuple[Any, ...]
 
 DEFAULT_BATCH_KEYS = 1000
-"""Keys of one request, where `batchSize` says nothing."""
+"""Keys of one request, unless `batchSize` is given."""
 
 
 class Lookup(Protocol):
@@ -38,24 +38,24 @@ class Lookup(Protocol):
 
     Shape: a key holds the values of the key columns in key order, a row those of all columns in the table's
     order: exact Python values, None for NULL. Never retries, caches or logs a row. One thread uses it.
-    Raises, from all methods: RetriableError (call again; it connects anew), SystemicError (stop the job).
+    Raises, from all methods: RetriableError (call again; it connects again), SystemicError (stop the job).
     """
 
     def open(self) -> None:
-        """Connect and check that the table is there and fits. Raises ConfigError too."""
+        """Connect and check that the table exists and fits. Raises ConfigError too."""
 
     def fetch(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
-        """Give the rows of different keys with one request a server; a key without a row is left out."""
+        """Return the rows of different keys, with one request per server; keys without a row are left out."""
 
     def scan(self) -> Iterable[tuple[Key, Row]]:
-        """Give all rows of the table with their keys."""
+        """Yield all rows of the table with their keys."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the connection to the store."""
 
 
 class Cache(Enum):
-    """What is remembered: NONE reads each batch's keys, LRU some keys for a time, ALL the whole table."""
+    """What is cached: NONE nothing, LRU the rows of recent keys for a time, ALL the whole table."""
 
     NONE = "NONE"
     LRU = "LRU"
@@ -64,7 +64,7 @@ class Cache(Enum):
 
 @dataclass(frozen=True)
 class LookupSettings:
-    """How a table is looked up; `ttl_ms` None: what is remembered never grows old."""
+    """How a table is looked up; `ttl_ms` None: cached rows never expire."""
 
     cache: Cache = Cache.NONE
     size: int = 10_000
@@ -90,7 +90,7 @@ def lookup_settings(kind: str, table: str, options: Mapping[str, str | Secret]) 
 class CachedLookup:
     """Looks up the keys of batches of rows, with a cache, requests of a bounded size, and retries.
 
-    Promise: a row that is given was in the store at some time since the batch came, or with a cache at most
+    Promise: a returned row was in the store at some time since the batch arrived, or with a cache at most
     `ttl_ms` before. Blocks while the store is down, until the budget of the retries is spent. `alive` raises
     when the worker has lost its TaskManager.
     """
@@ -121,17 +121,17 @@ class CachedLookup:
         self._took_ms = metrics.distribution(LOOKUP_MS)
 
     def open(self) -> None:
-        """Connect; with ALL, read the table. Raises as the contract says."""
+        """Connect, and read the whole table if the cache is ALL. Raises as the contract says."""
         self._retried(self._lookup.open)
         if self._settings.cache is Cache.ALL:
             self._load()
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the connection to the store."""
         self._lookup.close()
 
     def rows(self, keys: Sequence[Key]) -> list[Row | None]:
-        """Give the row of each key, None where there is none or the key has a NULL."""
+        """Return the row of each key; None if there is no row or the key has a NULL."""
         wanted = {key for key in keys if None not in key}
         self._keys.inc(len(wanted))
         match self._settings.cache:
@@ -180,7 +180,7 @@ class CachedLookup:
         now_s = self._clock.monotonic_s()
         self._whole = self._timed(lambda: dict(self._lookup.scan()))
         self._stale_at_s = self._until_s(now_s)
-        logger.info("table %s: %d rows read to look them up", self._table, len(self._whole))
+        logger.info("table %s: %d rows read into the lookup cache", self._table, len(self._whole))
 
     def _until_s(self, now_s: float) -> float:
         return float("inf") if self._settings.ttl_ms is None else now_s + self._settings.ttl_ms / 1000

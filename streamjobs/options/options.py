@@ -1,4 +1,4 @@
-"""Option tables: what may be configured, of which kind, and everything that is wrong with a configuration."""
+"""Tables of legal options, their kinds, and all problems of a configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamjobs.options.units import duration_ms, size_bytes
 
 
 class Secret:
-    """A text that is never shown: `str()` and `repr()` give `****`, `reveal()` the text."""
+    """A text that is never shown: `str()` and `repr()` return `****`, `reveal()` returns the text."""
 
     __slots__ = ("_text",)
 
@@ -23,7 +23,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself: hand it to a client, never to a log or a message."""
+        """Return the text itself: pass it to a client, never to a log or a message."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -47,17 +47,17 @@ class OptionKind(Enum):
 
 
 OptionValue = str | int | Secret | None
-"""What an option holds once read; None: not given, and there is no default."""
+"""The parsed value of an option; None: not given, and there is no default."""
 
 
 @dataclass(frozen=True)
 class Option:
     """One legal option.
 
-    `default` is written as a job would write it, None when there is none. A name that ends with `.*` stands
-    for all names with that prefix. `choices` lists the legal texts (compared in any case, kept as listed).
-    `minimum` bounds numbers, durations (ms) and sizes (bytes). A `secret` is read as `Secret` and may take
-    its text from the environment: `${NAME}`.
+    `default` is written as a job would write it, None when there is none. A name that ends with `.*` means
+    all names with that prefix. `choices` lists the legal texts (compared ignoring case, kept as listed).
+    `minimum` bounds numbers, durations (ms) and sizes (bytes). A `secret` is read as `Secret`, and its text
+    may come from the environment: `${NAME}`.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Option:
     required: bool = False
 
     def read(self, text: str | Secret, env: Mapping[str, str]) -> OptionValue:
-        """The value that the text stands for. Raises ValueError, with a text for people."""
+        """Return the value that the text means. Raises ValueError, with a text for people."""
         if isinstance(text, Secret):
             if not self.secret:
-                message = "is no secret"
+                message = "is not a secret option"
                 raise ValueError(message)
             return text
         if self.secret:
@@ -103,7 +103,7 @@ class Option:
 
 @dataclass(frozen=True)
 class OptionProblem:
-    """One thing that is wrong: with the `key` as written, with its value, or that the key is missing."""
+    """One problem: with the `key` as written, with its value, or because the key is missing."""
 
     key: str
     about: Literal["key", "value", "missing"]
@@ -117,9 +117,9 @@ _T = TypeVar("_T")
 class Options(Mapping[str, OptionValue]):
     """The options as read, by their declared names, defaults filled in.
 
-    `given` holds the names that were written. Names of a prefix option (`cast.*`) are there only when given,
-    with the case they were written in behind the prefix. The accessors raise AssertionError for an option
-    of another kind, or without a value: that is a bug in the table, not in the job.
+    `given` holds the names that were written. Names of a prefix option (`cast.*`) exist only when given; the
+    part after the prefix keeps the case in which it was written. The accessors raise AssertionError for an
+    option of another kind, or without a value: that is a bug in the table, not in the job.
     """
 
     values_by_name: Mapping[str, OptionValue]
@@ -142,31 +142,31 @@ class Options(Mapping[str, OptionValue]):
         return value
 
     def text(self, name: str) -> str:
-        """A text or choice that is there."""
+        """Return a text or choice that has a value."""
         return self._of(name, str)
 
     def text_or_none(self, name: str) -> str | None:
-        """A text or choice, None when it is not given."""
+        """Return a text or choice, None when it is not given."""
         return None if self.values_by_name[name] is None else self.text(name)
 
     def number(self, name: str) -> int:
-        """A whole number, a duration in ms or a size in bytes that is there."""
+        """Return a whole number, a duration in ms or a size in bytes that has a value."""
         return self._of(name, int)
 
     def number_or_none(self, name: str) -> int | None:
-        """A whole number, a duration in ms or a size in bytes, None when it is not given."""
+        """Return a whole number, a duration in ms or a size in bytes, None when it is not given."""
         return None if self.values_by_name[name] is None else self.number(name)
 
     def flag(self, name: str) -> bool:
-        """True or false."""
+        """Return True or False."""
         return self._of(name, bool)
 
     def secret(self, name: str) -> Secret | None:
-        """A secret, None when it is not given."""
+        """Return a secret, None when it is not given."""
         return None if self.values_by_name[name] is None else self._of(name, Secret)
 
     def prefixed(self, prefix: str) -> dict[str, OptionValue]:
-        """The given options of a prefix such as `cast.`, by the rest of their names."""
+        """Return the given options of a prefix such as `cast.`, by the rest of their names."""
         return {name[len(prefix) :]: value for name, value in self.items() if name.startswith(prefix)}
 
 
@@ -188,8 +188,8 @@ class OptionSet:
     ) -> Options:
         """Read the options.
 
-        `where` names what is configured, for messages: `table item`. `env` is where `${NAME}` is looked
-        up, by default the environment. Raises ConfigError with every problem, one a line.
+        `where` names what is configured, for messages: `table item`. `${NAME}` is looked up in `env`, by
+        default the environment. Raises ConfigError with every problem, one per line.
         """
         options, problems = self.read(mapping, env)
         if problems:
@@ -199,9 +199,9 @@ class OptionSet:
     def read(
         self, mapping: Mapping[str, str | Secret], env: Mapping[str, str] | None = None
     ) -> tuple[Options, list[OptionProblem]]:
-        """Read what can be read, and list what is wrong; the options are whole only if nothing is.
+        """Read what can be read, and list the problems; the options are complete only if there are none.
 
-        A value that is a Secret already is taken as it is.
+        A value that is already a Secret is kept as it is.
         """
         env = os.environ if env is None else env
         values: dict[str, OptionValue] = {}
@@ -231,7 +231,7 @@ class OptionSet:
         return Options(values, frozenset(written)), problems
 
     def as_given(self, mapping: Mapping[str, str], options: Options) -> dict[str, str | Secret]:
-        """Give what was written by its declared names, secrets as read: to be read once more elsewhere."""
+        """Return the written texts by declared names, secrets as read: another process reads them again."""
         given: dict[str, str | Secret] = {}
         for key, text in mapping.items():
             name, _ = self._option(key)

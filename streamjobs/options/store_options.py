@@ -1,4 +1,4 @@
-"""The options of the stores that Python sinks write: their plain names, and those of Blink's sinks."""
+"""The options of the stores that Python sinks write, with the option names of Blink's sinks as aliases."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 from streamjobs.options.options import Option, OptionKind, OptionSet
 
-TYPE = Option("type", "what the table stands for")
+TYPE = Option("type", "the connector of the table")
 
 DELIVERY_OPTIONS = (
     Option(
         "retryTimeout",
-        "how long a store that is down is waited for before the attempt fails",
+        "how long to wait for a store that is down before the attempt fails",
         OptionKind.DURATION_MS,
         default="10 min",
         minimum=1,
@@ -20,14 +20,14 @@ DELIVERY_OPTIONS = (
     ),
     Option(
         "ignoreDelete",
-        "drop deletes: rows stay when the query takes them back",
+        "drop deletes: rows stay when the query retracts them",
         OptionKind.FLAG,
         default="false",
         aliases=("ignore-delete",),
     ),
     Option(
         "deleteWhenNull",
-        "a column beside the key: a row in which it is NULL deletes its key",
+        "a column outside the key: a row in which it is NULL deletes its key",
     ),
     Option(
         "originColumn",
@@ -35,19 +35,19 @@ DELIVERY_OPTIONS = (
     ),
     Option(
         "acceptLeftovers",
-        "take a query that can leave rows behind after a crash",
+        "accept a query that can leave stale rows after a crash",
         OptionKind.FLAG,
         default="false",
     ),
     Option(
         "batchSize",
-        "rows of one request, at most",
+        "maximum number of rows in one request",
         OptionKind.INTEGER,
         minimum=1,
         aliases=("batch-size",),
     ),
 )
-"""What every store takes: it is for the delivery, not for the store."""
+"""What every store accepts: these options configure the delivery, not the store."""
 
 _NO_EFFECT = (
     ("bufferSize", ()),
@@ -56,7 +56,7 @@ _NO_EFFECT = (
     ("partitionBy", ()),
 )
 NO_EFFECT_OPTIONS = tuple(
-    Option(name, "Blink's; has no effect: rows are written as they come, and retries are bounded in time",
+    Option(name, "Blink's; has no effect: rows are written as they arrive, and retries are bounded in time",
            aliases=aliases)
     for name, aliases in _NO_EFFECT
 )  # fmt: skip
@@ -64,7 +64,7 @@ NO_EFFECT_OPTIONS = tuple(
 REQUEST_OPTIONS = (
     Option(
         "connectTimeout",
-        "how long a connection may take to come up",
+        "how long to wait until a connection is open",
         OptionKind.DURATION_MS,
         default="10 s",
         minimum=1,
@@ -72,7 +72,7 @@ REQUEST_OPTIONS = (
     ),
     Option(
         "requestTimeout",
-        "how long a request may take before it is sent again",
+        "how long to wait for an answer before a request is sent again",
         OptionKind.DURATION_MS,
         default="30 s",
         minimum=1,
@@ -82,26 +82,27 @@ REQUEST_OPTIONS = (
 TLS_OPTIONS = (
     Option("tls", "encrypt, and verify the server's certificate and name", OptionKind.FLAG, default="false"),
     Option("tlsCa", "file of the authorities that may sign the server's certificate; default: the system's"),
-    Option("tlsCert", "file of the certificate that we show"),
+    Option("tlsCert", "file of the client's certificate"),
     Option("tlsKey", "file of its private key"),
-    Option("tlsInsecure", "encrypt without verifying: anybody may answer", OptionKind.FLAG, default="false"),
+    Option("tlsInsecure", "encrypt without verifying who answers", OptionKind.FLAG, default="false"),
 )
 WRITER = Option(
     "writer",
-    "name of this job's part of the target, where several jobs write different columns or keys of it",
+    "name of this job's part of the target, if several jobs write different columns or keys of it",
 )
 
 LOOKUP_OPTIONS = (
-    Option("cache", "what a lookup join remembers of this table", choices=("NONE", "LRU", "ALL"),
+    Option("cache", "which rows of this table a lookup join keeps in memory", choices=("NONE", "LRU", "ALL"),
            default="NONE"),
-    Option("cacheSize", "LRU: keys that are remembered, at most", OptionKind.INTEGER, default="10000",
+    Option("cacheSize", "LRU: maximum number of keys in memory", OptionKind.INTEGER, default="10000",
            minimum=1, aliases=("cache-size",)),
-    Option("cacheTTLMs", "LRU: how long a key is remembered, default: for ever; ALL: how often the table is "
-           "read anew, default: never", OptionKind.DURATION_MS, minimum=1, aliases=("cache-ttl", "cacheTTL")),
-    Option("cacheEmpty", "LRU: remember keys that have no row, too", OptionKind.FLAG, default="true",
+    Option("cacheTTLMs", "LRU: how long a key stays in memory, default: for ever; ALL: how often the table "
+           "is read again, default: never", OptionKind.DURATION_MS, minimum=1,
+           aliases=("cache-ttl", "cacheTTL")),
+    Option("cacheEmpty", "LRU: also remember keys that have no row", OptionKind.FLAG, default="true",
            aliases=("cache-empty",)),
 )  # fmt: skip
-"""What a table that lookup joins read takes; a sink has no use for them."""
+"""What a table that lookup joins read accepts; a sink ignores these options."""
 
 ROCKSDB_OPTIONS = OptionSet(
     (
@@ -121,20 +122,20 @@ MYSQL_OPTIONS = OptionSet(
     (
         TYPE,
         Option("url", "the server and database, as jdbc:mysql://host:port/database or mysql://…"),
-        Option("host", "the server, where no url is given"),
+        Option("host", "the server, if no url is given"),
         Option("port", "its port", OptionKind.INTEGER, default="3306", minimum=1),
-        Option("database", "the database, where no url is given", aliases=("dbName",)),
+        Option("database", "the database, if no url is given", aliases=("dbName",)),
         Option("tableName", "the table; default: the declared name", aliases=("table-name", "table")),
-        Option("userName", "who writes", aliases=("username", "user"), required=True),
+        Option("userName", "the user to log in as", aliases=("username", "user"), required=True),
         Option("password", "the password", secret=True),
         Option(
             "excludeUpdateColumns",
-            "columns, by commas, that an existing row keeps as they are",
+            "columns, separated by commas, that do not change in an existing row",
             aliases=("exclude-update-columns",),
         ),
         Option(
             "looseKeys",
-            "true: take a key whose collation holds different texts for one",
+            "true: accept a key whose collation treats different texts as equal",
             OptionKind.FLAG,
             default="false",
         ),
@@ -150,25 +151,25 @@ MYSQL_OPTIONS = OptionSet(
 REDIS_OPTIONS = OptionSet(
     (
         TYPE,
-        Option("host", "the server, where it is one"),
+        Option("host", "the server, if it is not a cluster"),
         Option("port", "its port", OptionKind.INTEGER, default="6379", minimum=1),
-        Option("hostAndPorts", "nodes of a cluster to ask first: host:port,host:port"),
+        Option("hostAndPorts", "the first nodes of a cluster to connect to: host:port,host:port"),
         Option("clusterMode", "the server is a Redis Cluster", OptionKind.FLAG, default="false"),
-        Option("dbNum", "the database's number", OptionKind.INTEGER, default="0", minimum=0,
+        Option("dbNum", "the number of the database", OptionKind.INTEGER, default="0", minimum=0,
                aliases=("db", "database")),
         Option("userName", "the ACL user", aliases=("username", "user")),
         Option("password", "the password", secret=True),
         Option(
             "mode",
-            "how a row is kept",
+            "how a row is stored",
             choices=("STRING", "HASHMAP", "SORTEDSET"),
             default="STRING",
         ),
-        Option("keyPrefix", "what each key starts with; default: the table's name and a colon",
+        Option("keyPrefix", "prefix of each key; default: the name of the table and a colon",
                aliases=("key-prefix",)),
         Option("ttl", "how long a row lives after its last change; default: for ever",
                OptionKind.DURATION_MS, minimum=1, aliases=("expiration", "expire")),
-        Option("scoreColumn", "SORTEDSET: the column with the score; default: the only one beside the key",
+        Option("scoreColumn", "SORTEDSET: the score column; default: the only column outside the key",
                aliases=("score-column",)),
         WRITER,
         *TLS_OPTIONS,
@@ -182,17 +183,17 @@ REDIS_OPTIONS = OptionSet(
 ELASTICSEARCH_OPTIONS = OptionSet(
     (
         TYPE,
-        Option("endPoint", "nodes to ask, one after the other: https://host:port,…",
+        Option("endPoint", "nodes to try, one after the other: https://host:port,…",
                aliases=("endpoint", "hosts", "url"), required=True),
-        Option("index", "the index, or one a date of a key column: items-{day|yyyy.MM}; default: the name"),
-        Option("userName", "who writes", aliases=("username", "user", "accessId")),
+        Option("index", "the index, or one per date of a key column: items-{day|yyyy.MM}; default: the name"),
+        Option("userName", "the user to log in as", aliases=("username", "user", "accessId")),
         Option("password", "the password", secret=True, aliases=("accessKey",)),
-        Option("apiKey", "an API key, in place of user and password", secret=True, aliases=("api-key",)),
-        Option("createIndex", "make an index that is missing, with a strict mapping", OptionKind.FLAG,
+        Option("apiKey", "an API key, instead of user and password", secret=True, aliases=("api-key",)),
+        Option("createIndex", "create the index if it is missing, with a strict mapping", OptionKind.FLAG,
                default="true", aliases=("create-index",)),
-        Option("textFields", "columns, by commas, that an index that we make searches by word: title,descr",
+        Option("textFields", "columns, separated by commas, that a new index searches by word: title,descr",
                aliases=("text-fields",)),
-        Option("settings.*", "a setting of an index that we make: settings.number_of_replicas"),
+        Option("settings.*", "a setting of a new index: settings.number_of_replicas"),
         Option("compression", "compress requests", OptionKind.FLAG, default="false"),
         WRITER,
         *TLS_OPTIONS,
@@ -206,19 +207,19 @@ ELASTICSEARCH_OPTIONS = OptionSet(
 HBASE_OPTIONS = OptionSet(
     (
         TYPE,
-        Option("endPoint", "Thrift gateways to ask, one after the other: host:port,…",
+        Option("endPoint", "Thrift gateways to try, one after the other: host:port,…",
                aliases=("endpoint", "thrift"), required=True),
         Option("tableName", "the table; default: the declared name", aliases=("table-name", "table")),
-        Option("columnFamily", "the column family of columns that no 'family.…' names", default="cf",
+        Option("columnFamily", "the column family of all columns that no 'family.…' names", default="cf",
                aliases=("column-family",)),
-        Option("family.*", "columns, by commas, of a family of their own: 'family.stats'='clicks,ctr'"),
-        Option("saltBuckets", "one byte before each row key that spreads rows over so many ranges; 0: none",
+        Option("family.*", "columns, separated by commas, of another family: 'family.stats'='clicks,ctr'"),
+        Option("saltBuckets", "spread rows over so many ranges by one byte before each row key; 0: none",
                OptionKind.INTEGER, default="0", minimum=0, aliases=("salt-buckets",)),
         Option("stringWriteMode", "true: all cells are text; false: as Java's Bytes.toBytes",
                OptionKind.FLAG, default="false", aliases=("string-write-mode",)),
-        Option("ttl", "how long a cell lives; default: as long as its column family says",
+        Option("ttl", "how long a cell lives; default: the TTL of its column family",
                OptionKind.DURATION_MS, minimum=1),
-        Option("createTable", "make a table that is missing", OptionKind.FLAG, default="false",
+        Option("createTable", "create the table if it is missing", OptionKind.FLAG, default="false",
                aliases=("create-table",)),
         Option("transport", "the gateway's transport", choices=("buffered", "framed"), default="buffered"),
         Option("protocol", "the gateway's protocol", choices=("binary", "compact"), default="binary"),
@@ -243,7 +244,7 @@ STORE_OPTIONS: Mapping[str, OptionSet] = MappingProxyType(
         "cloudhbase": HBASE_OPTIONS,
     }
 )
-"""Each store's `type` -> its options. Every one of them is written by a Python sink."""
+"""The `type` of each store -> its options. A Python sink writes each of these stores."""
 
 STORE_KINDS: Mapping[str, str] = MappingProxyType({"rds": "mysql", "cloudhbase": "hbase"})
-"""Types that are another name for a connector."""
+"""Types that are aliases of a connector."""

@@ -1,4 +1,4 @@
-"""The TLS options that stores share, as a context."""
+"""The TLS context of the TLS options that stores share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from streamjobs.options.options import Options
 
 
 def tls_context(options: Options, where: str) -> ssl.SSLContext:
-    """Give what `tlsCa`, `tlsCert`, `tlsKey` and `tlsInsecure` ask for; left out, all is verified.
+    """Return the TLS context for `tlsCa`, `tlsCert`, `tlsKey` and `tlsInsecure`; it verifies all by default.
 
-    `where` is the table, for people. Raises ConfigError when a file cannot be read.
+    `where` names the table in errors. Raises ConfigError when a file cannot be read.
     """
     try:
         context = ssl.create_default_context(cafile=options.text_or_none("tlsCa"))

@@ -1,11 +1,11 @@
-"""Durations and sizes, as people write them."""
+"""Reads durations and sizes as people write them."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
-# Labels: Flink 2.3, TimeUtils and MemorySize; a bare number is milliseconds or bytes there, and here.
+# Labels: Flink 2.3, TimeUtils and MemorySize; a number without a unit is milliseconds or bytes in both.
 _DURATION_NS = {
     label: factor
     for labels, factor in (
@@ -39,7 +39,7 @@ _ISO = re.compile(
 
 
 def duration_ms(text: str) -> int:
-    """A duration as whole milliseconds: `30 s`, `5 min`, `1d`, `PT1M30S`, `250`. Raises ValueError."""
+    """Read a duration as whole milliseconds: `30 s`, `5 min`, `1d`, `PT1M30S`, `250`. Raises ValueError."""
     amount = _AMOUNT.fullmatch(text.strip().lower())
     nanoseconds = None
     if amount is not None:
@@ -58,7 +58,7 @@ def duration_ms(text: str) -> int:
 
 
 def size_bytes(text: str) -> int:
-    """A size in bytes: `64 kb`, `2g`, `1048576`; units are powers of 1024. Raises ValueError."""
+    """Read a size in bytes: `64 kb`, `2g`, `1048576`; units are powers of 1024. Raises ValueError."""
     amount = _AMOUNT.fullmatch(text.strip().lower())
     if amount is None or amount.group(2) not in _SIZES:
         message = f"must be a size such as '64 kb' or '2 gb', not {text!r}"

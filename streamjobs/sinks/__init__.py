@@ -1,1 +1,1 @@
-"""What a sink must do and may rely on."""
+"""The contract of a sink, and what all sinks share."""

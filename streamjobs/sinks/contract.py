@@ -1,4 +1,4 @@
-"""The contract of a sink: what a store's connector knows, and nothing that `delivery` knows better."""
+"""The contract of a sink: only what depends on the store; `delivery` does the rest for all stores."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Record:
 
     Shape: `Record(key=(42,), values={"id": 42, "title": "…"}, kind=UPSERT, version=(7 << 33) | 12)`.
     `key` holds the key columns' values in key order; `values` all columns by name (None is SQL NULL, a
-    column that is not there is ABSENT and keeps what the store has). A DELETE's values may hold the key only.
-    `version` is `epoch << 33 | counter`: ours, not the source's; grows within an attempt, and a newer
-    attempt's are all greater. `origin` is where the record came from, for dead letters ("" when unknown).
+    missing column is ABSENT and keeps what the store has). A DELETE's values may hold the key only.
+    `version` is `epoch << 33 | counter`: ours, not the source's; it grows within an attempt, and all versions
+    of a newer attempt are greater. `origin` is where the record came from, for dead letters ("" if unknown).
     """
 
     key: tuple[Any, ...]
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A record that the store will never take, and why."""
+    """A record that the store refuses for ever, and why."""
 
     record: Record
     reason: str
@@ -46,10 +46,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What became of a batch: all of it is accepted but for `rejected`.
+    """The result of a batch: all of it is accepted except `rejected`.
 
-    A store that refuses a batch without telling which record is at fault rejects the whole of it (and has
-    then accepted nothing); `delivery` halves it until the fault stands alone.
+    A store that refuses a batch without naming the bad record rejects all of it (and has then accepted
+    nothing); `delivery` halves the batch until the bad record is alone.
     """
 
     rejected: tuple[Rejection, ...] = ()
@@ -57,10 +57,10 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class SinkTraits:
-    """What a sink guarantees and bears; docs/delivery.md is generated from it.
+    """What a sink guarantees, and its limits; docs/delivery.md is generated from it.
 
-    `max_batch_rows` and `max_batch_bytes` bound one `write`. The texts are one plain sentence each, but for
-    `operation`: what those who run the store should set or know, "" where there is nothing.
+    `max_batch_rows` and `max_batch_bytes` limit one `write`. Each text is one plain sentence, except
+    `operation`: what operators of the store should set or know, "" if there is nothing.
     """
 
     guarantee: str
@@ -94,10 +94,10 @@ class SinkTable:
 
 @dataclass(frozen=True)
 class Attempt:
-    """Who writes: one attempt of one subtask of one submitted run.
+    """The identity of a writer: one attempt of one subtask of one submitted run.
 
     `run_id` is the same for all workers of one submission, also after restarts. `attempt` counts restarts
-    from 0. `parallelism` subtasks write at the same time, `subtask` is this one's index.
+    from 0. `parallelism` subtasks write at the same time; `subtask` is the index of this one.
     """
 
     run_id: str
@@ -110,19 +110,19 @@ class Sink(Protocol):
     """Writes batches of records to one table of one store.
 
     Promise: `write` returns only when the store has made the accepted records durable; a batch has at most
-    one record a key, sorted by key; writing the same batch again changes nothing. A sink never retries,
+    one record per key, sorted by key; writing the same batch again changes nothing. A sink never retries,
     sleeps, buffers or logs a row: `delivery` does. One thread uses it.
-    Raises, from `open` and `write`: RetriableError (nothing is known: send again, possibly after `open`
-    anew), SystemicError (stop the job). Poison is not raised, it is returned as a Rejection.
+    Raises, from `open` and `write`: RetriableError (nothing is known: send again, possibly after another
+    `open`), SystemicError (stop the job). Poison is not raised, it is returned as a Rejection.
     """
 
     traits: SinkTraits
 
     def open(self, attempt: Attempt) -> None:
-        """Connect, check that the target exists and fits, and fence off every older attempt."""
+        """Connect, check that the target exists and fits, and fence off all older attempts."""
 
     def write(self, batch: Sequence[Record]) -> WriteResult:
         """Write the batch; see the class for the promise."""
 
     def close(self) -> None:
-        """Let go of the store. Not called when a worker is killed."""
+        """Close the connection to the store. Not called when a worker is killed."""

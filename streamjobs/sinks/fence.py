@@ -1,8 +1,8 @@
-"""Who may write a table: what a store keeps beside it, so that no zombie overtakes a newer attempt.
+"""Fences: who may write a table. A store keeps a fence with each table, against writes of zombies.
 
-A store keeps one `Fence` a table as text, replaces it in one atomic step (`open`), and checks a writer's
-token in the same atomic step as each batch (`write`). A subtask's newer attempt, another parallelism of the
-run, and a later run each take the place of what was there; what was replaced never comes back.
+A store keeps one `Fence` per table as text, replaces it in one atomic step (`open`), and checks a writer's
+token in the same atomic step as it writes each batch (`write`). A newer attempt of a subtask, another
+parallelism of the run, and a later run each replace the earlier writer, which can never write again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from streamjobs.errors import SystemicError
 from streamjobs.sinks.contract import Attempt
 
 _RETIRED_RUNS = 32
-"""How many replaced runs are remembered: a zombie is minutes old, not 32 submissions."""
+"""How many replaced runs a fence keeps: a zombie is minutes old, not 32 submissions."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Fence:
     retired: tuple[str, ...] = ()
 
     def take(self, who: Attempt, token: str, table: str) -> Fence:
-        """Give the fence with `who` as a writer. Raises SystemicError when `who` was replaced itself."""
+        """Return the fence with `who` as a writer. Raises SystemicError when `who` was already replaced."""
         writers = {**self.writers, who.subtask: Writer(who.attempt, token)}
         retired = self.retired
         if who.run_id != self.run_id:
@@ -61,11 +61,11 @@ class Fence:
         return Fence(self.epoch + 1, who.run_id, who.parallelism, writers, retired)
 
     def tokens(self) -> frozenset[str]:
-        """Give the tokens of all writers."""
+        """Return the tokens of all writers."""
         return frozenset(writer.token for writer in self.writers.values())
 
     def to_json(self) -> str:
-        """Give the text that a store keeps."""
+        """Return the text that a store keeps."""
         writers = {str(subtask): [w.attempt, w.token] for subtask, w in self.writers.items()}
         fields = {
             "epoch": self.epoch, "run": self.run_id, "parallelism": self.parallelism, "writers": writers,
@@ -75,19 +75,19 @@ class Fence:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Fence:
-        """Read it back."""
+        """Read a fence from the text that a store keeps."""
         fields = json.loads(text)
         writers = {int(subtask): Writer(*writer) for subtask, writer in fields["writers"].items()}
         return cls(fields["epoch"], fields["run"], fields["parallelism"], writers, tuple(fields["retired"]))
 
 
 def take(fence: Fence | None, who: Attempt, token: str, table: str) -> Fence:
-    """Give the fence with `who` as a writer; None: there was none yet. Raises SystemicError as Fence does."""
+    """Return the fence with `who` as a writer; None: no fence yet. Raises SystemicError as Fence does."""
     return (fence or Fence(0, who.run_id, who.parallelism)).take(who, token, table)
 
 
 def fenced_off(table: str, token: str, fence: Fence | None) -> SystemicError:
-    """Give the error of a writer that finds its token replaced, or the fence gone."""
+    """Return the error of a writer whose token was replaced, or whose fence is gone."""
     if fence is None:
         message = (
             f"table {table}: the store has lost the fence of its writers, and may have lost rows with it "
@@ -96,7 +96,7 @@ def fenced_off(table: str, token: str, fence: Fence | None) -> SystemicError:
         return SystemicError(message)
     message = (
         f"table {table}: a newer attempt (run {fence.run_id}, parallelism {fence.parallelism}) writes it; "
-        f"this writer ({token}) must not any more"
+        f"this writer ({token}) may no longer write it"
     )
     return SystemicError(message)
 
@@ -104,6 +104,6 @@ def fenced_off(table: str, token: str, fence: Fence | None) -> SystemicError:
 def _replaced(table: str, who: Attempt, by: str) -> SystemicError:
     message = (
         f"table {table}: {by} has taken over from run {who.run_id}, subtask {who.subtask} of "
-        f"{who.parallelism}, attempt {who.attempt}, which must not write any more; one job writes a table"
+        f"{who.parallelism}, attempt {who.attempt}, which may no longer write; one job writes a table"
     )
     return SystemicError(message)

@@ -2,13 +2,13 @@
 
 Stored forms (exact, and plain to read for any program; the stores that hold JSON share them):
     BOOLEAN, integers       JSON true/false and integers
-    FLOAT, DOUBLE           JSON numbers in shortest round-trip form, of a FLOAT that of its binary32 (0.1);
+    FLOAT, DOUBLE           JSON numbers in shortest round-trip form; for a FLOAT, that of its binary32 (0.1);
                             "NaN", "Infinity", "-Infinity"
     DECIMAL(p, s)           text with exactly s fraction digits: "12.50"
     CHAR, VARCHAR, STRING   text
     BINARY, VARBINARY       base64 text
     DATE, TIME(p)           "2026-11-23", "07:20:25.123000"
-    TIMESTAMP(p)            "2026-11-23T07:20:25.123000", no zone; nine fraction digits where p > 6
+    TIMESTAMP(p)            "2026-11-23T07:20:25.123000", no zone; nine fraction digits if p > 6
     TIMESTAMP_LTZ(p)        the same, in UTC
     NULL                    null
 """
@@ -44,7 +44,7 @@ _BETWEEN = "\x01"
 
 
 class Reason(str, Enum):
-    """Why a table cannot take a row; the words that dead letters and metrics carry."""
+    """Why a table cannot accept a row; the words in dead letters and metrics."""
 
     TYPE = "type"
     RANGE = "range"
@@ -66,13 +66,13 @@ Many = Callable[[Sequence[Any]], Sequence[Any] | None]
 
 @dataclass(frozen=True)
 class ColumnType:
-    """One SQL type. None never comes to any of its functions.
+    """One SQL type. Its functions are never called with None.
 
-    `store` checks a value and gives what JSON takes; it raises UnfitValueError. `many` gives what `store`
-    gives of many values at once, all of the class `plain`, or None where one of them needs a closer look: it
-    makes a batch cheap. `load` gives int, float, bool, Decimal, str, bytes, date, time or datetime (naive;
-    aware in UTC for TIMESTAMP_LTZ; text where p > 6). `key` turns what `store` gave into bytes that sort as
-    the values do and that no other value of this type shares.
+    `store` checks a value and returns a value that JSON can hold; it raises UnfitValueError. `many` does the
+    same for many values at once, all of the class `plain`, and returns None if one of them must be checked
+    alone: it makes a batch cheap. `load` returns int, float, bool, Decimal, str, bytes, date, time or
+    datetime (naive; aware in UTC for TIMESTAMP_LTZ; text if p > 6). `key` turns the result of `store` into
+    bytes that sort as the values do and that no other value of this type shares.
     """
 
     name: str
@@ -83,7 +83,7 @@ class ColumnType:
     key: Callable[[Any], bytes]
 
     def store_column(self, values: Sequence[Any], *, nullable: bool) -> Sequence[Any] | None:
-        """Give what `store` gives of a column's values, NULLs as None; None where one of them is unfit."""
+        """Return what `store` returns for a column's values, NULLs as None; None if one of them is unfit."""
         classes = set(map(type, values))
         has_null = type(None) in classes
         if (has_null and not nullable) or not classes <= {self.plain, type(None)}:
@@ -152,11 +152,11 @@ def _unfit(value: object, name: str) -> UnfitValueError:
     if isinstance(value, OutOfRange):
         detail = f"{value.text} is out of range for {name} (0001-01-01 to 9999-12-31)"
         return UnfitValueError(Reason.RANGE, detail)
-    return UnfitValueError(Reason.TYPE, f"{value!r} ({type(value).__name__}) is no {name}")
+    return UnfitValueError(Reason.TYPE, f"{value!r} ({type(value).__name__}) is not of type {name}")
 
 
 def _scalar(value: Any) -> Any:
-    """Unwrap a numpy scalar; anything else comes back as it is."""
+    """Unwrap a numpy scalar; return anything else as it is."""
     return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
@@ -208,7 +208,7 @@ def _decimal(digits: int | None, scale: int) -> ColumnType:
 
 
 def _decimals(precision: int, scale: int) -> Many:
-    """Take the texts of values that have all digits of their scale, as most do."""
+    """Return a `many` for values that have all digits of their scale, as most values do."""
     fraction = rf"\.\d{{{scale}}}" if scale else ""
     exact = re.compile(rf"(?:-?\d{{1,{max(1, precision - scale)}}}{fraction}{_BETWEEN})*")
 
@@ -252,7 +252,7 @@ def _store_double(value: Any) -> float | str:
 
 
 def _store_float(value: Any) -> float | str:
-    """Take a binary32, as the double that it is or the one of its shortest text; give the latter."""
+    """Return the double of the shortest text of a binary32; the value is that double or the exact one."""
     stored = _store_double(value)
     if isinstance(stored, str):
         return stored
@@ -261,12 +261,12 @@ def _store_float(value: Any) -> float | str:
     except OverflowError:
         shortest = math.inf
     if stored not in (shortest, binary32(shortest)):
-        raise UnfitValueError(Reason.RANGE, f"{stored!r} is no FLOAT")
+        raise UnfitValueError(Reason.RANGE, f"{stored!r} is not a FLOAT")
     return shortest
 
 
 def _all_floats(values: Sequence[float]) -> Sequence[float] | None:
-    """Take binary32s that pandas has widened, as all that come from Flink."""
+    """Return the shortest doubles of binary32s that pandas has widened, as all values from Flink are."""
     if not all(map(math.isfinite, values)):
         return None
     try:
@@ -360,7 +360,7 @@ def _date_key(value: date) -> bytes:
 
 
 def _escaped(value: bytes) -> bytes:
-    """End with 00 01 and write each 00 as 00 FF: no key is a prefix of another, and the order stays."""
+    """Write each 00 as 00 FF and end with 00 01: no key is a prefix of another, and the order is kept."""
     return value.replace(b"\x00", b"\x00\xff") + b"\x00\x01"
 
 
@@ -372,7 +372,7 @@ def _text_key(value: str) -> bytes:
     try:
         return _escaped(value.encode())
     except UnicodeEncodeError as exc:
-        raise UnfitValueError(Reason.ENCODING, f"{value!r} is no valid Unicode text: {exc}") from exc
+        raise UnfitValueError(Reason.ENCODING, f"{value!r} is not valid Unicode text: {exc}") from exc
 
 
 def _double_key(value: float | str) -> bytes:

@@ -1,4 +1,4 @@
-"""Many whole rows at a time: upserts kept by column, for sinks that spell a column at once."""
+"""Batches of complete rows: upserts kept by column, for sinks that convert a column at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, overload
 from streamjobs.sinks.contract import Record, RecordKind
 
 Columns = Sequence[Sequence[Any]]
-"""One sequence of values a column, all of the same length."""
+"""One sequence of values per column, all of the same length."""
 
 
 class Upserts(Sequence[Record]):
-    """UPSERTs of one table that leave no column out; who looks at them one by one sees Records.
+    """UPSERTs of one table that have all columns; a sequence of Records for readers that iterate over it.
 
     Shape: `columns` has one sequence of values for each of `names`; row i is `columns[c][i]` for all c, has
     the key `keys[i]` and the version `versions[i]`. None is SQL NULL. `origin` is "" for all.
@@ -50,7 +50,7 @@ class Upserts(Sequence[Record]):
         return map(self.__getitem__, range(len(self.keys)))
 
     def last_of_each(self) -> Upserts:
-        """Give each key's last row, sorted by key; keys that do not compare are sorted by their text."""
+        """Return each key's last row, sorted by key; keys that do not compare are sorted by their text."""
         keys = self.keys
         if self._ascends():
             return self
@@ -65,14 +65,14 @@ class Upserts(Sequence[Record]):
         )
 
     def _ascends(self) -> bool:
-        """Tell whether each key is greater than the one before."""
+        """Return whether each key is greater than the one before."""
         try:
             return all(map(lt, self.keys, islice(self.keys, 1, None)))
         except TypeError:
             return False
 
     def weights(self, fixed: int) -> list[int]:
-        """Give `fixed` and the length of texts and bytes of each row."""
+        """Return for each row `fixed` plus the length of its texts and bytes."""
         weights = [fixed] * len(self.keys)
         for values in self.columns:
             if not {str, bytes}.isdisjoint(map(type, values)):
@@ -82,7 +82,7 @@ class Upserts(Sequence[Record]):
 
 
 def columns_of(records: Sequence[Record], names: Sequence[str]) -> Columns | None:
-    """Give the values of these columns, in this order; None where a record leaves one out."""
+    """Return the values of these columns, in this order; None if a record has not all of them."""
     if isinstance(records, Upserts):
         by_name = dict(zip(records.names, records.columns, strict=True))
         return [by_name[name] for name in names] if by_name.keys() >= set(names) else None
@@ -94,17 +94,17 @@ def columns_of(records: Sequence[Record], names: Sequence[str]) -> Columns | Non
 
 
 def keys_of(records: Sequence[Record]) -> Sequence[tuple[Any, ...]]:
-    """Give the key of each record."""
+    """Return the key of each record."""
     return records.keys if isinstance(records, Upserts) else [record.key for record in records]
 
 
 def versions_of(records: Sequence[Record]) -> Sequence[int]:
-    """Give the version of each record."""
+    """Return the version of each record."""
     return records.versions if isinstance(records, Upserts) else [record.version for record in records]
 
 
 def has_deletes(records: Sequence[Record]) -> bool:
-    """Tell whether one of them is no UPSERT."""
+    """Return whether at least one record is not an UPSERT."""
     if isinstance(records, Upserts):
         return False
     return any(record.kind is RecordKind.DELETE for record in records)

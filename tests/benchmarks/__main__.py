@@ -1,11 +1,11 @@
 """`make bench`: speed and memory against Flink's own connectors, in one run and on the same rows.
 
     make bench                 all of it: about an hour
-    make bench QUICK=1         small sizes, a smoke test: its figures say little
+    make bench QUICK=1         small sizes, a smoke test: its figures mean little
     make bench ONLY=codec,binlog,capture,parse,samples,sinks,query,planner,demo
 
-Prints a table; the raw figures go to docs/benchmarks/<date>-<commit>[-<parts>].json (QUICK: nowhere).
-Compare ratios; when other programs run, compare CPU seconds per million rows.
+It prints a table; the raw figures go to docs/benchmarks/<date>-<commit>[-<parts>].json (not with QUICK).
+Compare ratios; if other programs run, compare CPU seconds per million rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PARTS = ("codec", "binlog", "capture", "parse", "samples", "sinks", "query", "pl
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything."""
+    """The sizes of all parts."""
 
     codec_rows: int = 200_000
     binlog_rows: int = 100_000
@@ -174,7 +174,7 @@ def _sinks(sizes: Sizes, figures: dict[str, Any]) -> list[str]:
 
 
 def _sink_lines(store: str, runs: Sequence[sinks.SinkRun]) -> list[str]:
-    """Give a line a side: its median, also as a share of the loop's, which is the first side."""
+    """Return a line per side: its median, also as a share of the loop's, which is the first side."""
     middle = []
     for side in sinks.SIDES:
         own = sorted((run for run in runs if run.side == side), key=lambda run: run.rows_per_s)
@@ -228,7 +228,7 @@ def _samples(environment: Environment, directory: Path, sizes: Sizes, figures: d
 
 
 def _compare(runs: Sequence[tuple[str, meter.Rate]], label: str) -> list[str]:
-    """Give a line a side and one for the ratios, all of medians; the first side is ours."""
+    """Return a line per side and one for the ratios, all of medians; the first side is ours."""
     sides = list(dict.fromkeys(side for side, _ in runs))
     ours, peer = (meter.median([rate for side, rate in runs if side == name]) for name in sides)
     lines = []

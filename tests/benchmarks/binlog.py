@@ -1,4 +1,4 @@
-"""(e) Reading a binlog: rows per CPU second of ours and of mysql-replication, from one server and one log."""
+"""(e) Reading a binlog: rows per CPU second of our reader and of mysql-replication, on the same log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _START = datetime(2024, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None)
 
 @dataclass(frozen=True)
 class BinlogRun:
-    """One reading of the whole log: row changes, and how many in a CPU second of the reader."""
+    """One run over the whole log: row changes, and row changes per CPU second of the reader."""
 
     side: str
     rows: int
@@ -41,7 +41,7 @@ class BinlogRun:
 
 
 class BinlogBench:
-    """A log of `rows` inserts and a quarter as many updates, ten mixed columns a row."""
+    """A log of `rows` inserts and a quarter as many updates, ten mixed columns per row."""
 
     def __init__(self, server: MariaDbServer, rows: int) -> None:
         self._server = server
@@ -50,7 +50,7 @@ class BinlogBench:
         self._place = self._fill(rows)
 
     def alternate(self, rounds: int) -> list[BinlogRun]:
-        """Read the log with either reader, in turns; each round counts the same rows."""
+        """Read the log with both readers in turn; each round counts the same rows."""
         sides: Sequence[tuple[str, Callable[[], Iterator[int]]]] = ((OURS, self._ours), (PEER, self._peer))
         return [self._run(side, read) for _ in range(rounds) for side, read in sides]
 

@@ -1,4 +1,4 @@
-"""(f) Capture as people run it: rows a second from a live log to a broker's acknowledgement; its memory."""
+"""(f) Capture as users run it: rows per second from a live log to the broker's acknowledgement; memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TEXT_BYTES = 950
 
 @dataclass(frozen=True)
 class CaptureRun:
-    """Rows a second of wall time and of the capture's CPU time, all of them acknowledged."""
+    """Acknowledged rows per second of wall time and of the capture's CPU time."""
 
     rows: int
     rows_per_s: int
@@ -42,7 +42,7 @@ class CaptureRun:
 
 @dataclass(frozen=True)
 class HugeRun:
-    """One transaction: its rows, its size in the log, and the capture's memory (RSS) at its peak, in MiB."""
+    """One transaction: its rows, its size in the log, and the capture's peak memory (RSS), in MiB."""
 
     rows: int
     log_mb: int
@@ -52,7 +52,7 @@ class HugeRun:
 
 
 class CaptureBench:
-    """A capture of one database, on a server and a broker of its own; its files are in `home`."""
+    """A capture of one database, with its own server and broker; its files are in `home`."""
 
     def __init__(self, environment: Environment, home: Path) -> None:
         self._server = environment.mariadb
@@ -74,7 +74,7 @@ class CaptureBench:
         )
 
     def alternate(self, rows: int, rounds: int) -> list[CaptureRun]:
-        """Capture a log of `rows` inserts and a quarter as many updates, `rounds` times anew."""
+        """Capture a log of `rows` inserts and a quarter as many updates, again in each of `rounds`."""
         return [self._rate(rows) for _ in range(rounds)]
 
     def huge(self, rows: int) -> HugeRun:
@@ -100,7 +100,7 @@ class CaptureBench:
         return HugeRun(rows, log_mb, round(seconds, 1), before >> 20, peak >> 20)
 
     def _rate(self, rows: int) -> CaptureRun:
-        with self._running():  # it stores where the log ends now
+        with self._running():  # it stores the present end of the log
             self._wait(lambda status: status["phase"] == "streaming")
         changes = BinlogBench(self._server, rows).changes
         end = self._end()
@@ -150,7 +150,7 @@ class CaptureBench:
         next(status for status in self._statuses() if reached(status))
 
     def _end(self) -> tuple[int, int]:
-        """Commit something, and give the place behind it."""
+        """Commit a transaction, and return the log position after it."""
         self._sql(f"CREATE OR REPLACE TABLE {TABLE.database}.mark (id INT PRIMARY KEY)")
         file, offset, *_ = self._sql("SHOW MASTER STATUS")[0]
         return int(file.rpartition(".")[2]), int(offset)

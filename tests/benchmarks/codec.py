@@ -1,4 +1,4 @@
-"""(a) The codec and the parser alone: rows a second of one core."""
+"""(a) Only the codec and the parser: rows per second of one core."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class CodecRates:
-    """Rows per CPU second: built, decoded, parsed (decoded and converted); bytes a row on the wire."""
+    """Rows per CPU second: built, decoded, parsed (decoded and converted); bytes per row on the wire."""
 
     encode: float
     decode_body: float
@@ -38,7 +38,7 @@ class CodecRates:
 
 
 def messages(count: int) -> list[bytes]:
-    """Give the payloads of `count` rows."""
+    """Return the payloads of `count` rows."""
     builder = MessageBuilder()
     for change in rows.changes(count):
         builder.add(change)
@@ -46,7 +46,7 @@ def messages(count: int) -> list[bytes]:
 
 
 def measure(count: int, rounds: int) -> list[CodecRates]:
-    """Measure `rounds` times over `count` rows."""
+    """Measure `count` rows, `rounds` times."""
     changes = rows.changes(count)
     payloads = messages(count)
     parser = RowChangeParser(ParserSpec("bench.impression", FIELDS, rowtime=None))

@@ -1,4 +1,4 @@
-"""The demo as a whole: seconds and peak memory of all its processes."""
+"""The whole demo: seconds and peak memory of all its processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class DemoRun:
-    """Wall seconds, the exit status, and the memory (PSS, MiB) at its peak, by process."""
+    """Wall seconds, the exit status, and the peak memory (PSS, MiB) by process."""
 
     seconds: float
     exit_status: int
@@ -28,7 +28,7 @@ class DemoRun:
 
 
 def measure(impressions: int) -> DemoRun:
-    """Run `streamjobs demo` in a directory of its own, with services of its own."""
+    """Run `streamjobs demo` in its own directory, with its own services."""
     with tempfile.TemporaryDirectory(prefix="streamjobs-bench-demo-") as directory:
         state = Path(directory) / ".streamjobs"
         state.mkdir()

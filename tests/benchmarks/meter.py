@@ -1,4 +1,4 @@
-"""What a run costs: CPU and memory of process trees from /proc, and a running job's rows by REST."""
+"""Measures a run: CPU and memory of process trees from /proc, and a running job's rows by REST."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POLL_S = 0.1
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """Give a process and all its descendants that live."""
+    """Return a process and all its live descendants."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -29,7 +29,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_s(pid: int) -> dict[str, float]:
-    """Give the CPU seconds (user and system) of a tree so far, by kind of process: `java`, `python`."""
+    """Return the CPU seconds (user and system) of a tree so far, by kind of process: `java`, `python`."""
     spent: dict[str, float] = {}
     for process in tree(pid):
         try:
@@ -44,7 +44,7 @@ def cpu_s(pid: int) -> dict[str, float]:
 
 
 def pss_mb(pid: int) -> dict[str, float]:
-    """Give the memory of a tree in MiB, shared pages counted by share, by process name."""
+    """Return the memory of a tree in MiB by process name; a shared page counts by its share."""
     used: dict[str, float] = {}
     for process in tree(pid):
         try:
@@ -95,12 +95,12 @@ class Rate:
 
     @property
     def cpu(self) -> float:
-        """CPU seconds per million rows of all processes."""
+        """Return the CPU seconds per million rows of all processes."""
         return sum(self.cpu_s_per_million.values())
 
     @classmethod
     def between(cls, first: Sample, last: Sample) -> Rate:
-        """Give the rate of the time between two samples."""
+        """Return the rate between two samples."""
         rows, seconds = last.rows - first.rows, last.at_s - first.at_s
         return cls(
             rows, round(seconds, 2), round(rows / seconds, 1),
@@ -125,11 +125,11 @@ class RowMeter:
 
     @property
     def found(self) -> int:
-        """How many such metrics there are yet; one a subtask."""
+        """Return how many such metrics exist yet; one per subtask."""
         return sum(map(len, self._names.values()))
 
     def rows(self) -> int:
-        """Give the rows so far."""
+        """Return the number of rows so far."""
         return sum(
             int(value)
             for vertex, names in self._names.items()
@@ -142,9 +142,9 @@ def steady(
     rest: FlinkRest, job_id: str, pattern: str, total: int, taskmanager: int, *,
     window: tuple[float, float], subtasks: int, watch: Callable[[], None], deadline_s: float = 1200.0,
 ) -> tuple[Rate, list[Sample]]:  # fmt: skip
-    """Watch a job that reads a full topic; give its rate between two fractions of `total` rows.
+    """Watch a job that reads a full topic; return its rate between two fractions of `total` rows.
 
-    Raises AssertionError when it is not there in time, or ends before anybody has seen it there.
+    Raises AssertionError when the job does not reach them in time, or ends before it was seen there.
     """
     low, high = (int(total * fraction) for fraction in window)
     deadline = time.monotonic() + limit_s(deadline_s)
@@ -194,5 +194,5 @@ class MemoryPeak:
 
 
 def median(rates: Sequence[Rate]) -> Rate:
-    """Give the rate in the middle by rows a second."""
+    """Return the rate with the median of rows per second."""
     return sorted(rates, key=lambda rate: rate.rows_per_s)[len(rates) // 2]

@@ -48,8 +48,8 @@ _AS_DEBEZIUM: Final = (
 )
 """The peer's messages say of a row what ours say: where it stood in the source and when it was committed.
 
-Flink's own debezium-json writer leaves the `source` block out, Debezium never does; ours carries `seq` and
-the commit time in each row.
+Flink's own debezium-json writer omits the `source` block, Debezium never does; ours has `seq` and the commit
+time in each row.
 """
 SINK_METRIC: Final = r"^\d+\.sink\[\d+\]__Writer\.numRecordsIn$"
 

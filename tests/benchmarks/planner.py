@@ -1,4 +1,4 @@
-"""What a person waits for: `run --explain`, and `run` until all tasks run; on a new JVM and on a warm one."""
+"""Waiting times of a user: `run --explain`, and `run` until all tasks run; on a new JVM and on a warm one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlannerRun:
 
 
 class PlannerBench:
-    """Commands of a checkout with a state directory of its own, on a cluster that is up."""
+    """Commands of a checkout with its own state directory, on a running cluster."""
 
     def __init__(self, home: Path) -> None:
         (home / "jars").symlink_to(ROOT / ".streamjobs" / "jars")
@@ -60,7 +60,7 @@ class PlannerBench:
         self._command("dev", "down")
 
     def measure(self, rounds: int) -> list[PlannerRun]:
-        """Take each side so often."""
+        """Measure each side `rounds` times."""
         runs = []
         for _ in range(rounds):
             lease.stop(default_planner_dir(self._home))
@@ -92,7 +92,7 @@ class PlannerBench:
         return round(seconds, 2)
 
     def _running_job(self) -> str | None:
-        """Return the one job that has not ended."""
+        """Return the only job that has not ended."""
         jobs = httpx.get(f"{self._rest_url}/jobs", timeout=10).json()["jobs"]
         return next((job["id"] for job in jobs if job["status"] not in ENDED), None)
 

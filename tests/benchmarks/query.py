@@ -1,7 +1,7 @@
-"""(i) `streamjobs query`: rows a CPU second of a table in the embedded store, and of a loop by hand.
+"""(i) `streamjobs query`: rows per CPU second of a table in the embedded store, and of a hand-written loop.
 
 The loop reads the same shards, one after the other, with the store's own client, decodes each row's JSON
-and hands it to `csv.writer`: without key order, newest versions and typed texts.
+and passes it to `csv.writer`: without key order, newest versions and typed texts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class QueryRun:
 
 
 class QueryBench:
-    """A table of `count` rows in two shards, in a directory of its own."""
+    """A table of `count` rows in two shards, in its own directory."""
 
     def __init__(self, directory: Path, count: int) -> None:
         self._store = directory / "store"

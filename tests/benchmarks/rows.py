@@ -44,7 +44,7 @@ _CITIES = ("杭州".encode(), b"Shanghai", b"Sao Paulo", b"Berlin")
 
 
 def changes(count: int, seed: int = 7) -> list[RowChange]:
-    """Give `count` inserts, a millisecond apart."""
+    """Return `count` inserts, a millisecond apart."""
     rng = random.Random(seed)
     made = []
     for number in range(count):

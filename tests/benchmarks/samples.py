@@ -70,7 +70,7 @@ _PEER_TABLES: Final[Mapping[str, tuple[str, str, str]]] = {
 
 
 def peer_sql(text: str, bootstrap: str) -> str:
-    """Give the job file with its four sources replaced, all else as it stands."""
+    """Return the job file with its four sources replaced, and all else unchanged."""
     for name, (topic, format_, columns) in _PEER_TABLES.items():
         options = (
             f"'connector'='kafka', 'topic'='json.{topic}', 'properties.bootstrap.servers'='{bootstrap}', "
@@ -109,7 +109,7 @@ class SampleBench:
         self.files["json"].write_text(peer_sql(ours, environment.kafka.bootstrap), encoding="utf-8")
 
     def fill(self) -> None:
-        """Write well-behaved traffic to our topics, and each row again, as JSON, to the peer's."""
+        """Write traffic without faults to our topics, and each row also, as JSON, to the peer's."""
         bootstrap = self._environment.kafka.bootstrap
         options = TrafficOptions(
             impressions=self.impressions, span_ms=max(self.impressions * 100, _LEAST_SPAN_MS),
@@ -159,7 +159,7 @@ class SampleBench:
 
 
 def _json(message: Packed) -> Iterator[tuple[int, bytes]]:
-    """Give each row's time and text: events as they are, profiles in Debezium's envelope."""
+    """Yield each row's time and text: events as they are, profiles in Debezium's envelope."""
     for change in message.rows:
         if message.topic in (ITEM_TOPIC, USER_TOPIC):
             before, after = _object(change, change.before), _object(change, change.after)

@@ -42,7 +42,7 @@ EXPRESSIONS: Final = (
 
 
 def row(n: int) -> tuple[Any, ...]:
-    """Give row `n` as Python has it."""
+    """Return row `n` with Python values."""
     item, moved_ms = n * 7919 % 900_001, n * 37
     return (
         n,
@@ -59,5 +59,5 @@ def row(n: int) -> tuple[Any, ...]:
 
 
 def rows(count: int) -> list[tuple[Any, ...]]:
-    """Give rows 1 to `count`."""
+    """Return rows 1 to `count`."""
     return [row(n) for n in range(1, count + 1)]

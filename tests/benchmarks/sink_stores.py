@@ -1,7 +1,7 @@
-"""The stores of the sinks' benchmark, each with the best loop that one would write by hand for its client.
+"""The stores of the sinks' benchmark, each with the best hand-written loop for its client.
 
-A loop writes what an analyst sees and nothing of ours: no fence, no version, no check of a value. It takes
-the rows as tuples of Python values, and waits for the store's answer to a batch before it sends the next.
+A loop writes only the data that an analyst sees: no fence, no version, no check of a value. It gets the rows
+as tuples of Python values, and waits for the store's answer to a batch before it sends the next.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DATABASE = "bench"
 
 
 class BenchStore(ABC):
-    """One store: its services, empty tables, the loop by hand, and what a reader finds in the end."""
+    """One store: its services, empty tables, the hand-written loop, and the final content."""
 
     name: ClassVar[str]
     kind: ClassVar[str]
@@ -49,18 +49,18 @@ class BenchStore(ABC):
 
     @abstractmethod
     def options(self, table: str) -> dict[str, str | Secret]:
-        """Make an empty table ready and give the options under which our sink writes it."""
+        """Prepare an empty table and return the options by which our sink writes it."""
 
     @abstractmethod
     def by_hand(self, table: str, batches: Iterable[Sequence[Row]]) -> None:
-        """Write all rows; returns when the store has them."""
+        """Write all rows; return when the store has them."""
 
     @abstractmethod
     def read(self, table: str) -> Iterator[object]:
-        """Give everything that is in the table, in any order."""
+        """Yield all content of the table, in any order."""
 
     def digest(self, table: str) -> tuple[int, str]:
-        """Give how many rows there are, and what they hold as a text that is the same for the same rows."""
+        """Return the number of rows, and a text that is the same for the same rows."""
         found = sorted(hashlib.sha256(repr(each).encode()).digest() for each in self.read(table))
         return len(found), hashlib.sha256(b"".join(found)).hexdigest()
 
@@ -99,7 +99,7 @@ class RocksDb(BenchStore):
 
 
 class MySql(BenchStore):
-    """MariaDB: multi-row INSERT … ON DUPLICATE KEY UPDATE, a transaction a batch."""
+    """MariaDB: multi-row INSERT … ON DUPLICATE KEY UPDATE, one transaction per batch."""
 
     name, kind, batch, service = "MySQL", "mysql", 5000, "mariadb"
     _TABLE = (
@@ -154,7 +154,7 @@ class Redis(BenchStore):
 
     @abstractmethod
     def _fill(self, pipeline: Any, table: str, rows: Sequence[Row]) -> None:
-        """Put the commands of these rows."""
+        """Put the commands of these rows into the pipeline."""
 
     @abstractmethod
     def _values(self, client: Any, keys: Sequence[bytes]) -> list[object]:
@@ -173,7 +173,7 @@ class Redis(BenchStore):
 
 
 class RedisTexts(Redis):
-    """A row a JSON text."""
+    """One JSON text per row."""
 
     name = "Redis, STRING"
 
@@ -188,7 +188,7 @@ class RedisTexts(Redis):
 
 
 class RedisHashes(Redis):
-    """A row a hash."""
+    """One hash per row."""
 
     name = "Redis, HASHMAP"
 

@@ -1,8 +1,8 @@
-"""(g) The sinks: rows a second of a loop by hand, of our sink through `delivery`, and of a Flink job.
+"""(g) The sinks: rows per second of a hand-written loop, of our sink through `delivery`, and of a Flink job.
 
-The job: datagen's sequence, the ten columns made of it by SQL, one Python sink operator; no broker and no
-parser, so what is seen is the way from Flink to the store. All three end with the same rows in the store.
-The loop is given rows as tuples, the delivery columns as lists: as each would have them from its source.
+The job: datagen's sequence, ten columns computed from it by SQL, one Python sink operator; no broker and no
+parser, so it measures the path from Flink to the store. All three end with the same rows in the store. The
+loop gets rows as tuples, the delivery gets columns as lists: as each would get them from its source.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _DEADLINE_S: Final = 300.0
 
 @dataclass(frozen=True)
 class SinkRun:
-    """One run of one side: rows a second, and CPU seconds of our own processes for a million rows.
+    """One run of one side: rows per second, and CPU seconds of our own processes per million rows.
 
-    Ours: the one that writes; for Flink the TaskManager and its Python worker. The store's are not in it.
+    Our processes: the one that writes; for Flink the TaskManager and its Python worker; never the store's.
     """
 
     store: str
@@ -53,7 +53,7 @@ class SinkRun:
 
 
 def environment(directory: Path, stores: Sequence[type[BenchStore]]) -> Environment:
-    """Give what these benchmarks run on: Flink and a broker for dead letters, beside the stores' services."""
+    """Return the environment of these benchmarks: Flink, a broker for dead letters, and the stores."""
     settings = {"metrics.fetcher.update-interval": "100"}
     services = {store.service for store in stores}
     return Environment(
@@ -64,14 +64,14 @@ def environment(directory: Path, stores: Sequence[type[BenchStore]]) -> Environm
 
 
 class _NoLetters:
-    """No row is unfit."""
+    """A dead-letter store that gets no letter, because no row is refused."""
 
     def add(self, letters: Sequence[object]) -> None:
         raise AssertionError(letters)
 
 
 class SinkBench:
-    """One store on an environment that runs it; `count` rows a run."""
+    """One store in its running environment; `count` rows per run."""
 
     def __init__(self, store: BenchStore, count: int) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class SinkBench:
         self._truth: tuple[int, str] | None = None
 
     def alternate(self, rounds: int, warm: int, sides: Sequence[str] = SIDES) -> list[SinkRun]:
-        """Measure all sides in turn, after `warm` turns of Flink alone, which only warm the JVM."""
+        """Measure all sides in turn, after `warm` turns of only Flink, which warm the JVM."""
         runs = []
         for number in range(1 - warm, rounds + 1):
             for side in sides if number > 0 else [FLINK]:
@@ -93,7 +93,7 @@ class SinkBench:
         return runs
 
     def once(self, side: str, number: int = 0) -> SinkRun:
-        """Measure one side once, on a new table, and compare what is in it with the other sides' rows."""
+        """Measure one side once, on a new table, and compare its content with the other sides' rows."""
         store = type(self._store).__name__.lower()
         table = f"{store}_{next(self._numbers)}_{side.replace(' ', '_').lower()}"
         options = self._store.options(table)

@@ -138,7 +138,7 @@ def test_an_index_that_is_deleted_under_the_job_stops_it_and_is_not_made_anew(no
                 with pytest.raises(SystemicError, match=f"index {table.name} was deleted under the job"):
                     sink.write(batch)
         restarted = delivery_to(node, table, attempt(1), letters)
-        with pytest.raises(SystemicError, match="start the job anew"):
+        with pytest.raises(SystemicError, match="start the job again"):
             restarted.open()
         restarted.close()
         assert client.get(f"/{table.name}").status_code == 404
@@ -230,12 +230,11 @@ def test_an_index_that_gives_back_other_documents_is_refused(
         ),
         (
             {"settings": {"index.default_pipeline": "upper"}},
-            "its default_pipeline upper may change documents on their way: "
-            "set index.default_pipeline to _none",
+            "its default_pipeline upper may change documents first: set index.default_pipeline to _none",
         ),
         (
             {"settings": {"index.final_pipeline": "upper"}},
-            "its final_pipeline upper may change documents on their way: set index.final_pipeline to _none",
+            "its final_pipeline upper may change documents first: set index.final_pipeline to _none",
         ),
     ],
 )

@@ -265,7 +265,7 @@ def test_topics_for_event_time_keep_old_and_take_future_messages(bootstrap: str,
 def test_ensure_topic_makes_it_once_and_keeps_what_exists(bootstrap: str) -> None:
     assert ensure_topic(bootstrap, "ensured", 3).partitions == 3
     assert ensure_topic(bootstrap, "ensured", 1).partitions == 3
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="already exists"):
         create_topic(bootstrap, "ensured", 1)
     delete_topic(bootstrap, "ensured")
     delete_topic(bootstrap, "ensured")

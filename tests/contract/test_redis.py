@@ -181,7 +181,7 @@ def test_a_prefix_that_finds_fences_is_refused(texts: RedisTexts, prefix: str) -
     with pytest.raises(ConfigError) as caught:
         RedisSink(changed(table, keyPrefix=prefix))
     assert str(caught.value) == (
-        f"table {table.name}: 'keyPrefix'='{prefix}' also finds keys of the framework's own, which start "
+        f"table {table.name}: 'keyPrefix'='{prefix}' also finds the framework's own keys, which start "
         "with __streamjobs__:: choose another"
     )
 

@@ -1,4 +1,4 @@
-"""Runs a scenario on a real cluster, strikes it in the middle, and judges it as if nothing had happened."""
+"""Runs a scenario on a real cluster with a fault in the middle, and expects the same exact result."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ SETTINGS = {"execution.checkpointing.interval": "2 s"}
 
 
 def traffic(seed: int) -> Scenario:
-    """Three hours of events with all that the generator can do, fed in some 20 seconds."""
+    """Return three hours of events with all features of the generator, fed in about 20 seconds."""
     return ad_traffic(TrafficOptions(seed=seed, impressions=IMPRESSIONS))
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where feed and job were at one time."""
+    """The progress of feed and job at one time."""
 
     rows_fed: int
     samples: int
@@ -51,9 +51,9 @@ class Moment:
 
 
 class Arena:
-    """A broker, a cluster with a living TaskManager, and an empty store for each test.
+    """A broker, a cluster with a live TaskManager, and an empty store for each test.
 
-    A cluster that is only an address is shared: its TaskManager must not be struck.
+    A cluster that is only an address is shared: a test must not kill its TaskManager.
     """
 
     def __init__(self, kafka: KafkaServer, flink: FlinkCluster | FlinkAddress, store: Path) -> None:
@@ -64,18 +64,18 @@ class Arena:
 
     @property
     def taskmanager(self) -> Service:
-        """The TaskManager that was started last, of a cluster of our own."""
+        """Return the TaskManager that was started last, in our own cluster."""
         assert isinstance(self.flink, FlinkCluster)
         return self.flink.taskmanagers[-1]
 
     def replace_taskmanager(self) -> None:
-        """Kill it, and start another, as an orchestrator would."""
+        """Kill the TaskManager, and start another, as an orchestrator would."""
         assert isinstance(self.flink, FlinkCluster)
         self.taskmanager.kill()
         self.flink.start_taskmanager()
 
     def prove(self, scenario: Scenario, strike: Strike, *, rate: float = RATE) -> Proof:
-        """Run the scenario at parallelism 2 with the strike in the middle."""
+        """Run the scenario at parallelism 2 with the fault in the middle."""
         bootstrap = self.kafka.bootstrap
         forget(scenario, bootstrap, self.store)
         options = RunOptions(bootstrap, self.store, 2, FeedOptions(rate=rate), 5.0, limit_s(240), SETTINGS)
@@ -88,30 +88,30 @@ class Arena:
         return proof
 
     def moment(self, strike: Strike) -> Moment:
-        """Give where things are now."""
+        """Return the present progress of feed and job."""
         return Moment(
             strike.rows_fed, len(self.samples(strike.table)), self.rest.checkpoints(strike.job_id),
             self.restarts(strike.job_id),
         )  # fmt: skip
 
     def restarts(self, job_id: str) -> int:
-        """Give how often Flink has restored the job from a checkpoint, by its own count."""
+        """Return how often Flink has restored the job from a checkpoint, by its own count."""
         url = f"{self.flink.rest_url}/jobs/{job_id}/checkpoints"
         return int(httpx.get(url, timeout=limit_s(10)).json()["counts"]["restored"])
 
     def samples(self, table: str) -> dict[Any, dict[str, Any]]:
-        """Give all rows of the store's table by key; nothing while no sink has made it."""
+        """Return all rows of the store's table by key; none until a sink has created it."""
         if table not in list_tables(self.store):
             return {}
         with RocksDbTable(self.store, table) as reader:
             return {row["impression_id"]: row for row in reader.scan()}
 
     def workers(self) -> list[psutil.Process]:
-        """Give the Python workers of the living TaskManager."""
+        """Return the Python workers of the live TaskManager."""
         return workers_of(self.taskmanager.pid)
 
     def shard_holders(self) -> list[psutil.Process]:
-        """Give the workers that have a shard of the store open to write."""
+        """Return the workers that have a shard of the store open for writes."""
         return [process for process in self.workers() if self._holds_a_shard(process)]
 
     def _holds_a_shard(self, process: psutil.Process) -> bool:
@@ -125,10 +125,10 @@ class Arena:
 
 
 class Strike:
-    """Strikes once, from a thread of its own, when the job is in the middle of its work.
+    """Causes one fault, from its own thread, when the job is in the middle of its work.
 
-    The middle: `share` of the rows fed, two checkpoints completed, samples already in the store. `restarts`
-    tells whether the blow must bring the job down.
+    The middle: `share` of the rows are fed, two checkpoints are complete, samples are already in the store.
+    `restarts` is whether the fault must make the job fail and restart.
     """
 
     def __init__(self, blow: Callable[[Arena], None], share: float = 0.35, *, restarts: bool = True) -> None:
@@ -144,7 +144,7 @@ class Strike:
         self.before: Moment | None = None
 
     def watch(self, arena: Arena, scenario: Scenario) -> Watch:
-        """Give the hooks that tell the thread of the progress."""
+        """Return the callbacks that report the progress to the thread."""
         self.table = scenario.output
         total = sum(len(message.rows) for message in scenario.messages())
 
@@ -160,7 +160,7 @@ class Strike:
         return Watch(on_rows=on_rows, on_job=on_job)
 
     def end(self) -> None:
-        """Wait for the thread; raises what it raised."""
+        """Wait for the thread; raise its error."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -168,7 +168,7 @@ class Strike:
             raise self._failure
 
     def judge(self, after: Moment) -> None:
-        """Fail unless the blow came in the middle and Flink had to restart the job."""
+        """Fail unless the fault came in the middle and Flink had to restart the job."""
         before = self.before
         assert before is not None
         assert before.rows_fed < 0.8 * after.rows_fed
@@ -194,7 +194,7 @@ class Strike:
 
 
 def assert_exact(proof: Proof) -> None:
-    """Fail unless store, topic and dead letters are the truth, each sample once, and all is accounted for."""
+    """Fail unless store, topic and dead letters equal the truth, each sample once, and it balances."""
     parts = {"table": proof.table, "topic": proof.topic, "dead letters": proof.letters, "rows": proof.line}
     report = "\n\n".join(["", *(f"{name}: {part}" for name, part in parts.items())])
     assert all(judged.equal for judged in (proof.table, proof.topic, proof.letters)), report

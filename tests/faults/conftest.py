@@ -1,7 +1,7 @@
-"""Where fault tests run their jobs: each test finds a living TaskManager and an empty store.
+"""Fixtures of fault tests: each test has a live TaskManager and an empty store.
 
-The arena is imported inside its fixture: pytest may load this file before it knows which warnings of the
-clients to ignore.
+The fixture imports the arena: pytest may load this file before it knows which warnings of the clients to
+ignore.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder: `make faults` runs all of them, and the long ones of other folders."""
+    """Mark the tests of this folder: `make faults` runs all of them, and the long tests of other folders."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("fault")
@@ -39,7 +39,7 @@ def cluster(own_cluster: Environment) -> Environment:
         own_cluster.flink.start_taskmanager()
     if not own_cluster.kafka.alive:
         own_cluster.kafka.restart()
-    # A TaskManager may end for a fault of Flink's own while it ends the job before; then it starts again.
+    # A TaskManager may end because of a bug of Flink while it ends the previous job; then it starts again.
     wait_for(lambda: _has_free_slots(own_cluster.flink), "a TaskManager with all its slots free")
     return own_cluster
 
@@ -60,7 +60,7 @@ def arena(cluster: Environment, tmp_path: Path) -> Iterator[Arena]:
 
 @pytest.fixture
 def shared_arena(own_kafka: KafkaServer, flink: FlinkAddress, tmp_path: Path) -> Iterator[Arena]:
-    """An arena on the cluster of all tests, for faults that no other job feels."""
+    """Yield an arena on the cluster of all tests, for faults that do not affect other jobs."""
     from tests.faults.arena import Arena  # noqa: PLC0415
 
     arena = Arena(own_kafka, flink, tmp_path / "rocksdb")

@@ -1,4 +1,4 @@
-"""Python workers that SIGSTOP holds while another attempt takes their place, and that run on afterwards."""
+"""Python workers that SIGSTOP freezes while another attempt replaces them, and that continue afterwards."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.services.workers import workers_of
 
 
 def workers(environment: Environment) -> list[psutil.Process]:
-    """The Python workers of the TaskManager that was started last."""
+    """Return the Python workers of the TaskManager that was started last."""
     return workers_of(environment.flink.taskmanagers[-1].pid)
 
 
 def freeze_workers(environment: Environment) -> list[psutil.Process]:
-    """Stop all of them wherever they are."""
+    """Freeze all of them, whatever they are doing."""
     found = workers(environment)
     assert found
     for process in found:
@@ -26,13 +26,13 @@ def freeze_workers(environment: Environment) -> list[psutil.Process]:
 
 
 def replace_taskmanager(environment: Environment) -> None:
-    """Kill -9 the one that was started last, and start another."""
+    """Kill -9 the TaskManager that was started last, and start another."""
     environment.flink.taskmanagers[-1].kill()
     environment.flink.start_taskmanager()
 
 
 def wake(zombies: list[psutil.Process]) -> None:
-    """Let them run on, and wait until each has ended or come to rest: one that wrote finds its job gone."""
+    """Continue them, and wait until each has ended or is idle: a worker that wrote finds its job gone."""
     assert any(map(_stopped, zombies))
     for process in zombies:
         with suppress(psutil.NoSuchProcess):

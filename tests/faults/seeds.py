@@ -1,4 +1,4 @@
-"""Which seeds a fault test runs: one in `make test`, five in `make faults`."""
+"""The seeds of a fault test: one in `make test`, five in `make faults`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ LONG_SEEDS = 4
 
 
 def seeds(first: int) -> list[object]:
-    """Give `first`, and four more that are marked long."""
+    """Return `first`, and four more that are marked long."""
     more = range(first + 1, first + 1 + LONG_SEEDS)
     return [first, *(pytest.param(seed, marks=pytest.mark.long) for seed in more)]

@@ -1,4 +1,4 @@
-"""The log of a live MariaDB against its SELECT, for hundreds of random tables."""
+"""Compares the log of a live MariaDB with its SELECT, for hundreds of random tables."""
 
 from __future__ import annotations
 

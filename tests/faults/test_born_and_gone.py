@@ -1,4 +1,4 @@
-"""A row that was written after the last checkpoint, and is gone when the job has caught up again."""
+"""A row that was written after the last checkpoint, and was deleted when the job has caught up again."""
 
 from __future__ import annotations
 

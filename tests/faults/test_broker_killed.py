@@ -1,7 +1,7 @@
-"""kill -9 of the broker in the middle: sources, transactions and dead letters wait for it to come back.
+"""kill -9 of the broker in the middle: sources, transactions and dead letters wait until it is back.
 
-The events are of today: a broker that comes back has forgotten who wrote old ones, and takes what the feed
-sends again as new (docs/decisions/0036).
+The events are from today: after its restart a broker has forgotten who wrote old ones, and stores events that
+the feed sends again as new (docs/decisions/0036).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def kill_broker(arena: Arena) -> None:
 
 @pytest.mark.parametrize("seed", seeds(51))
 def test_killed_broker_changes_no_sample(shared_arena: Arena, seed: int) -> None:
-    """The feed itself goes on through its producer, which waits for the broker as well."""
+    """The feed continues through its producer, which also waits for the broker."""
     today = ad_traffic(
         TrafficOptions(seed=seed, impressions=IMPRESSIONS, start_ms=time.time_ns() // 1_000_000 - 4 * HOUR_MS)
     )

@@ -1,4 +1,4 @@
-"""A job whose Python fails: told by the Python traceback, stopped when nothing helps, kept when it does."""
+"""A job whose Python fails: the error has the Python traceback; it stops only if no retry helps."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ INSERT INTO kept SELECT number_of(payload) FROM spoken ON CONFLICT DO NOTHING;
 
 @dataclass
 class Fragile:
-    """A job over the topic of numbers, and what its `watch` has told so far."""
+    """A job over the topic of numbers, and the reports of its `watch` so far."""
 
     arena: Arena
     job: RunningFlinkJob
@@ -106,12 +106,12 @@ class Fragile:
         wait_for(watched, what, deadline_s)
 
     def wait_past_checkpoints(self, wait: Callable[[Callable[[], bool], str, float], None]) -> None:
-        """Return when a checkpoint has completed that began after now."""
+        """Wait for a completed checkpoint that began after this call."""
         wanted = self.checkpoints() + 2
         wait(lambda: self.checkpoints() >= wanted, "two more checkpoints", 120.0)
 
     def covered(self, function: str) -> int:
-        """Give how many numbers the job's checkpoints cover; none while the broker has no coordinator yet."""
+        """Return how many numbers the job's checkpoints cover; none until the broker has a coordinator."""
         try:
             offsets = committed_offsets(self.arena.kafka.bootstrap, f"CID_{function}")
         except RetriableError:
@@ -119,7 +119,7 @@ class Fragile:
         return offsets.get((TOPIC, 0), 0)
 
     def letters(self) -> list[DeadLetter]:
-        """Give the job's dead letters."""
+        """Return the job's dead letters."""
         found = read_dead_letters(self.arena.kafka.bootstrap, DEAD_LETTER_TOPIC)
         return [each for each in found if isinstance(each, DeadLetter) and each.job == JOB_NAME]
 
@@ -138,7 +138,7 @@ Start = Callable[[str], Fragile]
 
 @pytest.fixture
 def start(shared_arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Give what starts the job with one of the fragile functions, on an empty topic."""
+    """Return a function that starts the job with one of the fragile functions, on an empty topic."""
     scars = tmp_path / "scars"
     scars.mkdir()
     module = tmp_path / "fragile.py"

@@ -1,6 +1,6 @@
 """item_ctr_features.sql through frozen workers, a killed TaskManager, killed stores: equal to a batch.
 
-Each blow falls in the middle of a write: the store is frozen until requests wait in it that it has not read.
+Each fault comes in the middle of a write: the store is frozen until it has unread requests.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def newest_window(arena: CtrArena) -> int:
 
 
 def feed_until_written(arena: CtrArena, slices: Iterator[int], count: int) -> None:
-    """Send slices and wait until windows of theirs have come."""
+    """Send slices and wait until some of their windows are written."""
     before = newest_window(arena)
     for _ in range(count):
         next(slices)
@@ -91,7 +91,7 @@ def test_six_hours_of_events_and_three_blows(
             environment.redis.port: environment.redis,
             environment.hbase.port: environment.hbase.gateway,
         }
-        # last: their connections live on
+        # last, because their connections stay open
         zombies = freeze_workers_in_their_writes(environment, stores, lambda: next(slices))
         replace_taskmanager(environment)
         wait_for(lambda: restored(environment, job.job_id) > restores, "the job to be restored", 180)

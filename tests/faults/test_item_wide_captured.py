@@ -1,4 +1,4 @@
-"""item_wide.sql from a live MariaDB: writers write, much is killed and the log is purged, all ends equal."""
+"""item_wide.sql from a live MariaDB with writers, kills and a purged log: both stores end equal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_live_database_ends_in_both_stores(
 
 
 def compare(scene: Scene, job: RunningFlinkJob, writers: Writers) -> None:
-    """Both stores equal the server's join, before and after the job has drained."""
+    """Fail unless both stores equal the server's join, before and after the job is drained."""
     truth = scene.settle(writers)
     assert len(truth) > 100
     assert restored(scene.environment, job.job_id) >= 1

@@ -1,6 +1,6 @@
 """item_wide.sql through killed stores, frozen workers, a killed TaskManager: equal to a batch join.
 
-Each blow falls in the middle of a write.
+Each fault comes in the middle of a write.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def arena(environment: Environment, tmp_path: Path) -> Iterator[WideArena]:
 
 
 def in_the_middle(job: RunningFlinkJob, arena: WideArena) -> None:
-    """Wait until both stores have rows; what was sent must not all be read yet."""
+    """Wait until both stores have rows; fail if all sent messages are already read."""
     wait_for(lambda: len(arena.report()) > 100 and len(arena.search()) > 100, "rows in both stores", 240)
     assert not job.is_idle(0.0)
 
@@ -52,7 +52,7 @@ def assert_equal(arena: WideArena, shop: Shop) -> None:
 
 
 def differences(arena: WideArena, shop: Shop) -> str:
-    """How many rows each store lacks, has for nothing, and has otherwise."""
+    """Return how many rows of each store are missing, unexpected, and different."""
     truth, said = shop.wide(), []
     for store, found in (("MySQL", arena.report()), ("Elasticsearch", arena.search())):
         other = sum(found[key] != truth[key] for key in found.keys() & truth.keys())
@@ -79,7 +79,7 @@ def test_two_hundred_thousand_changes_and_three_blows(
         wait_for(lambda: completed(environment, job.job_id) > before, "a checkpoint to go back to", 240)
         restores = restored(environment, job.job_id)
         store = getattr(environment, written)
-        # last: their connections live on
+        # last, because their connections stay open
         zombies = freeze_workers_in_their_writes(environment, {store.port: store}, lambda: next(slices))
         replace_taskmanager(environment)
         for _ in slices:

@@ -1,4 +1,4 @@
-"""A store that stands still under full load: the job waits, nothing grows but the topic, no row is lost."""
+"""A store that is frozen under full load: the job waits, only the topic grows, no row is lost."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ WITH (type='mysql', url='mysql://127.0.0.1:{port}/shop', userName='root', 'reque
 INSERT INTO stored SELECT id, note FROM event ON CONFLICT DO NOTHING;
 """
 BACKLOG, SLICE = 400_000, 10_000
-"""Rows that wait when the job starts, and rows that come each second or so while the store stands still."""
+"""Rows that wait when the job starts, and rows that arrive about each second while the store is frozen."""
 SETTLE_S = 15.0
-"""How long the count of messages, which is up to ten seconds old, stands still once all buffers are full."""
+"""How long the count of messages (up to ten seconds old) must not change: then all buffers are full."""
 WORKER_MB, MANAGER_MB = 48, 96
 """What a Python worker, and the JVM, may still take after that."""
 
@@ -56,7 +56,7 @@ def note(number: int) -> str:
 
 
 class Topic:
-    """The topic's writer: knows how many rows it has sent, all with keys from 0."""
+    """The writer of the topic: counts the rows that it has sent, all with keys from 0."""
 
     def __init__(self, bootstrap: str) -> None:
         self.sent = 0
@@ -113,7 +113,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
 
 
 def settled(job: RunningFlinkJob) -> int:
-    """Wait until the job reads no more; give how many messages it has read."""
+    """Wait until the job stops reading; return how many messages it has read."""
     read, since_s = -1, time.monotonic()
     deadline_s = since_s + limit_s(4 * SETTLE_S)
     while time.monotonic() - since_s < SETTLE_S:
@@ -125,7 +125,7 @@ def settled(job: RunningFlinkJob) -> int:
 
 
 def starve(environment: Environment, job: RunningFlinkJob, topic: Topic, seconds: float) -> list[Memory]:
-    """Stop the store for so long while rows come; give the memory once all buffers are full."""
+    """Freeze the store for so long while rows arrive; return the memory once all buffers are full."""
     sampled: list[Memory] = []
     environment.mariadb.freeze()
     until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""What was written after the last checkpoint, and what a replay in another order never writes again."""
+"""Rows that were written after the last checkpoint, and that a replay in another order never writes again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _numbers = count(1)
 
 
 class Scene:
-    """Two topics and one job; `feed` sends what has changed since it was last called."""
+    """Two topics and one job; `feed` sends the changes since its last call."""
 
     def __init__(self, cluster: Environment, work: Path) -> None:
         self._cluster = cluster
@@ -73,7 +73,7 @@ class Scene:
 
     @contextmanager
     def job(self, text: str) -> Iterator[None]:
-        """Run the job; beside the first, when it starts, it takes checkpoints only by `checkpoint`."""
+        """Run the job; after a checkpoint at its start it makes checkpoints only by `checkpoint`."""
         for topic in self._tables:
             create_topic(self._cluster.kafka.bootstrap, topic, PARTITIONS)
         path = self._work / "unseen.sql"
@@ -94,7 +94,7 @@ class Scene:
         wait_for(lambda: completed(self._cluster, self.job_id) > before, "the checkpoint", 120)
 
     def stored(self) -> dict[int, dict[str, Any]]:
-        """What the store holds, by its key."""
+        """Return the rows of the store by key."""
         store = self._work / "store"
         if "kept" not in list_tables(store):
             return {}
@@ -105,7 +105,7 @@ class Scene:
         wait_for(lambda: set(self.stored()) == keys, lambda: f"{keys} in the store: {self.stored()}", 120)
 
     def items_of(self, partition: int, numbers: range) -> list[int]:
-        """Those item numbers whose changes go to that partition."""
+        """Return the item numbers whose changes go to that partition."""
         probe = SourceTable(ITEM)
         for number in numbers:
             probe.put(number, None, None, None, None, None)
@@ -121,7 +121,7 @@ def scene(cluster: Environment, tmp_path: Path) -> Scene:
 def test_a_joined_row_is_deleted_whose_partner_comes_when_it_has_gone(
     cluster: Environment, scene: Scene
 ) -> None:
-    """An inner join left item 1 in the store: it is gone before shop 7 comes, and so never meets it."""
+    """An inner join left item 1 in the store: it is deleted before shop 7 arrives, and so never joins it."""
     for item in (1, 2):
         scene.item.put(item, 7, None, "cup", None, None)
     for shop in range(100, 100 + MANY):
@@ -140,7 +140,7 @@ def test_a_joined_row_is_deleted_whose_partner_comes_when_it_has_gone(
 
 
 def test_a_result_that_was_left_for_a_moment_is_written_again(cluster: Environment, scene: Scene) -> None:
-    """Without a state TTL, 5.00 and one title stayed: the other order keeps 9.00 and two all the time."""
+    """Without a state TTL, 5.00 and one title stayed: in the other order it is always 9.00 and two titles."""
     first, other = (scene.items_of(partition, range(1000)) for partition in (0, 1))
     dear, twin, end, other_end = first[0], other[0], first[1], other[1]
     scene.item.put(first[2], 7, None, "cup", Decimal("5.00"), None)

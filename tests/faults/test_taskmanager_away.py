@@ -1,4 +1,4 @@
-"""A cluster without a free slot: a job waits for one, says why, and goes on where it was."""
+"""A cluster without a free slot: a job waits for one, reports why, and continues from where it was."""
 
 from __future__ import annotations
 

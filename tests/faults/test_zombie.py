@@ -1,4 +1,4 @@
-"""A worker that was stopped in the middle of a flush must not write when it wakes up (DESIGN §6)."""
+"""A worker that was frozen in the middle of a flush must not write when it continues (DESIGN §6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITING = {1, 18, 20, 75, 277}
 
 
 class Zombie:
-    """Stops a worker inside a write to its shard and kills the TaskManager above it."""
+    """Freezes a worker inside a write to its shard and kills its TaskManager."""
 
     def __init__(self) -> None:
         self.process: psutil.Process | None = None
@@ -34,14 +34,14 @@ class Zombie:
         arena.replace_taskmanager()
 
     def wake(self) -> None:
-        """Let the stopped worker go on, if the fence has left any of it."""
+        """Continue the frozen worker, if the fence has not killed it."""
         assert self.process is not None
         if self.process.is_running():
             self.process.send_signal(signal.SIGCONT)
 
 
 def stop_in_a_flush(arena: Arena) -> psutil.Process:
-    """Stop one of the writing workers while a thread of it is in a system call that writes to its shard."""
+    """Freeze a worker while one of its threads is in a system call that writes to its shard."""
     stopped: list[psutil.Process] = []
 
     def caught() -> bool:
@@ -57,9 +57,9 @@ def stop_in_a_flush(arena: Arena) -> psutil.Process:
 
 
 def stops_while_it_writes(process: psutil.Process, store: Path) -> bool:
-    """Stop the process; when it does not write just now, let it go on and look again, many times a second.
+    """Freeze the process; if it is not in a write, continue it and try again, many times a second.
 
-    A worker that ends meanwhile, as its job is restarted on a busy machine, does not write.
+    A worker that ends meanwhile, because its job restarts on a busy machine, does not write.
     """
     pause = threading.Event()
     with suppress(psutil.NoSuchProcess, FileNotFoundError):
@@ -75,7 +75,7 @@ def stops_while_it_writes(process: psutil.Process, store: Path) -> bool:
 
 
 def writes_to(pid: int, store: Path) -> bool:
-    """Tell whether a thread of the process is writing to a RocksDB log of the store."""
+    """Return whether a thread of the process is writing to a RocksDB log of the store."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         call = (task / "syscall").read_text().split()
         if call[0].isdigit() and int(call[0]) in WRITING:

@@ -1,4 +1,4 @@
-"""Blows in the middle of a write: a server stands still until it holds requests that it has not read."""
+"""Faults in the middle of a write: a server is frozen until it has unread requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ESTABLISHED = "01"
 
 
 def unread_bytes(port: int) -> int:
-    """Give the bytes that wait in the connections of the server on this port of 127.0.0.1.
+    """Return the unread bytes in the connections of the server on this port of 127.0.0.1.
 
     Source: https://www.kernel.org/doc/Documentation/networking/proc_net_tcp.txt
     """
@@ -30,7 +30,7 @@ def unread_bytes(port: int) -> int:
 
 
 class Freezable(Protocol):
-    """A process that can be made to stand still."""
+    """A process that can be frozen."""
 
     def freeze(self) -> None: ...
 
@@ -38,7 +38,7 @@ class Freezable(Protocol):
 
 
 class Killable(Freezable, Protocol):
-    """A store that listens on `port` and comes back after it was killed."""
+    """A store that listens on `port` and can be restarted after a kill."""
 
     @property
     def port(self) -> int: ...
@@ -49,7 +49,7 @@ class Killable(Freezable, Protocol):
 
 
 def kill_in_a_write(store: Killable, feed: Callable[[], object]) -> None:
-    """Kill the store with a request in it that it has not read, and start it again."""
+    """Kill the store while it has an unread request, and start it again."""
     store.freeze()
     try:
         feed()
@@ -62,7 +62,7 @@ def kill_in_a_write(store: Killable, feed: Callable[[], object]) -> None:
 def freeze_workers_in_their_writes(
     environment: Environment, stores: Mapping[int, Freezable], feed: Callable[[], object]
 ) -> list[psutil.Process]:
-    """Stop all workers when writers of all stores, by port, wait for an answer; the stores then give it."""
+    """Freeze all workers when writers of all stores (by port) wait for an answer; the stores then answer."""
     for store in stores.values():
         store.freeze()
     try:

@@ -148,7 +148,7 @@ def test_two_environments_live_side_by_side(full: Environment, tmp_path: Path) -
 
 
 def test_a_root_holds_one_environment(full: Environment) -> None:
-    with pytest.raises(ServiceError, match=r"an environment runs in .* already \(warden pid \d+\)"):
+    with pytest.raises(ServiceError, match=r"an environment already runs in .* \(warden pid \d+\)"):
         Environment(full.root).start()
     assert full.kafka.alive
 

@@ -199,7 +199,7 @@ def test_early_end_quotes_the_log(group: ProcessGroup) -> None:
 def test_missed_deadline_says_what_is_missing(group: ProcessGroup) -> None:
     _start(group)
     with pytest.raises(
-        ServiceError, match=r"was not ready in .* s, and stands still: no answer\. The last .*\n  started"
+        ServiceError, match=r"not ready in .* s, and makes no progress: no answer\. The last .*\n  started"
     ):
         group.wait_until("service", lambda: "no answer", deadline_s=0.2)
 

@@ -56,14 +56,14 @@ def test_one_whose_log_grows_is_waited_for_past_its_deadline(group: ProcessGroup
 
 def test_one_that_stands_still_is_given_up_at_its_deadline(group: ProcessGroup) -> None:
     said, waited_s = refusal(group, start(group, "sleep", "600"), deadline_s=1.5)
-    assert re.fullmatch(r"service was not ready in [\d.]+ s, and stands still: no answer", said)
+    assert re.fullmatch(r"service was not ready in [\d.]+ s, and makes no progress: no answer", said)
     assert 1.5 <= waited_s < 1.5 * HARD_LIMIT
 
 
 @pytest.mark.parametrize("script", ["while :; do :; done", WORKS_BELOW], ids=["itself", "its child"])
 def test_one_that_works_for_ever_is_given_up_at_the_hard_limit(group: ProcessGroup, script: str) -> None:
     said, waited_s = refusal(group, start(group, "sh", "-c", script), deadline_s=0.6)
-    assert said == ("service was not ready in 2.4 s, 4 times its deadline, and is still at work: no answer")
+    assert said == ("service was not ready in 2.4 s, 4 times its deadline, and still works: no answer")
     assert waited_s >= 0.6 * HARD_LIMIT
 
 
@@ -76,7 +76,7 @@ def test_one_that_ends_after_its_deadline_is_told_by_its_status(group: ProcessGr
 
 def test_a_short_lived_one_is_waited_for_in_the_same_way(group: ProcessGroup) -> None:
     group.start("service", ["sleep", "600"], child_environment(group.root))
-    with pytest.raises(ServiceError, match=r"^service did not end in .* s, and stands still\. The last"):
+    with pytest.raises(ServiceError, match=r"^service did not end in .* s, and makes no progress\. The last"):
         group.wait_for_success("service", deadline_s=0.3)
     group.kill("service")
     script = PRINTS.replace("time.sleep(600)", "")

@@ -88,7 +88,7 @@ def test_a_wrong_job_is_found_out(bootstrap: str, tmp_path: Path, mistake: Mista
 
 def test_topics_with_something_in_them_are_refused(bootstrap: str, tmp_path: Path) -> None:
     proof_of(BatchRunner(), bootstrap, tmp_path)
-    with pytest.raises(ConfigError, match=r"topic ad\.impression exists already"):
+    with pytest.raises(ConfigError, match=r"topic ad\.impression already exists"):
         prove(SCENARIO, BatchRunner(), RunOptions(bootstrap, tmp_path))
 
 

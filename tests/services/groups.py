@@ -1,7 +1,7 @@
-"""Which tests run in one process one after the other, and in which order the groups of them start.
+"""Groups of tests that run in one process one after the other, and the order in which groups start.
 
-A group is a module, or all tests of one store of the contract: fixtures of a module or a store are then set
-up once, whatever the number of workers. The order is: unit and house tests, then all other groups, longest
+A group is a module, or all contract tests of one store: so the fixtures of a module or a store are set up
+once, whatever the number of workers. The order is: unit and house tests, then all other groups, longest
 first by `docs/benchmarks/test-durations.json`, so that no long group begins when all others have ended.
 """
 
@@ -32,7 +32,7 @@ _JOINED: Mapping[str, str] = {
     "faults/test_taken_back_unseen": "faults/taskmanager",
     "faults/test_born_and_gone": "faults/taskmanager",
 }
-"""Modules that share a service of their own."""
+"""Modules that share one service."""
 
 
 def group_of(nodeid: str) -> str:
@@ -45,13 +45,13 @@ def group_of(nodeid: str) -> str:
 
 
 def known_seconds() -> dict[str, float]:
-    """Return how long each group took when that was last measured; a new group is missing."""
+    """Return the last measured seconds of each group; a new group is missing."""
     found: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8"))["groups"]
     return found
 
 
 def fixed_order(group: str, seconds: Mapping[str, float]) -> tuple[bool, float, str]:
-    """Return the sort key of a group: the cheap ones first, then the longest; a new one counts as long."""
+    """Return the sort key of a group: cheap groups first, then the longest; a new one counts as long."""
     return not group.startswith(CHEAP), -seconds.get(group, float("inf")), group
 
 
@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands whole groups to workers, in the order in which they were collected."""
+    """Assigns complete groups to workers, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

@@ -1,7 +1,7 @@
-"""The shared services of a test run, started at the first request by the process that controls the run.
+"""The shared services of a test run; the process that controls the run starts each at its first request.
 
-Tests ask over a Unix socket, so that the workers of pytest-xdist share what one of them asked for first. A
-request is a line with the name of a kind; its answer is a line of JSON with an "address" or an "error".
+Tests send requests over a Unix socket, so that the workers of pytest-xdist share the services. A request is a
+line with the name of a kind; its answer is a line of JSON with an "address" or an "error".
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tests.patience import limit_s
 from tests.services.kinds import DEADLINE_S, KINDS, Address, Address_co, Kind
 
 SOCKET_VARIABLE = "STREAMJOBS_TEST_SERVICES"
-"""Where the host of this run listens; workers inherit it."""
+"""The variable with the address of this run's host; workers inherit it."""
 _ANSWER_S = DEADLINE_S + 60.0
 
 
 def address_of(kind: Kind[Address_co]) -> Address_co:
-    """Return the address of the run's one service of a kind; starts it at the first request.
+    """Return the address of the run's only service of a kind; start it at the first request.
 
-    Blocks until it is up. Raises: ServiceError when it could not be started, for each who asks.
+    Blocks until it is ready. Raises: ServiceError for each caller when it could not be started.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(limit_s(_ANSWER_S))
@@ -43,16 +43,16 @@ def address_of(kind: Kind[Address_co]) -> Address_co:
             with connection.makefile("r", encoding="utf-8") as lines:
                 reply: dict[str, Any] = json.loads(lines.readline() or "{}")
         except OSError as exc:
-            msg = f"the shared {kind.name} cannot be asked for: {exc}"
+            msg = f"the shared {kind.name} cannot be requested: {exc}"
             raise ServiceError(msg) from exc
     if "address" not in reply:
-        msg = f"the shared {kind.name} is not there: {reply.get('error', 'the run has ended')}"
+        msg = f"the shared {kind.name} is not available: {reply.get('error', 'the run has ended')}"
         raise ServiceError(msg)
     return kind.type(**reply["address"])
 
 
 class _Shared:
-    """One service: its lock lets the first who asks start it, and all others wait for that."""
+    """One service: with its lock the first caller starts it, and all others wait."""
 
     def __init__(self, kind: Kind[Address], root: Path) -> None:
         self._kind = kind
@@ -94,7 +94,7 @@ class ServiceHost:
         class Answer(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 name = self.rfile.readline().decode().strip()
-                with suppress(BrokenPipeError):  # a worker that was ended does not wait for its answer
+                with suppress(BrokenPipeError):  # a killed worker does not wait for its answer
                     self.wfile.write(json.dumps(services[name].reply()).encode() + b"\n")
 
         self._server = socketserver.ThreadingUnixStreamServer(str(self.root / "socket"), Answer)
@@ -102,12 +102,12 @@ class ServiceHost:
         self._thread = threading.Thread(target=self._server.serve_forever, name="services", daemon=True)
 
     def start(self) -> None:
-        """Listen, and let this process and its children find the host."""
+        """Listen, and set the variable by which this process and its children find the host."""
         self._thread.start()
         os.environ[SOCKET_VARIABLE] = str(self.root / "socket")
 
     def stop(self, *, keep_logs: bool = False) -> None:
-        """End all services, each in a thread; their files go, too, unless logs are kept."""
+        """End all services, each in a thread; delete their files unless logs are kept."""
         os.environ.pop(SOCKET_VARIABLE, None)
         self._server.shutdown()
         self._server.server_close()
@@ -117,5 +117,5 @@ class ServiceHost:
             shutil.rmtree(self.root, ignore_errors=True)
 
     def used(self) -> bool:
-        """Whether a service was asked for."""
+        """Return whether a service was requested."""
         return any((self.root / name).exists() for name in self._services)

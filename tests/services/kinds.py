@@ -1,6 +1,6 @@
-"""The services that all tests of a run share: how each is started, and the addresses that tests get.
+"""The kinds of services that all tests of a run share: how each is started, and its address.
 
-Tests get addresses alone: nothing in them can stop, freeze or reconfigure a service that others use.
+Tests get only addresses, with which they cannot stop, freeze or reconfigure a service that others use.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from streamjobs.local.mariadb import MariaDbOptions
 from tests.patience import limit_s
 
 DEADLINE_S = 180.0
-"""Within it a service is up, also while the tests of several workers take all processors."""
+"""Deadline of a start, long enough while the tests of several workers use all processors."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a service is; each field is a string or a number."""
+    """The address of a service; each field is a string or a number."""
 
 
 @dataclass(frozen=True)
 class KafkaAddress(Address):
-    """`bootstrap` is what clients take, e.g. "127.0.0.1:24242"."""
+    """The broker; `bootstrap` is what clients connect to, e.g. "127.0.0.1:24242"."""
 
     bootstrap: str
 
 
 @dataclass(frozen=True)
 class FlinkAddress(Address):
-    """`rest_url` is what `FlinkSession` takes, e.g. "http://127.0.0.1:24243"."""
+    """The Flink cluster; `rest_url` is for `FlinkSession`, e.g. "http://127.0.0.1:24243"."""
 
     rest_url: str
 
@@ -51,7 +51,7 @@ class MariaDbAddress(Address):
 
 @dataclass(frozen=True)
 class ElasticsearchAddress(Address):
-    """A node without TLS and password; `url` e.g. "http://127.0.0.1:24246"."""
+    """A node without TLS and password; `url` is e.g. "http://127.0.0.1:24246"."""
 
     url: str
 
@@ -69,7 +69,7 @@ Address_co = TypeVar("Address_co", bound=Address, covariant=True)
 
 @dataclass(frozen=True)
 class Kind(Generic[Address_co]):
-    """A kind of service that a run has one of; `environment` makes it, `address` is read when it is up."""
+    """A kind of service, one per run; `environment` makes it, `address` is read when it is ready."""
 
     name: str
     environment: Callable[[Path], Environment]
@@ -86,9 +86,9 @@ KAFKA = Kind(
     KafkaAddress,
 )
 SLOTS = 10
-"""Two for each job of four workers, and two for a job that is not quite gone."""
+"""Two for each job of four workers, and two for a job that is still ending."""
 UNHURRIED = {"heartbeat.timeout": "60 s"}
-"""Nobody kills this cluster, and a TaskManager that starts three jobs at once may be silent for long."""
+"""No test kills this cluster, and a TaskManager that starts three jobs at once may not answer for long."""
 FLINK = Kind(
     "flink",
     lambda root: Environment(

@@ -1,4 +1,4 @@
-"""Fixtures of services that belong to one module: to kill, freeze and set up, or for names that are fixed.
+"""Fixtures of services that belong to one module: to kill, freeze and configure, or for fixed names.
 
 A module that needs other settings overrides the `..._options` fixture.
 """
@@ -25,19 +25,19 @@ from tests.services.kinds import DEADLINE_S
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker of the module's own, for one that kills it, or needs fixed topics or all dead letters."""
+    """Yield the module's own broker, to kill it, or for fixed topics or all dead letters."""
     with Environment(tmp_path_factory.mktemp("kafka"), flink=False, deadline_s=limit_s(DEADLINE_S)) as made:
         yield made.kafka
 
 
 ON_EVERY_RELEASE = re.compile(r"(contract/test_(binlog|ddl)|integration/test_(capture|snapshot))_\w+\.py$")
-"""Modules whose tests run on each MariaDB that we have: what reads its log and its tables."""
+"""Modules whose tests run on each MariaDB release: those that read its log and its tables."""
 RELEASES = ("10.11", "11.8")
-"""The machine's own (Debian 12), and the one of `make mariadb-next`."""
+"""The MariaDB of the machine (Debian 12), and the one of `make mariadb-next`."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what reads a MariaDB on each release, unless MYSQL_URL names the server."""
+    """Run tests that read a MariaDB on each release, unless MYSQL_URL names the server."""
     if "mariadb_root" in metafunc.fixturenames and ON_EVERY_RELEASE.search(str(metafunc.definition.path)):
         releases = ("given",) if MYSQL_URL in os.environ else RELEASES
         metafunc.parametrize("mariadb_root", releases, indirect=True, scope="module")
@@ -45,13 +45,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def mariadb_root(request: pytest.FixtureRequest) -> Path | None:
-    """Where the module's MariaDB is installed; None: it is the machine's own."""
+    """Return where the module's MariaDB is installed; None: it is the machine's."""
     return places.mariadb_next() if getattr(request, "param", "") == "11.8" else None
 
 
 @pytest.fixture(scope="module")
 def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
-    """How the module's own MariaDB runs."""
+    """Return the options of the module's own MariaDB."""
     return MariaDbOptions(root=mariadb_root)
 
 
@@ -59,7 +59,7 @@ def mariadb_options(mariadb_root: Path | None) -> MariaDbOptions:
 def own_mariadb(
     tmp_path_factory: pytest.TempPathFactory, mariadb_options: MariaDbOptions
 ) -> Iterator[MariaDbServer]:
-    """A database server of the module's own."""
+    """Yield the module's own database server."""
     root = tmp_path_factory.mktemp("mariadb")
     with Environment(
         root, kafka=False, flink=False, mariadb=mariadb_options, deadline_s=limit_s(DEADLINE_S)
@@ -69,13 +69,13 @@ def own_mariadb(
 
 @pytest.fixture(scope="module")
 def redis_options() -> RedisOptions:
-    """How the module's own Redis runs."""
+    """Return the options of the module's own Redis."""
     return RedisOptions()
 
 
 @pytest.fixture(scope="module")
 def own_redis(tmp_path_factory: pytest.TempPathFactory, redis_options: RedisOptions) -> Iterator[RedisServer]:
-    """A Redis of the module's own; it starts within a moment, so that none is shared."""
+    """Yield the module's own Redis; none is shared, because it starts very quickly."""
     root = tmp_path_factory.mktemp("redis")
     with Environment(
         root, kafka=False, flink=False, redis=redis_options, deadline_s=limit_s(DEADLINE_S)
@@ -85,7 +85,7 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory, redis_options: RedisOpti
 
 @pytest.fixture(scope="session")
 def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """Kafka and Flink for tests that kill TaskManagers; modules of one group use one after the other."""
+    """Yield Kafka and Flink for tests that kill TaskManagers; modules of one group use it in turn."""
     root = tmp_path_factory.mktemp("cluster")
     with Environment(
         root,

@@ -1,4 +1,4 @@
-"""What a run says beside pytest's own report: each failure when it happens, and how long tests took."""
+"""Additions to pytest's report: each failure when it happens, and how long tests took."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-durations",
         action="store_true",
-        help=f"write {DURATIONS.name}: how long this run's tests took",
+        help=f"write {DURATIONS.name} with the durations of this run's tests",
     )
 
 
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Told:
-    """Sees the reports of all workers."""
+    """Receives the reports of all workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

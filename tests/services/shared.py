@@ -35,37 +35,37 @@ def unique_name(prefix: str) -> str:
 
 @pytest.fixture(scope="session")
 def kafka() -> KafkaAddress:
-    """The broker of all tests; topics have unique names. Its dead letters are those of all jobs."""
+    """Return the broker of all tests; topics have unique names. Its dead letters are those of all jobs."""
     return address_of(KAFKA)
 
 
 @pytest.fixture(scope="session")
 def flink() -> FlinkAddress:
-    """The cluster of all tests; each cancels the jobs that it started."""
+    """Return the cluster of all tests; each test cancels the jobs that it started."""
     return address_of(FLINK)
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> MariaDbAddress:
-    """The database server of all tests; databases and users have unique names, globals stay as they are."""
+    """Return the database server of all tests; databases and users have unique names; change no globals."""
     return address_of(MARIADB)
 
 
 @pytest.fixture(scope="session")
 def mariadb_next() -> MariaDbAddress:
-    """The newer database server of all tests, as `mariadb`."""
+    """Return the newer database server of all tests, to use like `mariadb`."""
     return address_of(MARIADB_NEXT)
 
 
 @pytest.fixture(scope="session")
 def elasticsearch() -> ElasticsearchAddress:
-    """The search node of all tests; indexes have unique names."""
+    """Return the search node of all tests; indexes have unique names."""
     return address_of(ELASTICSEARCH)
 
 
 @pytest.fixture(scope="session")
 def hbase() -> HBaseAddress:
-    """The HBase of all tests; tables have unique names."""
+    """Return the HBase of all tests; tables have unique names."""
     return address_of(HBASE)
 
 

@@ -144,7 +144,7 @@ def test_index_takes_its_date_from_a_key_column() -> None:
         ("a,b", "lower-case"),
         ("items*", "lower-case"),
         ("i-{day|yyyy}-{day|MM}", "at most one"),
-        ("i-{n|yyyy}", "no DATE or TIMESTAMP"),
+        ("i-{n|yyyy}", "not a DATE or TIMESTAMP"),
         ("i-{other|yyyy}", "must be part of the PRIMARY KEY"),
         ("i-{day|yyyyHH}", "has no hours"),
         ("i-{day|ww}", "a date is made of yyyy, MM, dd, HH"),
@@ -270,7 +270,6 @@ def test_what_says_something_of_the_index_stops_the_job(type_: str, reason: str)
         answers.take([Record((1,), {"id": 1}, RecordKind.UPSERT, 1)], [0], answer(type=type_, reason=reason))
     assert str(caught.value) == (
         f"table t: writing documents: HTTP 400 {type_}: {reason}; first of all for the key (1,). No "
-        "document is to "
-        "blame for this: see to the index, then start the job again"
+        "single document causes this: repair the index, then start the job again"
     )
     assert answers.rejected == []

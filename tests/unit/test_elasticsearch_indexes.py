@@ -48,7 +48,7 @@ def test_a_data_stream_is_refused_at_the_start(generations: int) -> None:
         for number in range(1, generations + 1)
     }
     assert refusal(backing) == (
-        "table t: t is the data stream t, which only takes new documents: a row that changes or goes would "
+        "table t: t is the data stream t, which only accepts new documents: a changed or deleted row would "
         "stay as it was. Name another 'index', or delete the data stream"
     )
 
@@ -61,13 +61,13 @@ def test_a_data_stream_is_refused_at_the_start(generations: int) -> None:
          "its _source is not enabled, so documents cannot be read back"),
         ({"_source": {"excludes": ["a", "b"]}}, {}, "its _source excludes a, b, so documents lose fields"),
         ({"_source": {"mode": "synthetic"}}, {},
-         "its _source mode synthetic builds documents anew from what is indexed, which is less exact"),
+         "its _source mode synthetic rebuilds documents from what is indexed, which is less exact"),
         ({}, {"index.mapping.source.mode": "SYNTHETIC"},
-         "its _source mode synthetic builds documents anew from what is indexed, which is less exact"),
+         "its _source mode synthetic rebuilds documents from what is indexed, which is less exact"),
         ({}, {"index.mode": "logsdb"},
-         "its index.mode logsdb builds documents anew from what is indexed, which is less exact"),
+         "its index.mode logsdb rebuilds documents from what is indexed, which is less exact"),
         ({}, {"index.mode": "time_series"},
-         "its index.mode time_series builds documents anew from what is indexed, which is less exact"),
+         "its index.mode time_series rebuilds documents from what is indexed, which is less exact"),
     ],
 )  # fmt: skip
 def test_an_index_that_gives_back_other_documents_is_refused(

@@ -37,7 +37,7 @@ def test_secrets_are_masked(text: str, masked: str) -> None:
         "streamjobs.toml: [brokers.default]: password: the environment variable NOT_SET_PASSWORD is not set",
         '[source]: no password in the url; write password = "${NAME}"',
         "write 'password' = '${NAME}' and set the variable NAME",
-        "option 'apiKey': is no secret",
+        "option 'apiKey': is not a secret option",
         "give 'apiKey', or 'userName' and 'password', not both",
         "the token: it was taken by job 7",
         "http://127.0.0.1:8081/overview",

@@ -126,7 +126,7 @@ def test_a_zero_date_is_a_dead_letter_or_a_text() -> None:
     payload = payload_of([insert((b"0000-00-00",), schema)])
     assert parse(ParserSpec("shop.item", (Field("day", "STRING"),)), payload) == [("0000-00-00", None)]
     letter = only_letter(ParserSpec("shop.item", (Field("day", "DATE"),)), payload)
-    assert "no day of the calendar" in letter["detail"]
+    assert "not a day of the calendar" in letter["detail"]
 
 
 def test_append_takes_no_update_and_no_delete() -> None:
