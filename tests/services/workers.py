@@ -9,23 +9,22 @@ from streamjobs.local.python_workers import NAME
 
 def pool_of(taskmanager: int) -> psutil.Process | None:
     """Return the pool of the TaskManager with this pid; None when there is none."""
-    return next((each for each in _of(taskmanager) if each.name() != NAME), None)
+    return next((process for process, name in _of(taskmanager) if name != NAME), None)
 
 
 def workers_of(taskmanager: int) -> list[psutil.Process]:
     """Return the living workers of the TaskManager with this pid."""
-    return [each for each in _of(taskmanager) if each.name() == NAME]
+    return [process for process, name in _of(taskmanager) if name == NAME]
 
 
-def _of(taskmanager: int) -> list[psutil.Process]:
-    """The pool and the workers: forks keep the command line of the pool."""
+def _of(taskmanager: int) -> list[tuple[psutil.Process, str]]:
+    """Return the pool and the workers with their names: forks keep the command line of the pool."""
     found = []
     for process in psutil.process_iter():
         try:
             command = process.cmdline()
-            process.name()  # kept by psutil from now on
+            if command[-2:] == ["pool", str(taskmanager)] and "python_workers.py" in command[-3]:
+                found.append((process, process.name()))
         except psutil.NoSuchProcess:
             continue
-        if command[-2:] == ["pool", str(taskmanager)] and "python_workers.py" in command[-3]:
-            found.append(process)
     return found
