@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import TableChange
 from streamjobs.changes.position import Half, Position
 from streamjobs.changes.row_batch import RowBatch
@@ -22,7 +22,7 @@ class Begin:
     logs it (MySQL 8), else the time of this event in whole seconds; all rows of the transaction carry it.
     """
 
-    place: LogPlace
+    place: LogPosition
     gtid: str
     committed_at_ms: int
 
@@ -57,7 +57,7 @@ class Commit:
     `place` is where the next read starts. The reader's `gtids` already contains `gtid`.
     """
 
-    place: LogPlace
+    place: LogPosition
     gtid: str
     committed_at_ms: int
 
@@ -71,7 +71,7 @@ class Ddl:
     Begin comes before it and a Commit after it, as with rows.
     """
 
-    place: LogPlace
+    place: LogPosition
     gtid: str
     committed_at_ms: int
     database: str
@@ -83,14 +83,14 @@ class Ddl:
 class Rotate:
     """The log continues in another file; `place` is the first event of that file."""
 
-    place: LogPlace
+    place: LogPosition
 
 
 @dataclass(frozen=True)
 class Heartbeat:
     """The server is alive and has nothing new. Streams only; `place` is the end of what it has sent."""
 
-    place: LogPlace
+    place: LogPosition
     received_at_ms: int
 
 
@@ -98,7 +98,7 @@ class Heartbeat:
 class Receiving:
     """A long transaction is being received and may not be used yet; `place` is before it."""
 
-    place: LogPlace
+    place: LogPosition
 
 
 BinlogEvent = Begin | RowBatch | BadRow | Commit | Ddl | Rotate | Heartbeat | Receiving
@@ -121,7 +121,7 @@ class BinlogReader(Protocol):
     """
 
     @property
-    def place(self) -> LogPlace:
+    def place(self) -> LogPosition:
         """The end of the last transaction: where to continue reading."""
 
     @property

@@ -8,7 +8,7 @@ from streamjobs.changes.position import Position
 
 
 @dataclass(frozen=True, order=True)
-class LogPlace:
+class LogPosition:
     """A position in one server's log: file name and byte offset, such as `bin.000008:373`."""
 
     file: str

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from connectors.mysql.events import BinlogReader
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from streamjobs.brokers.contract import Receipt
 from streamjobs.capture.ddl_policy import DdlPolicy
 from streamjobs.capture.definition_watch import DefinitionWatch
@@ -16,7 +16,7 @@ from streamjobs.capture.publish.dead_letters import Rejects
 from streamjobs.capture.publish.delivered import Delivered
 from streamjobs.capture.publish.outbox import Outbox
 from streamjobs.capture.snapshot.handoff import Handoff
-from streamjobs.capture.snapshot.reconcile import Sweeps
+from streamjobs.capture.snapshot.reconcile import Reconciliation
 from streamjobs.capture.source.contract import Source
 from streamjobs.capture.state import CaptureState, StateStore
 from streamjobs.capture.status.status import Telemetry
@@ -47,7 +47,7 @@ class Parts:
     catalog: Callable[[], bytes]
     """Returns the current table definitions, to be stored."""
     late: LateTables
-    sweeps: Sweeps
+    reconciliation: Reconciliation
     watch: DefinitionWatch
     stopped: StoppedTables
     rereads_renamed: bool = True
@@ -103,7 +103,7 @@ class StoredPosition:
         """Return whether rows of a table with this name may have been sent."""
         return table in self.born or str(table) in {*self._state.tables, *self._state.snapshots}
 
-    def store_due(self, place: LogPlace | None, now_s: float) -> None:
+    def store_due(self, place: LogPosition | None, now_s: float) -> None:
         """Store the acknowledged state; take this position, between transactions, if the next is due.
 
         None: not known yet. Raises what the broker and the store raise.
@@ -114,14 +114,14 @@ class StoredPosition:
             self._take(place)
             self._store(_RECEIPT_S)
 
-    def store_all(self, place: LogPlace | None) -> None:
+    def store_all(self, place: LogPosition | None) -> None:
         """Wait until everything is acknowledged, then store this position, between transactions."""
         self._p.outbox.acknowledge()
         self._store(0.0)
         self._take(place)
         self._store(0.0)
 
-    def _take(self, place: LogPlace | None) -> None:
+    def _take(self, place: LogPosition | None) -> None:
         unchanged_s = self._clock.monotonic_s() - self._stored_at_s
         if place is None or not (self.changed or unchanged_s >= _UNCHANGED_S):
             return
@@ -142,7 +142,7 @@ class StoredPosition:
             snapshots=parts,
             tables=tables,
             catalog=state.catalog + self.altered,
-            sweeps=self._p.sweeps.pending,
+            sweeps=self._p.reconciliation.pending,
             stopped=self._p.stopped.pending,
             delivered_to_ms=self._delivered.reached_ms,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.definition_check import differences
 from connectors.mysql.rows.old_times import cure_of
 from connectors.mysql.schema.definitions import TableDefinition
@@ -26,7 +26,7 @@ class _Asked:
     """Pairs of a derived definition and the one that the server showed, to be compared at `until`."""
 
     pairs: Sequence[tuple[TableDefinition, TableDefinition]]
-    until: LogPlace
+    until: LogPosition
 
 
 class DefinitionWatch:
@@ -49,7 +49,7 @@ class DefinitionWatch:
         self._asked: _Asked | None = None
         self._due_s = 0.0
 
-    def turn(self, place: LogPlace | None, now_s: float) -> Mapping[TableId, str]:
+    def turn(self, place: LogPosition | None, now_s: float) -> Mapping[TableId, str]:
         """Continue, with the stream at `place`, between transactions; None: not known on this server yet.
 
         Returns: the tables whose rows may have been decoded wrongly, and how the definitions differ.
@@ -88,7 +88,7 @@ class DefinitionWatch:
         pairs = [(one, shown[one.table]) for one in new if one.table in shown]
         self._asked = _Asked(pairs, self._source.place().place)
 
-    def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPlace) -> str:
+    def _compare(self, followed: TableDefinition, shown: TableDefinition, place: LogPosition) -> str:
         """Return how the server's definition differs, "" if it does not, or if that is not known yet."""
         table = followed.table
         if self._catalog.table(table) is not followed:

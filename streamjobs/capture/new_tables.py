@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import TableDefinition
 from streamjobs.capture.config.routes import Routes, take
 from streamjobs.capture.ddl_policy import DdlPolicy
@@ -17,7 +17,7 @@ from streamjobs.changes.row_change import TableId
 logger = logging.getLogger(__name__)
 
 
-def expect_newcomers(
+def follow_new_tables(
     source: Source, definitions: Definitions, captured: Sequence[TableId], state: CaptureState
 ) -> list[TableId]:
     """Start following tables that are new in this configuration; return their names.
@@ -37,16 +37,16 @@ def expect_newcomers(
 
     new = [table for table in captured if not is_known(table)]
     place, found = defined_now(source, new)
-    catalog.newcomers.pass_over_unknown(place, is_known)
+    catalog.pending_tables.pass_over_unknown(place, is_known)
     for definition in found:
-        catalog.newcomers.expect(definition.table, definition, place)
+        catalog.pending_tables.expect(definition.table, definition, place)
     if new:
         names = ", ".join(map(str, new))
         logger.info("new tables in this capture, followed from %s: %s", place, names)
     return new
 
 
-def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, list[TableDefinition]]:
+def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPosition, list[TableDefinition]]:
     """Return a log position, not before now, and the definitions of tables at this position."""
     definitions = source.definitions(tables)
     while True:
@@ -59,7 +59,7 @@ def defined_now(source: Source, tables: Sequence[TableId]) -> tuple[LogPlace, li
 class LateTables:
     """Adds tables to a running capture; use from the stream's thread.
 
-    `reads_whole`: whether a new table is snapshotted. `patterns` are those of the routes that selected the
+    `snapshot_first`: whether a new table is snapshotted. `patterns` are those of the routes that selected the
     tables known at the stream's position: an earlier run's, until the stream has reached all new tables.
     """
 
@@ -70,22 +70,22 @@ class LateTables:
         routes: Routes,
         policy: DdlPolicy,
         *,
-        reads_whole: bool,
+        snapshot_first: bool,
     ) -> None:
         self._source = source
         self._catalog = definitions.catalog
         self.patterns = definitions.patterns
         self._routes = routes
         self._policy = policy
-        self._reads_whole = reads_whole
+        self._snapshot_first = snapshot_first
 
-    def arrive(self, place: LogPlace) -> bool:
+    def arrive(self, place: LogPosition) -> bool:
         """Add tables up to `place`, between transactions; return whether this made all of them known."""
-        if not self._catalog.newcomers.waits:
+        if not self._catalog.pending_tables.waits:
             return False
         for definition in self._catalog.arrive(place):
             self._policy.learn(definition)
-        if self._catalog.newcomers.waits:
+        if self._catalog.pending_tables.waits:
             return False
         self.patterns = self._routes.patterns
         return True
@@ -97,17 +97,17 @@ class LateTables:
     def expect(self, table: TableId) -> None:
         """Skip a table's events up to now; it needs a snapshot then."""
         place, definitions = defined_now(self._source, [table])
-        self._catalog.newcomers.expect(table, definitions[0] if definitions else None, place)
+        self._catalog.pending_tables.expect(table, definitions[0] if definitions else None, place)
 
     def meet(self, table: TableId) -> bool:
         """Handle the first rows of a table; return whether it is unknown and needs a snapshot.
 
         Raises: ConfigError if the user may not read it, because its earlier rows would be missed.
         """
-        newcomers = self._catalog.newcomers
-        if newcomers.knows(table):
+        pending_tables = self._catalog.pending_tables
+        if pending_tables.knows(table):
             return False
-        if self._reads_whole:
+        if self._snapshot_first:
             self._source.require_select([table])
-        newcomers.know(table)  # or it no longer exists
-        return self._reads_whole
+        pending_tables.know(table)  # or it no longer exists
+        return self._snapshot_first

@@ -100,7 +100,7 @@ class Capture:
     def _run_once(self, stack: ExitStack) -> None:
         context, config = self._context, self._context.config
         store = KnownTopics(
-            context.broker.store(config.offsets), context.broker.topics, anew=self._resnapshot
+            context.broker.store(config.offsets), context.broker.topics, resnapshot=self._resnapshot
         )
         stack.callback(store.close)
         self._recall(store)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.history import Catalog
 from streamjobs.capture.config.routes import Routes
-from streamjobs.capture.new_tables import expect_newcomers
+from streamjobs.capture.new_tables import follow_new_tables
 from streamjobs.capture.publish.topics import refuse_other_keys
 from streamjobs.capture.snapshot.reconcile import since_of
 from streamjobs.capture.source.contract import Source
@@ -73,8 +73,8 @@ class StartFinder:
         by_gtids = False
         captured = [table for table in self._source.tables() if self._routes(table)]
         new: list[TableId] = []
-        anew = known is None or self._resnapshot
-        if known is None or anew:
+        resnapshot = known is None or self._resnapshot
+        if known is None or resnapshot:
             state, catalog = self._from_now_on(0 if known is None else known.epoch + 1, known)
             definitions = Definitions(catalog, patterns=self._routes.patterns)
         else:
@@ -85,18 +85,18 @@ class StartFinder:
             refuse_other_keys(definitions.ways, self._routes)
             if definitions.patterns is None and not self._snapshot_first:  # of an earlier version
                 definitions = replace(definitions, patterns=(("*.*",),))
-            new = expect_newcomers(self._source, definitions, captured, state)
+            new = follow_new_tables(self._source, definitions, captured, state)
         unread = [t for t in captured if str(t) not in state.tables and str(t) not in state.snapshots]
         if self._snapshot_first:
             self._source.require_select({*self._routes.named, *unread, *map(table_id, state.snapshots)})
             parts = self._source.parts(unread)
-            since = since_of(None if by_gtids else LogPlace(state.file, state.offset), state.epoch)
+            since = since_of(None if by_gtids else LogPosition(state.file, state.offset), state.epoch)
             state = replace(
                 state,
                 snapshots={**state.snapshots, **parts},
                 sweeps={**state.sweeps, **dict.fromkeys(parts, str(since))},
             )
-        elif anew:
+        elif resnapshot:
             state = replace(state, tables=(*state.tables, *map(str, unread)))
         if known is None or state.catalog != known.catalog:
             self._store.write_catalog(state.catalog, definitions_to_json(definitions, self._routes))

@@ -33,12 +33,12 @@ class StoppedTables:
     @property
     def pending(self) -> dict[str, str]:
         """The reason why each table is stopped, by its name."""
-        stopped = self._catalog.newcomers.stopped
+        stopped = self._catalog.pending_tables.stopped
         return {str(table): reason for table, reason in self._reasons.items() if table in stopped}
 
     def __contains__(self, table: object) -> bool:
         """Return whether a table is stopped."""
-        return table in self._catalog.newcomers.stopped
+        return table in self._catalog.pending_tables.stopped
 
     def stop(self, table: TableId, reason: str) -> None:
         """Stop a table; `reason` is a sentence without its full stop, with what to do."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from connectors.mysql.events import BadRow, Begin, Commit, Ddl, Heartbeat, Receiving, Rotate
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from streamjobs.capture.checkpoint import Parts, StoredPosition
 from streamjobs.capture.ddl_policy import DdlRefusedError, Effect
 from streamjobs.capture.publish.delivered import Delivered
@@ -62,7 +62,7 @@ class Stream:
         self._position = StoredPosition(
             parts, state, self._delivered, every_ms=every_ms, clock=clock, telemetry=telemetry
         )
-        self._place = None if by_gtids else LogPlace(state.file, state.offset)
+        self._place = None if by_gtids else LogPosition(state.file, state.offset)
         self._clock = clock
         self._telemetry = telemetry
         self._requests = requests
@@ -154,9 +154,9 @@ class Stream:
             elif self._p.policy.loses_rows(effect):
                 self._begin_snapshot(effect.table, event.place)
         if event.changes and _REFERS.search(event.statement):
-            self._p.source.tell_silent_keys()
+            self._p.source.warn_of_silent_keys()
 
-    def _count_unseen(self, effects: Sequence[Effect], place: LogPlace) -> None:
+    def _count_unseen(self, effects: Sequence[Effect], place: LogPosition) -> None:
         """Count statements that changed rows without row events, but not again after a retry."""
         words = [effect.word for effect in effects if self._p.policy.leaves_unseen(effect)]
         here = place.position(self._epoch)
@@ -168,7 +168,7 @@ class Stream:
                 )  # fmt: skip
             self._telemetry.count_unseen(words, here)
 
-    def _appeared(self, table: TableId, word: str, place: LogPlace) -> None:
+    def _appeared(self, table: TableId, word: str, place: LogPosition) -> None:
         self._p.outbox.open(table)
         undefined = self._p.late.is_undefined(table)  # LIKE, SELECT or RENAME of an uncaptured table
         snapshot = undefined if word == "create_table" else self._p.rereads_renamed
@@ -177,28 +177,28 @@ class Stream:
         else:
             if word == "create_table" and self._position.has(table):
                 # rows of the dropped one are still downstream
-                self._p.sweeps.begin(table, place)
+                self._p.reconciliation.begin(table, place)
             self._position.born.add(table)
         if snapshot:
             self._begin_snapshot(table, place)  # renamed: its rows were sent under another name, if at all
 
-    def _arrived(self, place: LogPlace) -> None:
+    def _arrived(self, place: LogPosition) -> None:
         if self._p.late.arrive(place):
             self._position.changed = self._position.altered = True
 
-    def _before(self, place: LogPlace) -> None:
+    def _before(self, place: LogPosition) -> None:
         """Send the chunks before the transaction that starts at `place`."""
         self._arrived(place)
         if self._p.handoff.active:
             self._send_due(_comparable(place))
 
-    def _between(self, place: LogPlace) -> bool:
+    def _between(self, place: LogPosition) -> bool:
         """Do the work that is possible only between transactions; return whether to stop."""
         self._arrived(place)
         if self._p.handoff.active or self._requests.waiting:
             self._snapshot(place)
-        if self._p.sweeps.active:
-            self._position.changed |= self._p.sweeps.turn(place, self._p.handoff.tables, self._tick)
+        if self._p.reconciliation.active:
+            self._position.changed |= self._p.reconciliation.turn(place, self._p.handoff.tables, self._tick)
         for table, reason in self._p.watch.turn(self._place and place, self._now_s).items():
             self._p.stopped.stop(table, reason)
             self._position.changed = self._position.altered = True
@@ -211,7 +211,7 @@ class Stream:
             self._position.store_due(self._place, self._now_s)
         return stopping
 
-    def _snapshot(self, here: LogPlace) -> None:
+    def _snapshot(self, here: LogPosition) -> None:
         """Start snapshot reads, and send chunks that are due, for one turn at most."""
         handoff, place = self._p.handoff, _comparable(here)
         while (table := self._requests.next) is not None:
@@ -231,7 +231,7 @@ class Stream:
         if table in self._p.stopped:
             self._p.late.expect(table)
 
-    def _begin_snapshot(self, table: TableId, since: LogPlace | None) -> bool:
+    def _begin_snapshot(self, table: TableId, since: LogPosition | None) -> bool:
         """Start a snapshot of a table; return whether the table exists.
 
         `since` is after all messages of orphan rows; None: not known on this server yet.
@@ -240,7 +240,7 @@ class Stream:
         if parts is None:
             return False
         self._p.handoff.begin(table, parts)
-        self._p.sweeps.begin(table, since)
+        self._p.reconciliation.begin(table, since)
         self._position.changed = True
         self._expected.update(self._p.source.sizes([table]))
         return True
@@ -251,7 +251,7 @@ class Stream:
             sent = self._position.changed = True
             if isinstance(batch, BadRow):
                 self._p.rejects.add(batch)
-                self._p.sweeps.undecodable(batch.schema.table)
+                self._p.reconciliation.undecodable(batch.schema.table)
                 continue
             self._snapshot_rows += len(batch)
             self._p.outbox.add(self._p.policy.shaped(batch))
@@ -285,17 +285,17 @@ class Stream:
         self._telemetry.add(rows=new_rows, transactions=self._transactions, snapshot_rows=self._snapshot_rows)
         self._transactions = self._snapshot_rows = 0
         self._telemetry.update(
-            phase="snapshot" if self._p.handoff.active or self._p.sweeps.active else "streaming",
+            phase="snapshot" if self._p.handoff.active or self._p.reconciliation.active else "streaming",
             trouble="",
             log_time_ms=outbox.time_ms,
             heard_at_ms=self._clock.now_ms(),
             rows_per_s=new_rows / span_s,
             bytes_sent=outbox.bytes_sent,
             snapshots=tuple(self._p.handoff.progress(self._expected)),
-            sweeping=tuple(self._p.sweeps.pending),
+            sweeping=tuple(self._p.reconciliation.pending),
             stopped=self._p.stopped.pending,
         )
 
 
-def _comparable(place: LogPlace) -> Place:
+def _comparable(place: LogPosition) -> Place:
     return place.number, place.offset

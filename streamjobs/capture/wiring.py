@@ -19,7 +19,7 @@ from streamjobs.capture.publish.kafka import KafkaBroker
 from streamjobs.capture.publish.outbox import Outbox
 from streamjobs.capture.publish.topics import KnownTopics
 from streamjobs.capture.snapshot.handoff import Handoff
-from streamjobs.capture.snapshot.reconcile import Sweeps
+from streamjobs.capture.snapshot.reconcile import Reconciliation
 from streamjobs.capture.source.contract import Source
 from streamjobs.capture.source.schema_history import Definitions, definitions_to_json
 from streamjobs.capture.start import Start
@@ -53,16 +53,16 @@ def build_stream(
     """
     config, state, catalog = context.config, start.state, start.definitions.catalog
     policy = DdlPolicy(config.ddl, context.routes, catalog.tables, start.definitions.kept)
-    late = LateTables(source, start.definitions, context.routes, policy, reads_whole=config.snapshot_first)
+    late = LateTables(source, start.definitions, context.routes, policy, snapshot_first=config.snapshot_first)
     rejects = _rejects(context, stack)
 
     def too_large(row: BadRow) -> None:
         rejects.add(row, "too_large")
-        sweeps.undecodable(row.schema.table)
+        reconciliation.undecodable(row.schema.table)
 
     outbox = _outbox(context, store, start, stack, too_large)
     handoff = _handoff(context, source, start, stack)
-    sweeps = _sweeps(context, source, outbox, start, stack)
+    reconciliation = _reconciliation(context, source, outbox, start, stack)
     reader = stack.enter_context(source.read(state, catalog, by_gtids=start.by_gtids))
     parts = Parts(
         source,
@@ -74,7 +74,7 @@ def build_stream(
         policy,
         lambda: definitions_to_json(Definitions(catalog, policy.kept, late.patterns), context.routes),
         late,
-        sweeps,
+        reconciliation,
         DefinitionWatch(source, catalog, context.routes, active=not source.identity.names_columns),
         StoppedTables(catalog, state.stopped),
         rereads_renamed=config.snapshot_first and config.ddl["rename_table"] == EVOLVE,
@@ -123,10 +123,10 @@ def _handoff(context: CaptureContext, source: Source, start: Start, stack: ExitS
     return handoff
 
 
-def _sweeps(
+def _reconciliation(
     context: CaptureContext, source: Source, outbox: Outbox, start: Start, stack: ExitStack
-) -> Sweeps:
-    sweeps = Sweeps(
+) -> Reconciliation:
+    reconciliation = Reconciliation(
         context.config.name,
         start.state.epoch,
         context.routes,
@@ -136,9 +136,9 @@ def _sweeps(
         start.state.sweeps,
         context.telemetry,
     )
-    stack.callback(sweeps.close)
-    sweeps.forget_new_topics()
-    return sweeps
+    stack.callback(reconciliation.close)
+    reconciliation.forget_new_topics()
+    return reconciliation
 
 
 def _rejects(context: CaptureContext, stack: ExitStack) -> Rejects:

@@ -21,9 +21,9 @@ from streamjobs.capture.config.settings import BrokerSettings
 from streamjobs.capture.publish.kafka import KafkaBroker
 from streamjobs.capture.replay import Replay
 from streamjobs.capture.source.mysql import login_of
-from streamjobs.capture.source.preflight import Severity, captured_ways, check_server
+from streamjobs.capture.source.preflight import Severity, check_server, destinations
 from streamjobs.capture.status.http import ask_snapshot, read_status
-from streamjobs.cli.capture_line import log_line, replay_lines, status_lines, stored_lines, ways_lines
+from streamjobs.cli.capture_line import destination_lines, log_line, replay_lines, status_lines, stored_lines
 from streamjobs.cli.capture_run import address_file, run_capture
 from streamjobs.cli.main import EXIT_FAILED
 from streamjobs.errors import ConfigError
@@ -48,8 +48,8 @@ def check(config: ConfigArgument) -> None:
     stored = KafkaBroker(wanted.broker, wanted.name).stored(wanted.offsets)
     with Session(login_of(wanted.server)) as session:
         findings = check_server(session, wanted, stored)
-        ways = captured_ways(session, wanted)
-    for line in ways_lines(ways):
+        ways = destinations(session, wanted)
+    for line in destination_lines(ways):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for finding in findings:
         color = "red" if finding.severity is Severity.ERROR else "yellow"

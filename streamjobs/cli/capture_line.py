@@ -124,7 +124,7 @@ def _not_complete(unseen: Mapping[str, int], cure: str) -> str:
     )
 
 
-def ways_lines(ways: Mapping[TableId, Way]) -> Iterator[str]:
+def destination_lines(ways: Mapping[TableId, Way]) -> Iterator[str]:
     """Yield which tables are captured, and where their rows go."""
     yield f"{len(ways)} tables that this account sees are captured{':' if ways else ''}"
     for table, way in sorted(ways.items(), key=lambda item: str(item[0])):

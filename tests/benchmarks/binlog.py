@@ -13,7 +13,7 @@ from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import UpdateRowsEvent, WriteRowsEvent
 
 from connectors.mysql.binlog.stream import open_stream
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.server.session import Login
 from streamjobs.changes.row_batch import RowBatch
 from streamjobs.changes.row_change import TableId
@@ -84,7 +84,7 @@ class BinlogBench:
         finally:
             stream.close()
 
-    def _fill(self, rows: int) -> LogPlace:
+    def _fill(self, rows: int) -> LogPosition:
         rng = random.Random(5)
         connection = pymysql.connect(**self._settings, charset="utf8mb4")
         with connection, connection.cursor() as cursor:
@@ -100,7 +100,7 @@ class BinlogBench:
                 f"UPDATE {TABLE} SET flag = flag DIV 2, name = CONCAT(name, 'x') WHERE id < {rows // 4}"
             )
             connection.commit()
-        return LogPlace(file, offset)
+        return LogPosition(file, offset)
 
 
 def _row(rng: random.Random, number: int) -> tuple[object, ...]:

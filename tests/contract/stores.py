@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from streamjobs.sinks.contract import Attempt, Record, RecordKind, Sink, SinkColumn, SinkTable
+from tests.patience import limit_s
 
 COLUMNS = (
     SinkColumn("id", "BIGINT NOT NULL", nullable=False),
@@ -132,6 +134,16 @@ class Server(Protocol):
     def restart(self) -> None: ...
     def freeze(self) -> None: ...
     def thaw(self) -> None: ...
+
+
+def patient(table: SinkTable) -> SinkTable:
+    """Return the table with time for its requests: those of a store are short, so that faults are found soon.
+
+    For tests of sizes, which take a busy machine seconds.
+    """
+    if "requestTimeout" not in table.options:
+        return table
+    return replace(table, options={**table.options, "requestTimeout": f"{round(limit_s(30))} s"})
 
 
 class ServerStore(Store):

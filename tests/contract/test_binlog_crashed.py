@@ -14,7 +14,7 @@ from connectors.mysql.errors import BinlogError, PositionLostError
 from connectors.mysql.events import Heartbeat
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.schema.information_schema import read_definition
-from connectors.mysql.server.log_position import ServerPlace, place_now
+from connectors.mysql.server.log_position import ServerPosition, place_now
 from connectors.mysql.server.session import Login, Session
 from streamjobs.changes.row_batch import RowBatch
 from streamjobs.changes.row_change import TableId
@@ -55,7 +55,7 @@ def events(log: Path, behind: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def read(server: MariaDbServer, start: ServerPlace, *, by_gtids: bool = False) -> list[bytes]:
+def read(server: MariaDbServer, start: ServerPosition, *, by_gtids: bool = False) -> list[bytes]:
     """Give the texts of all rows behind a place, to the end of the log."""
     with Session(login(server)) as session:
         catalog = Catalog([read_definition(session, TABLE)], mariadb=True)

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.events import BadRow, Ddl, Heartbeat
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.table_plan import schema_of
 from connectors.mysql.schema.definitions import Unknown
 from connectors.mysql.schema.history import Catalog
@@ -63,7 +63,7 @@ def followed(login: Login, writer: Session, statements: list[str]) -> tuple[Cata
     return catalog, rows_since(login, place, catalog)
 
 
-def rows_since(login: Login, place: LogPlace, catalog: Catalog) -> list[RowBatch]:
+def rows_since(login: Login, place: LogPosition, catalog: Catalog) -> list[RowBatch]:
     """The rows of TABLE behind a place; the catalog follows."""
     found: list[RowBatch] = []
     with open_stream(

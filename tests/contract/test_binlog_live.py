@@ -13,7 +13,7 @@ from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.codec import charsets
 from connectors.mysql.errors import PositionLostError
 from connectors.mysql.events import BadRow, Heartbeat
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.table_plan import schema_of
 from connectors.mysql.schema.definitions import TableDefinition
 from connectors.mysql.schema.history import Catalog
@@ -59,7 +59,7 @@ def session(login: Login) -> Iterator[Session]:
 
 
 def changes_since(
-    login: Login, place: LogPlace | None, catalog: Catalog, gtids: str = ""
+    login: Login, place: LogPosition | None, catalog: Catalog, gtids: str = ""
 ) -> list[RowChange | BadRow]:
     found: list[RowChange | BadRow] = []
     with open_stream(

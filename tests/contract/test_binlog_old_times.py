@@ -9,7 +9,7 @@ import pytest
 from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.errors import SchemaMissingError
 from connectors.mysql.events import BadRow, Heartbeat
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import TableDefinition
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.schema.information_schema import read_definition
@@ -56,7 +56,7 @@ def session(login: Login) -> Iterator[Session]:
         opened.execute(f"DROP DATABASE {TABLE.database}")
 
 
-def logged(login: Login, place: LogPlace, catalog: Catalog) -> tuple[list[Row], list[str]]:
+def logged(login: Login, place: LogPosition, catalog: Catalog) -> tuple[list[Row], list[str]]:
     """The rows that the log has inserted since a place, and why others are bad."""
     rows, bad = list[Row](), list[str]()
     with open_stream(

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.events import Ddl, Heartbeat
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.definition_check import differences
 from connectors.mysql.schema.definitions import TableDefinition, Unknown
 from connectors.mysql.schema.history import Catalog
@@ -98,7 +98,7 @@ def _shown(session: Session) -> TableDefinition | None:
     return shown
 
 
-def follow(login: Login, catalog: Catalog, place: LogPlace, outcome: Outcome) -> None:
+def follow(login: Login, catalog: Catalog, place: LogPosition, outcome: Outcome) -> None:
     """Hold the definition that follows the log against what was shown, and go on with that."""
     with open_stream(
         login, place=place, gtids="", server_id=4713, wanted=lambda table: table == T, catalog=catalog,

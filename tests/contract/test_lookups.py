@@ -19,7 +19,7 @@ from streamjobs.retry import RetryPolicy
 from streamjobs.sinks.contract import Record, RecordKind, SinkColumn, SinkTable
 from tests.contract.conftest import MYSQLS
 from tests.contract.store_mysql import MySql
-from tests.contract.stores import FULL, LEAST, TEXT_COLUMNS, ServerStore, attempt, delete, upsert
+from tests.contract.stores import FULL, LEAST, TEXT_COLUMNS, ServerStore, attempt, delete, patient, upsert
 
 pytestmark = pytest.mark.services
 
@@ -83,7 +83,7 @@ def test_keys_that_look_alike_stay_apart(looked_up: ServerStore) -> None:
 
 
 def test_thousands_of_keys_are_read_at_once(looked_up: ServerStore) -> None:
-    table = looked_up.table()
+    table = patient(looked_up.table())
     written(looked_up, table, *(upsert(number, name=f"n{number}") for number in range(0, 4000, 2)))
     with opened(looked_up, table) as lookup:
         found = lookup.fetch([(number,) for number in range(4000)])

@@ -40,9 +40,9 @@ def test_a_target_that_changes_under_way_stops_the_job(mysql: MySql, trouble: st
     ("type_", "told"),
     [
         ("DECIMAL(10,1)", "1 digits after the point: the others would be rounded off"),
-        ("DECIMAL(10,0)", "0 digits behind the point"),
-        ("DOUBLE", "which does not keep all its values"),
-        ("BIGINT", "which does not keep all its values"),
+        ("DECIMAL(10,0)", "0 digits after the point"),
+        ("DOUBLE", "which cannot hold all its values; use "),
+        ("BIGINT", "which cannot hold all its values; use "),
     ],
 )
 def test_a_column_that_is_altered_to_round_stops_the_job(mysql: MySql, type_: str, told: str) -> None:

@@ -19,6 +19,7 @@ from tests.contract.stores import (
     Store,
     attempt,
     delete,
+    patient,
     row,
     upsert,
 )
@@ -204,7 +205,7 @@ def test_full_batch_is_written_whole(store: Store) -> None:
 
 
 def test_biggest_row_is_written_and_a_bigger_one_is_a_dead_letter(store: Store) -> None:
-    table = store.table()
+    table = patient(store.table())
     big = "x" * store.biggest_text
     with delivering(store, table) as (delivery, letters):
         delivery.write([upsert(1, name=big), upsert(2, name="x" * store.too_big_text), upsert(3)])
@@ -216,7 +217,7 @@ def test_biggest_row_is_written_and_a_bigger_one_is_a_dead_letter(store: Store) 
 
 
 def test_one_poison_in_a_thousand_is_one_dead_letter(store: Store) -> None:
-    table = store.table()
+    table = patient(store.table())
     with delivering(store, table) as (delivery, letters):
         delivery.write([upsert(n, **(store.poison if n == POISON_ID else {})) for n in range(1000)])
     assert [f"key=({POISON_ID},)" in letter.detail for letter in letters.kept] == [True]

@@ -1,7 +1,7 @@
 """Plans job files on Flink and prints what Flink makes of each: `python -m tests.house.explained FILE…`.
 
 A process of its own, because PyFlink keeps its connection to a JVM. One JSON object: path -> {"sinks",
-"plan", "operators", "padded", "untold"}, the last two with what `run` would refuse.
+"plan", "operators", "padded", "stale_rows"}, the last two with what `run` would refuse.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from streamjobs.job.checks.stale_rows import untold
+from streamjobs.job.checks.stale_rows import stale_rows
 from streamjobs.job.cluster.session import STATE_DIR
 from streamjobs.job.flink_plan.rel_nodes import PlanReader
 from streamjobs.job.plan.outer_interval_joins import padded_too_late
@@ -29,7 +29,7 @@ def explained(path: str, target: Target) -> dict[str, Any]:
     """Give the mode of what enters each sink, the physical plan, and the operators that would run.
 
     `padded`: sink -> what stands behind an outer interval join and works on event time. Such a job is
-    planned all the same, and has no operators. `untold`: sink, keyed by its first column -> the operator
+    planned all the same, and has no operators. `stale_rows`: sink, keyed by its first column -> the operator
     that may leave rows behind.
     """
     plan = plan_file(Path(path), RunSettings("127.0.0.1:1", Path(target.work_dir) / "store"))
@@ -41,11 +41,11 @@ def explained(path: str, target: Target) -> dict[str, Any]:
     roots = PlanReader(job.tables).of_operations(list(operations))
     padded = {each.sink: each.behind.kind for each in padded_too_late(roots)}
     lasts = {root.table: root.inputs[0] for root in roots}
-    found = {sink: untold(last, [0]) for sink, last in lasts.items()}
+    found = {sink: stale_rows(last, [0]) for sink, last in lasts.items()}
     silent = {sink: each.kind for sink, each in found.items() if each is not None}
     operators = [] if padded else _operators(job)
     return {"sinks": {sink: last.mode for sink, last in lasts.items()}, "plan": physical,
-            "operators": operators, "padded": padded, "untold": silent}  # fmt: skip
+            "operators": operators, "padded": padded, "stale_rows": silent}  # fmt: skip
 
 
 def _operators(job: FlinkJob) -> list[str]:

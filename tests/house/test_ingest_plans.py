@@ -121,7 +121,7 @@ def test_no_job_of_ours_pads_too_late(explained: dict[str, Any], job: Path) -> N
 
 
 def test_what_may_leave_rows_behind_is_found(explained: dict[str, Any]) -> None:
-    assert explained[str(LEFTOVERS)]["untold"] == {
+    assert explained[str(LEFTOVERS)]["stale_rows"] == {
         "left_inner_join": "Join",
         "left_where_behind_join": "Calc",
         "left_full_join": "Join",

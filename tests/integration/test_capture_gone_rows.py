@@ -162,7 +162,7 @@ def test_a_row_that_cannot_be_decoded_is_not_taken_for_gone(live: Rig, database:
             )
         in_one_run(live, capture, resnapshot=True)
         assert deleted(live, f"{database}.t") == 0
-        assert f"send it whole again: `streamjobs capture snapshot {database}.t`" in capture.log()
+        assert f"snapshot it again: `streamjobs capture snapshot {database}.t`" in capture.log()
         with live.session() as session:
             session.execute(f"UPDATE {database}.t SET v = 'b2' WHERE id = 2")
         capture.start().streaming()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.information_schema import read_definition
 from connectors.mysql.server.log_position import is_written, mariadb_gtids, mysql_place
 from connectors.mysql.server.session import Login, Session
@@ -62,7 +62,7 @@ def counting(login: Login, table: TableId) -> Iterator[None]:
         writer.result()
 
 
-def views(login: Login, table: TableId) -> list[tuple[LogPlace, int]]:
+def views(login: Login, table: TableId) -> list[tuple[LogPosition, int]]:
     """The place and the number in so many chunks."""
     found = []
     with Session(login) as session:
@@ -75,7 +75,7 @@ def views(login: Login, table: TableId) -> list[tuple[LogPlace, int]]:
     return found
 
 
-def transactions(session: Session, place: LogPlace) -> int:
+def transactions(session: Session, place: LogPosition) -> int:
     return int(mariadb_gtids(session, place).rpartition("-")[2])
 
 
@@ -100,4 +100,4 @@ def test_a_place_behind_the_end_of_the_log_is_not_written(root: Login) -> None:
     with Session(root) as session:
         end = mysql_place(session).place
         assert is_written(session, end)
-        assert not is_written(session, LogPlace(end.file, end.offset + 1))
+        assert not is_written(session, LogPosition(end.file, end.offset + 1))

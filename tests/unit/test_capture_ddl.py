@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from connectors.mysql.events import Ddl
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import (
     Altered,
     ColumnDefinition,
@@ -48,7 +48,7 @@ def policy(lines: str = "", *tables: TableDefinition, kept: Sequence[KeptShape] 
 
 
 def ddl(*changes: TableChange) -> Ddl:
-    return Ddl(LogPlace("bin.000001", 99), "0-1-7", 1000, "shop", "ALTER …", changes)
+    return Ddl(LogPosition("bin.000001", 99), "0-1-7", 1000, "shop", "ALTER …", changes)
 
 
 def batch(*names: str, row: Row) -> RowBatch:

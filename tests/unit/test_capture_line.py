@@ -7,7 +7,7 @@ from streamjobs.capture.status.progress import SnapshotProgress
 from streamjobs.capture.status.status import CaptureStatus, Telemetry, exposition
 from streamjobs.changes.position import Position
 from streamjobs.changes.row_change import TableId
-from streamjobs.cli.capture_line import left_out, status_text, ways_lines
+from streamjobs.cli.capture_line import destination_lines, left_out, status_text
 
 READING = (SnapshotProgress(TableId("shop", "item"), 20, 100),)
 
@@ -27,12 +27,12 @@ def test_the_captured_tables_are_told_with_their_topics() -> None:
         TableId("shop", "order"): Way("orders", ("user_id",)),
         TableId("shop", "item"): Way("shop.item", ()),
     }
-    assert list(ways_lines(ways)) == [
+    assert list(destination_lines(ways)) == [
         "2 tables that this account sees are captured:",
         "  shop.item to topic shop.item, partition by its primary key",
         "  shop.order to topic orders, partition by user_id",
     ]
-    assert list(ways_lines({})) == ["0 tables that this account sees are captured"]
+    assert list(destination_lines({})) == ["0 tables that this account sees are captured"]
 
 
 def test_what_was_left_out_is_told_at_the_end_and_in_the_metrics() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from streamjobs.brokers.contract import Envelope, Receipt
 from streamjobs.capture.checkpoint import Parts, StoredPosition
 from streamjobs.capture.config.routes import Route, Routes
@@ -156,7 +156,7 @@ class Run:
         else:
             self.position.altered |= word == "alter"
             self.position.changed = True
-            self.position.store_due(LogPlace("bin.000001", self.at), self.clock.now_s)
+            self.position.store_due(LogPosition("bin.000001", self.at), self.clock.now_s)
 
     def stored(self) -> CaptureState | None:
         return self.store.read()
@@ -176,7 +176,7 @@ def test_what_is_stored_is_acknowledged(steps: list[tuple[str, int]]) -> None:
                 assert state.catalog == 0 or run.store.read_catalog(state.catalog) is not None
                 before = state.offset
         run.rows(1)
-        run.position.store_all(LogPlace("bin.000001", run.at))
+        run.position.store_all(LogPosition("bin.000001", run.at))
         state = run.stored()
         assert state is not None
         assert (state.offset, state.catalog) == (run.at, run.made)
@@ -200,7 +200,7 @@ def test_nothing_is_stored_after_a_failure(tmp_path: Path) -> None:
 def test_a_position_that_has_not_changed_is_stored_now_and_then_with_how_far_the_log_was_read(
     tmp_path: Path,
 ) -> None:
-    run, place = Run(tmp_path), LogPlace("bin.000001", 4)
+    run, place = Run(tmp_path), LogPosition("bin.000001", 4)
     run.clock.now_s += 9
     run.position.store_due(place, run.clock.now_s)
     assert run.stored() is None
@@ -214,7 +214,7 @@ def test_a_position_that_has_not_changed_is_stored_now_and_then_with_how_far_the
 
 
 def test_a_position_that_waits_for_an_xa_transaction_is_told_with_its_seconds(tmp_path: Path) -> None:
-    run, place = Run(tmp_path), LogPlace("bin.000001", 9)
+    run, place = Run(tmp_path), LogPosition("bin.000001", 9)
     run.nothing.undecided = ("X'78'",)
     run.position.changed = True
     for now_s in (102.0, 104.0, 150.0):

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.definition_check import differences
 from connectors.mysql.schema.definitions import ColumnDefinition, TableDefinition
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.schema.statement import Query
-from connectors.mysql.server.log_position import ServerPlace
+from connectors.mysql.server.log_position import ServerPosition
 from streamjobs.capture.config.routes import Route, Routes
 from streamjobs.capture.definition_watch import DefinitionWatch
 from streamjobs.capture.source.contract import Source
@@ -36,8 +36,8 @@ def table(*columns: ColumnDefinition, key: tuple[str, ...] = ("a",)) -> TableDef
     return TableDefinition(T, columns, key)
 
 
-def at(offset: int, file: str = "bin.000001") -> LogPlace:
-    return LogPlace(file, offset)
+def at(offset: int, file: str = "bin.000001") -> LogPosition:
+    return LogPosition(file, offset)
 
 
 class Server:
@@ -56,8 +56,8 @@ class Server:
     def tables(self) -> list[TableId]:
         return [one.table for one in self.shown]
 
-    def place(self) -> ServerPlace:
-        return ServerPlace(self.end, "", 0)
+    def place(self) -> ServerPosition:
+        return ServerPosition(self.end, "", 0)
 
 
 def watch(server: Server, catalog: Catalog, *, active: bool = True) -> DefinitionWatch:

@@ -74,7 +74,7 @@ def own(servers: str, more: str = "", creating: frozenset[str] = frozenset()) ->
 def topics(plan: JobPlan) -> dict[str, tuple[str, bool, bool, bool]]:
     return {
         each.topic[0]: (each.topic[1].bootstrap, each.read, each.written, each.creates)
-        for each in plan.native_topics
+        for each in plan.flink_topics
     }
 
 
@@ -119,7 +119,7 @@ def test_a_missing_topic_of_flinks_own_tables_is_refused(monkeypatch: pytest.Mon
 def test_servers_that_only_flink_can_log_in_to_are_warned_of() -> None:
     more = ", 'properties.security.protocol'='SSL', 'properties.ssl.truststore.location'='/t.jks'"
     plan = own("h1:9092", more)
-    assert plan.native_topics == ()
+    assert plan.flink_topics == ()
     assert plan.warnings[1:] == tuple(
         f"job.sql:{line}:14: the topics of table {name} are not checked before the job runs: only Flink's "
         "own client can log in with its properties. If one does not exist, the job runs and its checkpoints "

@@ -22,7 +22,7 @@ from connectors.mysql.codec.framing import (
 from connectors.mysql.errors import BinlogError, RefusedError
 from connectors.mysql.events import Wanted
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.server.table_names import ServerNames
 
@@ -44,7 +44,7 @@ def open_file(
     not a binlog, RefusedError when it is encrypted, OSError.
     """
     server_name = name or path.name.removesuffix(".gz")
-    place = LogPlace(server_name, offset)
+    place = LogPosition(server_name, offset)
     source = _FileSource(path, offset)
     catalog = catalog or Catalog(mariadb=source.is_mariadb, names=names)
     return LogReader(

@@ -33,7 +33,7 @@ from connectors.mysql.events import (
     Wanted,
 )
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.row_events import ROW_EVENTS, STATEMENT_END, Origin, TableRows, read_rows_head
 from connectors.mysql.rows.table_map import read_table_map, read_table_name, table_id_of
 from connectors.mysql.rows.table_plan import plan_of
@@ -69,7 +69,7 @@ class LogReader:
     """Reads transactions from a source of events; implements `BinlogReader`."""
 
     def __init__(
-        self, source: EventSource, place: LogPlace, *, wanted: Wanted, catalog: Catalog, epoch: int,
+        self, source: EventSource, place: LogPosition, *, wanted: Wanted, catalog: Catalog, epoch: int,
         gtids: GtidSet | MariaGtids | None, clock_ms: Callable[[], int], file_made_at_s: int = 0,
     ) -> None:  # fmt: skip
         self._source = source
@@ -90,7 +90,7 @@ class LogReader:
         self._payload_rows: int | None = None
 
     @property
-    def place(self) -> LogPlace:
+    def place(self) -> LogPosition:
         """The end of the last transaction."""
         return self._place
 
@@ -190,7 +190,7 @@ class LogReader:
             message = f"an event of type {kind}, which is not known and must not be skipped"
             raise RefusedError(message)
         if event.end is not None and self._group is None:
-            place = LogPlace(self._file, event.end)
+            place = LogPosition(self._file, event.end)
             self._place = max(place, self._place) if place.file == self._place.file else place
 
     def _begin_file(self, made_at_s: int) -> None:
@@ -205,11 +205,11 @@ class LogReader:
 
     # transactions
 
-    def _start(self, event: FramedEvent) -> LogPlace:
+    def _start(self, event: FramedEvent) -> LogPosition:
         if event.start is None:
             message = f"an event of type {event.header.type} that is not in a file"
             raise BinlogError(message)
-        return LogPlace(self._file, event.start)
+        return LogPosition(self._file, event.start)
 
     def _begin_group(self, event: FramedEvent, body: bytes) -> Begin:
         if self._group is not None:
@@ -236,7 +236,7 @@ class LogReader:
     def _commit(self, event: FramedEvent) -> Commit:
         group = self._in_group(event)
         if event.end is not None:
-            self._place = LogPlace(self._file, event.end)
+            self._place = LogPosition(self._file, event.end)
         gtid = group.begin.gtid
         if gtid and self._gtids is not None:
             self._gtids = self._gtids.with_gtid(gtid)
@@ -301,7 +301,7 @@ class LogReader:
         changes: tuple[TableChange, ...] = ()
         if not group.void:
             changes = _LOADED if query.sql == _LOAD else self._catalog.apply(query)
-        place = self._place if event.end is None else LogPlace(self._file, event.end)
+        place = self._place if event.end is None else LogPosition(self._file, event.end)
         begin = group.begin
         yield Ddl(place, begin.gtid, begin.committed_at_ms, query.database, query.sql, changes)
         if not group.explicit:
@@ -316,7 +316,7 @@ class LogReader:
         wanted = self._is_wanted.get(table)
         if wanted is None:
             wanted = self._is_wanted[table] = self._wanted(table)
-        if not wanted or self._catalog.newcomers.passes_over(table):
+        if not wanted or self._catalog.pending_tables.passes_over(table):
             self._maps[number] = None
             return
         if self._catalog.is_sequence(table):
@@ -391,9 +391,9 @@ class LogReader:
             if moved:
                 self._made_at_s = 0
             if self._group is None and (moved or event.header.artificial):
-                self._place = LogPlace(file, offset)
+                self._place = LogPosition(file, offset)
             if moved:
-                yield Rotate(LogPlace(file, offset))
+                yield Rotate(LogPosition(file, offset))
             return
         if self._group is None:
             yield Heartbeat(self._place, self._clock_ms())

@@ -26,7 +26,7 @@ from connectors.mysql.codec.framing import (
 from connectors.mysql.errors import BinlogError, ConnectionLostError, PositionLostError, RefusedError
 from connectors.mysql.events import Wanted
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.server.log_position import mariadb_gtids, mysql_place
 from connectors.mysql.server.session import Login, Session, literal, mysql_errors
@@ -55,7 +55,7 @@ _UUID_SPACE: Final = uuid.UUID("9d2d9a6c-5f4e-4f0a-9a55-6f3a2d1c7b10")
 
 
 def open_stream(
-    login: Login, *, place: LogPlace | None, gtids: str, server_id: int, wanted: Wanted,
+    login: Login, *, place: LogPosition | None, gtids: str, server_id: int, wanted: Wanted,
     catalog: Catalog | None = None, epoch: int = 0, heartbeat_s: float = 1.0, silence_s: float = 30.0,
     file_made_at_s: int = 0,
 ) -> LogReader:  # fmt: skip
@@ -91,7 +91,7 @@ def open_stream(
         raise
     return LogReader(
         source,
-        place or LogPlace("", 4),
+        place or LogPosition("", 4),
         wanted=wanted,
         catalog=catalog or Catalog(mariadb=session.is_mariadb),
         epoch=epoch,
@@ -156,10 +156,10 @@ class _StreamSource:
         self._heartbeat_s = heartbeat_s
         self._format = Format(session.version, checksum=False, post_header=b"")
         self._offsets = _Offsets()
-        self._skipping_until: LogPlace | None = None
+        self._skipping_until: LogPosition | None = None
         self._asked = ""
 
-    def start(self, place: LogPlace | None, gtids: GtidSet | MariaGtids) -> None:
+    def start(self, place: LogPosition | None, gtids: GtidSet | MariaGtids) -> None:
         """Send who reads, what the reader understands, and where to start."""
         session, server_id = self._session, self._server_id
         self._asked = str(place or gtids)
@@ -207,7 +207,7 @@ class _StreamSource:
             if self._skipping_until is None or not self._is_of_skipping(framed, used):
                 yield framed, used
 
-    def skip_to_next_file(self, torn: LogPlace) -> None:
+    def skip_to_next_file(self, torn: LogPosition) -> None:
         """Continue with the file after a torn one; see `ReopeningSource`."""
         self._session.close()
         session = self._session = Session(self._session.login, timeout_s=max(self._silence_s, 10.0))
@@ -226,7 +226,7 @@ class _StreamSource:
         """
         if self._skipping_until is None or event.header.type != EventType.HEARTBEAT:
             return False
-        here = LogPlace(used.body(event.data, "(stream)").decode("utf-8", "replace"), event.header.end)
+        here = LogPosition(used.body(event.data, "(stream)").decode("utf-8", "replace"), event.header.end)
         end = self._skipping_until
         if (here.number, here.offset) < (end.number, end.offset):
             return True

@@ -16,7 +16,7 @@ from connectors.mysql.codec.framing import EventSource, EventType, Format, Frame
 from connectors.mysql.codec.packet import PackedReader
 from connectors.mysql.errors import PositionLostError
 from connectors.mysql.gtid import MariaGtids
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class TruncatedFileError(PositionLostError):
 class ReopeningSource(EventSource, Protocol):
     """A stream that can be opened again after a torn file."""
 
-    def skip_to_next_file(self, torn: LogPlace) -> None:
+    def skip_to_next_file(self, torn: LogPosition) -> None:
         """Continue with the file after that of `torn`, which is the end of its last complete transaction.
 
         Raises: PositionLostError if more than one transaction is missing between, and as Session does.
@@ -59,7 +59,7 @@ class WholeTransactions:
                 if self._is_written:
                     raise
                 self._leave_out()
-                self._source.skip_to_next_file(LogPlace(self._file, self._end))
+                self._source.skip_to_next_file(LogPosition(self._file, self._end))
             else:
                 return
 
@@ -71,7 +71,7 @@ class WholeTransactions:
     @property
     def _is_written(self) -> bool:
         """Return whether the server is writing the file, or has not yet sent the file's name."""
-        return not self._file or LogPlace(self._file, 4).number >= self._written
+        return not self._file or LogPosition(self._file, 4).number >= self._written
 
     def _events(self) -> Iterator[tuple[FramedEvent, Format]]:
         for event, used in self._source:
@@ -118,7 +118,9 @@ class WholeTransactions:
             held.close()
 
 
-def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], MariaGtids]) -> LogPlace:
+def next_file(
+    names: list[str], torn: LogPosition, state_at: Callable[[LogPosition], MariaGtids]
+) -> LogPosition:
     """Return where the log continues after a torn file. Raises PositionLostError.
 
     `state_at` returns the last GTID of each domain before a position. Only the torn transaction may be
@@ -128,7 +130,7 @@ def next_file(names: list[str], torn: LogPlace, state_at: Callable[[LogPlace], M
     if not following:
         message = f"{torn.file} ends in the middle of an event, and no file follows it: take a new snapshot"
         raise PositionLostError(message, str(torn))
-    place = LogPlace(following[0], 4)
+    place = LogPosition(following[0], 4)
     before, after = state_at(torn).domains, state_at(place).domains
     missing = sum(number - before.get(domain, (0, 0))[1] for domain, (_, number) in after.items())
     if missing > 1:

@@ -144,7 +144,7 @@ def _character_by_character(data: bytes, of: Charset) -> Iterator[str]:
         at += size
 
 
-def can_spell(of: Charset, text: str) -> bool:
+def can_encode(of: Charset, text: str) -> bool:
     """Return whether a set has all characters of a text; the server stores `?` for others.
 
     No set has the lone surrogates that `decode_all` returns.

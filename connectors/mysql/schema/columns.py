@@ -312,7 +312,7 @@ def _with_labels(column: ColumnDefinition) -> ColumnDefinition:
     known = charsets.charset(charset)
     labels = column.labels if known.is_binary else tuple(label.rstrip(" ") for label in column.labels)
     for label in labels:
-        if not charsets.can_spell(known, label):
+        if not charsets.can_encode(known, label):
             message = f"the label {label!r} of column {column.name} cannot be encoded in {charset}"
             raise RefusedError(message)
     lost = doubtful_labels(labels, "binary") if known.is_binary else column.lost_labels

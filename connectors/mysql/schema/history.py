@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.ddl import Change, Context, read_statement
 from connectors.mysql.schema.definitions import (
     Altered,
@@ -24,7 +24,7 @@ from connectors.mysql.schema.definitions import (
     Unknown,
 )  # fmt: skip
 from connectors.mysql.schema.enum_labels import doubtful_labels
-from connectors.mysql.schema.pending_tables import Newcomers
+from connectors.mysql.schema.pending_tables import PendingTables
 from connectors.mysql.schema.statement import Query
 from connectors.mysql.schema.tokens import Cursor, tokens
 from connectors.mysql.server.table_names import ServerNames
@@ -35,12 +35,12 @@ from streamjobs.errors import ConfigError
 class Catalog:
     """Table definitions that follow DDL. Not thread-safe.
 
-    `mariadb` decides how JSON is declared. `database_charsets` has the default character set of databases. If
-    it is not known, the text of a table without a declared set is read as bytes, unless the log contains its
-    set. `sequences` are MariaDB's; the log shows their numbers like rows of a table. `names` is how the
-    server compares names. `newcomers` decides which tables do not count yet. The log has rows of the tables
-    in `unnamed` without column names. It has rows of those in `needed` with names, but they cannot be read
-    without the definition.
+    `mariadb` decides how JSON is declared. `database_charsets` has the default character set of databases.
+    If it is not known, the text of a table without a declared set is read as bytes, unless the log contains
+    its set. `sequences` are MariaDB's; the log shows their numbers like rows of a table. `names` is how the
+    server compares names. `pending_tables` decides which tables do not count yet. The log has rows of the
+    tables in `unnamed` without column names. It has rows of those in `needed` with names, but they cannot
+    be read without the definition.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Catalog:
         self._sequences = set(sequences)
         self._tables = {definition.table: definition for definition in tables}
         self._charsets = dict(database_charsets or {})
-        self.newcomers = Newcomers(self._tables)
+        self.pending_tables = PendingTables(self._tables)
         self.needed: set[TableId] = set()
         self.unnamed: set[TableId] = set()
 
@@ -122,11 +122,11 @@ class Catalog:
     def stop(self, table: TableId) -> None:
         """Forget a table whose definition went wrong, and skip it until it is expected."""
         self._forget(table)
-        self.newcomers.stop(table)
+        self.pending_tables.stop(table)
 
-    def arrive(self, place: LogPlace) -> list[TableDefinition]:
+    def arrive(self, place: LogPosition) -> list[TableDefinition]:
         """Advance to `place`, a position between transactions; return the tables that count from now on."""
-        definitions = self.newcomers.arrive(place)
+        definitions = self.pending_tables.arrive(place)
         for definition in definitions:
             self.put(definition)
         return definitions
@@ -148,13 +148,13 @@ class Catalog:
                 self._declare(change)
             elif self._is_of_a_sequence(change):
                 self._follow_sequence(change)
-            elif self.newcomers.counts(change):
+            elif self.pending_tables.counts(change):
                 self._follow(change)
                 changes.append(change)
         return tuple(changes)
 
     def _passes_over(self, table: TableId) -> bool:
-        return table in self._sequences or self.newcomers.passes_over(table)
+        return table in self._sequences or self.pending_tables.passes_over(table)
 
     def _declare(self, change: SequenceCreated | SequenceDropped | DatabaseDeclared) -> None:
         match change:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import (
     Altered,
     Created,
@@ -21,7 +21,7 @@ from connectors.mysql.schema.definitions import (
 from streamjobs.changes.row_change import TableId
 
 
-class Newcomers:
+class PendingTables:
     """Decides which tables are skipped because they are not known yet, and from which position they count.
 
     Rows and statements of a table that is neither `known` nor defined by a statement of the log are skipped.
@@ -32,9 +32,9 @@ class Newcomers:
 
     def __init__(self, known: Iterable[TableId] = ()) -> None:
         self._known = set(known)
-        self._expected: dict[TableId, tuple[LogPlace, TableDefinition | None]] = {}
+        self._expected: dict[TableId, tuple[LogPosition, TableDefinition | None]] = {}
         self._stopped: set[TableId] = set()
-        self._until: LogPlace | None = None
+        self._until: LogPosition | None = None
         self._is_known: Callable[[TableId], bool] = self._known.__contains__
 
     @property
@@ -42,7 +42,7 @@ class Newcomers:
         """Return whether any table may still be skipped."""
         return bool(self._expected) or self._until is not None
 
-    def expect(self, table: TableId, definition: TableDefinition | None, place: LogPlace) -> None:
+    def expect(self, table: TableId, definition: TableDefinition | None, place: LogPosition) -> None:
         """Skip a table up to `place`, where it has this definition; None: it is dropped by then."""
         self._known.discard(table)
         self._stopped.discard(table)
@@ -58,7 +58,7 @@ class Newcomers:
         self._expected.pop(table, None)
         self._stopped.add(table)
 
-    def pass_over_unknown(self, until: LogPlace, is_known: Callable[[TableId], bool]) -> None:
+    def pass_over_unknown(self, until: LogPosition, is_known: Callable[[TableId], bool]) -> None:
         """Skip all tables up to a position, except those that were known before it."""
         self._until = until
         self._is_known = is_known
@@ -79,7 +79,7 @@ class Newcomers:
             return True
         return self._until is not None and table not in self._known and not self._is_known(table)
 
-    def arrive(self, place: LogPlace) -> list[TableDefinition]:
+    def arrive(self, place: LogPosition) -> list[TableDefinition]:
         """Advance to `place`, a position between transactions; return the tables that count from now on."""
         here = (place.number, place.offset)
         if self._until is not None and (self._until.number, self._until.offset) <= here:

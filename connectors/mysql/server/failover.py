@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectors.mysql.errors import BehindError, PositionLostError
 from connectors.mysql.gtid import GtidSet, MariaGtids
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.server.log_position import mariadb_gtids
 from connectors.mysql.server.session import Session
 
@@ -65,7 +65,7 @@ def _require_log_of_mariadb(session: Session, wanted: MariaGtids) -> None:
     files = session.named("SHOW BINARY LOGS")
     if not files:
         return
-    first = LogPlace(files[0]["Log_name"], _FIRST_EVENT)
+    first = LogPosition(files[0]["Log_name"], _FIRST_EVENT)
     begin = MariaGtids.parse(mariadb_gtids(session, first))
     purged = [
         domain

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectors.mysql.errors import RefusedError
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.server.session import Session, literal
 from streamjobs.changes.row_change import TableId
 
@@ -17,10 +17,10 @@ _LARGEST_HEADER = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class ServerPlace:
+class ServerPosition:
     """A position in the log, and all GTIDs before it ("" if it has none); `at_ms` is the server's clock."""
 
-    place: LogPlace
+    place: LogPosition
     gtids: str
     at_ms: int
 
@@ -57,7 +57,7 @@ def _tables(session: Session, *types: str) -> list[TableId]:
     return sorted((TableId((a or b"").decode(), (b or b"").decode()) for a, b in rows), key=str)
 
 
-def place_now(session: Session) -> ServerPlace:
+def place_now(session: Session) -> ServerPosition:
     """Return a log position: every chunk read from now on contains all changes before it.
 
     Raises: RefusedError when the server writes no binlog, and as Session does.
@@ -65,13 +65,13 @@ def place_now(session: Session) -> ServerPlace:
     at_ms = server_clock_ms(session)
     if not session.is_mariadb:
         found = mysql_place(session)
-        return ServerPlace(found.place, found.gtids, at_ms)
+        return ServerPosition(found.place, found.gtids, at_ms)
     place = mariadb_view(session)
     session.execute("COMMIT")
-    return ServerPlace(place, mariadb_gtids(session, place), at_ms)
+    return ServerPosition(place, mariadb_gtids(session, place), at_ms)
 
 
-def mariadb_view(session: Session) -> LogPlace:
+def mariadb_view(session: Session) -> LogPosition:
     """Open a consistent view and return its log position; the view ends with COMMIT.
 
     The view contains nothing that is after the position. It may lack the last transactions of the file before
@@ -86,7 +86,7 @@ def mariadb_view(session: Session) -> LogPlace:
     return again
 
 
-def _place_of_view(session: Session) -> LogPlace:
+def _place_of_view(session: Session) -> LogPosition:
     status = {
         (name or b"").decode().lower(): (value or b"").decode()
         for name, value in session.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")
@@ -94,16 +94,16 @@ def _place_of_view(session: Session) -> LogPlace:
     file, offset = status.get("binlog_snapshot_file", ""), status.get("binlog_snapshot_position", "0")
     if not file:
         raise _no_binlog(session)
-    return LogPlace(file, int(offset))
+    return LogPosition(file, int(offset))
 
 
-def is_written(session: Session, place: LogPlace) -> bool:
+def is_written(session: Session, place: LogPosition) -> bool:
     """Return whether the log has reached a position: a view may get an old offset with a new file."""
     end = mysql_place(session).place
     return (place.number, place.offset) <= (end.number, end.offset)
 
 
-def begins_file(session: Session, place: LogPlace) -> bool:
+def begins_file(session: Session, place: LogPosition) -> bool:
     """Return whether a position comes before all transactions of its log file; for MariaDB."""
     if place.offset > _LARGEST_HEADER:
         return False
@@ -112,19 +112,19 @@ def begins_file(session: Session, place: LogPlace) -> bool:
     return session.text(same) == "1"
 
 
-def mariadb_gtids(session: Session, place: LogPlace) -> str:
+def mariadb_gtids(session: Session, place: LogPosition) -> str:
     """Return the set of transactions before a position, as MariaDB writes it."""
     return session.text(f"SELECT BINLOG_GTID_POS({literal(place.file)}, {place.offset})") or ""
 
 
-def mysql_place(session: Session) -> ServerPlace:
+def mysql_place(session: Session) -> ServerPosition:
     """Return the end of the log, with MySQL's GTIDs."""
     found = session.named(log_status(session))
     if not found:
         raise _no_binlog(session)
     row = found[0]
     gtids = row.get("Executed_Gtid_Set", "").replace("\n", "")
-    return ServerPlace(LogPlace(row["File"], int(row["Position"])), gtids, 0)
+    return ServerPosition(LogPosition(row["File"], int(row["Position"])), gtids, 0)
 
 
 def log_status(session: Session) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import TableDefinition
 from connectors.mysql.server.log_position import (
     begins_file,
@@ -37,7 +37,7 @@ class Chunk:
     """
 
     definition: TableDefinition
-    place: LogPlace
+    place: LogPosition
     at_ms: int
     batches: Iterator[SelectedRows]
     last_key: Callable[[], Key | None]
@@ -67,7 +67,7 @@ class TableReader:
         after: Key | None,
         until: Key | None,
         limit: int,
-        opened: Callable[[LogPlace], bool] = lambda _: True,
+        opened: Callable[[LogPosition], bool] = lambda _: True,
         max_bytes: int | None = None,
     ) -> Chunk:
         """Read up to `limit` rows with a key above `after`, up to and including `until`, in order of the key.
@@ -100,7 +100,7 @@ class TableReader:
     def _read(
         self,
         definition: TableDefinition,
-        place: LogPlace,
+        place: LogPosition,
         at_ms: int,
         bounds: tuple[Key | None, Key | None],
         most: tuple[int, int | None],
@@ -151,7 +151,7 @@ class TableReader:
             rows_left = (max_bytes - size) * len(found) // max(size, 1)
             step = min(limit - len(found), max(rows_left, 1), step * _GROWTH)
 
-    def _open_view(self, table: TableId, seen_by: Callable[[Session], object]) -> tuple[LogPlace, int]:
+    def _open_view(self, table: TableId, seen_by: Callable[[Session], object]) -> tuple[LogPosition, int]:
         """Open a view in which the session sees exactly the state at the view's log position."""
         session = self._session
         if session.is_mariadb:
@@ -167,7 +167,7 @@ class TableReader:
             locker.execute("UNLOCK TABLES")
         return place, server_clock_ms(session)
 
-    def _complete_view(self, table: TableId, seen_by: Callable[[Session], object]) -> LogPlace:
+    def _complete_view(self, table: TableId, seen_by: Callable[[Session], object]) -> LogPosition:
         """Open a view of MariaDB that contains everything before its log position."""
         session, deadline_s = self._session, time.monotonic() + _VIEW_WAIT_S
         place = mariadb_view(session)

@@ -10,7 +10,7 @@ from streamjobs.brokers.contract import Envelope, Producer, Receipt
 from streamjobs.capture.config.routes import Route, Routes
 from streamjobs.capture.config.settings import MessageSettings
 from streamjobs.capture.publish.large_rows import OVERHEAD_BYTES, too_large
-from streamjobs.capture.publish.partitions import Lane, LaneWay, Topic
+from streamjobs.capture.publish.partitions import SchemaRoute, Topic, TopicWriter
 from streamjobs.changes.row_batch import RowBatch
 from streamjobs.changes.row_change import ChangeKind, RowChange, TableId, TableSchema
 from streamjobs.errors import ConfigError, SystemicError
@@ -57,8 +57,8 @@ class Outbox:
         self._open_topics = open_topics
         self._clock = clock
         self._on_too_large = on_too_large
-        self._lanes: dict[str, Lane] = {}
-        self._ways: dict[int, LaneWay] = {}
+        self._writers: dict[str, TopicWriter] = {}
+        self._ways: dict[int, SchemaRoute] = {}
         self._time_ms = 0
         self._bound_ms = _NO_BOUND_MS
         self._waiting_since_s: float | None = None
@@ -76,7 +76,7 @@ class Outbox:
         """Create or find the topics of tables before their first rows; ignore uncaptured tables."""
         routed = [(route, table) for table in tables if (route := self._routes.of(table)) is not None]
         wanted = {route.topic_of(table): route.partitions for route, table in reversed(routed)}
-        new = {name: partitions for name, partitions in wanted.items() if name not in self._lanes}
+        new = {name: partitions for name, partitions in wanted.items() if name not in self._writers}
         found = self._open_topics(new) if new else {}
         for route, table in routed:
             self._lane(route, table, found)
@@ -84,8 +84,8 @@ class Outbox:
     def is_new(self, table: TableId) -> bool:
         """Return whether the table's topic was empty when it was opened."""
         route = self._routes.of(table)
-        lane = None if route is None else self._lanes.get(route.topic_of(table))
-        return lane is not None and lane.was_empty
+        writer = None if route is None else self._writers.get(route.topic_of(table))
+        return writer is not None and writer.was_empty
 
     def add(self, batch: RowBatch) -> None:
         """Add a batch; send messages that are full. Raises ConfigError, and what the producer raises."""
@@ -94,40 +94,40 @@ class Outbox:
             if len(self._ways) >= _REMEMBERED_SCHEMAS:
                 self._ways.clear()
             way = self._ways[id(batch.schema)] = self._way(batch.schema)
-        lane = way.lane
+        writer = way.writer
         time_ms = max(self._time_ms, min(batch.committed_at_ms, self._bound_ms))
         if time_ms != batch.committed_at_ms:
             self.future_batches += batch.committed_at_ms > time_ms
             batch = dataclasses.replace(batch, committed_at_ms=time_ms)
         self._time_ms = time_ms
-        builder, columns = lane.builder, way.columns
+        builder, columns = writer.builder, way.columns
         if columns is not None:
             way.require_columns(batch, columns)
         self._build(way, batch)
-        if builder.rows >= lane.full_rows or builder.bytes >= _FLUSH_BYTES:
-            self._send(lane)
+        if builder.rows >= writer.full_rows or builder.bytes >= _FLUSH_BYTES:
+            self._send(writer)
         elif self._waiting_since_s is None:
             self._waiting_since_s = self._clock.monotonic_s()
 
-    def _build(self, way: LaneWay, batch: RowBatch) -> None:
+    def _build(self, way: SchemaRoute, batch: RowBatch) -> None:
         """Pass the rows to their builder; report those that are too large for a message."""
-        builder, columns = way.lane.builder, way.columns
+        builder, columns = way.writer.builder, way.columns
         if columns is not None and batch.kind is ChangeKind.UPDATE:
             for change in way.split(batch):
                 try:
                     builder.add(change, columns)
                 except RowTooLargeError as exc:
-                    self._too_large(way.lane, change, exc.size)
+                    self._too_large(way.writer, change, exc.size)
             return
         try:
             builder.add_batch(batch, columns)
         except RowTooLargeError as exc:
-            self._too_large(way.lane, batch.change(exc.index), exc.size)
+            self._too_large(way.writer, batch.change(exc.index), exc.size)
             if rest := batch.rest(exc.index + 1):
                 self._build(way, rest)
 
-    def _too_large(self, lane: Lane, change: RowChange, size: int) -> None:
-        bad = too_large(change, size, lane.topic, lane.max_bytes)
+    def _too_large(self, writer: TopicWriter, change: RowChange, size: int) -> None:
+        bad = too_large(change, size, writer.topic, writer.max_bytes)
         if self._settings.stop_at_large_rows:
             raise SystemicError(str(bad))
         self._on_too_large(bad)
@@ -148,16 +148,16 @@ class Outbox:
                 self.send()
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_S
-            for lane in self._lanes.values():
-                lane.listen(self._producer.partitions(lane.topic))
-        for lane in self._lanes.values():
-            self._beat(lane, now_s)
+            for writer in self._writers.values():
+                writer.listen(self._producer.partitions(writer.topic))
+        for writer in self._writers.values():
+            self._beat(writer, now_s)
 
     def send(self) -> None:
         """Pass everything to the producer."""
-        for lane in self._lanes.values():
-            if lane.builder.rows:
-                self._send(lane)
+        for writer in self._writers.values():
+            if writer.builder.rows:
+                self._send(writer)
         self._waiting_since_s = None
 
     def receipt(self) -> Receipt:
@@ -170,33 +170,35 @@ class Outbox:
         self.send()
         self._producer.flush()
 
-    def _send(self, lane: Lane) -> None:
+    def _send(self, writer: TopicWriter) -> None:
         now_s = self._clock.monotonic_s()
-        for partition, message in lane.builder.flush(lane.header):
-            self._hand_over(lane, partition, message, now_s)
+        for partition, message in writer.builder.flush(writer.header):
+            self._hand_over(writer, partition, message, now_s)
 
-    def _beat(self, lane: Lane, now_s: float) -> None:
+    def _beat(self, writer: TopicWriter, now_s: float) -> None:
         limit_s = now_s - self._settings.heartbeat_ms / 1000
         quiet = [
             partition
-            for partition, sent_s in enumerate(lane.sent_at_s)
-            if sent_s <= limit_s and lane.sent_ms[partition] < self._time_ms
+            for partition, sent_s in enumerate(writer.sent_at_s)
+            if sent_s <= limit_s and writer.sent_ms[partition] < self._time_ms
         ]
-        for partition, message in lane.builder.heartbeat(lane.header, self._time_ms, quiet):
-            self._hand_over(lane, partition, message, now_s)
+        for partition, message in writer.builder.heartbeat(writer.header, self._time_ms, quiet):
+            self._hand_over(writer, partition, message, now_s)
 
-    def _hand_over(self, lane: Lane, partition: int, message: BuiltMessage, now_s: float) -> None:
-        if len(message.payload) + OVERHEAD_BYTES > lane.max_bytes:  # it has a single row: others are smaller
+    def _hand_over(self, writer: TopicWriter, partition: int, message: BuiltMessage, now_s: float) -> None:
+        if (
+            len(message.payload) + OVERHEAD_BYTES > writer.max_bytes
+        ):  # it has a single row: others are smaller
             for change in decode(message.payload).changes:
-                self._too_large(lane, change, len(message.payload))
+                self._too_large(writer, change, len(message.payload))
             return
-        self._producer.send(Envelope(lane.topic, partition, message.payload, message.time_ms))
-        lane.sent_at_s[partition] = now_s
-        lane.sent_ms[partition] = message.time_ms
+        self._producer.send(Envelope(writer.topic, partition, message.payload, message.time_ms))
+        writer.sent_at_s[partition] = now_s
+        writer.sent_ms[partition] = message.time_ms
         self.rows_sent += message.rows
         self.bytes_sent += len(message.payload)
 
-    def _way(self, schema: TableSchema) -> LaneWay:
+    def _way(self, schema: TableSchema) -> SchemaRoute:
         route = self._routes.of(schema.table)
         if route is None:
             message = f"rows of {schema.table}, which is not captured"
@@ -213,21 +215,21 @@ class Outbox:
             raise ConfigError(message)
         columns = tuple(schema.names.index(name) for name in route.partition_by) or None
         self.open(schema.table)
-        return LaneWay(schema, self._lanes[route.topic_of(schema.table)], columns)
+        return SchemaRoute(schema, self._writers[route.topic_of(schema.table)], columns)
 
     def _lane(self, route: Route, table: TableId, found: Mapping[str, Topic]) -> None:
         name = route.topic_of(table)
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = Lane(name, self._source, route, self._settings, found[name])
+        writer = self._writers.get(name)
+        if writer is None:
+            writer = self._writers[name] = TopicWriter(name, self._source, route, self._settings, found[name])
             if route.event_time_column is None:
-                self.passed(max(lane.sent_ms))
-        elif (lane.route.event_time_column, lane.route.disorder_ms) != (
+                self.passed(max(writer.sent_ms))
+        elif (writer.route.event_time_column, writer.route.disorder_ms) != (
             route.event_time_column,
             route.disorder_ms,
         ):
             message = (
                 f"topic {name} would have {table} with the time {route.event_time_column or 'of commit'} "
-                f"and others with {lane.route.event_time_column or 'that of commit'}: use separate topics"
+                f"and others with {writer.route.event_time_column or 'that of commit'}: use separate topics"
             )
             raise ConfigError(message)

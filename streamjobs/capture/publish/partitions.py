@@ -35,7 +35,7 @@ class Topic:
     max_bytes: int = bounds.MAX_MESSAGE_BYTES + OVERHEAD_BYTES
 
 
-class Lane:
+class TopicWriter:
     """One topic: its message builder, and for each partition the last time sent, and when."""
 
     def __init__(
@@ -79,11 +79,11 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class LaneWay:
+class SchemaRoute:
     """How the rows of one schema are sent; `columns` None: the key chooses the partition."""
 
     schema: TableSchema
-    lane: Lane
+    writer: TopicWriter
     columns: tuple[int, ...] | None
 
     def require_columns(self, batch: RowBatch, columns: tuple[int, ...]) -> None:
@@ -104,7 +104,7 @@ class LaneWay:
         return (part for change in batch for part in self._moved(change, columns))
 
     def _moved(self, change: RowChange, columns: tuple[int, ...]) -> tuple[RowChange, ...]:
-        partitions = self.lane.rows_in
+        partitions = self.writer.rows_in
         before, after = change.before, change.after
         if before is None or after is None:
             message = f"an UPDATE of {self.schema.table} at {change.position} lacks an image"

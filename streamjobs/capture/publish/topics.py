@@ -37,8 +37,8 @@ class KnownTopics:
 
     Promise: a topic's number is stored before its first row is sent. From then on, rows go to so many
     partitions, also if the topic gets more: the changes of a key in two partitions could be read out of
-    order. A topic with fewer raises ConfigError. `anew`: all tables are snapshotted again, and all partitions
-    are used.
+    order. A topic with fewer raises ConfigError. `resnapshot`: all tables are snapshotted again, and all
+    partitions are used.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class KnownTopics:
         store: StateStore,
         open_topics: Callable[[Mapping[str, int]], Mapping[str, Topic]],
         *,
-        anew: bool = False,
+        resnapshot: bool = False,
     ) -> None:
         self._store = store
         self._open_topics = open_topics
-        self._anew = anew
+        self._resnapshot = resnapshot
         self._last: CaptureState | None = None
         self._before: dict[str, int] = {}
         self._partitions: dict[str, int] = {}
@@ -66,11 +66,11 @@ class KnownTopics:
         less = [
             _refusal(name, before, now) for name, (before, now) in sorted(changed.items()) if now < before
         ]
-        if less and not self._anew:
+        if less and not self._resnapshot:
             raise ConfigError("\n".join(less))
         for name, counts in sorted(changed.items()):
-            logger.warning(_USED_AGAIN if self._anew else _KEPT, name, *counts)
-        if not self._anew:
+            logger.warning(_USED_AGAIN if self._resnapshot else _KEPT, name, *counts)
+        if not self._resnapshot:
             kept = {name: replace(found[name], rows_in=before) for name, (before, _) in changed.items()}
             found = {**found, **kept}
         rows_in = {name: topic.rows_in or topic.partitions for name, topic in found.items()}
@@ -85,7 +85,7 @@ class KnownTopics:
         """Return the state, None if there is none yet."""
         self._last = self._store.read()
         self._before = {} if self._last is None else dict(self._last.partitions)
-        self._partitions = {} if self._anew else dict(self._before)
+        self._partitions = {} if self._resnapshot else dict(self._before)
         return self._last
 
     def write(self, state: CaptureState) -> None:

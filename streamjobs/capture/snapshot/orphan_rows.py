@@ -55,7 +55,7 @@ Shape = tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True)
-class ReadWhole:
+class FinishedSnapshot:
     """A table with a finished snapshot: each of its rows has a message that is not before `since`.
 
     `needed` are columns besides the key that a DELETE must contain: those of its partition and of its time.
@@ -67,7 +67,7 @@ class ReadWhole:
 
 
 @dataclass(frozen=True)
-class GoneRows:
+class OrphanRows:
     """Orphan rows of one table, as images: the key and the needed columns, the rest ABSENT."""
 
     schema: TableSchema
@@ -81,7 +81,7 @@ class NewestRows:
     not fit into some megabytes of memory is in a file without a name, which is deleted with the process.
     """
 
-    def __init__(self, source: str, tables: Sequence[ReadWhole]) -> None:
+    def __init__(self, source: str, tables: Sequence[FinishedSnapshot]) -> None:
         self._source = source
         self._tables = tables
         self._numbers = {one.table: number for number, one in enumerate(tables)}
@@ -104,7 +104,7 @@ class NewestRows:
             if plan is not None:
                 self._note(change, plan)
 
-    def gone(self, one: ReadWhole) -> GoneRows | None:
+    def gone(self, one: FinishedSnapshot) -> OrphanRows | None:
         """Return the orphan rows of a table; None if the topic has no rows of it.
 
         None also if the newest message lacks a needed column: then orphan rows are unknown. Rows whose key
@@ -128,7 +128,7 @@ class NewestRows:
                 others,
             )
         image = _image_of(schema, one.needed)
-        return GoneRows(schema, (image(key, rest) for key, rest in self._db.execute(_GONE, bound)))
+        return OrphanRows(schema, (image(key, rest) for key, rest in self._db.execute(_GONE, bound)))
 
     def close(self) -> None:
         """Free the memory and the file."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from streamjobs.brokers.contract import Consumer, Envelope
 from streamjobs.capture.config.routes import Route, Routes
 from streamjobs.capture.publish.outbox import Outbox
-from streamjobs.capture.snapshot.orphan_rows import NewestRows, ReadWhole
+from streamjobs.capture.snapshot.orphan_rows import FinishedSnapshot, NewestRows
 from streamjobs.capture.state import table_id
 from streamjobs.capture.status.status import Telemetry
 from streamjobs.changes.position import Half, Position
@@ -27,7 +27,7 @@ _ROUNDS = 3
 final read, which stops the stream, is short."""
 
 
-class Sweeps:
+class Reconciliation:
     """Reconciles topics with snapshots: deletes the orphan rows of tables downstream.
 
     Promise: a row gets a DELETE only if it has a message from before the snapshot, none since, and that one
@@ -61,7 +61,7 @@ class Sweeps:
         self._is_there = is_there
         self._telemetry = telemetry
         self._since = {table_id(name): Position.of_text(since) for name, since in pending.items()}
-        self._sweep: _Sweep | None = None
+        self._sweep: _TopicReconciliation | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sweep")
 
     @property
@@ -74,7 +74,7 @@ class Sweeps:
         """The waiting tables, each with the position since which all of its rows have messages."""
         return {str(table): str(since) for table, since in self._since.items()}
 
-    def begin(self, table: TableId, since: LogPlace | None) -> None:
+    def begin(self, table: TableId, since: LogPosition | None) -> None:
         """Register a table to be swept: each of its rows gets a message not before `since`.
 
         None: the position is not known on this server yet.
@@ -95,7 +95,7 @@ class Sweeps:
                 table,
             )
 
-    def turn(self, place: LogPlace, reading: Collection[TableId], tick: Callable[[], object]) -> bool:
+    def turn(self, place: LogPosition, reading: Collection[TableId], tick: Callable[[], object]) -> bool:
         """Continue, between transactions at `place`; return whether `pending` has changed.
 
         Blocks only after a topic was read, until its deletes are sent; `tick` is called meanwhile.
@@ -118,20 +118,20 @@ class Sweeps:
         self._pool.shutdown(wait=True)
 
     def _start(self, reading: set[TableId]) -> None:
-        topics: dict[str, list[ReadWhole]] = {}
+        topics: dict[str, list[FinishedSnapshot]] = {}
         for table, since in self._since.items():
             route = self._route(table)
             needed = tuple(dict.fromkeys((*route.partition_by, *filter(None, [route.event_time_column]))))
-            topics.setdefault(route.topic_of(table), []).append(ReadWhole(table, since, needed))
+            topics.setdefault(route.topic_of(table), []).append(FinishedSnapshot(table, since, needed))
         for topic, tables in topics.items():
             self._outbox.open(*(one.table for one in tables))
             if not reading.intersection(one.table for one in tables):
-                self._sweep = _Sweep(topic, tables, self._source, self._open_reader())
+                self._sweep = _TopicReconciliation(topic, tables, self._source, self._open_reader())
                 self._sweep.start(self._pool)
                 return
 
     def _finish(
-        self, sweep: _Sweep, place: Position, reading: set[TableId], tick: Callable[[], object]
+        self, sweep: _TopicReconciliation, place: Position, reading: set[TableId], tick: Callable[[], object]
     ) -> bool:
         still = [one for one in sweep.tables if self._since.get(one.table) == one.since]
         if reading.intersection(one.table for one in still):
@@ -169,15 +169,15 @@ class Sweeps:
         return route
 
 
-def since_of(place: LogPlace | None, epoch: int) -> Position:
+def since_of(place: LogPosition | None, epoch: int) -> Position:
     """Return the position where a snapshot began; for None, the first one of this epoch."""
     return Position(epoch, 0, 0) if place is None else place.position(epoch)
 
 
-class _Sweep:
+class _TopicReconciliation:
     """A read of one topic, first in a thread of its own (`start`), at last in the stream's (`read_rest`)."""
 
-    def __init__(self, topic: str, tables: list[ReadWhole], source: str, reader: Consumer) -> None:
+    def __init__(self, topic: str, tables: list[FinishedSnapshot], source: str, reader: Consumer) -> None:
         self.tables = tables
         self.rows = NewestRows(source, tables)
         self.understood = True

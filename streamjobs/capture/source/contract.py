@@ -9,7 +9,7 @@ from typing import Protocol
 from connectors.mysql.events import BinlogReader
 from connectors.mysql.schema.definitions import TableDefinition
 from connectors.mysql.schema.history import Catalog
-from connectors.mysql.server.log_position import ServerPlace
+from connectors.mysql.server.log_position import ServerPosition
 from connectors.mysql.server.table_names import ServerNames
 from streamjobs.capture.snapshot.handoff import PartReader
 from streamjobs.capture.state import CaptureState, TablePart
@@ -40,7 +40,7 @@ class Source(Protocol):
     def identity(self) -> ServerIdentity:
         """The identity of the server."""
 
-    def place(self) -> ServerPlace:
+    def place(self) -> ServerPosition:
         """Return a log position; all changes before it are visible in every view opened from now on."""
 
     def tables(self) -> list[TableId]:
@@ -58,7 +58,7 @@ class Source(Protocol):
     def definitions(self, tables: Iterable[TableId]) -> list[TableDefinition]:
         """Read the current definitions of tables; skip tables that do not exist."""
 
-    def tell_silent_keys(self) -> None:
+    def warn_of_silent_keys(self) -> None:
         """Warn about foreign keys of captured tables that change rows unlogged; once about each."""
 
     def require_select(self, tables: Iterable[TableId]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from connectors.mysql.binlog.stream import open_stream
 from connectors.mysql.events import BinlogReader
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.schema.definitions import TableDefinition
 from connectors.mysql.schema.history import Catalog
 from connectors.mysql.schema.information_schema import read_database_charsets, read_definition
@@ -16,7 +16,7 @@ from connectors.mysql.server.failover import require_transactions
 from connectors.mysql.server.foreign_keys import SilentKey, read_silent_keys
 from connectors.mysql.server.grants import read_denied
 from connectors.mysql.server.log_position import (
-    ServerPlace,
+    ServerPosition,
     base_tables,
     place_now,
     sequences,
@@ -65,7 +65,7 @@ class MySqlSource:
         """The identity of the server."""
         return self._identity
 
-    def place(self) -> ServerPlace:
+    def place(self) -> ServerPosition:
         """Return a log position; all changes before it are visible in every view opened from now on."""
         return place_now(self._session)
 
@@ -104,7 +104,7 @@ class MySqlSource:
         """Read the current definitions of tables; skip tables that do not exist."""
         return list(self._definitions(tables))
 
-    def tell_silent_keys(self) -> None:
+    def warn_of_silent_keys(self) -> None:
         """Warn about foreign keys of captured tables that change rows unlogged; once about each."""
         found = [key for key in read_silent_keys(self._session) if self._routes(key.table)]
         if silent := [key for key in found if key not in self._warned]:
@@ -121,12 +121,12 @@ class MySqlSource:
         """Read the log from a state's position, or from its GTIDs if that is another server's."""
         if by_gtids:
             require_transactions(self._session, state.gtids)
-        self.tell_silent_keys()
+        self.warn_of_silent_keys()
         if (unnamed := unnamed_columns(self._session)) is not None:
             logger.warning("%s: %s", unnamed.what, unnamed.fix)
         return open_stream(
             self._login,
-            place=None if by_gtids else LogPlace(state.file, state.offset),
+            place=None if by_gtids else LogPosition(state.file, state.offset),
             gtids=state.gtids,
             server_id=self._server_id(),
             wanted=self._routes,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from connectors.mysql.events import BadRow
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from connectors.mysql.rows.table_plan import schema_of
 from connectors.mysql.schema.information_schema import read_definition
 from connectors.mysql.server.session import Login, NoSuchTableError, Session
@@ -50,7 +50,7 @@ class MySqlChunks:
         reader = TableReader(session, read_definition)
         deadline_s = time.monotonic() + _CATCH_UP_S
 
-        def fresh(place: LogPlace) -> bool:
+        def fresh(place: LogPosition) -> bool:
             here = (place.number, place.offset)
             if here >= at_least:
                 opened(here)

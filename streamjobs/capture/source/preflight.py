@@ -38,7 +38,7 @@ class Finding:
     fix: str = ""
 
 
-def captured_ways(session: Session, config: CaptureConfig) -> dict[TableId, Way]:
+def destinations(session: Session, config: CaptureConfig) -> dict[TableId, Way]:
     """Return where the rows of each captured table would go, of the tables that the account sees."""
     routes = Routes(config.routes)
     ways = {table: routes.way(table) for table in base_tables(session)}

@@ -32,16 +32,16 @@ _PROCESSING_TIME = "PROCTIME"
 
 
 @dataclass(frozen=True)
-class Unsteady:
+class NonDeterministic:
     """A function that returns another value at each call, and its use (`why`, the part of a sentence)."""
 
     function: str
     why: str
 
 
-def unsteady(last: Operator, key: Sequence[int]) -> Unsteady | None:
+def unsteady(last: Operator, key: Sequence[int]) -> NonDeterministic | None:
     """Return the first such use, or None; `key` are the columns of `last` that are the sink's key."""
-    found: list[Unsteady] = []
+    found: list[NonDeterministic] = []
     tainted = _tainted(last, found)
     _use(tainted, key, "is keyed by", found)
     return found[0] if found else None
@@ -61,7 +61,7 @@ def rekeyed_refusal(function: str, table: str) -> str:
     )
 
 
-def refusal(found: Unsteady, table: str) -> str:
+def refusal(found: NonDeterministic, table: str) -> str:
     """Return the error text for the use that `unsteady` found."""
     return (
         f"this query {found.why} {found.function}, which returns another value at each call. When a row "
@@ -72,7 +72,7 @@ def refusal(found: Unsteady, table: str) -> str:
     )
 
 
-def _tainted(operator: Operator, found: list[Unsteady]) -> dict[int, str]:
+def _tainted(operator: Operator, found: list[NonDeterministic]) -> dict[int, str]:
     """Return the columns that have another value when their row is retracted, each with the function."""
     below: dict[int, str] = {}
     start = 0
@@ -85,7 +85,9 @@ def _tainted(operator: Operator, found: list[Unsteady]) -> dict[int, str]:
     if condition is not None:
         name = condition.unsteady or _first(below, condition.uses)
         if name:
-            found.append(Unsteady(name, "joins rows by" if operator.join else "keeps rows by a condition on"))
+            found.append(
+                NonDeterministic(name, "joins rows by" if operator.join else "keeps rows by a condition on")
+            )
     if operator.kind == "Join":
         _joined(operator, below, found)
     elif operator.kind not in _PASSING:
@@ -124,7 +126,7 @@ def _made(operator: Operator) -> dict[int, str]:
     return made
 
 
-def _joined(operator: Operator, below: Mapping[int, str], found: list[Unsteady]) -> None:
+def _joined(operator: Operator, below: Mapping[int, str], found: list[NonDeterministic]) -> None:
     _use(below, operator.groups, "joins rows by", found)
     right = len(operator.inputs[0].fields)
     for side, columns in enumerate((range(right), range(right, len(operator.input_fields)))):
@@ -137,10 +139,10 @@ def _values(fields: Sequence[Field], below: Mapping[int, str]) -> dict[int, str]
     return {column: name for column, name in named.items() if name}
 
 
-def _use(below: Mapping[int, str], columns: Iterable[int], why: str, found: list[Unsteady]) -> None:
+def _use(below: Mapping[int, str], columns: Iterable[int], why: str, found: list[NonDeterministic]) -> None:
     name = _first(below, columns)
     if name:
-        found.append(Unsteady(name, why))
+        found.append(NonDeterministic(name, why))
 
 
 def _first(below: Mapping[int, str], columns: Iterable[int]) -> str:

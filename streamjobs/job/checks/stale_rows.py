@@ -50,7 +50,7 @@ _KEY = "Group and key by columns that a row has of its own"
 
 
 @dataclass(frozen=True)
-class Untold:
+class StaleRows:
     """An operator that can leave stale rows, why (the part of a sentence), and what to do (a sentence)."""
 
     kind: str
@@ -58,19 +58,19 @@ class Untold:
     cure: str = _COLUMN
 
 
-def untold(last: Operator, key: Sequence[int] = ()) -> Untold | None:
+def stale_rows(last: Operator, key: Sequence[int] = ()) -> StaleRows | None:
     """Return the first operator that can leave stale rows after a restart, or None.
 
     `last` is the operator that feeds the sink, `key` are those of its columns that are the sink's key.
     """
-    found: list[Untold] = []
+    found: list[StaleRows] = []
     own = _own(last, found)
     if not found:
         found += _foreign("Sink", "keyed", key, own, last.fields)
     return found[0] if found else None
 
 
-def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
+def suppresses_updates(last: Operator, *, mini_batch: bool) -> bool:
     """Return whether an aggregate can suppress an update because its value did not change.
 
     It can if there is no state TTL: COUNT(DISTINCT …) stays at 1 when one of two equal values is deleted, and
@@ -81,7 +81,7 @@ def keeps_silent(last: Operator, *, mini_batch: bool) -> bool:
         return False
     if last.kind in _AGGREGATES and (mini_batch or not all(each.inserts_only for each in last.inputs)):
         return True
-    return any(keeps_silent(each, mini_batch=mini_batch) for each in last.inputs)
+    return any(suppresses_updates(each, mini_batch=mini_batch) for each in last.inputs)
 
 
 def has_ttl(settings: Mapping[str, str]) -> bool:
@@ -89,7 +89,7 @@ def has_ttl(settings: Mapping[str, str]) -> bool:
     return not _ZERO.fullmatch(settings.get(STATE_TTL, "0"))
 
 
-def refusal(found: Untold, table: str) -> str:
+def refusal(found: StaleRows, table: str) -> str:
     """Return the error text for a query that can leave stale rows."""
     return (
         f"this query {found.why}. A row that it has written since the last checkpoint would then stay in "
@@ -98,7 +98,7 @@ def refusal(found: Untold, table: str) -> str:
     )
 
 
-def _own(operator: Operator, found: list[Untold]) -> set[int]:
+def _own(operator: Operator, found: list[StaleRows]) -> set[int]:
     """Return the columns whose values a row has in any order; add to `found` what can leave stale rows.
 
     A row's own columns come from the one row of a topic that it is made of. The partner of a join and the
@@ -117,34 +117,34 @@ def _own(operator: Operator, found: list[Untold]) -> set[int]:
         return _grouped(operator, below, found)
     if operator.kind not in _PASSING:
         why = f"has a {operator.kind}, and it is unknown whether that emits the same rows in any order"
-        found.append(Untold(operator.kind, why))
+        found.append(StaleRows(operator.kind, why))
     condition = operator.condition
     if condition is not None and not condition.uses <= below:
         why = "keeps rows of a join or a group by a condition: in another order a row may never fulfil it"
-        found.append(Untold(operator.kind, why))
+        found.append(StaleRows(operator.kind, why))
     return {column for column in every if operator.fields[column].uses <= below}
 
 
-def _grouped(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
+def _grouped(operator: Operator, below: set[int], found: list[StaleRows]) -> set[int]:
     if operator.kind == "Rank" and not operator.first_only:
         why = "keeps more than the first row of a group: in another order a row may never be among them"
-        found.append(Untold(operator.kind, why))
+        found.append(StaleRows(operator.kind, why))
     found += _foreign(operator.kind, "grouped", operator.groups, below, operator.input_fields)
     return {column for column, field in enumerate(operator.fields) if field.copy_of in operator.groups}
 
 
-def _joined(operator: Operator, below: set[int], found: list[Untold]) -> set[int]:
+def _joined(operator: Operator, below: set[int], found: list[StaleRows]) -> set[int]:
     """Return the own columns of an outer join: those of the side whose rows are all kept."""
     other = _OTHER_SIDE.get(operator.join)
     if other is None:
         words = _JOINS.get(operator.join, f"a {operator.join.lower()}")
         why = f"is {words} join of rows that change: in another order the two may never meet"
-        found.append(Untold("Join", why))
+        found.append(StaleRows("Join", why))
         return set()
     if not operator.one_partner[other]:
         side = ("left", "right")[other]
         why = f"is an outer join with several rows of its {side} side: in another order they may never meet"
-        found.append(Untold("Join", why))
+        found.append(StaleRows("Join", why))
     right = len(operator.inputs[0].fields)
     kept = range(right) if other == 1 else range(right, len(operator.input_fields))
     return {column for column, f in enumerate(operator.fields) if f.copy_of in below and f.copy_of in kept}
@@ -152,7 +152,7 @@ def _joined(operator: Operator, below: set[int], found: list[Untold]) -> set[int
 
 def _foreign(
     kind: str, verb: str, columns: Iterable[int], own: set[int], fields: Sequence[Field]
-) -> list[Untold]:
+) -> list[StaleRows]:
     missing = [fields[column].name for column in columns if column not in own]
     if not missing:
         return []
@@ -160,7 +160,7 @@ def _foreign(
         f"is {verb} by {missing[0]}, which a row has from the partner of a join or from a group: in another "
         "order it may never have had that value"
     )
-    return [Untold(kind, why, _KEY)]
+    return [StaleRows(kind, why, _KEY)]
 
 
 def _is_latest(operator: Operator) -> bool:

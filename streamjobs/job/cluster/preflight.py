@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectors.kafka import DEAD_LETTER_CONFIGS, TopicInfo, describe_topic, ensure_topic
 from streamjobs.errors import ConfigError
 from streamjobs.job.plan.flink_ddl import Partitions, Topic
-from streamjobs.job.plan.flink_topics import NativeTopic
+from streamjobs.job.plan.flink_topics import FlinkTopic
 from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC, JobPlan
 
 BROKERS_DEFAULT = -1
@@ -21,8 +21,8 @@ def preflight(plan: JobPlan) -> Partitions:
     if the profile allows it. Returns the partitions of `plan.offset_topics`.
     Raises ConfigError, which names topic and broker.
     """
-    for native in plan.native_topics:
-        _check_native(native)
+    for native in plan.flink_topics:
+        _check_topic(native)
     asked = dict.fromkeys((*plan.topics, *plan.offset_topics))
     partitions = {topic: _described(topic).partitions for topic in asked}
     for name, broker in dict.fromkeys(plan.topics):
@@ -31,7 +31,7 @@ def preflight(plan: JobPlan) -> Partitions:
     return {topic: partitions[topic] for topic in plan.offset_topics}
 
 
-def _check_native(native: NativeTopic) -> None:
+def _check_topic(native: FlinkTopic) -> None:
     name, broker = native.topic
     if describe_topic(broker, name) is not None:
         return

@@ -16,13 +16,13 @@ _PROPERTIES = "properties."
 
 
 @dataclass(frozen=True)
-class NativeTopic:
+class FlinkTopic:
     """A topic of a table that Flink's own connector reads or writes.
 
     The table has `type='kafka'`, or names its servers itself with `'connector'='kafka'` or `'upsert-kafka'`.
     `creates`: the job may create the topic, as it only writes it and the profile allows that.
 
-    Shape: `NativeTopic("sample_topic", ("samples", KafkaConnection("10.0.0.1:9092")), written=True)`.
+    Shape: `FlinkTopic("sample_topic", ("samples", KafkaConnection("10.0.0.1:9092")), written=True)`.
     """
 
     table: str
@@ -32,7 +32,7 @@ class NativeTopic:
     creates: bool = False
 
 
-class NativeTopics:
+class FlinkTopics:
     """The topics of the tables that a job uses; `brokers` are the profile's, `creating` may get new topics.
 
     The preflight checks `topics`. `unreachable` are tables of Kafka whose servers only Flink's client can log
@@ -49,7 +49,7 @@ class NativeTopics:
     ) -> None:
         self._brokers = brokers
         self._topic_of = topic_of
-        self.topics: list[NativeTopic] = []
+        self.topics: list[FlinkTopic] = []
         self.unreachable: list[CreateTable] = []
         targets = Counter(insert.target for insert in script.inserts)
         words = Counter(token.name for token in script.tokens if token.is_name)
@@ -61,7 +61,7 @@ class NativeTopics:
                 continue
             for broker, topic in self._of_table(table, connectors[table.name]):
                 creates = broker in creating and not read
-                self.topics.append(NativeTopic(table.name, topic, read, written, creates))
+                self.topics.append(FlinkTopic(table.name, topic, read, written, creates))
 
     def _of_table(self, table: CreateTable, connector: Connector) -> Iterator[tuple[str, Topic]]:
         """Yield the topics of a table, each with the profile's name of its broker, "" for none."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.job.plan.flink_ddl import TableDdl, Topic
-from streamjobs.job.plan.flink_topics import NativeTopic
+from streamjobs.job.plan.flink_topics import FlinkTopic
 from streamjobs.job.plan.lookups import RegisterLookup
 from streamjobs.job.plan.outer_interval_joins import OuterJoin
 from streamjobs.job.plan.sources import SourcePlan
@@ -61,7 +61,7 @@ class Execute:
 
 
 @dataclass(frozen=True)
-class NativeInsert:
+class FlinkInsert:
     """`INSERT INTO` a table that Flink itself writes; `target` is "" for dead letters, which are ours."""
 
     statement: Written
@@ -89,7 +89,7 @@ class PythonInsert:
 
 
 Step = Execute | TableDdl | RegisterFunction | RegisterLookup | SourcePlan
-Insert = NativeInsert | PythonInsert
+Insert = FlinkInsert | PythonInsert
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class JobPlan:
     """Topics that are read from an offset on: the preflight counts their partitions."""
     groups: tuple[str, ...] = ()
     """For each of `topics`, the consumer group whose offsets every checkpoint commits."""
-    native_topics: tuple[NativeTopic, ...] = ()
+    flink_topics: tuple[FlinkTopic, ...] = ()
     """Topics that Flink's own connector reads or writes: for the preflight."""
     outer_joins: tuple[OuterJoin, ...] = ()
     """Joins that Flink may turn into outer interval joins: if there are any, its plan is checked for them."""

@@ -21,15 +21,15 @@ from streamjobs.dialect.rules import check
 from streamjobs.dialect.statements import parse_script
 from streamjobs.errors import ConfigError
 from streamjobs.job.plan.flink_ddl import TableDdl, Topic, kafka_dead_letters, native_table, quoted
-from streamjobs.job.plan.flink_topics import NativeTopics
+from streamjobs.job.plan.flink_topics import FlinkTopics
 from streamjobs.job.plan.job_plan import (
     DEAD_LETTER_TOPIC,
     DEFAULT_SETTINGS,
     DEFAULT_STORE_PATH,
     Execute,
+    FlinkInsert,
     Insert,
     JobPlan,
-    NativeInsert,
     PythonInsert,
     RegisterFunction,
     Step,
@@ -75,7 +75,7 @@ def plan_job(
     brokers = settings.connections()
     planner = _Planner(script, checked.connectors, name, settings, brokers)
     steps, inserts = planner.plan()
-    natives = NativeTopics(script, checked.connectors, planner.topic_of, brokers, settings.creates_topics)
+    natives = FlinkTopics(script, checked.connectors, planner.topic_of, brokers, settings.creates_topics)
     flink = dict(DEFAULT_SETTINGS)
     flink.update({each.key: each.value for each in script.settings})
     flink.update(settings.flink_settings())
@@ -98,7 +98,7 @@ def plan_job(
         topics=tuple(planner.topics),
         offset_topics=tuple(planner.offset_topics),
         groups=tuple(planner.groups),
-        native_topics=tuple(natives.topics),
+        flink_topics=tuple(natives.topics),
         outer_joins=outer_joins(script),
         lookups=planner.lookups,
         has_event_time=planner.has_event_time,
@@ -156,7 +156,7 @@ class _Planner:
             letters = kafka_dead_letters(self._brokers[DEFAULT_BROKER], DEAD_LETTER_TOPIC)
             steps.append(Execute(Written(letters, 0)))
             inserts += [
-                NativeInsert(Written(source.dead_letters, self._tables[source.name].name_span.start))
+                FlinkInsert(Written(source.dead_letters, self._tables[source.name].name_span.start))
                 for source in sources
                 if source.dead_letters
             ]
@@ -225,7 +225,7 @@ class _Planner:
             columns = ", ".join(quoted(each.text) for each in insert.columns)
             target = quoted(table.name) + (f" ({columns})" if columns else "")
             conflict = f"\nON CONFLICT DO {insert.on_conflict}" if insert.on_conflict else ""
-            return NativeInsert(query.inside(f"INSERT INTO {target}\n", conflict), table.name)
+            return FlinkInsert(query.inside(f"INSERT INTO {target}\n", conflict), table.name)
         return PythonInsert(
             connector.kind, sink_table(table, connector, self._store_path),
             self._ordered(insert, query, table), insert.on_conflict, insert.target_span.start,

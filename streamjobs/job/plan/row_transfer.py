@@ -50,7 +50,7 @@ Take = Callable[[Sequence[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
-class Handover:
+class RowTransfer:
     """The arguments of the sink operator: one for each of `expressions`, the masks last.
 
     `masked` has, for each column in table order, the bit of its NULL (counted over all masks) or None.
@@ -79,7 +79,7 @@ class Handover:
         return columns
 
 
-def handover(table: SinkTable) -> Handover:
+def handover(table: SinkTable) -> RowTransfer:
     """Return how a table's columns are passed to the sink operator."""
     expressions: list[str] = []
     masked: list[int | None] = []
@@ -99,7 +99,7 @@ def handover(table: SinkTable) -> Handover:
             for bit, name in enumerate(flags[start : start + _MASK_BITS])
         ]
         expressions.append(" + ".join(bits))
-    return Handover(tuple(expressions), tuple(column.type for column in table.columns), tuple(masked))
+    return RowTransfer(tuple(expressions), tuple(column.type for column in table.columns), tuple(masked))
 
 
 def _unmasked(name: str, root: str) -> str:

@@ -23,12 +23,18 @@ from streamjobs.job.checks.judgement import (
 )
 from streamjobs.job.flink_plan.rel_nodes import PlanReader
 from streamjobs.job.plan.flink_ddl import Partitions, TableDdl, quoted
-from streamjobs.job.plan.job_plan import Execute, JobPlan, NativeInsert, PythonInsert, RegisterFunction, Step
+from streamjobs.job.plan.job_plan import Execute, FlinkInsert, JobPlan, PythonInsert, RegisterFunction, Step
 from streamjobs.job.plan.lookups import RegisterLookup
 from streamjobs.job.plan.sources import SourcePlan
 from streamjobs.job.plan.written import Written
 from streamjobs.job.planner.python_insert import add_python_insert
-from streamjobs.job.planner.refused import NotDecorrelatedError, planned, told, told_of_one, told_setting
+from streamjobs.job.planner.refused import (
+    NotDecorrelatedError,
+    located,
+    located_in_one,
+    located_setting,
+    planned,
+)
 from streamjobs.job.planner.user_function import register_function
 from streamjobs.job.workers.lookup_operator import LookupOperator
 from udfs.row_change import RowChangeParser
@@ -88,7 +94,7 @@ class FlinkJob:
         for key, value in {**configuration, **plan.settings}.items():
             config.set_string(key, value)
         config.set_string("pipeline.global-job-parameters", f"streamjobs.run_id:{run_id}")
-        with told_setting(plan):
+        with located_setting(plan):
             self._open(config)
         self._explained: str | None = None
         self._statements: StatementSet | None = None
@@ -114,11 +120,13 @@ class FlinkJob:
             self._statements = self.tables.create_statement_set()
             for insert in self.plan.inserts:
                 match insert:
-                    case NativeInsert():
-                        with told(self.plan, insert.statement):
+                    case FlinkInsert():
+                        with located(self.plan, insert.statement):
                             self._statements.add_insert_sql(insert.statement.sql)
                     case PythonInsert():
-                        with told(self.plan, Written("", insert.offset)):  # its positions are not the query's
+                        with located(
+                            self.plan, Written("", insert.offset)
+                        ):  # its positions are not the query's
                             add_python_insert(self.tables, self._statements, self.plan, insert)
             self._refuse_by_plan(self._statements)
         return self._statements
@@ -126,19 +134,19 @@ class FlinkJob:
     def _take(self, step: Step) -> None:
         match step:
             case Execute():
-                with told(self.plan, step.statement):
+                with located(self.plan, step.statement):
                     self.tables.execute_sql(step.statement.sql)
             case TableDdl():
-                with told(self.plan, Written(step.sql(self._partitions), step.place)):
+                with located(self.plan, Written(step.sql(self._partitions), step.place)):
                     self.tables.execute_sql(step.sql(self._partitions))
             case RegisterFunction():
-                with told(self.plan, Written("", step.offset or 0)):
+                with located(self.plan, Written("", step.offset or 0)):
                     register_function(self.tables, self.plan, step)
             case RegisterLookup(table=table):
-                with told(self.plan, Written("", self.plan.lookups[table.name])):
+                with located(self.plan, Written("", self.plan.lookups[table.name])):
                     self._lookup(step)
             case SourcePlan():
-                with told(self.plan, Written(step.view, step.raw_ddl.place)):
+                with located(self.plan, Written(step.view, step.raw_ddl.place)):
                     self._source(step)
 
     def explain(self) -> str:
@@ -162,13 +170,13 @@ class FlinkJob:
 
     def _at_its_insert(self, statements: StatementSet) -> AbstractContextManager[None]:
         """Report an error of Flink's translation of the job at its INSERT."""
-        return told_of_one(
+        return located_in_one(
             self.plan, _operations(statements), lambda one: PlanReader(self.tables).translate(one)
         )
 
     def _refuse_by_plan(self, statements: StatementSet) -> None:
         plan = self.plan
-        native = [each for each in plan.inserts if isinstance(each, NativeInsert) and each.target]
+        native = [each for each in plan.inserts if isinstance(each, FlinkInsert) and each.target]
         if not plan.outer_joins and not native:
             return  # Python sinks were checked one by one, and planning takes time
         sinks, self._explained = planned(

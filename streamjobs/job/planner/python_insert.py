@@ -17,13 +17,20 @@ from streamjobs.job.checks.judgement import (
     refuse_unsteady,
 )
 from streamjobs.job.checks.lossless_cast import fits
-from streamjobs.job.checks.stale_rows import NEVER, STATE_TTL, has_ttl, keeps_silent, refusal, untold
+from streamjobs.job.checks.stale_rows import (
+    NEVER,
+    STATE_TTL,
+    has_ttl,
+    refusal,
+    stale_rows,
+    suppresses_updates,
+)
 from streamjobs.job.flink_plan.physical import Operator
 from streamjobs.job.flink_plan.rel_nodes import PlanReader
 from streamjobs.job.plan.flink_ddl import WORKED_ON, function_of, quoted
 from streamjobs.job.plan.job_plan import DEAD_LETTER_TOPIC, JobPlan, PythonInsert
-from streamjobs.job.plan.row_transfer import NO_CONSTANT, Handover, handover
-from streamjobs.job.planner.refused import told
+from streamjobs.job.plan.row_transfer import NO_CONSTANT, RowTransfer, handover
+from streamjobs.job.planner.refused import located
 from streamjobs.job.workers.sink_operator import SinkOperator, SinkSpec
 from streamjobs.sinks.contract import SinkTable
 
@@ -69,7 +76,7 @@ def add_python_insert(
     name = insert.table.name
     given = f"__given_{name}"
     # Not CREATE VIEW: Flink renames columns that share a name there, and INSERT matches columns by order.
-    with told(plan, insert.query):
+    with located(plan, insert.query):
         tables.create_temporary_view(quoted(given), tables.sql_query(insert.query.sql))
     typed = _typed(plan, insert, given, tables)
     changes = _changes(tables, insert, typed)
@@ -86,7 +93,7 @@ def add_python_insert(
     _refuse_local_times(plan, insert)
     _refuse_swallowed_deletes(plan, insert, written)
     _refuse_stale_rows(plan, insert, written)
-    if keeps_silent(written.last, mini_batch=_mini_batch(plan)) and not has_ttl(plan.settings):
+    if suppresses_updates(written.last, mini_batch=_mini_batch(plan)) and not has_ttl(plan.settings):
         tables.get_config().set(STATE_TTL, NEVER)
     hand = handover(insert.table)
     spec = SinkSpec(insert.kind, insert.table, hand, plan.name, plan.dead_letter_broker, DEAD_LETTER_TOPIC)
@@ -99,7 +106,7 @@ def add_python_insert(
     statements.add_insert_sql(_write(hand, function, rows, done, plain=plain))
 
 
-def _write(hand: Handover, function: str, rows: str, done: str, *, plain: bool) -> str:
+def _write(hand: RowTransfer, function: str, rows: str, done: str, *, plain: bool) -> str:
     arguments = ", ".join(hand.expressions)
     if plain:
         call = f"{quoted(function)}({NO_CONSTANT}, {arguments})"
@@ -268,7 +275,7 @@ def _refuse_swallowed_deletes(plan: JobPlan, insert: PythonInsert, changes: Chan
 def _refuse_stale_rows(plan: JobPlan, insert: PythonInsert, changes: Changes) -> None:
     """Refuse queries that can leave a row that a replay in another order never makes (decision 0050)."""
     table = insert.table
-    found = untold(changes.last, _key_indexes(table))
+    found = stale_rows(changes.last, _key_indexes(table))
     if found is None or _accepts(table, "acceptLeftovers") or _accepts(table, "ignoreDelete"):
         return
     raise SqlError(refusal(found, table.name), plan.text, insert.offset, plan.path)

@@ -55,7 +55,7 @@ class NotDecorrelatedError(SqlError):
 
 
 @contextmanager
-def told(plan: JobPlan, statement: Written) -> Iterator[None]:
+def located(plan: JobPlan, statement: Written) -> Iterator[None]:
     """Turn an error of Flink in the block into a SqlError at its position, else at that of the statement.
 
     Errors of streamjobs pass unchanged.
@@ -69,7 +69,7 @@ def told(plan: JobPlan, statement: Written) -> Iterator[None]:
 
 
 @contextmanager
-def told_setting(plan: JobPlan) -> Iterator[None]:
+def located_setting(plan: JobPlan) -> Iterator[None]:
     """Turn an error of Flink about the value of a setting of the file into a SqlError at its SET.
 
     All other errors pass unchanged.
@@ -84,7 +84,7 @@ def told_setting(plan: JobPlan) -> Iterator[None]:
 
 
 @contextmanager
-def told_of_one(
+def located_in_one(
     plan: JobPlan, operations: Sequence[Any], plan_one: Callable[[Any], object]
 ) -> Iterator[None]:
     """Turn an error of Flink for all INSERTs together into a SqlError at the INSERT that it refuses alone.
@@ -98,7 +98,7 @@ def told_of_one(
         if SUBMITTING in str(exc):
             raise
         for operation, insert in zip(operations, plan.inserts, strict=True):
-            with told(plan, insert.statement):
+            with located(plan, insert.statement):
                 plan_one(operation)
         message, offset = _explained(str(exc), Written("", plan.inserts[0].statement.offset), plan)
         together = " (Flink accepts each INSERT alone, but not all together)" if len(operations) > 1 else ""
@@ -112,7 +112,7 @@ def planned(
 
     Raises SqlError at the INSERT that Flink cannot plan.
     """
-    with told_of_one(plan, operations, lambda operation: reader.of_operations([operation])):
+    with located_in_one(plan, operations, lambda operation: reader.of_operations([operation])):
         return reader.explained(operations) if explains else (reader.of_operations(operations), None)
 
 

@@ -18,7 +18,7 @@ from connectors import CONNECTORS
 from streamjobs.brokers.kafka import KafkaConnection
 from streamjobs.changes.dead_letter import DeadLetter
 from streamjobs.delivery import DeadLetters, Delivery, delivery_settings
-from streamjobs.job.plan.row_transfer import Handover
+from streamjobs.job.plan.row_transfer import RowTransfer
 from streamjobs.process_identity import task_manager_guard
 from streamjobs.sinks.contract import Attempt, Record, RecordKind, Sink, SinkTable
 from streamjobs.sinks.upsert_batch import Upserts
@@ -40,7 +40,7 @@ class SinkSpec:
 
     kind: str
     table: SinkTable
-    handover: Handover
+    handover: RowTransfer
     job: str
     dead_letter_broker: KafkaConnection
     dead_letter_topic: str

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamjobs.capture.snapshot.orphan_rows import NewestRows, ReadWhole
+from streamjobs.capture.snapshot.orphan_rows import FinishedSnapshot, NewestRows
 from streamjobs.changes.position import Half, Position
 from streamjobs.changes.row_change import (
     ABSENT,
@@ -104,7 +104,7 @@ def payloads(told: Sequence[RowChange], source: str = "shop") -> Iterator[bytes]
         yield message.payload
 
 
-def gone_of(told: Sequence[RowChange], one: ReadWhole) -> list[Row]:
+def gone_of(told: Sequence[RowChange], one: FinishedSnapshot) -> list[Row]:
     rows = NewestRows("shop", [one])
     try:
         for payload in payloads(told):
@@ -149,7 +149,7 @@ def test_with_their_deletes_a_consumer_holds_the_table(schema: TableSchema, step
     since = history.read_whole()
     told = list(history.told)
     order.shuffle(told)  # the order in which partitions are read
-    gone = gone_of(told, ReadWhole(schema.table, since))
+    gone = gone_of(told, FinishedSnapshot(schema.table, since))
     assert len(gone) == len(set(gone))
     place = replace(history.place, row=0)
     deletes = [
@@ -162,10 +162,10 @@ def test_with_their_deletes_a_consumer_holds_the_table(schema: TableSchema, step
 def test_a_delete_says_the_key_and_what_is_needed() -> None:
     told = [RowChange.insert(ITEM, (b"1", b"x", b"a"), Position(0, 1, 4), 1)]
     since = Position(0, 1, 90)
-    assert gone_of(told, ReadWhole(ITEM.table, since)) == [(b"1", ABSENT, b"a")]
-    assert gone_of(told, ReadWhole(ITEM.table, since, ("title",))) == [(b"1", b"x", b"a")]
+    assert gone_of(told, FinishedSnapshot(ITEM.table, since)) == [(b"1", ABSENT, b"a")]
+    assert gone_of(told, FinishedSnapshot(ITEM.table, since, ("title",))) == [(b"1", b"x", b"a")]
     told = [RowChange.insert(ITEM, (b"1", None, b"a"), Position(0, 1, 4), 1)]
-    assert gone_of(told, ReadWhole(ITEM.table, since, ("title",))) == [(b"1", None, b"a")]
+    assert gone_of(told, FinishedSnapshot(ITEM.table, since, ("title",))) == [(b"1", None, b"a")]
 
 
 def test_keys_of_another_shape_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -174,7 +174,7 @@ def test_keys_of_another_shape_are_left_alone(caplog: pytest.LogCaptureFixture) 
         RowChange.insert(ITEM, (b"1", b"x", b"a"), Position(0, 1, 4), 1),
         RowChange.insert(wider, (b"1", b"x", b"b"), Position(0, 1, 5), 1),
     ]
-    assert gone_of(told, ReadWhole(ITEM.table, Position(0, 1, 90))) == [(b"1", ABSENT, b"b")]
+    assert gone_of(told, FinishedSnapshot(ITEM.table, Position(0, 1, 90))) == [(b"1", ABSENT, b"b")]
     assert "shop.item: 1 rows of its topic had a key of another type or name" in caplog.text
 
 
@@ -184,12 +184,12 @@ def test_a_whole_number_of_another_width_is_the_same_key() -> None:
         RowChange.insert(ITEM, (b"1", b"x", b"a"), Position(0, 1, 4), 1),
         RowChange.snapshot(wider, (b"1", b"x", b"a"), Position(0, 1, 90), 1),
     ]
-    assert gone_of(told, ReadWhole(ITEM.table, Position(0, 1, 90))) == []
+    assert gone_of(told, FinishedSnapshot(ITEM.table, Position(0, 1, 90))) == []
 
 
 def test_rows_of_another_capture_do_not_count() -> None:
     told = [RowChange.insert(ITEM, (b"1", b"x", b"a"), Position(0, 1, 4), 1)]
-    one = ReadWhole(ITEM.table, Position(0, 1, 90))
+    one = FinishedSnapshot(ITEM.table, Position(0, 1, 90))
     rows = NewestRows("shop", [one])
     for payload in payloads(told, "other"):
         rows.take(payload)
@@ -198,7 +198,7 @@ def test_rows_of_another_capture_do_not_count() -> None:
 
 
 def test_a_full_disk_stops_it_and_says_what_is_kept() -> None:
-    one = ReadWhole(ITEM.table, Position(0, 1, 90))
+    one = FinishedSnapshot(ITEM.table, Position(0, 1, 90))
     rows = NewestRows("shop", [one])
     rows._db.execute("PRAGMA max_page_count = 10")
     told = [RowChange.insert(ITEM, (b"%d" % n, b"x", b"a" * 99), Position(0, 1, n), 1) for n in range(5000)]
@@ -210,5 +210,5 @@ def test_a_full_disk_stops_it_and_says_what_is_kept() -> None:
 
 def test_without_a_needed_column_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
     told = [RowChange.insert(ITEM, (b"1", b"x", b"a"), Position(0, 1, 4), 1)]
-    assert gone_of(told, ReadWhole(ITEM.table, Position(0, 1, 90), ("region",))) == []
+    assert gone_of(told, FinishedSnapshot(ITEM.table, Position(0, 1, 90), ("region",))) == []
     assert "no column region" in caplog.text

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from streamjobs.changes.moments import NanoMoment, OutOfRange
-from streamjobs.job.plan.row_transfer import Handover, handover
+from streamjobs.job.plan.row_transfer import RowTransfer, handover
 from streamjobs.sinks.contract import SinkColumn, SinkTable
 
 
-def planned(*types: str, key: int = 1) -> Handover:
+def planned(*types: str, key: int = 1) -> RowTransfer:
     columns = tuple(SinkColumn(f"c{i}", type_, nullable=i >= key) for i, type_ in enumerate(types))
     return handover(SinkTable("t", columns, tuple(column.name for column in columns[:key]), {}))
 

@@ -1,4 +1,4 @@
-"""Sweeps: when a topic is read back, what is deleted in it, and what stays pending."""
+"""Reconciliation: when a topic is read back, what is deleted in it, and what stays pending."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from connectors.mysql.position import LogPlace
+from connectors.mysql.position import LogPosition
 from streamjobs.brokers.contract import Envelope, Receipt
 from streamjobs.capture.config.routes import Route, Routes
 from streamjobs.capture.config.settings import MessageSettings
 from streamjobs.capture.publish.outbox import Outbox
 from streamjobs.capture.publish.partitions import Topic
-from streamjobs.capture.snapshot.reconcile import Sweeps
+from streamjobs.capture.snapshot.reconcile import Reconciliation
 from streamjobs.capture.status.status import CaptureStatus, Telemetry
 from streamjobs.changes.position import Half, Position
 from streamjobs.changes.row_batch import RowBatch
@@ -130,13 +130,13 @@ class Run:
             "shop", routes, MessageSettings(max_rows=3), broker, broker.open, SystemClock(), refused
         )
         self.outbox.open(ITEM, SHOP)
-        self.sweeps = Sweeps(
+        self.sweeps = Reconciliation(
             "shop", 0, routes, self.outbox, broker.reader, self.there.intersection, pending, self.telemetry
         )
 
     @property
-    def place(self) -> LogPlace:
-        return LogPlace("bin.1", self.at)
+    def place(self) -> LogPosition:
+        return LogPosition("bin.1", self.at)
 
     def send(self, table: TableId, kind: ChangeKind, *ids: int) -> None:
         rows = [(b"%d" % id_, b"%d" % self.at) for id_ in ids]

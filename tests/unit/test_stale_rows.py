@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.job.checks.stale_rows import untold
+from streamjobs.job.checks.stale_rows import stale_rows
 from streamjobs.job.flink_plan.physical import Condition, Field, Operator
 
 CHANGES = "I,UB,UA,D"
@@ -28,7 +28,7 @@ def cube(below: Operator) -> Operator:
 
 @pytest.mark.parametrize("below", [SEEN, LATEST], ids=["rows that only come", "latest rows"])
 def test_a_cube_tells_each_of_its_groups(below: Operator) -> None:
-    assert untold(cube(below), [0, 1]) is None
+    assert stale_rows(cube(below), [0, 1]) is None
 
 
 def counted() -> Operator:
@@ -37,8 +37,8 @@ def counted() -> Operator:
 
 
 def test_a_group_that_changes_is_own_by_its_groups_only() -> None:
-    assert untold(counted(), [0]) is None
-    found = untold(counted(), [1])
+    assert stale_rows(counted(), [0]) is None
+    found = stale_rows(counted(), [1])
     assert found is not None
     assert (found.kind, found.why) == (
         "Sink",
@@ -59,7 +59,7 @@ def test_a_condition_counts_by_the_columns_that_it_reads(
     fields: tuple[Field, ...], uses: set[int], kind: str | None
 ) -> None:
     last = Operator("Calc", fields, CHANGES, (counted(),), condition=Condition(frozenset(uses)))
-    found = untold(last, [])
+    found = stale_rows(last, [])
     assert (None if found is None else found.kind) == kind
 
 
@@ -82,12 +82,12 @@ def test_an_outer_join_keeps_the_columns_of_one_side(
     # Both sides have the same names: only the place tells them apart.
     fields = copies(("id", 0), ("shop", 1), ("id", 2), ("shop", 3))
     last = Operator("Join", fields, CHANGES, (LATEST, LATEST), join=join, one_partner=one_partner)
-    found = untold(last, key)
+    found = stale_rows(last, key)
     assert (None if found is None else found.kind) == kind
 
 
 def test_what_is_not_known_is_refused() -> None:
     last = Operator("MultiJoin", copies(("id", 0)), CHANGES, (LATEST,))
-    found = untold(last, [0])
+    found = stale_rows(last, [0])
     assert found is not None
     assert found.why == "has a MultiJoin, and it is unknown whether that emits the same rows in any order"

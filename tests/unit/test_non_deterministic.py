@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamjobs.job.checks.non_deterministic import Unsteady, rekeyed, unsteady
+from streamjobs.job.checks.non_deterministic import NonDeterministic, rekeyed, unsteady
 from streamjobs.job.flink_plan.physical import Condition, Field, Operator
 
 CHANGES = "I,UB,UA,D"
@@ -56,7 +56,7 @@ def test_rows_that_only_come_may_have_anything() -> None:
     ],
 )
 def test_what_must_find_a_row_again_may_not_use_it(last: Operator, key: list[int], why: str) -> None:
-    assert unsteady(last, key) == Unsteady("RAND", why)
+    assert unsteady(last, key) == NonDeterministic("RAND", why)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_join_finds_rows_by_key_and_condition(
 ) -> None:
     fields = tuple(Field(str(place), frozenset({place}), place) for place in range(4))
     last = Operator("Join", fields, CHANGES, (CHANCE, LATEST), join="LEFT", keyed=keyed, groups=groups)
-    assert unsteady(last, [0]) == (None if why is None else Unsteady("RAND", why))
+    assert unsteady(last, [0]) == (None if why is None else NonDeterministic("RAND", why))
 
 
 def test_a_count_of_rows_needs_none_of_their_values() -> None:
