@@ -52,7 +52,7 @@ def test_topics_keep_the_partitions_that_were_stored_for_them(tmp_path: Path) ->
 
     def known(*, anew: bool = False) -> KnownTopics:
         topics = KnownTopics(
-            store, lambda wanted: {name: Topic(there[name], {}) for name in wanted}, anew=anew
+            store, lambda wanted: {name: Topic(there[name], {}) for name in wanted}, resnapshot=anew
         )
         topics.read()
         return topics
@@ -68,7 +68,7 @@ def test_topics_keep_the_partitions_that_were_stored_for_them(tmp_path: Path) ->
     with pytest.raises(ConfigError, match=r"topic a had 2 partitions .* and has 1 now: it was deleted"):
         known().open({"a": 9, "b": 9})
     there["a"] = 5
-    topics = known(anew=True)
+    topics = known(resnapshot=True)
     topics.open({"a": 9})
     topics.write(replace(STATE, offset=9))
     assert store.read() == replace(STATE, offset=9, partitions={"a": 5})
