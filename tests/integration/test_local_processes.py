@@ -166,7 +166,7 @@ def test_killed_warden_takes_its_services_along(group: ProcessGroup) -> None:
     pid = _start(group)
     os.kill(group.warden_pid, signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), "the service is gone")
-    with pytest.raises(ServiceError, match="warden is gone"):
+    with pytest.raises(ServiceError, match="warden has ended"):
         group.exit_status("service")
     group.stop()
     assert warden.carriers(group.environment_id) == []

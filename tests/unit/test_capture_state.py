@@ -50,9 +50,9 @@ def test_topics_keep_the_partitions_that_were_stored_for_them(tmp_path: Path) ->
     there = {"a": 2, "b": 3}
     store = FileStore(tmp_path / "state", "shop")
 
-    def known(*, anew: bool = False) -> KnownTopics:
+    def known(*, resnapshot: bool = False) -> KnownTopics:
         topics = KnownTopics(
-            store, lambda wanted: {name: Topic(there[name], {}) for name in wanted}, resnapshot=anew
+            store, lambda wanted: {name: Topic(there[name], {}) for name in wanted}, resnapshot=resnapshot
         )
         topics.read()
         return topics
