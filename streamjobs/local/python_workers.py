@@ -1,6 +1,6 @@
 """Python workers of the local Flink as forks of one process that has already imported their modules.
 
-The imports of a worker (pyflink, Beam, pandas, grpc) take 1.4 CPU s, and a job has eight workers or more.
+The imports of a worker (pyflink, Beam, pandas, grpc) take 1.4 CPU s, and a job has a worker in each slot.
 Our `python` is the first that Flink finds on its PATH (`write_launcher`). When Flink starts a worker, it runs
 this file as a script, with the standard library only; for everything else it is an ordinary Python:
 
@@ -14,7 +14,6 @@ the pool does not answer, it starts as Flink would have started it, and the log 
 
 from __future__ import annotations
 
-import array
 import gc
 import importlib
 import json
@@ -31,7 +30,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +159,7 @@ def _request_worker(connection: socket.socket, argv: list[str]) -> None:
     """Request a worker with our variables, directory, standard output and standard error."""
     connection.settimeout(_ANSWER_LIMIT_S)
     request = json.dumps({"argv": argv, "directory": os.getcwd(), "variables": dict(os.environ)}).encode()
-    outputs = array.array("i", (1, 2)).tobytes()
-    connection.sendmsg([_LENGTH.pack(len(request))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs)])
+    socket.send_fds(connection, [_LENGTH.pack(len(request))], [1, 2])
     connection.sendall(request)
     if connection.recv(1) != _ACCEPTED:
         reason = connection.makefile("rb").read().decode("utf-8", "replace")
@@ -194,32 +192,34 @@ class Pool:
             if self._taskmanager in readable:
                 return None
             connection, _ = self._listener.accept()
-            with suppress(OSError, ValueError, KeyError):  # the requester has ended
-                argv = self._serve(connection)
-                if argv is not None:
-                    return argv
-            connection.close()
+            with connection, ExitStack() as received:
+                if (forked := self._forked(connection, received)) is not None:
+                    return self._become_worker(*forked, connection)
         return None
 
-    def _serve(self, connection: socket.socket) -> list[str] | None:
-        if not _is_ours(connection):
-            return None
-        connection.settimeout(_REQUEST_LIMIT_S)
-        request, outputs = _received(connection)
-        try:
+    def _forked(
+        self, connection: socket.socket, received: ExitStack
+    ) -> tuple[dict[str, Any], list[int]] | None:
+        """Fork for one request. In the fork, return the request and its outputs; in the pool, None."""
+        with suppress(OSError, ValueError, KeyError, struct.error):  # without an answer it starts by itself
+            if not _is_ours(connection):
+                return None
+            connection.settimeout(_REQUEST_LIMIT_S)
+            head, outputs, _, _ = socket.recv_fds(connection, _LENGTH.size, 2)
+            for number in outputs:
+                received.callback(os.close, number)
+            request: dict[str, Any] = json.loads(connection.makefile("rb").read(_LENGTH.unpack(head)[0]))
             if (reason := self._refusal(request)) is not None:
                 connection.sendall(b"-" + reason.encode())
-                return None
-            connection.sendall(_ACCEPTED)
-            with warnings.catch_warnings():  # Python 3.12 warns about threads: those of OpenBLAS and jemalloc
-                warnings.simplefilter("ignore", DeprecationWarning)
-                child = os.fork()
-            if child:
-                return None
-            return self._become_worker(request, outputs, connection)
-        finally:
-            for number in outputs:
-                os.close(number)
+            elif self._fork() == 0:
+                return request, outputs
+        return None
+
+    @staticmethod
+    def _fork() -> int:
+        with warnings.catch_warnings():  # Python 3.12 warns about threads: those of OpenBLAS and jemalloc
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
 
     def _refusal(self, request: Mapping[str, Any]) -> str | None:
         """Return why a worker with these variables would differ from one that starts by itself; else None."""
@@ -245,7 +245,6 @@ class Pool:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._listener.close()
         os.close(self._taskmanager)
-        connection.detach()  # closed by the kernel when this process ends
         for number, output in enumerate(outputs, start=1):
             os.dup2(output, number)
         os.chdir(request["directory"])
@@ -256,6 +255,8 @@ class Pool:
         if "numpy" in sys.modules:
             # Else all workers draw the same numbers; Python itself reseeds its generator after a fork.
             sys.modules["numpy"].random.seed()
+        connection.sendall(_ACCEPTED)  # not before: until then the requester can start the worker by itself
+        connection.detach()  # closed by the kernel when this process ends
         argv: list[str] = request["argv"]
         return argv
 
@@ -284,17 +285,6 @@ def _modules_in(entry: Path) -> Iterator[str]:
                 top, _, below = name.partition("/")
                 if below.startswith("__init__.") or (not below and top.endswith((".py", ".pyc"))):
                     yield top.partition(".")[0]
-
-
-def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Return one request, and the files that came with it."""
-    outputs = array.array("i")
-    head, messages, _, _ = connection.recvmsg(_LENGTH.size, socket.CMSG_SPACE(2 * outputs.itemsize))
-    for _, _, data in messages:
-        outputs.frombytes(data)
-    body = connection.makefile("rb").read(_LENGTH.unpack(head)[0])
-    request: dict[str, Any] = json.loads(body)
-    return request, list(outputs)
 
 
 def _run_pool(taskmanager: int) -> None:

@@ -206,6 +206,17 @@ def _starters(log: Path) -> list[int]:
     return [each.pid for each in psutil.process_iter(["cmdline"]) if str(log) in (each.info["cmdline"] or ())]
 
 
+def test_who_leaves_without_a_request_does_not_end_the_pool(parent: JavaParent) -> None:
+    path = probe(parent.root / "shipped")
+    first = parent.run("probe", PYTHONPATH=path)["parent"]
+    for said in (b"", b"\0\0", b"\0\0\0\x09{", b"\0\0\0\x02{}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as guest:
+            guest.connect(f"\0streamjobs-python-workers-{os.geteuid()}-{parent.process.pid}")
+            guest.sendall(said)
+    assert parent.run("probe", PYTHONPATH=path)["parent"] == first == parent.pool().pid
+    assert parent.log.read_text() == ""
+
+
 def test_many_workers_at_once_share_one_pool(parent: JavaParent) -> None:
     shipped = parent.root / "shipped"
     shipped.mkdir()
