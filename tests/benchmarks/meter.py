@@ -65,7 +65,7 @@ def _label(process: psutil.Process) -> str:
         ("StandaloneSessionCluster", "jobmanager"),
         ("TaskManagerRunner", "taskmanager"),
         ("PythonGatewayServer", "client jvm"),
-        ("streamjobs.job.cluster.submit", "client"),
+        ("streamjobs.job.planner.child", "client"),
         ("python_workers.py", "python workers"),
         ("fn_execution", "python workers"),
         ("warden", "warden"),

@@ -217,7 +217,7 @@ def test_biggest_row_is_written_and_a_bigger_one_is_a_dead_letter(store: Store) 
 
 
 def test_one_poison_in_a_thousand_is_one_dead_letter(store: Store) -> None:
-    table = patient(store.table())
+    table = store.table()
     with delivering(store, table) as (delivery, letters):
         delivery.write([upsert(n, **(store.poison if n == POISON_ID else {})) for n in range(1000)])
     assert [f"key=({POISON_ID},)" in letter.detail for letter in letters.kept] == [True]

@@ -157,7 +157,7 @@ def test_broken_kafka_quotes_its_log(tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as caught:
         Environment(tmp_path, flink=False, kafka_settings={"num.io.threads": "plenty"}).start()
     message = str(caught.value)
-    assert f"The last lines of {tmp_path}/logs/kafka" in message
+    assert f"The last lines of {tmp_path}/logs/kafka.log:" in message
     assert "Invalid value plenty for configuration num.io.threads" in message
     assert state.running(tmp_path) is None
 

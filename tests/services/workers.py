@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psutil
 
+from streamjobs.local import python_workers
 from streamjobs.local.python_workers import NAME
 
 
@@ -23,7 +24,7 @@ def _of(taskmanager: int) -> list[tuple[psutil.Process, str]]:
     for process in psutil.process_iter():
         try:
             command = process.cmdline()
-            if command[-2:] == ["pool", str(taskmanager)] and "python_workers.py" in command[-3]:
+            if command[-2:] == ["pool", str(taskmanager)] and python_workers.__file__ in command:
                 found.append((process, process.name()))
         except psutil.NoSuchProcess:
             continue
