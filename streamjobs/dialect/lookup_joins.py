@@ -172,7 +172,7 @@ class _Reader:
         keys = " AND ".join(f"{alias}.{column} = …" for column in self._table.primary_key)
         return (
             f"{name} is looked up by its whole primary key and nothing else: ON {keys}, each compared to an "
-            "expression over the left side; other conditions belong into WHERE"
+            "expression over the left side; other conditions belong in WHERE"
         )
 
     def _error(self, message: str, span: Span | None = None) -> SqlError:

@@ -44,7 +44,7 @@ _CREATE: dict[str, Callable[[Cursor, Token], Statement]] = {
     "VIEW": create_view,
 }
 OPTIONS_HINT = re.compile(r"\bOPTIONS\s*\(", re.IGNORECASE)
-OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options belong into its WITH clause"
+OPTIONS_REFUSAL = "OPTIONS hints are not supported: a table's options belong in its WITH clause"
 _ON_CONFLICT: dict[str, OnConflict] = {"NOTHING": "NOTHING", "ERROR": "ERROR", "DEDUPLICATE": "DEDUPLICATE"}
 
 
@@ -257,7 +257,7 @@ def _check_hints(text: str, path: str, tokens: list[Token], statements: list[Sta
     queries = [each.query_span for each in statements if isinstance(each, CreateView | InsertInto)]
     for token in tokens:
         if token.kind is TokenKind.HINT and not any(each.start < token.start < each.end for each in queries):
-            message = "a hint belongs into a query, after SELECT or a table's name"
+            message = "a hint belongs in a query, after SELECT or a table's name"
             if OPTIONS_HINT.search(token.text):
                 message = OPTIONS_REFUSAL
             raise SqlError(message, text, token.start, path)

@@ -123,7 +123,7 @@ def test_types_get_their_full_spelling(written: str, full: str) -> None:
         ),
         (
             "INSERT INTO t /*+ OPTIONS('a'='b') */ SELECT 1",
-            "1:15: OPTIONS hints are not supported: a table's options belong into its WITH clause",
+            "1:15: OPTIONS hints are not supported: a table's options belong in its WITH clause",
         ),
         (
             "CREATE TABLE t (a INT, PERIOD FOR SYSTEM_TIME) WITH (type='rds', url='u')",

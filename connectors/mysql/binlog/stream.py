@@ -220,7 +220,7 @@ class _StreamSource:
         self._session.close()
 
     def _is_of_skipping(self, event: FramedEvent, used: Format) -> bool:
-        """Return whether it is a heartbeat of a MySQL that skips transactions, not of one that has no more.
+        """Return whether MySQL sends this heartbeat while it skips transactions, instead of when it is idle.
 
         It can skip only transactions that existed when the stream was opened: it sends all later ones.
         """

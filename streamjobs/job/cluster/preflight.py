@@ -21,8 +21,8 @@ def preflight(plan: JobPlan) -> Partitions:
     if the profile allows it. Returns the partitions of `plan.offset_topics`.
     Raises ConfigError, which names topic and broker.
     """
-    for native in plan.flink_topics:
-        _check_topic(native)
+    for used in plan.flink_topics:
+        _check_topic(used)
     asked = dict.fromkeys((*plan.topics, *plan.offset_topics))
     partitions = {topic: _described(topic).partitions for topic in asked}
     for name, broker in dict.fromkeys(plan.topics):
@@ -31,21 +31,21 @@ def preflight(plan: JobPlan) -> Partitions:
     return {topic: partitions[topic] for topic in plan.offset_topics}
 
 
-def _check_topic(native: FlinkTopic) -> None:
-    name, broker = native.topic
+def _check_topic(used: FlinkTopic) -> None:
+    name, broker = used.topic
     if describe_topic(broker, name) is not None:
         return
-    if native.creates:
+    if used.creates:
         ensure_topic(broker, name, BROKERS_DEFAULT)
         return
-    if native.read:
+    if used.read:
         message = (
-            f"topic {name} does not exist at {broker}, and table {native.table} reads it: start its producer "
+            f"topic {name} does not exist at {broker}, and table {used.table} reads it: start its producer "
             "first, or correct the table's topic"
         )
     else:
         message = (
-            f"topic {name} does not exist at {broker}, and table {native.table} writes to it: create it, "
+            f"topic {name} does not exist at {broker}, and table {used.table} writes to it: create it, "
             "correct the table's topic, or let jobs create what they write by create_topics = true of this "
             "broker in the profile"
         )

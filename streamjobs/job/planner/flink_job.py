@@ -176,15 +176,15 @@ class FlinkJob:
 
     def _refuse_by_plan(self, statements: StatementSet) -> None:
         plan = self.plan
-        native = [each for each in plan.inserts if isinstance(each, FlinkInsert) and each.target]
-        if not plan.outer_joins and not native:
+        inserts = [each for each in plan.inserts if isinstance(each, FlinkInsert) and each.target]
+        if not plan.outer_joins and not inserts:
             return  # Python sinks were checked one by one, and planning takes time
         sinks, self._explained = planned(
             PlanReader(self.tables), plan, _operations(statements), explains=self._explains
         )
         refuse_padding(plan, sinks)
         refuse_lookups(plan, sinks)
-        targets = {insert.target for insert in native}
+        targets = {insert.target for insert in inserts}
         for sink in sinks:
             if sink.table in targets:
                 refuse_lost_updates(plan, sink.table, sink)
